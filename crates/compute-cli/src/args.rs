@@ -1,0 +1,267 @@
+//! The arguments, with their help.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use compute::{Ref, Seed};
+
+use crate::values;
+
+/// Run content-addressed functions: JSON in, JSON out, each call in a fresh sandbox.
+#[derive(Debug, Parser)]
+#[command(
+    name = "compute",
+    version,
+    after_help = "\
+Exit codes:
+  0  it worked
+  1  the guest failed
+  2  the command was wrong: an argument, a file that isn't there, input that is not JSON
+  3  the host failed: the store, a module that cannot run, an artifact that isn't there
+
+Examples:
+  compute run hello.wasm --input '{\"name\":\"Ada\"}'
+  compute put hello.wasm
+  compute run compute://sha256/4a1f… --input @order.json --seed 00…01 --now 2026-01-01T00:00:00Z"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// The artifact store: a folder, file:///folder, memory:, s3://bucket/prefix, gs://… or az://…
+    /// [default: the user's data folder]
+    #[arg(long, global = true, env = "COMPUTE_STORE", value_name = "URL")]
+    pub(crate) store: Option<String>,
+
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    pub(crate) fn write_global(self) {
+        let choice = match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a compute once: the result on stdout, its log on stderr
+    Run(RunArgs),
+    /// Store a compute, and print its ref
+    Put(PutArgs),
+    /// Get a stored compute's bytes
+    Get(GetArgs),
+    /// List what is stored
+    Ls(LsArgs),
+    /// Show what a compute is and needs, and what it would be refused for
+    Inspect(InspectArgs),
+    /// Check stored bytes against their digests
+    Verify(VerifyArgs),
+    /// Delete what no root needs
+    Gc(GcArgs),
+    /// Print the refs that rules name, one a line
+    Refs(RefsArgs),
+    /// Measure a compute on this machine
+    Bench(BenchArgs),
+    /// List the engines there are
+    Engines,
+    /// Print a shell's completions
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute run hello.wasm --input '{\"name\":\"Ada\"}'
+  echo '[1,2]' | compute run sum.wat --input -
+  compute run compute://sha256/4a1f… --input @order.json --wall 50ms --metrics
+
+The same compute, input, --now and --seed give the same output, byte for byte.")]
+pub(crate) struct RunArgs {
+    /// What to run: a file (.wasm or .wat) or a ref (compute://…)
+    #[arg(value_name = "FILE|REF")]
+    pub(crate) target: String,
+
+    /// The input: JSON, @file, or - for stdin [default: {}]
+    #[arg(long, short, value_name = "JSON|@FILE|-", allow_hyphen_values = true)]
+    pub(crate) input: Option<String>,
+
+    /// Pass bytes through as they are: neither input nor output need be JSON
+    #[arg(long)]
+    pub(crate) raw: bool,
+
+    /// An environment value for an op; JSON where it is JSON, else text
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
+    pub(crate) env: Vec<(String, String)>,
+
+    /// A secret for an op
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
+    pub(crate) secret: Vec<(String, String)>,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+
+    /// Print a line of JSON on stderr: status, time, memory, fuel, and what repeats the run
+    #[arg(long)]
+    pub(crate) metrics: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits, clock and seed")]
+pub(crate) struct LimitArgs {
+    /// What the guest's clock shows at the start, in RFC 3339 [default: 1970-01-01T00:00:00Z]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub(crate) now: Option<std::time::SystemTime>,
+
+    /// What the guest's random bytes come from, 64 hex digits [default: fresh for each run]
+    #[arg(long, value_name = "HEX")]
+    pub(crate) seed: Option<Seed>,
+
+    /// Memory that the guest may have
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = values::size)]
+    pub(crate) memory: ByteSize,
+
+    /// Time for the whole run
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
+    pub(crate) wall: Duration,
+
+    /// Meter the run, and stop it after this many instructions
+    #[arg(long, value_name = "N")]
+    pub(crate) fuel: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute put hello.wasm
+  ref=$(compute put hello.wasm) && compute run $ref --input '{}'")]
+pub(crate) struct PutArgs {
+    /// The file to store (.wasm or .wat)
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// The engine that runs it
+    #[arg(long, value_name = "NAME", default_value = compute_wasm::NAME)]
+    pub(crate) engine: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  compute get compute://sha256/4a1f… -o hello.wasm")]
+pub(crate) struct GetArgs {
+    /// What to get
+    #[arg(value_name = "REF")]
+    pub(crate) reference: Ref,
+
+    /// Where to write it: a file, or - for stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// Print each manifest as a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  compute inspect hello.wasm\n  compute inspect compute://sha256/4a1f… --json"
+)]
+pub(crate) struct InspectArgs {
+    /// What to look at: a file (.wasm or .wat) or a ref (compute://…)
+    #[arg(value_name = "FILE|REF")]
+    pub(crate) target: String,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// What to check [default: everything]
+    #[arg(value_name = "REF")]
+    pub(crate) reference: Option<Ref>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute gc --root compute://sha256/4a1f… --dry-run
+  compute gc --root $(compute refs rules/) --min-age 0s")]
+pub(crate) struct GcArgs {
+    /// Keep this, and what it links to
+    #[arg(long = "root", value_name = "REF", required = true, num_args = 1..)]
+    pub(crate) roots: Vec<Ref>,
+
+    /// Keep what was stored more recently than this
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = values::duration)]
+    pub(crate) min_age: Duration,
+
+    /// Only say what would be deleted
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RefsArgs {
+    /// A rule, or a folder with rules (.txcl) in it
+    #[arg(value_name = "FILE|DIR")]
+    pub(crate) path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  compute bench hello.wasm --input '{\"name\":\"Ada\"}' --threads 2 --seconds 5"
+)]
+pub(crate) struct BenchArgs {
+    /// What to measure: a file (.wasm or .wat) or a ref (compute://…)
+    #[arg(value_name = "FILE|REF")]
+    pub(crate) target: String,
+
+    /// The input: JSON, @file, or - for stdin [default: {}]
+    #[arg(long, short, value_name = "JSON|@FILE|-", allow_hyphen_values = true)]
+    pub(crate) input: Option<String>,
+
+    /// How many threads call at once
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) threads: u16,
+
+    /// For how long, in seconds
+    #[arg(long, value_name = "S", default_value = "3", value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub(crate) seconds: u16,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+
+    /// Print a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  compute completions bash > ~/.local/share/bash-completion/completions/compute"
+)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}

@@ -1,0 +1,36 @@
+//! `compute gc`: deletes what no root needs.
+
+use bytesize::ByteSize;
+use compute_store::GcOptions;
+
+use super::print_line;
+use crate::args::{Cli, GcArgs};
+use crate::context::open_store;
+use crate::failure::Failure;
+
+pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
+    let store = open_store(cli)?;
+    let options =
+        GcOptions { roots: args.roots.clone(), min_age: args.min_age, dry_run: args.dry_run };
+    let report = pollster::block_on(compute_store::gc(&*store, &options))?;
+    let swept = &report.swept;
+    for reference in swept.artifacts.iter().chain(&swept.attachments) {
+        print_line(reference)?;
+    }
+    anstream::eprintln!(
+        "{} {} artifacts, {} attachments and {} remains of dead writers, {}; kept {}",
+        if args.dry_run { "would delete" } else { "deleted" },
+        swept.artifacts.len(),
+        swept.attachments.len(),
+        swept.remains,
+        ByteSize::b(swept.bytes).display().iec(),
+        report.kept,
+    );
+    if swept.young > 0 {
+        anstream::eprintln!(
+            "left {} that no root needs but that are younger than --min-age",
+            swept.young
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! `compute get`: a stored compute's bytes, verified.
+
+use std::path::Path;
+
+use super::print_bytes;
+use crate::args::{Cli, GetArgs};
+use crate::context::open_store;
+use crate::failure::Failure;
+
+pub(crate) fn get(cli: &Cli, args: &GetArgs) -> Result<(), Failure> {
+    let stored = pollster::block_on(open_store(cli)?.get(&args.reference))?;
+    if args.output == Path::new("-") {
+        return print_bytes(&stored.bytes);
+    }
+    std::fs::write(&args.output, &stored.bytes)
+        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", args.output.display())))
+}

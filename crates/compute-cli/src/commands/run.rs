@@ -1,0 +1,105 @@
+//! `compute run`: one call, its result on stdout.
+
+use std::time::SystemTime;
+
+use compute::{Artifact, Log, Meta, OpCall, Outcome, RunOptions, Runner as _};
+use compute_wasm::Caps;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{print_bytes, print_line};
+use crate::args::{Cli, RunArgs};
+use crate::failure::Failure;
+use crate::{context, input, target, terminal};
+
+pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
+    let artifact = target::load(cli, &args.target)?;
+    let input = input::read(args.input.as_deref(), args.raw)?;
+    let reference = artifact.reference().clone();
+    let options = RunOptions {
+        limits: context::limits(&args.limits),
+        op: op_call(args, &artifact)?,
+        raw: args.raw,
+        ..RunOptions::default()
+    };
+    let manager = context::manager(artifact, &args.limits)?;
+    let outcome = manager.run_blocking(&reference, &input, &options)?;
+
+    print_log(&outcome.log)?;
+    if args.metrics {
+        anstream::eprintln!("{}", metrics(&outcome));
+    }
+    match outcome.result {
+        Ok(output) if args.raw => print_bytes(&output),
+        Ok(output) => print_line(String::from_utf8_lossy(&output)),
+        Err(failure) => Err(Failure::Guest(format!("{failure} [{}]", failure.status()))),
+    }
+}
+
+/// The context for an op. Environment values and secrets for a module that cannot receive them are a
+/// mistake, and not to be dropped in silence.
+fn op_call(args: &RunArgs, artifact: &Artifact) -> Result<Option<OpCall>, Failure> {
+    let takes_envelope = compute_wasm::inspect(artifact.wasm(), &Caps::DEFAULT).takes_envelope;
+    let given = !args.env.is_empty() || !args.secret.is_empty();
+    if given && !takes_envelope {
+        return Err(Failure::usage(format!(
+            "{} takes no --env and no --secret: it does not declare the op ABI (a custom section \
+             `compute:abi` that says `op/2`), and would get its input alone",
+            args.target
+        )));
+    }
+    let value =
+        |text: &String| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
+    Ok(takes_envelope.then(|| OpCall {
+        meta: Meta { rid: "local".into(), ..Meta::default() },
+        env: args.env.iter().map(|(key, text)| (key.clone(), value(text))).collect(),
+        secrets: args.secret.iter().cloned().collect(),
+        always: false,
+    }))
+}
+
+fn print_log(log: &Log) -> Result<(), Failure> {
+    if log.bytes.is_empty() {
+        return Ok(());
+    }
+    terminal::write_log(&log.bytes).map_err(|error| Failure::host(&error))?;
+    if log.dropped > 0 {
+        anstream::eprintln!(
+            "note: {} more bytes of log were dropped at the log limit",
+            log.dropped
+        );
+    }
+    Ok(())
+}
+
+fn metrics(outcome: &Outcome) -> Value {
+    let (metrics, bounds) = (&outcome.metrics, &outcome.bounds);
+    let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    json!({
+        "ref": outcome.reference,
+        "status": metrics.status,
+        "wall_ns": nanos(metrics.wall),
+        "load_ns": nanos(metrics.phases.load),
+        "queue_ns": nanos(metrics.phases.queue),
+        "instantiate_ns": nanos(metrics.phases.instantiate),
+        "guest_ns": nanos(metrics.phases.guest),
+        "output_ns": nanos(metrics.phases.output),
+        "peak_memory": metrics.peak_memory,
+        "fuel": metrics.fuel,
+        "now": rfc3339(bounds.now),
+        "seed": bounds.seed.to_string(),
+        "limits": {
+            "memory": bounds.memory,
+            "wall_ns": nanos(bounds.wall),
+            "fuel": bounds.fuel,
+            "stack": bounds.stack,
+            "table_elements": bounds.table_elements,
+            "output": bounds.output,
+            "log": bounds.log,
+        },
+    })
+}
+
+fn rfc3339(time: SystemTime) -> Option<String> {
+    Timestamp::try_from(time).ok().map(|time| time.to_string())
+}

@@ -1,0 +1,83 @@
+//! What ends a command early, whose failure it is, and how it is told.
+
+use std::error::Error;
+use std::fmt;
+
+use anstyle::{AnsiColor, Style};
+use compute::ErrorKind;
+use compute_store::StoreError;
+
+/// The exit code of a wrong command.
+pub(crate) const USAGE: u8 = 2;
+
+/// Why a command ended early; each has its exit code.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The guest failed.
+    Guest(String),
+    /// The person at the keyboard can mend it.
+    Usage(String),
+    /// The host failed.
+    Host(String),
+}
+
+impl Failure {
+    pub(crate) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Guest(_) => 1,
+            Self::Usage(_) => USAGE,
+            Self::Host(_) => 3,
+        }
+    }
+
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self::Usage(message.to_string())
+    }
+
+    pub(crate) fn host(error: &(dyn Error + 'static)) -> Self {
+        Self::Host(chain(error))
+    }
+
+    pub(crate) fn print(&self) {
+        let (Self::Guest(message) | Self::Usage(message) | Self::Host(message)) = self;
+        let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+        anstream::eprintln!("{red}error:{red:#} {message}");
+    }
+}
+
+impl From<compute::Error> for Failure {
+    fn from(error: compute::Error) -> Self {
+        let message = chain(&error);
+        match error.kind() {
+            ErrorKind::Caller => Self::Usage(message),
+            ErrorKind::NotFound => {
+                Self::Host(format!("{message}; `compute ls` lists what is stored"))
+            }
+            _ => Self::Host(message),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let message = chain(&error);
+        match error {
+            StoreError::Url { .. } => Self::Usage(message),
+            StoreError::NotFound { .. } => {
+                Self::Host(format!("{message}; `compute ls` lists what is stored"))
+            }
+            _ => Self::Host(message),
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

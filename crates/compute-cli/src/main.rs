@@ -1,0 +1,72 @@
+//! `compute`, the command line: store computes, run them, look at them.
+//!
+//! What a command prints on stdout is data; words for people go to stderr. The exit code says whose
+//! failure it was: see [`Failure`].
+
+mod args;
+mod commands;
+mod context;
+mod failure;
+mod input;
+mod target;
+mod terminal;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
+
+use args::{Cli, Command};
+use failure::Failure;
+
+// Linking the engine registers it.
+use compute_wasm as _;
+
+fn main() -> ExitCode {
+    let command = Cli::command().color(wanted_color());
+    let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and the version are answers, not errors; clap knows which stream each goes to.
+            let code = if error.use_stderr() { failure::USAGE } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    cli.color.write_global();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Run(args) => commands::run::run(cli, args),
+        Command::Put(args) => commands::put::put(cli, args),
+        Command::Get(args) => commands::get::get(cli, args),
+        Command::Ls(args) => commands::ls::ls(cli, args),
+        Command::Inspect(args) => commands::inspect::inspect(cli, args),
+        Command::Verify(args) => commands::verify::verify(cli, args),
+        Command::Gc(args) => commands::gc::gc(cli, args),
+        Command::Refs(args) => commands::refs::refs(args),
+        Command::Bench(args) => commands::bench::bench(cli, args),
+        Command::Engines => commands::engines(),
+        Command::Completions(args) => commands::completions(args),
+    }
+}
+
+/// The colour asked for, before the arguments are parsed: help and usage errors have colours too.
+fn wanted_color() -> ColorChoice {
+    let args: Vec<_> = std::env::args().collect();
+    let after = args.iter().position(|arg| arg == "--color").and_then(|at| args.get(at + 1));
+    let joined = args.iter().find_map(|arg| arg.strip_prefix("--color="));
+    match joined.or(after.map(String::as_str)) {
+        Some("always") => ColorChoice::Always,
+        Some("never") => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    }
+}

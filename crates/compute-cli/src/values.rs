@@ -1,0 +1,37 @@
+//! How values are written on the command line.
+
+use std::time::{Duration, SystemTime};
+
+use bytesize::ByteSize;
+use jiff::{SignedDuration, Timestamp};
+
+/// `KEY=VALUE`.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE".into()),
+    }
+}
+
+/// A size such as `64MiB`.
+pub(crate) fn size(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize =
+        text.parse().map_err(|_| "write a size such as 64MiB, 512KiB or 1GiB".to_owned())?;
+    if size.as_u64() == 0 { Err("it must be more than 0".into()) } else { Ok(size) }
+}
+
+/// A length of time such as `50ms`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let duration: SignedDuration =
+        text.parse().map_err(|_| "write a time such as 50ms, 5s or 1h".to_owned())?;
+    Duration::try_from(duration).map_err(|_| "it must not be negative".into())
+}
+
+/// A moment in RFC 3339, not before 1970.
+pub(crate) fn time(text: &str) -> Result<SystemTime, String> {
+    let time: Timestamp =
+        text.parse().map_err(|_| "write a time such as 2026-01-31T12:00:00Z".to_owned())?;
+    let since = u64::try_from(time.as_nanosecond());
+    let since = since.map_err(|_| "the guest's clock starts between 1970 and 2554".to_owned())?;
+    Ok(SystemTime::UNIX_EPOCH + Duration::from_nanos(since))
+}

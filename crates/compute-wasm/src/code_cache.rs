@@ -1,0 +1,168 @@
+//! Compiled code kept on disk between processes.
+//!
+//! Loading altered machine code would run whatever it says, outside every sandbox. So each file starts
+//! with a MAC under a key that only this user of this machine has; whatever does not match it is
+//! compiled again, silently. A failure to read or write here never fails a call.
+
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use compute::Ref;
+use tempfile::NamedTempFile;
+
+use crate::flavour::Flavour;
+
+const KEY_FILE: &str = "machine.key";
+const KEY_BYTES: usize = 32;
+/// The ending of files that hold code.
+const CODE: &str = "code";
+
+#[derive(Debug)]
+pub(crate) struct CodeCache {
+    folder: PathBuf,
+    capacity: u64,
+    key: OnceLock<Option<[u8; KEY_BYTES]>>,
+}
+
+impl CodeCache {
+    pub(crate) fn new(folder: &Path, capacity: u64) -> Self {
+        Self { folder: folder.to_owned(), capacity, key: OnceLock::new() }
+    }
+
+    /// The code that this machine compiled for this artifact and flavour, if it is there and whole.
+    pub(crate) fn get(&self, reference: &Ref, flavour: &Flavour) -> Option<Vec<u8>> {
+        let name = file_name(reference, flavour);
+        let mut file = File::open(self.folder.join(&name)).ok()?;
+        let mut mac = [0; blake3::OUT_LEN];
+        file.read_exact(&mut mac).ok()?;
+        let mut code = Vec::new();
+        file.read_to_end(&mut code).ok()?;
+        // Compared in constant time.
+        if self.mac(&name, &code)? != blake3::Hash::from_bytes(mac) {
+            return None;
+        }
+        // Marks the file as used, for `prune`; where that fails it is only given up earlier.
+        let _ = file.set_modified(SystemTime::now());
+        Some(code)
+    }
+
+    /// Keeps code for later processes, if that is possible.
+    pub(crate) fn put(&self, reference: &Ref, flavour: &Flavour, code: &[u8]) {
+        let name = file_name(reference, flavour);
+        let Some(mac) = self.mac(&name, code) else { return };
+        if self.write(&name, &mac, code).is_ok() {
+            let _ = self.prune();
+        }
+    }
+
+    fn write(&self, name: &str, mac: &blake3::Hash, code: &[u8]) -> io::Result<()> {
+        let mut file = NamedTempFile::new_in(&self.folder)?;
+        file.write_all(mac.as_bytes())?;
+        file.write_all(code)?;
+        file.persist(self.folder.join(name))?;
+        Ok(())
+    }
+
+    /// Removes the files used least lately until the rest fits.
+    fn prune(&self) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.path().extension().is_some_and(|ending| ending == CODE) {
+                let data = entry.metadata()?;
+                files.push((data.modified()?, data.len(), entry.path()));
+            }
+        }
+        let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+        files.sort();
+        for (_, bytes, path) in files {
+            if total <= self.capacity {
+                break;
+            }
+            fs::remove_file(path)?;
+            total -= bytes;
+        }
+        Ok(())
+    }
+
+    fn mac(&self, name: &str, code: &[u8]) -> Option<blake3::Hash> {
+        let key = self.key.get_or_init(|| machine_key(&self.folder).ok()).as_ref()?;
+        let mut mac = blake3::Hasher::new_keyed(key);
+        mac.update(&(name.len() as u64).to_le_bytes());
+        mac.update(name.as_bytes());
+        mac.update(code);
+        Some(mac.finalize())
+    }
+}
+
+fn file_name(reference: &Ref, flavour: &Flavour) -> String {
+    let mut hasher = DefaultHasher::new();
+    flavour.engine.precompile_compatibility_hash().hash(&mut hasher);
+    let metered = if flavour.profile.metered() { "metered" } else { "plain" };
+    let (alg, digest) = (reference.alg(), reference.digest());
+    let (compatibility, stack) = (hasher.finish(), flavour.profile.stack());
+    format!("{alg}-{digest}-{compatibility:016x}-{metered}-{stack}.{CODE}")
+}
+
+/// This machine's key, made if there is none. A key that others could read is not trusted.
+fn machine_key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
+    make_private(folder)?;
+    let path = folder.join(KEY_FILE);
+    if let Some(key) = read_key(&path)? {
+        return Ok(key);
+    }
+    let mut key = [0; KEY_BYTES];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    // Temporary files are made with mode 0600. Of two processes that get here, the first wins and
+    // both use its key.
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(&key)?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(&path) {
+        Ok(_) => Ok(key),
+        Err(_) => read_key(&path)?.ok_or_else(|| io::Error::other("the machine's key is unusable")),
+    }
+}
+
+/// The key in this file; `None` if there is no file, or one that cannot be trusted, which is removed.
+fn read_key(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let data = file.metadata()?;
+    let mut key = [0; KEY_BYTES];
+    if data.len() == KEY_BYTES as u64 && is_private(&data) {
+        file.read_exact(&mut key)?;
+        return Ok(Some(key));
+    }
+    fs::remove_file(path)?;
+    Ok(None)
+}
+
+#[cfg(unix)]
+fn make_private(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(unix)]
+fn is_private(data: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    data.mode() & 0o077 == 0
+}
+
+#[cfg(not(unix))]
+fn make_private(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)
+}
+
+#[cfg(not(unix))]
+fn is_private(_data: &fs::Metadata) -> bool {
+    true
+}

@@ -1,0 +1,87 @@
+//! From what wasmtime says of a run that ended early to the reason a caller is given.
+
+use compute::{Call, Phase, Reason};
+use wasmtime::{Trap, WasmBacktrace};
+
+use crate::sandbox::State;
+
+/// How many of the guest's functions a failure names.
+const FRAMES: usize = 8;
+/// How much of a function's name it shows, in characters.
+const FRAME_NAME: usize = 80;
+
+/// The host's own ways to end a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Stop {
+    #[error("exit code {0}")]
+    Exit(i32),
+    #[error("output limit")]
+    Output,
+    #[error("wall limit")]
+    Wall,
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Why a call must end now, if it must.
+pub(crate) fn must_stop(call: &Call<'_>, phase: Phase) -> Option<Reason> {
+    if call.cancel.is_cancelled() {
+        Some(Reason::Cancelled { phase })
+    } else if call.accepted.elapsed() >= call.bounds.wall {
+        Some(Reason::WallLimit { limit: call.bounds.wall, phase })
+    } else {
+        None
+    }
+}
+
+/// The reason of a run that ended with this error, or `None` if it is the host's failure.
+pub(crate) fn reason(
+    error: &wasmtime::Error,
+    state: &State,
+    call: &Call<'_>,
+    phase: Phase,
+    stack: u64,
+) -> Option<Reason> {
+    let bounds = call.bounds;
+    let own = match error.downcast_ref::<Stop>() {
+        Some(Stop::Exit(code)) => Some(Reason::Exit { code: *code }),
+        Some(Stop::Output) => return Some(Reason::OutputLimit { limit: bounds.output }),
+        Some(Stop::Wall) => return Some(Reason::WallLimit { limit: bounds.wall, phase }),
+        Some(Stop::Cancelled) => return Some(Reason::Cancelled { phase }),
+        None => None,
+    };
+    let own = match (own, error.downcast_ref::<Trap>()) {
+        (Some(exit), _) => Some(exit),
+        (None, Some(Trap::OutOfFuel)) => {
+            return Some(Reason::FuelLimit { limit: bounds.fuel.unwrap_or_default() });
+        }
+        (None, Some(Trap::StackOverflow)) => {
+            return Some(Reason::StackLimit { limit: stack, frames: frames(error) });
+        }
+        (None, Some(trap)) => {
+            let message = trap.to_string();
+            let message = message.strip_prefix("wasm trap: ").unwrap_or(&message).to_owned();
+            Some(Reason::Trap { message, frames: frames(error) })
+        }
+        (None, None) => None,
+    };
+    // A sandbox that cannot even be made fails with an error that is neither.
+    let then = || own.as_ref().map_or_else(String::new, ToString::to_string);
+    if state.memory_refused {
+        Some(Reason::MemoryLimit { limit: bounds.memory, then: then() })
+    } else if state.table_refused {
+        Some(Reason::TableLimit { limit: bounds.table_elements, then: then() })
+    } else {
+        own
+    }
+}
+
+/// The guest's functions that were running, innermost first.
+fn frames(error: &wasmtime::Error) -> Vec<String> {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
+    let name = |frame: &wasmtime::FrameInfo| match frame.func_name() {
+        Some(name) => name.chars().take(FRAME_NAME).collect(),
+        None => format!("function {}", frame.func_index()),
+    };
+    trace.frames().iter().take(FRAMES).map(name).collect()
+}

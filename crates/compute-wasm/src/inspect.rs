@@ -1,0 +1,67 @@
+//! Looks at a module without running it.
+
+use std::sync::OnceLock;
+
+use serde::Serialize;
+
+use crate::check::{Caps, Offered, check};
+use crate::shape::Shape;
+use crate::wasi;
+
+/// What a module is and needs.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// Its size.
+    pub bytes: u64,
+    /// What it imports, as `namespace.name signature`.
+    pub imports: Vec<String>,
+    /// What it exports, as `kind name`.
+    pub exports: Vec<String>,
+    /// How many functions it defines.
+    pub functions: u64,
+    /// The memory it starts with, in bytes.
+    pub memory_minimum: u64,
+    /// The most memory it says it will ever need, in bytes.
+    pub memory_maximum: Option<u64>,
+    /// Whether it declares that it takes the op envelope.
+    pub takes_envelope: bool,
+    /// What it would be refused for, if anything.
+    pub refused: Option<String>,
+}
+
+/// Looks at a module: what it is made of, and what it would be refused for under these caps.
+///
+/// Never fails: bytes that are no module are an inspection that says so.
+#[must_use]
+pub fn inspect(bytes: &[u8], caps: &Caps) -> Inspection {
+    let shape = match Shape::read(bytes) {
+        Ok(shape) => shape,
+        Err(refusal) => {
+            return Inspection {
+                bytes: bytes.len() as u64,
+                refused: Some(refusal.to_string()),
+                ..Inspection::default()
+            };
+        }
+    };
+    let import = |i: &crate::shape::Import| format!("{}.{} {}", i.module, i.name, i.kind);
+    Inspection {
+        bytes: shape.bytes,
+        imports: shape.imports.iter().map(import).collect(),
+        exports: shape.exports.iter().map(|e| format!("{} {}", e.kind, e.name)).collect(),
+        functions: shape.functions,
+        memory_minimum: shape.memory.map_or(0, |(minimum, _)| minimum),
+        memory_maximum: shape.memory.and_then(|(_, maximum)| maximum),
+        takes_envelope: shape.takes_envelope,
+        refused: refusal(bytes, &shape, caps),
+    }
+}
+
+fn refusal(bytes: &[u8], shape: &Shape, caps: &Caps) -> Option<String> {
+    static OFFERED: OnceLock<Offered> = OnceLock::new();
+    if let Err(refusal) = check(shape, caps, OFFERED.get_or_init(wasi::offered)) {
+        return Some(refusal.to_string());
+    }
+    crate::flavour::validate(bytes).err().map(|refusal| refusal.to_string())
+}

@@ -1,0 +1,286 @@
+//! One call: a fresh sandbox, the guest in it, and what comes out.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use compute::{
+    Bounds, Call, Cancel, Error, Failure, Instance, Log, Metrics, Outcome, Phase, Reason, Ref,
+};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use wasmtime::{Memory, ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
+
+use crate::NAME;
+use crate::engine::Shared;
+use crate::failure::{Stop, must_stop, reason};
+use crate::flavour::{Flavour, Prepared};
+use crate::wasi::Clock;
+
+/// A module that can be called.
+pub(crate) struct Loaded {
+    pub(crate) reference: Ref,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) flavour: Arc<Flavour>,
+    pub(crate) prepared: Prepared,
+    pub(crate) takes_envelope: bool,
+}
+
+impl Instance for Loaded {
+    fn invoke(&self, input: &[u8], call: &Call<'_>) -> Result<Outcome, Error> {
+        self.check_bounds(call.bounds)?;
+        let started = Instant::now();
+        let slot = match self.shared.slots.take(call) {
+            Ok(slot) => slot,
+            Err(failure) => return Ok(self.not_started(call, failure)),
+        };
+        if let Some(reason) = must_stop(call, Phase::Instantiate) {
+            return Ok(self.not_started(call, Failure::new(reason)));
+        }
+        let running = self.shared.ticker.running();
+        let running = running.map_err(|error| Error::engine(NAME, error.to_string()))?;
+        let queued = Instant::now();
+
+        let mut store = Store::new(&self.flavour.engine, State::new(input, call));
+        store.limiter(|state| state);
+        store.epoch_deadline_callback(tick);
+        store.set_epoch_deadline(1);
+        if let Some(fuel) = call.bounds.fuel {
+            store.set_fuel(fuel).map_err(|error| Error::engine(NAME, error.to_string()))?;
+        }
+        let (instantiated, ran) = self.run(&mut store);
+        let left = call.bounds.fuel.and(store.get_fuel().ok());
+        let phase = if instantiated.is_some() { Phase::Guest } else { Phase::Instantiate };
+        let instantiated = instantiated.unwrap_or_else(Instant::now);
+        let mut state = store.into_data();
+        drop(running);
+        drop(slot);
+        let guest = Instant::now();
+
+        let result = match ran {
+            Ok(()) => state.take_output(call.raw),
+            Err(error) => match error.downcast_ref::<Stop>() {
+                Some(Stop::Exit(0)) => state.take_output(call.raw),
+                _ => match reason(&error, &state, call, phase, self.flavour.profile.stack()) {
+                    Some(reason) => Err(reason),
+                    None => return Err(Error::engine(NAME, format!("{error:#}"))),
+                },
+            },
+        };
+        let result = result.and_then(|output| match must_stop(call, Phase::Output) {
+            Some(reason) => Err(reason),
+            None => Ok(output),
+        });
+        let result = result.map_err(|reason| {
+            let mut failure = Failure::new(reason);
+            failure.stderr = state.first_of_log();
+            failure
+        });
+
+        let mut metrics = Metrics::default();
+        metrics.phases.queue = queued - started;
+        metrics.phases.instantiate = instantiated - queued;
+        metrics.phases.guest = guest - instantiated;
+        metrics.phases.output = guest.elapsed();
+        metrics.wall = call.accepted.elapsed();
+        metrics.peak_memory = state.peak_memory;
+        metrics.fuel = call.bounds.fuel.zip(left).map(|(limit, left)| limit.saturating_sub(left));
+        let mut outcome = Outcome::new(self.reference.clone(), *call.bounds, result, metrics);
+        outcome.log = std::mem::take(&mut state.log);
+        Ok(outcome)
+    }
+
+    fn size(&self) -> usize {
+        self.prepared.size
+    }
+
+    fn takes_envelope(&self) -> bool {
+        self.takes_envelope
+    }
+}
+
+impl Loaded {
+    /// Makes the sandbox and runs the guest to its end. The time is when the sandbox was made.
+    fn run(&self, store: &mut Store<State>) -> (Option<Instant>, wasmtime::Result<()>) {
+        let instance = match self.prepared.pre.instantiate(&mut *store) {
+            Ok(instance) => instance,
+            Err(error) => return (None, Err(error)),
+        };
+        let memory = self.prepared.memory.as_ref();
+        let memory = memory.and_then(|export| instance.get_module_export(&mut *store, export));
+        store.data_mut().memory = memory.and_then(wasmtime::Extern::into_memory);
+        let start = instance
+            .get_module_export(&mut *store, &self.prepared.start)
+            .and_then(wasmtime::Extern::into_func)
+            .ok_or_else(|| wasmtime::format_err!("the module has no function _start"))
+            .and_then(|start| start.typed::<(), ()>(&*store));
+        let instantiated = Some(Instant::now());
+        (instantiated, start.and_then(|start| start.call(store, ())))
+    }
+
+    fn check_bounds(&self, bounds: &Bounds) -> Result<(), Error> {
+        let caps = &self.shared.caps;
+        let bounded = [
+            ("memory", bounds.memory, caps.memory_minimum),
+            ("table elements", bounds.table_elements, caps.table_minimum),
+        ];
+        for (limit, asked, cap) in bounded {
+            if asked > cap {
+                return Err(Error::LimitAboveCap { limit, asked, cap });
+            }
+        }
+        Ok(())
+    }
+
+    fn not_started(&self, call: &Call<'_>, failure: Failure) -> Outcome {
+        let wall = call.accepted.elapsed();
+        let mut metrics = Metrics { wall, ..Metrics::default() };
+        metrics.phases.queue = wall;
+        Outcome::new(self.reference.clone(), *call.bounds, Err(failure), metrics)
+    }
+}
+
+/// Called each millisecond that a guest runs.
+fn tick(store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+    store.data().go_on()?;
+    Ok(UpdateDeadline::Continue(1))
+}
+
+/// What the host keeps for one sandbox.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// The guest's memory, once it is known.
+    pub(crate) memory: Option<Memory>,
+    pub(crate) input: Vec<u8>,
+    /// How much of the input the guest has read.
+    pub(crate) read: usize,
+    output: Vec<u8>,
+    output_limit: u64,
+    log: Log,
+    log_limit: u64,
+    /// Whether stdin, stdout and stderr are still open.
+    pub(crate) open: [bool; 3],
+    pub(crate) clock: Clock,
+    seed: compute::Seed,
+    random: Option<Box<ChaCha20Rng>>,
+    memory_limit: u64,
+    pub(crate) memory_refused: bool,
+    peak_memory: u64,
+    table_limit: u64,
+    pub(crate) table_refused: bool,
+    deadline: Option<Instant>,
+    cancel: Cancel,
+}
+
+impl State {
+    pub(crate) fn new(input: &[u8], call: &Call<'_>) -> Self {
+        let bounds = call.bounds;
+        let input = if input.is_empty() { b"{}" } else { input };
+        Self {
+            memory: None,
+            input: input.to_vec(),
+            read: 0,
+            output: Vec::new(),
+            output_limit: bounds.output,
+            log: Log::default(),
+            log_limit: bounds.log,
+            open: [true; 3],
+            clock: Clock::new(bounds.now),
+            seed: bounds.seed,
+            random: None,
+            memory_limit: bounds.memory,
+            memory_refused: false,
+            peak_memory: 0,
+            table_limit: bounds.table_elements,
+            table_refused: false,
+            deadline: call.deadline(),
+            cancel: call.cancel.clone(),
+        }
+    }
+
+    /// Whether the run may go on.
+    pub(crate) fn go_on(&self) -> Result<(), Stop> {
+        if self.cancel.is_cancelled() {
+            Err(Stop::Cancelled)
+        } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            Err(Stop::Wall)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn write_output(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        if self.output.len() as u64 + bytes.len() as u64 > self.output_limit {
+            return Err(Stop::Output);
+        }
+        self.output.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    pub(crate) fn write_log(&mut self, bytes: &[u8]) {
+        let room = self.log_limit.saturating_sub(self.log.bytes.len() as u64);
+        let kept = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+        self.log.bytes.extend_from_slice(&bytes[..kept]);
+        self.log.dropped += (bytes.len() - kept) as u64;
+    }
+
+    pub(crate) fn fill_random(&mut self, bytes: &mut [u8]) {
+        let seed = *self.seed.as_bytes();
+        self.random.get_or_insert_with(|| Box::new(ChaCha20Rng::from_seed(seed))).fill_bytes(bytes);
+    }
+
+    fn take_output(&mut self, raw: bool) -> Result<Vec<u8>, Reason> {
+        let mut output = std::mem::take(&mut self.output);
+        if raw {
+            return Ok(output);
+        }
+        let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        let end = output.iter().rposition(|byte| !blank(byte)).map_or(0, |last| last + 1);
+        output.truncate(end);
+        let start = output.iter().position(|byte| !blank(byte)).unwrap_or(0);
+        output.drain(..start);
+        if output.is_empty() {
+            return Ok(b"{}".to_vec());
+        }
+        let not_json = |message| Reason::NotJson { message };
+        let text = std::str::from_utf8(&output).map_err(|error| not_json(error.to_string()))?;
+        serde_json::from_str::<serde::de::IgnoredAny>(text)
+            .map_err(|error| not_json(error.to_string()))?;
+        Ok(output)
+    }
+
+    /// The first bytes of the log, as text.
+    fn first_of_log(&self) -> String {
+        let first = &self.log.bytes[..self.log.bytes.len().min(Failure::STDERR)];
+        String::from_utf8_lossy(first).into_owned()
+    }
+}
+
+impl ResourceLimiter for State {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let desired_bytes = desired as u64;
+        if desired_bytes > self.memory_limit {
+            self.memory_refused = true;
+            return Ok(false);
+        }
+        if maximum.is_none_or(|maximum| desired <= maximum) {
+            self.peak_memory = self.peak_memory.max(desired_bytes);
+        }
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let refused = desired as u64 > self.table_limit;
+        self.table_refused |= refused;
+        Ok(!refused)
+    }
+}

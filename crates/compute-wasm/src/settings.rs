@@ -1,0 +1,50 @@
+//! What the engine can be opened with beyond a memory cap.
+
+use std::path::PathBuf;
+
+use compute::EngineConfig;
+use serde::{Deserialize, Serialize};
+
+/// The engine's own settings, in [`EngineConfig::settings`].
+///
+/// ```
+/// let settings = compute_wasm::Settings { sandboxes: 16, ..Default::default() };
+/// let config: compute::EngineConfig = settings.into();
+/// assert_eq!(config.settings["sandboxes"], 16);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Where compiled code is kept between processes; nowhere unless set.
+    pub code_cache: Option<PathBuf>,
+    /// How many bytes of compiled code are kept there, the oldest given up first. Default 1 GiB.
+    pub code_cache_bytes: u64,
+    /// How many sandboxes may be alive at once; further calls wait, within their deadline. Each takes
+    /// a little over 4 GiB of address space, though not of memory. Default 256.
+    pub sandboxes: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { code_cache: None, code_cache_bytes: 1 << 30, sandboxes: 256 }
+    }
+}
+
+impl From<Settings> for EngineConfig {
+    fn from(settings: Settings) -> Self {
+        let mut config = Self::default();
+        if let Ok(serde_json::Value::Object(map)) = serde_json::to_value(settings) {
+            config.settings = map.into_iter().collect();
+        }
+        config
+    }
+}
+
+impl TryFrom<&EngineConfig> for Settings {
+    type Error = serde_json::Error;
+
+    fn try_from(config: &EngineConfig) -> Result<Self, serde_json::Error> {
+        let map = config.settings.clone().into_iter().collect();
+        serde_json::from_value(serde_json::Value::Object(map))
+    }
+}

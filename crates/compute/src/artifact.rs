@@ -1,0 +1,68 @@
+//! A resolved compute: its bytes, its address and the engine that runs it.
+
+use bytes::Bytes;
+
+use crate::{Algorithm, Error, Ref};
+
+/// A resolved compute. Cloning one is cheap: the bytes are shared.
+///
+/// An engine verifies the digest when it loads an artifact, whatever the store did before.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    reference: Ref,
+    engine: String,
+    wasm: Bytes,
+}
+
+impl Artifact {
+    /// An artifact made from its bytes; the digest is computed here.
+    #[must_use]
+    pub fn new(alg: Algorithm, engine: impl Into<String>, wasm: impl Into<Bytes>) -> Self {
+        let wasm = wasm.into();
+        Self { reference: Ref::of(alg, &wasm), engine: engine.into(), wasm }
+    }
+
+    /// An artifact as somebody else names it: the bytes are not checked against the ref.
+    #[must_use]
+    pub fn unverified(reference: Ref, engine: impl Into<String>, wasm: impl Into<Bytes>) -> Self {
+        Self { reference, engine: engine.into(), wasm: wasm.into() }
+    }
+
+    /// The address of this artifact.
+    #[must_use]
+    pub const fn reference(&self) -> &Ref {
+        &self.reference
+    }
+
+    /// The name of the digest algorithm.
+    #[must_use]
+    pub fn alg(&self) -> &str {
+        self.reference.alg()
+    }
+
+    /// The digest that the bytes must have.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        self.reference.digest()
+    }
+
+    /// The name of the registered engine that runs it.
+    #[must_use]
+    pub fn engine(&self) -> &str {
+        &self.engine
+    }
+
+    /// The artifact's bytes: for the engine `wasm`, a WebAssembly module.
+    #[must_use]
+    pub const fn wasm(&self) -> &Bytes {
+        &self.wasm
+    }
+
+    /// Checks the bytes against the digest.
+    ///
+    /// # Errors
+    /// As for [`Ref::verify`].
+    pub fn verify(&self) -> Result<(), Error> {
+        self.reference.verify(&self.wasm)
+    }
+}

@@ -1,0 +1,134 @@
+//! What an engine is: something that prepares artifacts and runs them, each call in a fresh sandbox.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::{Artifact, Bounds, Cancel, Error, Outcome};
+
+/// Prepares artifacts. One engine serves a whole process: it is shared and cheap to hold.
+///
+/// A manager calls [`Engine::load`] once for an artifact and profile however many callers wait for it,
+/// on a thread of its own, and keeps the result. So `load` may be slow and needs no cache in memory.
+pub trait Engine: Send + Sync {
+    /// Verifies the artifact's digest, checks the artifact and prepares it.
+    ///
+    /// # Errors
+    /// [`Error::DigestMismatch`], [`Error::Refused`] for an artifact that can never run, and
+    /// [`Error::Engine`] for a failure of the host.
+    fn load(&self, artifact: &Artifact, profile: Profile) -> Result<Arc<dyn Instance>, Error>;
+}
+
+/// A loaded artifact, ready to be called from any thread.
+pub trait Instance: Send + Sync {
+    /// Runs the artifact on this input in a fresh sandbox. Nothing survives from one call to the next.
+    ///
+    /// This blocks the calling thread until the guest is done or a limit stops it.
+    ///
+    /// # Errors
+    /// Only what the host did wrong; whatever the guest does is in the [`Outcome`].
+    fn invoke(&self, input: &[u8], call: &Call<'_>) -> Result<Outcome, Error>;
+
+    /// How much memory it holds while loaded, in bytes: what a cache charges for it.
+    fn size(&self) -> usize;
+
+    /// Whether the artifact declares that it takes the op envelope (see [`crate::OpCall`]).
+    fn takes_envelope(&self) -> bool {
+        false
+    }
+}
+
+/// How one call is to be made.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Call<'a> {
+    /// What the run may use.
+    pub bounds: &'a Bounds,
+    /// When the call was accepted: the wall limit counts from here.
+    pub accepted: Instant,
+    /// The caller's wish to stop.
+    pub cancel: &'a Cancel,
+    /// Take the output as it is, and do not ask for JSON.
+    pub raw: bool,
+}
+
+impl<'a> Call<'a> {
+    /// A call accepted now, with JSON output.
+    #[must_use]
+    pub fn new(bounds: &'a Bounds, cancel: &'a Cancel) -> Self {
+        Self { bounds, accepted: Instant::now(), cancel, raw: false }
+    }
+
+    /// When the wall limit is reached; `None` if that is beyond what the clock can say.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.accepted.checked_add(self.bounds.wall)
+    }
+}
+
+/// The part of a run's limits that is fixed when an artifact is loaded.
+///
+/// An engine may compile an artifact once for each profile that is asked for, so there are few: the
+/// stack goes by steps of powers of two, rounded down, from 64 KiB to 1 MiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Profile {
+    metered: bool,
+    stack: u64,
+}
+
+impl Profile {
+    /// The smallest stack that an engine is asked for, in bytes.
+    pub const MIN_STACK: u64 = 64 << 10;
+    /// The largest stack that an engine is asked for, in bytes: what fits on a thread of 2 MiB.
+    pub const MAX_STACK: u64 = 1 << 20;
+
+    /// A profile for runs with or without fuel and with this stack, in bytes.
+    #[must_use]
+    pub const fn new(metered: bool, stack: u64) -> Self {
+        let stack = if stack <= Self::MIN_STACK {
+            Self::MIN_STACK
+        } else if stack >= Self::MAX_STACK {
+            Self::MAX_STACK
+        } else {
+            1 << stack.ilog2()
+        };
+        Self { metered, stack }
+    }
+
+    /// Whether the run counts fuel.
+    #[must_use]
+    pub const fn metered(self) -> bool {
+        self.metered
+    }
+
+    /// The guest's call stack, in bytes.
+    #[must_use]
+    pub const fn stack(self) -> u64 {
+        self.stack
+    }
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self::new(false, Self::MAX_STACK)
+    }
+}
+
+/// What an engine is opened with.
+#[derive(Clone, Debug, Default)]
+pub struct EngineConfig {
+    /// The most linear memory that any call may ask for, in bytes; absent or zero means the engine's
+    /// default. For engines that bound memory when they are made.
+    pub memory: Option<u64>,
+    /// The engine's own settings. An engine refuses one that it does not know.
+    pub settings: BTreeMap<String, serde_json::Value>,
+}
+
+impl EngineConfig {
+    /// This configuration with one of the engine's own settings.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<serde_json::Value>) -> Self {
+        self.settings.insert(name.into(), value.into());
+        self
+    }
+}

@@ -1,0 +1,330 @@
+//! What a run gives back: its output or its failure, and what it took.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{Bounds, Ref};
+
+/// What a run gives back. A guest's failure is in [`Outcome::result`]; it is no [`crate::Error`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// What was run.
+    pub reference: Ref,
+    /// The limits, clock and seed it ran with. With the ref and the input they repeat the run.
+    pub bounds: Bounds,
+    /// The output, or why there is none.
+    pub result: Result<Vec<u8>, Failure>,
+    /// What it took.
+    pub metrics: Metrics,
+    /// What the guest wrote to its log.
+    pub log: Log,
+    /// What the guest emitted, in order.
+    pub events: Vec<Event>,
+}
+
+impl Outcome {
+    /// An outcome without log and events; the status in the metrics is set from the result.
+    #[must_use]
+    pub fn new(
+        reference: Ref,
+        bounds: Bounds,
+        result: Result<Vec<u8>, Failure>,
+        metrics: Metrics,
+    ) -> Self {
+        let status = result.as_ref().map_or_else(Failure::status, |_| Status::Ok);
+        Self {
+            reference,
+            bounds,
+            result,
+            metrics: Metrics { status, ..metrics },
+            log: Log::default(),
+            events: Vec::new(),
+        }
+    }
+
+    /// How it ended, in a word.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.metrics.status
+    }
+}
+
+/// How a run ended, in a word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Status {
+    /// It gave its output.
+    #[default]
+    Ok,
+    /// It failed by itself: a trap, an exit code other than 0, output that is not JSON.
+    Trapped,
+    /// It reached the wall limit.
+    WallLimit,
+    /// It failed after it was refused memory or table elements.
+    MemoryLimit,
+    /// It used up its fuel.
+    FuelLimit,
+    /// It wrote more output than it may.
+    OutputLimit,
+    /// Its caller cancelled it.
+    Cancelled,
+}
+
+impl Status {
+    /// The status as metrics and answers name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Trapped => "trapped",
+            Self::WallLimit => "wall-limit",
+            Self::MemoryLimit => "memory-limit",
+            Self::FuelLimit => "fuel-limit",
+            Self::OutputLimit => "output-limit",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a run gave no output. Printed, it is one line that names the limit and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failure {
+    /// What happened.
+    pub reason: Reason,
+    /// The first 512 bytes that the guest wrote to standard error.
+    pub stderr: String,
+}
+
+impl Failure {
+    /// How many bytes of standard error a failure carries.
+    pub const STDERR: usize = 512;
+
+    /// A failure without anything on standard error.
+    #[must_use]
+    pub const fn new(reason: Reason) -> Self {
+        Self { reason, stderr: String::new() }
+    }
+
+    /// How the run ended, in a word.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.reason.status()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What made a run fail.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The guest ended itself with an exit code other than 0.
+    #[error("the guest exited with code {code}")]
+    Exit {
+        /// The exit code.
+        code: i32,
+    },
+    /// The guest did what WebAssembly forbids.
+    #[error("the guest trapped: {message}{}", Frames(.frames))]
+    Trap {
+        /// What it did.
+        message: String,
+        /// The guest's functions that were running, innermost first, at most eight.
+        frames: Vec<String>,
+    },
+    /// The guest's calls went deeper than its stack.
+    #[error("the guest's calls went deeper than its stack limit of {limit} bytes{}", Frames(.frames))]
+    StackLimit {
+        /// The limit, in bytes.
+        limit: u64,
+        /// The guest's functions that were running, innermost first, at most eight.
+        frames: Vec<String>,
+    },
+    /// The output is not one JSON value.
+    #[error("the output is not JSON: {message} (ask for raw output to get the bytes as they are)")]
+    NotJson {
+        /// Where it stops being JSON.
+        message: String,
+    },
+    /// The wall limit was reached.
+    #[error("the wall limit of {limit:?} was reached {phase}")]
+    WallLimit {
+        /// The limit.
+        limit: Duration,
+        /// What the run was doing.
+        phase: Phase,
+    },
+    /// The guest was refused memory, and failed.
+    #[error("the guest was refused memory beyond its limit of {limit} bytes{}", After(.then))]
+    MemoryLimit {
+        /// The limit, in bytes.
+        limit: u64,
+        /// How the guest failed then.
+        then: String,
+    },
+    /// The guest was refused table elements, and failed.
+    #[error("the guest was refused table elements beyond its limit of {limit}{}", After(.then))]
+    TableLimit {
+        /// The limit, in elements.
+        limit: u64,
+        /// How the guest failed then.
+        then: String,
+    },
+    /// The fuel is used up.
+    #[error("the guest used up its fuel limit of {limit}")]
+    FuelLimit {
+        /// The limit.
+        limit: u64,
+    },
+    /// The guest wrote more output than it may.
+    #[error("the guest wrote more than its output limit of {limit} bytes")]
+    OutputLimit {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// The caller cancelled the run.
+    #[error("the caller cancelled the run {phase}")]
+    Cancelled {
+        /// What the run was doing.
+        phase: Phase,
+    },
+}
+
+impl Reason {
+    /// The status that this reason gives a run.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Exit { .. }
+            | Self::Trap { .. }
+            | Self::StackLimit { .. }
+            | Self::NotJson { .. } => Status::Trapped,
+            Self::WallLimit { .. } => Status::WallLimit,
+            Self::MemoryLimit { .. } | Self::TableLimit { .. } => Status::MemoryLimit,
+            Self::FuelLimit { .. } => Status::FuelLimit,
+            Self::OutputLimit { .. } => Status::OutputLimit,
+            Self::Cancelled { .. } => Status::Cancelled,
+        }
+    }
+}
+
+/// What a run spends its time on, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Waiting for a free place.
+    Queue,
+    /// Getting the artifact.
+    Fetch,
+    /// Checking and compiling it.
+    Compile,
+    /// Making the sandbox.
+    Instantiate,
+    /// Running the guest.
+    Guest,
+    /// Checking the output.
+    Output,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Queue => "in the queue",
+            Self::Fetch => "while the artifact was fetched",
+            Self::Compile => "while the artifact was compiled",
+            Self::Instantiate => "while the sandbox was made",
+            Self::Guest => "while the guest ran",
+            Self::Output => "while the output was checked",
+        })
+    }
+}
+
+/// What a run took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Metrics {
+    /// How it ended.
+    pub status: Status,
+    /// Time from acceptance to answer.
+    pub wall: Duration,
+    /// The most linear memory that the guest had, in bytes.
+    pub peak_memory: u64,
+    /// Fuel used, if the run was metered.
+    pub fuel: Option<u64>,
+    /// Where the time went.
+    pub phases: PhaseTimes,
+}
+
+/// Where a run's time went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PhaseTimes {
+    /// Waiting for a free place.
+    pub queue: Duration,
+    /// Fetching and compiling; zero when the artifact was loaded already.
+    pub load: Duration,
+    /// Making the sandbox.
+    pub instantiate: Duration,
+    /// Running the guest.
+    pub guest: Duration,
+    /// Checking the output.
+    pub output: Duration,
+}
+
+/// What a guest wrote to its log.
+#[derive(Clone, Default)]
+pub struct Log {
+    /// What was kept.
+    pub bytes: Vec<u8>,
+    /// How many further bytes were dropped at the log limit.
+    pub dropped: u64,
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log")
+            .field("bytes", &String::from_utf8_lossy(&self.bytes))
+            .field("dropped", &self.dropped)
+            .finish()
+    }
+}
+
+/// Something a guest told its caller besides its output.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Event {
+    /// What it is.
+    pub name: String,
+    /// What it carries.
+    pub data: serde_json::Value,
+}
+
+struct Frames<'a>(&'a [String]);
+
+impl fmt::Display for Frames<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, " (in {})", self.0.join(" < ")) }
+    }
+}
+
+struct After<'a>(&'a str);
+
+impl fmt::Display for After<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, ", and then {}", self.0) }
+    }
+}
