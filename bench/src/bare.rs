@@ -1,10 +1,9 @@
 //! The floor: wasmtime at its best settings, the two host functions that an echo needs, and nothing
 //! else. No limits, no checks, no deadline.
 
-use anyhow::{Context as _, Result};
 use wasmtime::{
     Caller, Config, Enabled, Engine, Extern, InstanceAllocationStrategy, InstancePre, Linker,
-    Module, PoolingAllocationConfig, Store,
+    Module, PoolingAllocationConfig, Result, Store,
 };
 
 struct State {
@@ -33,24 +32,22 @@ pub fn best_config() -> Config {
 
 impl Bare {
     pub fn new(wasm: &[u8]) -> Result<Self> {
-        let engine = Engine::new(&best_config()).map_err(anyhow::Error::from_boxed_error)?;
+        let engine = Engine::new(&best_config())?;
         let mut linker = Linker::new(&engine);
         linker
             .func_wrap("wasi_snapshot_preview1", "fd_read", fd_read)
-            .and_then(|linker| linker.func_wrap("wasi_snapshot_preview1", "fd_write", fd_write))
-            .map_err(anyhow::Error::from_boxed_error)?;
-        let module = Module::new(&engine, wasm).map_err(anyhow::Error::from_boxed_error)?;
-        let pre = linker.instantiate_pre(&module).map_err(anyhow::Error::from_boxed_error)?;
+            .and_then(|linker| linker.func_wrap("wasi_snapshot_preview1", "fd_write", fd_write))?;
+        let module = Module::new(&engine, wasm)?;
+        let pre = linker.instantiate_pre(&module)?;
         Ok(Self { engine, pre })
     }
 
     pub fn call(&self, input: &[u8]) -> Result<Vec<u8>> {
         let state = State { input: input.to_vec(), read: 0, output: Vec::new() };
         let mut store = Store::new(&self.engine, state);
-        let instance = self.pre.instantiate(&mut store).ok().context("cannot instantiate")?;
-        let start =
-            instance.get_typed_func::<(), ()>(&mut store, "_start").ok().context("no _start")?;
-        start.call(&mut store, ()).ok().context("the guest failed")?;
+        let instance = self.pre.instantiate(&mut store)?;
+        let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+        start.call(&mut store, ())?;
         Ok(store.into_data().output)
     }
 }

@@ -87,20 +87,26 @@ fn throughput(work: &Work, threads: usize, time: Duration) -> f64 {
     calls.load(Ordering::Relaxed) as f64 / start.elapsed().as_secs_f64()
 }
 
+fn plain(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error:#}")
+}
+
 fn engine() -> Result<()> {
     println!("echo of 200 bytes, a fresh sandbox for each call\n");
     println!("{:<34} {:>9} {:>9} {:>9} {:>8}", "", "p50", "p90", "p99", "ratio");
     for pages in [2, 18] {
         let wasm = compute_guests::echo(pages);
-        let bare = bare::Bare::new(&wasm)?;
-        let wasi = with_wasi::WithWasi::new(&wasm)?;
+        let bare = bare::Bare::new(&wasm).map_err(plain)?;
+        let wasi = with_wasi::WithWasi::new(&wasm).map_err(plain)?;
         let (manager, reference) = manager(wasm);
         let options = RunOptions::default();
         let metered = RunOptions::with_limits(compute::Limits {
             fuel: Some(1_000_000_000),
             ..Default::default()
         });
-        if bare.call(&input())? != input() || wasi.call(&input())? != input() {
+        if bare.call(&input()).map_err(plain)? != input()
+            || wasi.call(&input()).map_err(plain)? != input()
+        {
             bail!("the echo does not echo");
         }
         let again = (manager.clone(), reference.clone());

@@ -1,8 +1,7 @@
 //! The same echo with the host functions of `wasmtime-wasi`: what taking them instead of our own would
 //! cost a call.
 
-use anyhow::{Context as _, Result};
-use wasmtime::{Engine, InstancePre, Linker, Module, Store};
+use wasmtime::{Engine, InstancePre, Linker, Module, Result, Store};
 use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_sync};
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
@@ -15,12 +14,11 @@ pub struct WithWasi {
 
 impl WithWasi {
     pub fn new(wasm: &[u8]) -> Result<Self> {
-        let engine =
-            Engine::new(&crate::bare::best_config()).map_err(anyhow::Error::from_boxed_error)?;
+        let engine = Engine::new(&crate::bare::best_config())?;
         let mut linker = Linker::new(&engine);
-        add_to_linker_sync(&mut linker, |ctx| ctx).map_err(anyhow::Error::from_boxed_error)?;
-        let module = Module::new(&engine, wasm).map_err(anyhow::Error::from_boxed_error)?;
-        let pre = linker.instantiate_pre(&module).map_err(anyhow::Error::from_boxed_error)?;
+        add_to_linker_sync(&mut linker, |ctx| ctx)?;
+        let module = Module::new(&engine, wasm)?;
+        let pre = linker.instantiate_pre(&module)?;
         Ok(Self { engine, pre })
     }
 
@@ -32,10 +30,9 @@ impl WithWasi {
             .arg("compute")
             .build_p1();
         let mut store = Store::new(&self.engine, ctx);
-        let instance = self.pre.instantiate(&mut store).ok().context("cannot instantiate")?;
-        let start =
-            instance.get_typed_func::<(), ()>(&mut store, "_start").ok().context("no _start")?;
-        start.call(&mut store, ()).ok().context("the guest failed")?;
+        let instance = self.pre.instantiate(&mut store)?;
+        let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+        start.call(&mut store, ())?;
         drop(store);
         Ok(output.contents().to_vec())
     }

@@ -15,7 +15,7 @@ pub(crate) fn load(cli: &Cli, target: &str) -> Result<Artifact, Failure> {
     }
     let reference = Ref::parse(target).map_err(Failure::usage)?;
     let store = open_store(cli)?;
-    Ok(pollster::block_on(store.get(&reference))?.into_artifact())
+    Ok(pollster::block_on(store.get(&reference))?.artifact)
 }
 
 /// The artifact in this file. WebAssembly text is made binary, by its name's ending.

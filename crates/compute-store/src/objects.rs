@@ -8,7 +8,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use compute::{Algorithm, BoxFuture, Ref};
+use compute::{Algorithm, Artifact, BoxFuture, Ref};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
@@ -218,7 +218,8 @@ impl ObjectArtifacts {
             }
             bytes => bytes?,
         };
-        Ok(Stored { manifest, bytes })
+        let artifact = Artifact::unverified(reference, manifest.engine.clone(), bytes);
+        Ok(Stored { manifest, artifact })
     }
 
     /// The manifest goes first: nobody must find one without its bytes.

@@ -22,7 +22,7 @@ impl Resolver for StoreResolver {
     fn resolve<'a>(&'a self, reference: &'a Ref) -> BoxFuture<'a, Result<Artifact, Error>> {
         Box::pin(async move {
             match self.0.get(reference).await {
-                Ok(stored) => Ok(stored.into_artifact()),
+                Ok(stored) => Ok(stored.artifact),
                 Err(StoreError::NotFound { reference }) => Err(Error::NotFound { reference }),
                 Err(StoreError::Digest(error)) => Err(error),
                 Err(error) => Err(Error::unresolved(reference.clone(), error)),

@@ -116,16 +116,8 @@ impl NewArtifact {
 pub struct Stored {
     /// What the store knows of it.
     pub manifest: Manifest,
-    /// Its bytes.
-    pub bytes: Bytes,
-}
-
-impl Stored {
     /// The artifact, for an engine to load.
-    #[must_use]
-    pub fn into_artifact(self) -> Artifact {
-        Artifact::unverified(self.manifest.reference, self.manifest.engine, self.bytes)
-    }
+    pub artifact: Artifact,
 }
 
 /// What a sweep deleted, or would delete.

@@ -27,9 +27,9 @@ impl<S: Store> Store for Verified<S> {
 
     fn get<'a>(&'a self, reference: &'a Ref) -> BoxFuture<'a, Result<Stored, StoreError>> {
         Box::pin(async move {
-            let stored = self.0.get(reference).await?;
-            reference.verify(&stored.bytes).map_err(StoreError::Digest)?;
-            Ok(stored)
+            let Stored { manifest, artifact } = self.0.get(reference).await?;
+            let artifact = artifact.into_verified().map_err(StoreError::Digest)?;
+            Ok(Stored { manifest, artifact })
         })
     }
 

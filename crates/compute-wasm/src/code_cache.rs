@@ -1,12 +1,12 @@
 //! Compiled code kept on disk between processes.
 //!
-//! Loading altered machine code would run whatever it says, outside every sandbox. So each file starts
+//! Loading altered machine code would run whatever it says, outside every sandbox. So each file ends
 //! with a MAC under a key that only this user of this machine has; whatever does not match it is
 //! compiled again, silently. A failure to read or write here never fails a call.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
@@ -18,6 +18,7 @@ use crate::flavour::Flavour;
 
 const KEY_FILE: &str = "machine.key";
 const KEY_BYTES: usize = 32;
+const MAC_BYTES: usize = blake3::OUT_LEN;
 /// The ending of files that hold code.
 const CODE: &str = "code";
 
@@ -33,36 +34,42 @@ impl CodeCache {
         Self { folder: folder.to_owned(), capacity, key: OnceLock::new() }
     }
 
-    /// The code that this machine compiled for this artifact and flavour, if it is there and whole.
-    pub(crate) fn get(&self, reference: &Ref, flavour: &Flavour) -> Option<Vec<u8>> {
-        let name = file_name(reference, flavour);
+    /// The code that this machine compiled for this artifact and flavour, if it is there and whole: a
+    /// file to be mapped. Its last bytes are the MAC, which whoever reads the code passes over.
+    ///
+    /// Nobody writes to a file once it has its name, so what was checked is what is mapped. Whoever
+    /// could do so all the same could read the key as well.
+    pub(crate) fn get(&self, reference: &Ref, flavour: &Flavour) -> Option<File> {
+        let name = file_name(reference, flavour)?;
         let mut file = File::open(self.folder.join(&name)).ok()?;
-        let mut mac = [0; blake3::OUT_LEN];
-        file.read_exact(&mut mac).ok()?;
-        let mut code = Vec::new();
-        file.read_to_end(&mut code).ok()?;
+        let code_bytes = file.metadata().ok()?.len().checked_sub(MAC_BYTES as u64)?;
+        let mut mac = self.start_mac(&name, code_bytes)?;
+        mac.update_reader((&mut file).take(code_bytes)).ok()?;
+        let mut stored = [0; MAC_BYTES];
+        file.read_exact(&mut stored).ok()?;
         // Compared in constant time.
-        if self.mac(&name, &code)? != blake3::Hash::from_bytes(mac) {
+        if mac.finalize() != blake3::Hash::from_bytes(stored) {
             return None;
         }
         // Marks the file as used, for `prune`; where that fails it is only given up earlier.
         let _ = file.set_modified(SystemTime::now());
-        Some(code)
+        file.rewind().ok()?;
+        Some(file)
     }
 
     /// Keeps code for later processes, if that is possible.
     pub(crate) fn put(&self, reference: &Ref, flavour: &Flavour, code: &[u8]) {
-        let name = file_name(reference, flavour);
-        let Some(mac) = self.mac(&name, code) else { return };
-        if self.write(&name, &mac, code).is_ok() {
+        let Some(name) = file_name(reference, flavour) else { return };
+        let Some(mut mac) = self.start_mac(&name, code.len() as u64) else { return };
+        if self.write(&name, code, &mac.update(code).finalize()).is_ok() {
             let _ = self.prune();
         }
     }
 
-    fn write(&self, name: &str, mac: &blake3::Hash, code: &[u8]) -> io::Result<()> {
+    fn write(&self, name: &str, code: &[u8], mac: &blake3::Hash) -> io::Result<()> {
         let mut file = NamedTempFile::new_in(&self.folder)?;
-        file.write_all(mac.as_bytes())?;
         file.write_all(code)?;
+        file.write_all(mac.as_bytes())?;
         file.persist(self.folder.join(name))?;
         Ok(())
     }
@@ -89,23 +96,24 @@ impl CodeCache {
         Ok(())
     }
 
-    fn mac(&self, name: &str, code: &[u8]) -> Option<blake3::Hash> {
+    /// A MAC over the file's name and size; the code itself follows.
+    fn start_mac(&self, name: &str, code_bytes: u64) -> Option<blake3::Hasher> {
         let key = self.key.get_or_init(|| machine_key(&self.folder).ok()).as_ref()?;
         let mut mac = blake3::Hasher::new_keyed(key);
         mac.update(&(name.len() as u64).to_le_bytes());
         mac.update(name.as_bytes());
-        mac.update(code);
-        Some(mac.finalize())
+        mac.update(&code_bytes.to_le_bytes());
+        Some(mac)
     }
 }
 
-fn file_name(reference: &Ref, flavour: &Flavour) -> String {
+fn file_name(reference: &Ref, flavour: &Flavour) -> Option<String> {
     let mut hasher = DefaultHasher::new();
-    flavour.engine.precompile_compatibility_hash().hash(&mut hasher);
-    let metered = if flavour.profile.metered() { "metered" } else { "plain" };
+    flavour.engine().ok()?.precompile_compatibility_hash().hash(&mut hasher);
+    let metered = if flavour.profile().metered() { "metered" } else { "plain" };
     let (alg, digest) = (reference.alg(), reference.digest());
-    let (compatibility, stack) = (hasher.finish(), flavour.profile.stack());
-    format!("{alg}-{digest}-{compatibility:016x}-{metered}-{stack}.{CODE}")
+    let (compatibility, stack) = (hasher.finish(), flavour.profile().stack());
+    Some(format!("{alg}-{digest}-{compatibility:016x}-{metered}-{stack}.{CODE}"))
 }
 
 /// This machine's key, made if there is none. A key that others could read is not trusted.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use compute::{Artifact, Engine, EngineConfig, Error, Instance, Profile};
 
@@ -27,7 +27,7 @@ pub struct WasmEngine {
     shared: Arc<Shared>,
     settings: Settings,
     code_cache: Option<CodeCache>,
-    offered: Offered,
+    offered: OnceLock<Offered>,
     flavours: Mutex<HashMap<Profile, Arc<Flavour>>>,
 }
 
@@ -35,7 +35,7 @@ pub struct WasmEngine {
 pub(crate) struct Shared {
     pub(crate) caps: Caps,
     pub(crate) slots: Slots,
-    pub(crate) ticker: Ticker,
+    pub(crate) ticker: Arc<Ticker>,
 }
 
 impl fmt::Debug for WasmEngine {
@@ -63,13 +63,9 @@ impl WasmEngine {
             .as_ref()
             .map(|folder| CodeCache::new(folder, settings.code_cache_bytes));
         Ok(Self {
-            shared: Arc::new(Shared {
-                caps,
-                slots: Slots::new(settings.sandboxes.max(1)),
-                ticker: Ticker::default(),
-            }),
+            shared: Arc::new(Shared { caps, slots: Slots::default(), ticker: Arc::default() }),
             code_cache,
-            offered: wasi::offered(),
+            offered: OnceLock::new(),
             settings,
             flavours: Mutex::default(),
         })
@@ -90,7 +86,7 @@ impl WasmEngine {
             return Err(Refusal::AboveCap { what: "bytes".into(), count, cap });
         }
         let shape = Shape::read(wasm)?;
-        check(&shape, caps, &self.offered)?;
+        check(&shape, caps, self.offered.get_or_init(wasi::offered))?;
         Ok(shape)
     }
 
@@ -99,23 +95,21 @@ impl WasmEngine {
         if let Some(flavour) = flavours.get(&profile) {
             return Ok(Arc::clone(flavour));
         }
-        let flavour = Flavour::new(profile, &self.shared.caps, self.settings.sandboxes.max(1))
-            .map_err(|error| Error::engine(NAME, format!("{error:#}")))?;
-        self.shared.ticker.add(&flavour.engine);
+        let (caps, ticker) = (&self.shared.caps, &self.shared.ticker);
+        let flavour = Flavour::new(profile, caps, self.settings.sandboxes, ticker).map_err(host)?;
         let flavour = Arc::new(flavour);
         flavours.insert(profile, Arc::clone(&flavour));
         Ok(flavour)
     }
 
-    fn prepare(&self, artifact: &Artifact, flavour: &Flavour) -> Result<Prepared, Error> {
-        let host = |error: wasmtime::Error| Error::engine(NAME, format!("{error:#}"));
+    fn prepare(&self, artifact: &Artifact, flavour: &Arc<Flavour>) -> Result<Prepared, Error> {
         if let Some(cache) = &self.code_cache
             && let Some(code) = cache.get(artifact.reference(), flavour)
         {
             // SAFETY: the cache gives back only what it was given by `compile` below, under this
             // machine's key, for this version of wasmtime and this flavour.
             #[expect(unsafe_code, reason = "compiled code is loaded")]
-            if let Ok(prepared) = unsafe { flavour.prepare(&code) } {
+            if let Ok(prepared) = unsafe { flavour.prepare_file(code) } {
                 return Ok(prepared);
             }
         }
@@ -141,11 +135,13 @@ impl Engine for WasmEngine {
         let flavour = self.flavour(profile)?;
         let prepared = self.prepare(artifact, &flavour)?;
         Ok(Arc::new(Loaded {
-            reference: artifact.reference().clone(),
             shared: Arc::clone(&self.shared),
-            flavour,
             prepared,
             takes_envelope: shape.takes_envelope,
         }))
     }
+}
+
+fn host(error: wasmtime::Error) -> Error {
+    Error::engine(NAME, format!("{error:#}"))
 }

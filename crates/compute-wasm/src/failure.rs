@@ -23,17 +23,6 @@ pub(crate) enum Stop {
     Cancelled,
 }
 
-/// Why a call must end now, if it must.
-pub(crate) fn must_stop(call: &Call<'_>, phase: Phase) -> Option<Reason> {
-    if call.cancel.is_cancelled() {
-        Some(Reason::Cancelled { phase })
-    } else if call.accepted.elapsed() >= call.bounds.wall {
-        Some(Reason::WallLimit { limit: call.bounds.wall, phase })
-    } else {
-        None
-    }
-}
-
 /// The reason of a run that ended with this error, or `None` if it is the host's failure.
 pub(crate) fn reason(
     error: &wasmtime::Error,

@@ -42,6 +42,7 @@ mod sandbox;
 mod settings;
 mod shape;
 mod slots;
+mod threads;
 mod ticker;
 mod wasi;
 

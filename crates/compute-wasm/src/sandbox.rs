@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use compute::{
-    Bounds, Call, Cancel, Error, Failure, Instance, Log, Metrics, Outcome, Phase, Reason, Ref,
+    Bounds, Call, Cancel, Error, Failure, Instance, Log, Metrics, Outcome, Phase, Reason,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -12,15 +12,14 @@ use wasmtime::{Memory, ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
 
 use crate::NAME;
 use crate::engine::Shared;
-use crate::failure::{Stop, must_stop, reason};
-use crate::flavour::{Flavour, Prepared};
+use crate::failure::{Stop, reason};
+use crate::flavour::{Prepared, Ready};
+use crate::threads;
 use crate::wasi::Clock;
 
 /// A module that can be called.
 pub(crate) struct Loaded {
-    pub(crate) reference: Ref,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) flavour: Arc<Flavour>,
     pub(crate) prepared: Prepared,
     pub(crate) takes_envelope: bool,
 }
@@ -28,45 +27,44 @@ pub(crate) struct Loaded {
 impl Instance for Loaded {
     fn invoke(&self, input: &[u8], call: &Call<'_>) -> Result<Outcome, Error> {
         self.check_bounds(call.bounds)?;
-        let started = Instant::now();
-        let slot = match self.shared.slots.take(call) {
-            Ok(slot) => slot,
-            Err(failure) => return Ok(self.not_started(call, failure)),
-        };
-        if let Some(reason) = must_stop(call, Phase::Instantiate) {
-            return Ok(self.not_started(call, Failure::new(reason)));
-        }
         let running = self.shared.ticker.running();
         let running = running.map_err(|error| Error::engine(NAME, error.to_string()))?;
-        let queued = Instant::now();
-
-        let mut store = Store::new(&self.flavour.engine, State::new(input, call));
-        store.limiter(|state| state);
-        store.epoch_deadline_callback(tick);
-        store.set_epoch_deadline(1);
-        if let Some(fuel) = call.bounds.fuel {
-            store.set_fuel(fuel).map_err(|error| Error::engine(NAME, error.to_string()))?;
+        let attempt = || self.instantiate(input, call);
+        let sandbox = match self.shared.slots.when_free(call, attempt, Sandbox::met_full_pool) {
+            Ok(sandbox) => sandbox.map_err(|error| Error::engine(NAME, format!("{error:#}")))?,
+            Err(reason) => return Ok(not_started(call, reason)),
+        };
+        let Sandbox { mut store, instance, ready, begun } = sandbox;
+        if let Some(reason) = call.must_stop(begun, Phase::Instantiate) {
+            return Ok(not_started(call, reason));
         }
-        let (instantiated, ran) = self.run(&mut store);
+        let phase = if instance.is_ok() { Phase::Guest } else { Phase::Instantiate };
+        let instantiated = Instant::now();
+        let ran = instance.and_then(|instance| start(ready, &mut store, &instance));
         let left = call.bounds.fuel.and(store.get_fuel().ok());
-        let phase = if instantiated.is_some() { Phase::Guest } else { Phase::Instantiate };
-        let instantiated = instantiated.unwrap_or_else(Instant::now);
         let mut state = store.into_data();
         drop(running);
-        drop(slot);
+        self.shared.slots.free();
         let guest = Instant::now();
 
         let result = match ran {
             Ok(()) => state.take_output(call.raw),
             Err(error) => match error.downcast_ref::<Stop>() {
                 Some(Stop::Exit(0)) => state.take_output(call.raw),
-                _ => match reason(&error, &state, call, phase, self.flavour.profile.stack()) {
+                _ => match reason(
+                    &error,
+                    &state,
+                    call,
+                    phase,
+                    self.prepared.flavour().profile().stack(),
+                ) {
                     Some(reason) => Err(reason),
                     None => return Err(Error::engine(NAME, format!("{error:#}"))),
                 },
             },
         };
-        let result = result.and_then(|output| match must_stop(call, Phase::Output) {
+        let answered = Instant::now();
+        let result = result.and_then(|output| match call.must_stop(answered, Phase::Output) {
             Some(reason) => Err(reason),
             None => Ok(output),
         });
@@ -77,20 +75,21 @@ impl Instance for Loaded {
         });
 
         let mut metrics = Metrics::default();
-        metrics.phases.queue = queued - started;
-        metrics.phases.instantiate = instantiated - queued;
+        // What the manager did before is its own to take off.
+        metrics.phases.queue = begun.saturating_duration_since(call.accepted);
+        metrics.phases.instantiate = instantiated - begun;
         metrics.phases.guest = guest - instantiated;
-        metrics.phases.output = guest.elapsed();
-        metrics.wall = call.accepted.elapsed();
+        metrics.phases.output = answered - guest;
+        metrics.wall = answered.saturating_duration_since(call.accepted);
         metrics.peak_memory = state.peak_memory;
         metrics.fuel = call.bounds.fuel.zip(left).map(|(limit, left)| limit.saturating_sub(left));
-        let mut outcome = Outcome::new(self.reference.clone(), *call.bounds, result, metrics);
+        let mut outcome = Outcome::new(*call.bounds, result, metrics);
         outcome.log = std::mem::take(&mut state.log);
         Ok(outcome)
     }
 
     fn size(&self) -> usize {
-        self.prepared.size
+        self.prepared.size()
     }
 
     fn takes_envelope(&self) -> bool {
@@ -99,22 +98,36 @@ impl Instance for Loaded {
 }
 
 impl Loaded {
-    /// Makes the sandbox and runs the guest to its end. The time is when the sandbox was made.
-    fn run(&self, store: &mut Store<State>) -> (Option<Instant>, wasmtime::Result<()>) {
-        let instance = match self.prepared.pre.instantiate(&mut *store) {
-            Ok(instance) => instance,
-            Err(error) => return (None, Err(error)),
-        };
-        let memory = self.prepared.memory.as_ref();
-        let memory = memory.and_then(|export| instance.get_module_export(&mut *store, export));
-        store.data_mut().memory = memory.and_then(wasmtime::Extern::into_memory);
-        let start = instance
-            .get_module_export(&mut *store, &self.prepared.start)
-            .and_then(wasmtime::Extern::into_func)
-            .ok_or_else(|| wasmtime::format_err!("the module has no function _start"))
-            .and_then(|start| start.typed::<(), ()>(&*store));
-        let instantiated = Some(Instant::now());
-        (instantiated, start.and_then(|start| start.call(store, ())))
+    /// Makes a sandbox, in the pool that this thread keeps to or, where that is full, in another.
+    fn instantiate(&self, input: &[u8], call: &Call<'_>) -> wasmtime::Result<Sandbox<'_>> {
+        let shards = self.prepared.flavour().shards();
+        let own = threads::number() % shards;
+        let mut sandbox = self.instantiate_in(own, input, call)?;
+        for other in (own + 1..shards).chain(0..own) {
+            if !sandbox.is_in_full_pool() {
+                break;
+            }
+            sandbox = self.instantiate_in(other, input, call)?;
+        }
+        Ok(sandbox)
+    }
+
+    /// Makes a sandbox in this shard. A guest may run already while it is made, in a start function.
+    fn instantiate_in(
+        &self,
+        shard: usize,
+        input: &[u8],
+        call: &Call<'_>,
+    ) -> wasmtime::Result<Sandbox<'_>> {
+        let begun = Instant::now();
+        let ready = self.prepared.ready(shard)?;
+        let mut store = Store::new(ready.engine(), State::new(input, call));
+        store.limiter(|state| state);
+        store.epoch_deadline_callback(tick);
+        store.set_epoch_deadline(1);
+        let fueled = call.bounds.fuel.map_or(Ok(()), |fuel| store.set_fuel(fuel));
+        let instance = fueled.and_then(|()| ready.pre.instantiate(&mut store));
+        Ok(Sandbox { store, instance, ready, begun })
     }
 
     fn check_bounds(&self, bounds: &Bounds) -> Result<(), Error> {
@@ -130,13 +143,50 @@ impl Loaded {
         }
         Ok(())
     }
+}
 
-    fn not_started(&self, call: &Call<'_>, failure: Failure) -> Outcome {
-        let wall = call.accepted.elapsed();
-        let mut metrics = Metrics { wall, ..Metrics::default() };
-        metrics.phases.queue = wall;
-        Outcome::new(self.reference.clone(), *call.bounds, Err(failure), metrics)
+/// The outcome of a call that must end before its sandbox is made.
+fn not_started(call: &Call<'_>, reason: Reason) -> Outcome {
+    let wall = call.accepted.elapsed();
+    let mut metrics = Metrics { wall, ..Metrics::default() };
+    metrics.phases.queue = wall;
+    Outcome::new(*call.bounds, Err(Failure::new(reason)), metrics)
+}
+
+struct Sandbox<'a> {
+    store: Store<State>,
+    instance: wasmtime::Result<wasmtime::Instance>,
+    ready: &'a Ready,
+    begun: Instant,
+}
+
+impl Sandbox<'_> {
+    fn is_in_full_pool(&self) -> bool {
+        let full = |error: &wasmtime::Error| {
+            error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some()
+        };
+        self.instance.as_ref().is_err_and(full)
     }
+
+    fn met_full_pool(attempt: &wasmtime::Result<Self>) -> bool {
+        attempt.as_ref().is_ok_and(Self::is_in_full_pool)
+    }
+}
+
+/// Runs the guest to its end.
+fn start(
+    ready: &Ready,
+    store: &mut Store<State>,
+    instance: &wasmtime::Instance,
+) -> wasmtime::Result<()> {
+    let memory = ready.memory.as_ref();
+    let memory = memory.and_then(|export| instance.get_module_export(&mut *store, export));
+    store.data_mut().memory = memory.and_then(wasmtime::Extern::into_memory);
+    let start = instance.get_module_export(&mut *store, &ready.start);
+    let start = start
+        .and_then(wasmtime::Extern::into_func)
+        .ok_or_else(|| wasmtime::format_err!("the module has no function _start"))?;
+    start.typed::<(), ()>(&*store)?.call(store, ())
 }
 
 /// Called each millisecond that a guest runs.
@@ -168,7 +218,7 @@ pub(crate) struct State {
     table_limit: u64,
     pub(crate) table_refused: bool,
     deadline: Option<Instant>,
-    cancel: Cancel,
+    cancel: Option<Cancel>,
 }
 
 impl State {
@@ -193,13 +243,13 @@ impl State {
             table_limit: bounds.table_elements,
             table_refused: false,
             deadline: call.deadline(),
-            cancel: call.cancel.clone(),
+            cancel: call.cancel.cloned(),
         }
     }
 
     /// Whether the run may go on.
     pub(crate) fn go_on(&self) -> Result<(), Stop> {
-        if self.cancel.is_cancelled() {
+        if self.cancel.as_ref().is_some_and(Cancel::is_cancelled) {
             Err(Stop::Cancelled)
         } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             Err(Stop::Wall)

@@ -1,54 +1,58 @@
-//! A place for each sandbox that may be alive at once; whoever finds none waits.
+//! Waiting for a sandbox when all that may be alive at once are.
+//!
+//! The pool itself counts, so a call that finds a place pays nothing here.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use compute::{Call, Failure, Phase};
+use compute::{Call, Phase, Reason};
 
-use crate::failure::must_stop;
+/// How often a waiting call looks whether it must stop, and whether a place was freed unnoticed.
+const POLL: Duration = Duration::from_millis(5);
 
-/// How often a waiting caller looks whether it was cancelled.
-const CANCEL_POLL: Duration = Duration::from_millis(5);
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Slots {
-    free: Mutex<u32>,
+    waiting: AtomicU64,
+    lock: Mutex<()>,
     freed: Condvar,
 }
 
-/// A place taken; given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Slot<'a>(&'a Slots);
-
 impl Slots {
-    pub(crate) fn new(count: u32) -> Self {
-        Self { free: Mutex::new(count), freed: Condvar::new() }
-    }
-
-    /// Takes a place, waiting until the call's deadline or its caller's wish to stop.
-    pub(crate) fn take(&self, call: &Call<'_>) -> Result<Slot<'_>, Failure> {
-        let mut free = self.lock();
-        while *free == 0 {
-            if let Some(reason) = must_stop(call, Phase::Queue) {
-                return Err(Failure::new(reason));
-            }
-            let left = call.deadline().map_or(CANCEL_POLL, |deadline| {
-                deadline.saturating_duration_since(Instant::now()).min(CANCEL_POLL)
-            });
-            free = self.freed.wait_timeout(free, left).unwrap_or_else(PoisonError::into_inner).0;
+    /// Tries to make a sandbox until it does not meet a full pool; or says why the call must not wait
+    /// any longer.
+    pub(crate) fn when_free<T>(
+        &self,
+        call: &Call<'_>,
+        attempt: impl Fn() -> T,
+        met_full_pool: impl Fn(&T) -> bool,
+    ) -> Result<T, Reason> {
+        let first = attempt();
+        if !met_full_pool(&first) {
+            return Ok(first);
         }
-        *free -= 1;
-        Ok(Slot(self))
+        drop(first);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let result = loop {
+            if let Some(reason) = call.must_stop(Instant::now(), Phase::Queue) {
+                break Err(reason);
+            }
+            let next = attempt();
+            if !met_full_pool(&next) {
+                break Ok(next);
+            }
+            drop(next);
+            let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(self.freed.wait_timeout(guard, POLL));
+        };
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        result
     }
 
-    fn lock(&self) -> MutexGuard<'_, u32> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        *self.0.lock() += 1;
-        self.0.freed.notify_one();
+    /// To be called when a place became free.
+    pub(crate) fn free(&self) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.freed.notify_one();
+        }
     }
 }

@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use wasmtime::{Engine, EngineWeak};
 
+use crate::threads;
+
 const TICK: Duration = Duration::from_millis(1);
 /// How many ticks without a call pass before the thread goes to sleep. Waking it costs its waker a
 /// system call, which callers who come one after the other must not pay each time.
 const IDLE_TICKS: u32 = 100;
+const STRIPES: usize = 32;
 
 #[derive(Default)]
 pub(crate) struct Ticker {
@@ -21,15 +24,25 @@ pub(crate) struct Ticker {
 
 #[derive(Default)]
 struct Shared {
-    running: AtomicU64,
-    started: AtomicU64,
+    /// How many calls run: a count for each group of threads, so that threads which start and end calls
+    /// do not contend.
+    running: [Stripe; STRIPES],
     asleep: AtomicBool,
     closed: AtomicBool,
     engines: Mutex<Vec<EngineWeak>>,
 }
 
+/// In the lower half the calls that run, in the upper half all that ever started, both wrapping.
+#[derive(Default)]
+#[repr(align(128))]
+struct Stripe(AtomicU64);
+
+/// What a call adds to its stripe when it starts; it takes 1 off when it ends.
+const STARTED: u64 = (1 << 32) + 1;
+const RUNNING: u64 = u32::MAX as u64;
+
 /// A call that wants to be interrupted; ends when dropped.
-pub(crate) struct Running<'a>(&'a Shared);
+pub(crate) struct Running<'a>(&'a Stripe);
 
 impl Ticker {
     /// Ticks this engine's epoch from now on.
@@ -45,21 +58,20 @@ impl Ticker {
             builder.spawn(move || shared.tick()).map(|handle| handle.thread().clone())
         });
         let thread = thread.as_ref()?;
-        let guard = Running(&self.shared);
-        self.shared.started.fetch_add(1, Ordering::Relaxed);
+        let stripe = &self.shared.running[threads::number() % STRIPES];
         // In one total order with the ticker's going to sleep: either it sees this call, or this call
         // sees that it sleeps.
-        self.shared.running.fetch_add(1, Ordering::SeqCst);
+        stripe.0.fetch_add(STARTED, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) {
             thread.unpark();
         }
-        Ok(guard)
+        Ok(Running(stripe))
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::SeqCst);
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -75,14 +87,13 @@ impl Drop for Ticker {
 impl Shared {
     fn tick(&self) {
         let mut idle = 0;
-        let mut started = 0;
+        let mut started_before = 0;
         while !self.closed.load(Ordering::SeqCst) {
             std::thread::sleep(TICK);
             self.increment_epochs();
-            let now_started = self.started.load(Ordering::Relaxed);
-            let busy = self.running.load(Ordering::SeqCst) > 0 || now_started != started;
-            started = now_started;
-            idle = if busy { 0 } else { idle + 1 };
+            let (running, started) = self.count();
+            idle = if running || started != started_before { 0 } else { idle + 1 };
+            started_before = started;
             if idle >= IDLE_TICKS {
                 self.sleep();
                 idle = 0;
@@ -92,10 +103,18 @@ impl Shared {
 
     fn sleep(&self) {
         self.asleep.store(true, Ordering::SeqCst);
-        while self.running.load(Ordering::SeqCst) == 0 && !self.closed.load(Ordering::SeqCst) {
+        while !self.count().0 && !self.closed.load(Ordering::SeqCst) {
             std::thread::park();
         }
         self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether any call runs, and a number that changes with each call that starts.
+    fn count(&self) -> (bool, u64) {
+        let stripes = self.running.iter().map(|stripe| stripe.0.load(Ordering::SeqCst));
+        stripes.fold((false, 0), |(running, started), stripe| {
+            (running || stripe & RUNNING != 0, (stripe >> 32).wrapping_add(started))
+        })
     }
 
     fn increment_epochs(&self) {

@@ -119,9 +119,8 @@ pub(crate) fn offered() -> Offered {
     if define(&mut linker).is_err() {
         return Offered::new();
     }
-    let cancel = compute::Cancel::new();
     let bounds = compute::Limits::default().bounds();
-    let call = compute::Call::new(&bounds, &cancel);
+    let call = compute::Call::new(&bounds, std::time::Instant::now());
     let mut store = Store::new(&engine, State::new(&[], &call));
     let mut offered = Offered::new();
     let items: Vec<_> = linker

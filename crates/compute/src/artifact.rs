@@ -12,6 +12,8 @@ pub struct Artifact {
     reference: Ref,
     engine: String,
     wasm: Bytes,
+    /// Whether the digest was computed from these very bytes in this process.
+    verified: bool,
 }
 
 impl Artifact {
@@ -19,13 +21,13 @@ impl Artifact {
     #[must_use]
     pub fn new(alg: Algorithm, engine: impl Into<String>, wasm: impl Into<Bytes>) -> Self {
         let wasm = wasm.into();
-        Self { reference: Ref::of(alg, &wasm), engine: engine.into(), wasm }
+        Self { reference: Ref::of(alg, &wasm), engine: engine.into(), wasm, verified: true }
     }
 
     /// An artifact as somebody else names it: the bytes are not checked against the ref.
     #[must_use]
     pub fn unverified(reference: Ref, engine: impl Into<String>, wasm: impl Into<Bytes>) -> Self {
-        Self { reference, engine: engine.into(), wasm: wasm.into() }
+        Self { reference, engine: engine.into(), wasm: wasm.into(), verified: false }
     }
 
     /// The address of this artifact.
@@ -58,11 +60,22 @@ impl Artifact {
         &self.wasm
     }
 
-    /// Checks the bytes against the digest.
+    /// Checks the bytes against the digest. Bytes are hashed once: an artifact that [`Artifact::new`]
+    /// or [`Artifact::into_verified`] made is known to match.
     ///
     /// # Errors
     /// As for [`Ref::verify`].
     pub fn verify(&self) -> Result<(), Error> {
-        self.reference.verify(&self.wasm)
+        if self.verified { Ok(()) } else { self.reference.verify(&self.wasm) }
+    }
+
+    /// This artifact, once its bytes are checked against the digest.
+    ///
+    /// # Errors
+    /// As for [`Ref::verify`].
+    pub fn into_verified(mut self) -> Result<Self, Error> {
+        self.verify()?;
+        self.verified = true;
+        Ok(self)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::{Artifact, Bounds, Cancel, Error, Outcome};
+use crate::{Artifact, Bounds, Cancel, Error, Outcome, Phase, Reason};
 
 /// Prepares artifacts. One engine serves a whole process: it is shared and cheap to hold.
 ///
@@ -47,16 +47,28 @@ pub struct Call<'a> {
     /// When the call was accepted: the wall limit counts from here.
     pub accepted: Instant,
     /// The caller's wish to stop.
-    pub cancel: &'a Cancel,
+    pub cancel: Option<&'a Cancel>,
     /// Take the output as it is, and do not ask for JSON.
     pub raw: bool,
 }
 
 impl<'a> Call<'a> {
-    /// A call accepted now, with JSON output.
+    /// A call accepted at this time, with JSON output, that nobody can cancel.
     #[must_use]
-    pub fn new(bounds: &'a Bounds, cancel: &'a Cancel) -> Self {
-        Self { bounds, accepted: Instant::now(), cancel, raw: false }
+    pub const fn new(bounds: &'a Bounds, accepted: Instant) -> Self {
+        Self { bounds, accepted, cancel: None, raw: false }
+    }
+
+    /// Why the call must end now, if it must: its caller cancelled it, or its wall limit is reached.
+    #[must_use]
+    pub fn must_stop(&self, now: Instant, phase: Phase) -> Option<Reason> {
+        if self.cancel.is_some_and(Cancel::is_cancelled) {
+            Some(Reason::Cancelled { phase })
+        } else if now.saturating_duration_since(self.accepted) >= self.bounds.wall {
+            Some(Reason::WallLimit { limit: self.bounds.wall, phase })
+        } else {
+            None
+        }
     }
 
     /// When the wall limit is reached; `None` if that is beyond what the clock can say.

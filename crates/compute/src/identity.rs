@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::{
-    Artifact, Call, Engine, Error, Failure, Instance, Metrics, Outcome, Profile, Reason, Ref,
-};
+use crate::{Artifact, Call, Engine, Error, Failure, Instance, Metrics, Outcome, Profile, Reason};
 
 crate::register_engine!("identity", |_config| Ok(Arc::new(IdentityEngine) as Arc<dyn Engine>));
 
@@ -14,14 +12,12 @@ crate::register_engine!("identity", |_config| Ok(Arc::new(IdentityEngine) as Arc
 pub struct IdentityEngine;
 
 #[derive(Debug)]
-struct Identity {
-    reference: Ref,
-}
+struct Identity;
 
 impl Engine for IdentityEngine {
     fn load(&self, artifact: &Artifact, _profile: Profile) -> Result<Arc<dyn Instance>, Error> {
         artifact.verify()?;
-        Ok(Arc::new(Identity { reference: artifact.reference().clone() }))
+        Ok(Arc::new(Identity))
     }
 }
 
@@ -36,7 +32,7 @@ impl Instance for Identity {
         };
         let mut metrics = Metrics { wall: call.accepted.elapsed(), ..Metrics::default() };
         metrics.phases.guest = started.elapsed();
-        Ok(Outcome::new(self.reference.clone(), *call.bounds, result, metrics))
+        Ok(Outcome::new(*call.bounds, result, metrics))
     }
 
     fn size(&self) -> usize {

@@ -1,16 +1,17 @@
 //! Joins the parts: resolve, open the engine, load, invoke, under one deadline.
 
+mod cache;
 mod loader;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::{
-    Bounds, BoxFuture, Call, Cancel, EngineConfig, Error, Failure, Limits, LogWriter, Metrics,
-    MetricsSink, OpCall, Outcome, Reason, Ref, Resolver, RunOptions, Runner,
+    BoxFuture, Call, Cancel, EngineConfig, Error, Failure, Limits, LogWriter, Metrics, MetricsSink,
+    OpCall, Outcome, Ref, Resolver, RunOptions, Runner,
 };
 use loader::{Loaded, Loader};
 
@@ -47,8 +48,7 @@ impl Manager {
     /// As [`Runner::run`]; the inner error is a limit reached before the artifact was loaded.
     pub fn preload(&self, reference: &Ref, limits: Limits) -> Result<Result<(), Failure>, Error> {
         let bounds = limits.or(self.shared.defaults.limits).bounds();
-        let cancel = Cancel::new();
-        let call = Call::new(&bounds, &cancel);
+        let call = Call::new(&bounds, Instant::now());
         Ok(match self.shared.loader.load(reference, &call)? {
             Loaded::Ready(_) => Ok(()),
             Loaded::Stopped(failure) => Err(failure),
@@ -72,8 +72,9 @@ impl Runner for Manager {
         let accepted = Instant::now();
         let shared = Arc::clone(&self.shared);
         let reference = reference.clone();
-        options.cancel = options.cancel.child();
-        let on_drop = CancelOnDrop(options.cancel.clone());
+        let cancel = options.cancel.as_ref().map_or_else(Cancel::new, Cancel::child);
+        options.cancel = Some(cancel.clone());
+        let on_drop = CancelOnDrop(cancel);
         let work = blocking::unblock(move || shared.run(&reference, &input, &options, accepted));
         Box::pin(async move {
             let outcome = work.await;
@@ -101,25 +102,31 @@ impl Shared {
         accepted: Instant,
     ) -> Result<Outcome, Error> {
         let bounds = options.limits.or(self.defaults.limits).bounds();
-        let mut call = Call::new(&bounds, &options.cancel);
-        call.accepted = accepted;
+        let mut call = Call::new(&bounds, accepted);
+        call.cancel = options.cancel.as_ref();
         call.raw = options.raw || self.defaults.raw;
 
-        let waited = accepted.elapsed();
-        let instance = match self.loader.cached(reference, bounds.profile()) {
+        let mut load = Duration::ZERO;
+        let snapshot = self.loader.snapshot();
+        let just_loaded;
+        let instance = match snapshot.get(reference, bounds.profile(), accepted) {
             Some(instance) => instance,
-            None => match self.loader.load(reference, &call)? {
-                Loaded::Ready(instance) => instance,
-                Loaded::Stopped(failure) => return Ok(stopped(reference, &call, failure)),
-            },
+            None => {
+                let begun = Instant::now();
+                match self.loader.load(reference, &call)? {
+                    Loaded::Ready(instance) => just_loaded = instance,
+                    Loaded::Stopped(failure) => return Ok(stopped(&call, failure)),
+                }
+                load = begun.elapsed();
+                &just_loaded
+            }
         };
-        let loaded = accepted.elapsed();
 
         let envelope = self.envelope(instance.takes_envelope(), input, options)?;
         let mut outcome = instance.invoke(envelope.as_deref().unwrap_or(input), &call)?;
-        outcome.metrics.phases.queue += waited;
-        outcome.metrics.phases.load = loaded.saturating_sub(waited);
-        self.report(&outcome, options);
+        let phases = &mut outcome.metrics.phases;
+        (phases.load, phases.queue) = (load, phases.queue.saturating_sub(load));
+        self.report(reference, &outcome, options);
         Ok(outcome)
     }
 
@@ -138,35 +145,24 @@ impl Shared {
         }
     }
 
-    fn report(&self, outcome: &Outcome, options: &RunOptions) {
+    fn report(&self, reference: &Ref, outcome: &Outcome, options: &RunOptions) {
         if let Some(writer) = options.log.as_ref().or(self.defaults.log.as_ref())
             && !outcome.log.bytes.is_empty()
         {
-            writer.write(&outcome.reference, &outcome.log.bytes);
+            writer.write(reference, &outcome.log.bytes);
         }
         if let Some(sink) = options.metrics.as_ref().or(self.defaults.metrics.as_ref()) {
-            sink.record(&outcome.reference, &outcome.metrics);
+            sink.record(reference, &outcome.metrics);
         }
     }
 }
 
 /// The outcome of a run that a limit stopped before its artifact was loaded.
-fn stopped(reference: &Ref, call: &Call<'_>, failure: Failure) -> Outcome {
+fn stopped(call: &Call<'_>, failure: Failure) -> Outcome {
     let wall = call.accepted.elapsed();
     let mut metrics = Metrics { wall, ..Metrics::default() };
     metrics.phases.load = wall;
-    Outcome::new(reference.clone(), *call.bounds, Err(failure), metrics)
-}
-
-/// The failure of a run that must stop now, if it must.
-fn must_stop(bounds: &Bounds, call: &Call<'_>, phase: crate::Phase) -> Option<Failure> {
-    if call.cancel.is_cancelled() {
-        Some(Failure::new(Reason::Cancelled { phase }))
-    } else if call.accepted.elapsed() >= bounds.wall {
-        Some(Failure::new(Reason::WallLimit { limit: bounds.wall, phase }))
-    } else {
-        None
-    }
+    Outcome::new(*call.bounds, Err(failure), metrics)
 }
 
 struct CancelOnDrop(Cancel);

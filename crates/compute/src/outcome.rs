@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{Bounds, Ref};
+use crate::Bounds;
 
 /// What a run gives back. A guest's failure is in [`Outcome::result`]; it is no [`crate::Error`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// What was run.
-    pub reference: Ref,
     /// The limits, clock and seed it ran with. With the ref and the input they repeat the run.
     pub bounds: Bounds,
     /// The output, or why there is none.
@@ -28,15 +26,9 @@ pub struct Outcome {
 impl Outcome {
     /// An outcome without log and events; the status in the metrics is set from the result.
     #[must_use]
-    pub fn new(
-        reference: Ref,
-        bounds: Bounds,
-        result: Result<Vec<u8>, Failure>,
-        metrics: Metrics,
-    ) -> Self {
+    pub fn new(bounds: Bounds, result: Result<Vec<u8>, Failure>, metrics: Metrics) -> Self {
         let status = result.as_ref().map_or_else(Failure::status, |_| Status::Ok);
         Self {
-            reference,
             bounds,
             result,
             metrics: Metrics { status, ..metrics },

@@ -45,7 +45,7 @@ pub struct RunOptions {
     /// Takes the run's metrics.
     pub metrics: Option<Arc<dyn MetricsSink>>,
     /// Stops the run.
-    pub cancel: Cancel,
+    pub cancel: Option<Cancel>,
     /// The context, for a compute that is an op.
     pub op: Option<OpCall>,
     /// Take the output as it is, and do not ask for JSON.

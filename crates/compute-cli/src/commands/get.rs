@@ -10,8 +10,8 @@ use crate::failure::Failure;
 pub(crate) fn get(cli: &Cli, args: &GetArgs) -> Result<(), Failure> {
     let stored = pollster::block_on(open_store(cli)?.get(&args.reference))?;
     if args.output == Path::new("-") {
-        return print_bytes(&stored.bytes);
+        return print_bytes(stored.artifact.wasm());
     }
-    std::fs::write(&args.output, &stored.bytes)
+    std::fs::write(&args.output, stored.artifact.wasm())
         .map_err(|error| Failure::usage(format!("cannot write {}: {error}", args.output.display())))
 }

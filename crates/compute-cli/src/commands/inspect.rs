@@ -36,7 +36,7 @@ fn report(cli: &Cli, args: &InspectArgs) -> Result<Report, Failure> {
         let stored = pollster::block_on(open_store(cli)?.get(&reference))?;
         let links = stored.manifest.links.clone();
         let attachments = stored.manifest.attachments.keys().cloned().collect();
-        (stored.into_artifact(), links, attachments)
+        (stored.artifact, links, attachments)
     } else {
         let artifact = target::from_file(args.target.as_ref(), compute_wasm::NAME)?;
         (artifact, Vec::new(), Vec::new())

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use compute::{Artifact, Log, Meta, OpCall, Outcome, RunOptions, Runner as _};
+use compute::{Artifact, Log, Meta, OpCall, Outcome, Ref, RunOptions, Runner as _};
 use compute_wasm::Caps;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
 
     print_log(&outcome.log)?;
     if args.metrics {
-        anstream::eprintln!("{}", metrics(&outcome));
+        anstream::eprintln!("{}", metrics(&reference, &outcome));
     }
     match outcome.result {
         Ok(output) if args.raw => print_bytes(&output),
@@ -72,11 +72,11 @@ fn print_log(log: &Log) -> Result<(), Failure> {
     Ok(())
 }
 
-fn metrics(outcome: &Outcome) -> Value {
+fn metrics(reference: &Ref, outcome: &Outcome) -> Value {
     let (metrics, bounds) = (&outcome.metrics, &outcome.bounds);
     let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     json!({
-        "ref": outcome.reference,
+        "ref": reference,
         "status": metrics.status,
         "wall_ns": nanos(metrics.wall),
         "load_ns": nanos(metrics.phases.load),

@@ -6,10 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use quick_cache::OptionsBuilder;
-use quick_cache::sync::{Cache, DefaultLifecycle};
-
-use super::must_stop;
+use super::cache::{Cache, Snapshot};
 use crate::{
     Call, Engine, EngineConfig, Error, Failure, Instance, Phase, Profile, Ref, Resolver,
     open_engine,
@@ -33,7 +30,7 @@ pub(super) struct Loader {
     resolver: Option<Arc<dyn Resolver>>,
     configs: BTreeMap<String, EngineConfig>,
     engines: Mutex<HashMap<String, Arc<dyn Engine>>>,
-    cache: Cache<Key, Arc<dyn Instance>, BySize>,
+    cache: Cache,
     /// The loads under way.
     flights: Mutex<HashMap<Key, Arc<Flight>>>,
 }
@@ -50,33 +47,23 @@ impl Loader {
         configs: BTreeMap<String, EngineConfig>,
         cache_bytes: u64,
     ) -> Self {
-        // One shard: an artifact may be large, and more shards would each hold only a part of the
-        // bytes. Hits take a read lock only.
-        let options = OptionsBuilder::new()
-            .estimated_items_capacity(256)
-            .weight_capacity(cache_bytes)
-            .shards(1)
-            .build();
-        let cache = match options {
-            Ok(options) => Cache::with_options(
-                options,
-                BySize,
-                Default::default(),
-                DefaultLifecycle::default(),
-            ),
-            Err(_) => Cache::with_weighter(256, cache_bytes, BySize),
-        };
-        Self { resolver, configs, engines: Mutex::default(), cache, flights: Mutex::default() }
+        Self {
+            resolver,
+            configs,
+            engines: Mutex::default(),
+            cache: Cache::new(cache_bytes),
+            flights: Mutex::default(),
+        }
     }
 
-    /// The artifact, if it is loaded for this profile.
-    pub(super) fn cached(&self, reference: &Ref, profile: Profile) -> Option<Arc<dyn Instance>> {
-        self.cache.get(&(reference.clone(), profile))
+    /// The artifacts that are loaded now.
+    pub(super) fn snapshot(&self) -> Snapshot<'_> {
+        self.cache.snapshot()
     }
 
     /// How many artifacts are loaded, and their size in bytes.
     pub(super) fn held(&self) -> (usize, u64) {
-        (self.cache.len(), self.cache.weight())
+        self.cache.held()
     }
 
     /// Waits until the artifact is loaded, the call's deadline has passed or its caller cancels. The
@@ -96,8 +83,8 @@ impl Loader {
             if let Some(result) = &*landed {
                 return result.clone().map(Loaded::Ready);
             }
-            if let Some(failure) = must_stop(call.bounds, call, flight.phase()) {
-                return Ok(Loaded::Stopped(failure));
+            if let Some(reason) = call.must_stop(Instant::now(), flight.phase()) {
+                return Ok(Loaded::Stopped(Failure::new(reason)));
             }
             let left = call.deadline().map_or(CANCEL_POLL, |deadline| {
                 deadline.saturating_duration_since(Instant::now()).min(CANCEL_POLL)
@@ -118,8 +105,8 @@ impl Loader {
         }
         let flight = Arc::new(Flight::default());
         // A load that landed since this caller looked in the cache is in there by now.
-        if let Some(instance) = self.cache.get(&key) {
-            flight.land(Ok(instance));
+        if let Some(instance) = self.snapshot().get(&key.0, key.1, Instant::now()) {
+            flight.land(Ok(Arc::clone(instance)));
             return Ok(flight);
         }
         let (loader, started, loading) = (Arc::clone(self), Arc::clone(&flight), key.clone());
@@ -141,7 +128,7 @@ impl Loader {
             Err(Error::engine("manager", format!("loading {reference} panicked")))
         });
         if let Ok(instance) = &result {
-            self.cache.insert(key.clone(), Arc::clone(instance));
+            self.cache.insert(&key.0, key.1, Arc::clone(instance));
         }
         lock(&self.flights).remove(&key);
         flight.land(result);
@@ -188,16 +175,6 @@ impl Flight {
     fn land(&self, result: LoadResult) {
         *lock(&self.landed) = Some(result);
         self.has_landed.notify_all();
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct BySize;
-
-impl quick_cache::Weighter<Key, Arc<dyn Instance>> for BySize {
-    fn weight(&self, _key: &Key, instance: &Arc<dyn Instance>) -> u64 {
-        // Never zero: the cache would keep such an artifact for ever.
-        (instance.size() as u64).max(1)
     }
 }
 
