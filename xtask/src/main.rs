@@ -1,2 +1,80 @@
-//! x
-fn main() {}
+//! The project's chores: `cargo xtask --help`.
+
+mod bench;
+mod check;
+mod demo;
+mod guests;
+mod tidy;
+mod tools;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Parser, Subcommand};
+
+/// The project's chores.
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Build everything, make a compute from source, store it, run it, and hit a limit
+    Demo,
+    /// Run all tests, after making the guests and getting the tools they need
+    Test {
+        /// Passed on to `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Build the example guests, from source, into target/guests/
+    Guests,
+    /// Check what the machine can check of the architecture and the house style
+    Tidy,
+    /// Measure, side by side: `cargo xtask bench engine`
+    Bench {
+        /// What to measure
+        #[arg(value_parser = ["engine"])]
+        what: String,
+    },
+    /// Everything that must hold before a change lands
+    Ci,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().chore {
+        Chore::Demo => demo::demo(),
+        Chore::Test { args } => check::test(&args),
+        Chore::Guests => guests::build(),
+        Chore::Tidy => tidy::tidy(),
+        Chore::Bench { what } => bench::bench(&what),
+        Chore::Ci => check::ci(),
+    }
+}
+
+/// The repository's root.
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Where everything that is built or installed goes.
+fn target() -> PathBuf {
+    root().join("target")
+}
+
+/// A cargo command, run at the root.
+fn cargo(args: &[&str]) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(args).current_dir(root());
+    cargo
+}
+
+/// Runs a command; what it prints is shown.
+fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
+    ensure!(status.success(), "{command:?} failed: {status}");
+    Ok(())
+}

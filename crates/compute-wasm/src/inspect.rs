@@ -58,6 +58,12 @@ pub fn inspect(bytes: &[u8], caps: &Caps) -> Inspection {
     }
 }
 
+/// Whether a module declares that it takes the op envelope. What is no module does not.
+#[must_use]
+pub fn takes_envelope(bytes: &[u8]) -> bool {
+    Shape::read(bytes).is_ok_and(|shape| shape.takes_envelope)
+}
+
 fn refusal(bytes: &[u8], shape: &Shape, caps: &Caps) -> Option<String> {
     static OFFERED: OnceLock<Offered> = OnceLock::new();
     if let Err(refusal) = check(shape, caps, OFFERED.get_or_init(wasi::offered)) {

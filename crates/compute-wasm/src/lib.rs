@@ -48,7 +48,7 @@ mod wasi;
 
 pub use check::{Caps, Refusal};
 pub use engine::WasmEngine;
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, inspect, takes_envelope};
 pub use settings::Settings;
 
 /// The name under which the engine is registered.

@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use compute::{Artifact, Log, Meta, OpCall, Outcome, Ref, RunOptions, Runner as _};
-use compute_wasm::Caps;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -39,7 +38,7 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
 /// The context for an op. Environment values and secrets for a module that cannot receive them are a
 /// mistake, and not to be dropped in silence.
 fn op_call(args: &RunArgs, artifact: &Artifact) -> Result<Option<OpCall>, Failure> {
-    let takes_envelope = compute_wasm::inspect(artifact.wasm(), &Caps::DEFAULT).takes_envelope;
+    let takes_envelope = compute_wasm::takes_envelope(artifact.wasm());
     let given = !args.env.is_empty() || !args.secret.is_empty();
     if given && !takes_envelope {
         return Err(Failure::usage(format!(

@@ -1,0 +1,5 @@
+;; Loops for ever: what a deadline is for.
+(module
+  (memory (export "memory") 1)
+  (func $spin (export "_start")
+    (loop $again (br $again))))

@@ -1,0 +1,21 @@
+//! The tests, and all that must hold before a change lands.
+
+use anyhow::Result;
+
+use crate::{cargo, guests, run, tidy, tools};
+
+/// Runs all tests.
+pub(crate) fn test(args: &[String]) -> Result<()> {
+    guests::build()?;
+    tools::moto()?;
+    run(cargo(&["test"]).args(args))
+}
+
+/// Everything that must hold before a change lands.
+pub(crate) fn ci() -> Result<()> {
+    run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    tidy::tidy()?;
+    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    test(&[])?;
+    run(cargo(&["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+}

