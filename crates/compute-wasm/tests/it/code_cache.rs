@@ -1,0 +1,163 @@
+//! Compiled code on disk: found by the next process, and never believed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use compute::{Algorithm, Artifact, Engine as _, EngineConfig, Profile};
+use compute_wasm::{Settings, WasmEngine};
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// Where the cache is.
+    fn path(&self) -> PathBuf {
+        self.0.path().join("code")
+    }
+
+    /// An engine as a new process would open it.
+    fn engine(&self, bytes: u64) -> WasmEngine {
+        let settings = Settings {
+            code_cache: Some(self.path()),
+            code_cache_bytes: bytes,
+            ..Settings::default()
+        };
+        WasmEngine::open(&EngineConfig::from(settings)).unwrap()
+    }
+
+    fn code_files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<_> = fs::read_dir(self.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|ending| ending == "code"))
+            .collect();
+        files.sort();
+        files
+    }
+}
+
+fn echo(pages: u32) -> Artifact {
+    Artifact::new(Algorithm::Sha256, "wasm", compute_guests::echo(pages))
+}
+
+fn load(engine: &WasmEngine, artifact: &Artifact) {
+    let instance = engine.load(artifact, Profile::default()).unwrap();
+    let bounds = compute::Limits::COMMAND_LINE.bounds();
+    let call = compute::Call::new(&bounds, std::time::Instant::now());
+    let outcome = instance.invoke(b"[1]", &call).unwrap();
+    assert_eq!(outcome.result.unwrap(), b"[1]");
+}
+
+fn inode(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(path).unwrap().ino()
+}
+
+#[test]
+fn code_is_kept_and_found_again() {
+    let folder = Folder::new();
+    load(&folder.engine(1 << 30), &echo(2));
+    let [file] = folder.code_files().try_into().unwrap();
+    let before = inode(&file);
+    load(&folder.engine(1 << 30), &echo(2));
+    assert_eq!(inode(&file), before, "it was compiled and written again");
+}
+
+#[test]
+fn altered_foreign_and_truncated_code_is_compiled_again() {
+    let folder = Folder::new();
+    load(&folder.engine(1 << 30), &echo(2));
+    let [file] = folder.code_files().try_into().unwrap();
+    let good = fs::read(&file).unwrap();
+    let mut altered = good.clone();
+    altered[good.len() / 2] ^= 1;
+    for bad in [altered, good[..good.len() - 1].to_vec(), good[..10].to_vec(), Vec::new()] {
+        fs::write(&file, &bad).unwrap();
+        load(&folder.engine(1 << 30), &echo(2));
+        assert_eq!(fs::read(&file).unwrap().len(), good.len(), "it was not replaced");
+    }
+    // The code of another artifact under this one's name.
+    load(&folder.engine(1 << 30), &echo(3));
+    let other = folder.code_files().into_iter().find(|path| *path != file).unwrap();
+    fs::copy(&other, &file).unwrap();
+    load(&folder.engine(1 << 30), &echo(2));
+    assert_ne!(fs::read(&file).unwrap(), fs::read(&other).unwrap());
+    // Another machine's key.
+    let before = inode(&file);
+    fs::write(folder.path().join("machine.key"), [7; 32]).unwrap();
+    load(&folder.engine(1 << 30), &echo(2));
+    assert_ne!(inode(&file), before, "code under another key was believed");
+}
+
+#[test]
+fn the_key_is_private_and_one_that_is_not_is_replaced() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::new();
+    load(&folder.engine(1 << 30), &echo(2));
+    let key = folder.path().join("machine.key");
+    let mode = || fs::metadata(&key).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o600);
+    let before = fs::read(&key).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    load(&folder.engine(1 << 30), &echo(2));
+    assert_eq!(mode(), 0o600);
+    assert_ne!(fs::read(&key).unwrap(), before);
+}
+
+#[test]
+fn metered_code_is_another_file() {
+    let folder = Folder::new();
+    let engine = folder.engine(1 << 30);
+    load(&engine, &echo(2));
+    engine.load(&echo(2), Profile::new(true, 1 << 20)).unwrap();
+    assert_eq!(folder.code_files().len(), 2);
+}
+
+#[test]
+fn the_cache_is_bounded() {
+    let folder = Folder::new();
+    load(&folder.engine(1 << 30), &echo(2));
+    let size = fs::metadata(&folder.code_files()[0]).unwrap().len();
+    let engine = folder.engine(size * 5 / 2);
+    for pages in 3..8 {
+        load(&engine, &echo(pages));
+    }
+    assert_eq!(folder.code_files().len(), 2);
+}
+
+#[test]
+fn an_unusable_folder_costs_only_time() {
+    let folder = Folder::new();
+    fs::write(folder.path(), "a file where the folder should be").unwrap();
+    load(&folder.engine(1 << 30), &echo(2));
+}
+
+#[test]
+fn processes_that_start_together_agree_on_a_key() {
+    let folder = Arc::new(Folder::new());
+    std::thread::scope(|scope| {
+        for pages in 2..10 {
+            let folder = Arc::clone(&folder);
+            scope.spawn(move || load(&folder.engine(1 << 30), &echo(pages)));
+        }
+    });
+    let before: Vec<_> = folder.code_files().iter().map(|file| inode(file)).collect();
+    assert_eq!(before.len(), 8);
+    for pages in 2..10 {
+        load(&folder.engine(1 << 30), &echo(pages));
+    }
+    let after: Vec<_> = folder.code_files().iter().map(|file| inode(file)).collect();
+    assert_eq!(before, after, "some of it was under another key");
+}
+
+#[test]
+fn a_setting_that_does_not_exist_is_an_error() {
+    let config = EngineConfig::default().with("code-cash", "/nowhere");
+    let error = WasmEngine::open(&config).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("unknown field `code-cash`") && cause.contains("code-cache"), "{cause}");
+}
