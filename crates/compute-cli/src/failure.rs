@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use anstyle::{AnsiColor, Style};
-use compute::ErrorKind;
+use compute::{ErrorKind, Ref};
 use compute_store::StoreError;
 
 /// The exit code of a wrong command.
@@ -36,6 +36,17 @@ impl Failure {
 
     pub(crate) fn host(error: &(dyn Error + 'static)) -> Self {
         Self::Host(chain(error))
+    }
+
+    /// This failure in the words of the person who named a file: where it speaks of the file's ref, it
+    /// now speaks of the file.
+    pub(crate) fn about(self, target: &str, reference: &Ref) -> Self {
+        let named = |message: String| message.replace(reference.as_str(), target);
+        match self {
+            Self::Guest(message) => Self::Guest(message),
+            Self::Usage(message) => Self::Usage(named(message)),
+            Self::Host(message) => Self::Host(named(message)),
+        }
     }
 
     pub(crate) fn print(&self) {

@@ -34,13 +34,14 @@ pub(crate) fn from_file(path: &Path, engine: &str) -> Result<Artifact, Failure> 
 /// A file's bytes; if there is no such file, the error names one like it.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| {
-        let mut message = format!("cannot read {}: {error}", path.display());
-        if error.kind() == std::io::ErrorKind::NotFound
-            && let Some(name) = similar(path)
-        {
-            message = format!("{message}; did you mean `{}`?", path.with_file_name(name).display());
+        let shown = path.display();
+        if error.kind() != std::io::ErrorKind::NotFound {
+            return Failure::usage(format!("cannot read {shown}: {error}"));
         }
-        Failure::usage(message)
+        let similar = similar(path).map(|name| path.with_file_name(name));
+        let meant = similar
+            .map_or_else(String::new, |path| format!("; did you mean `{}`?", path.display()));
+        Failure::usage(format!("there is no file {shown}{meant}"))
     })
 }
 

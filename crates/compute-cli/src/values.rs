@@ -17,7 +17,11 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
 pub(crate) fn size(text: &str) -> Result<ByteSize, String> {
     let size: ByteSize =
         text.parse().map_err(|_| "write a size such as 64MiB, 512KiB or 1GiB".to_owned())?;
-    if size.as_u64() == 0 { Err("it must be more than 0".into()) } else { Ok(size) }
+    match size.as_u64() {
+        0 => Err("it must be more than 0".into()),
+        bytes if bytes > 4 << 30 => Err("WebAssembly has at most 4GiB".into()),
+        _ => Ok(size),
+    }
 }
 
 /// A length of time such as `50ms`.

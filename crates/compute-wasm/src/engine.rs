@@ -21,6 +21,9 @@ compute::register_engine!(
     |config| Ok(Arc::new(WasmEngine::open(config)?) as Arc<dyn Engine>)
 );
 
+/// The most memory that a module with 32-bit addresses can have, in bytes.
+const MAX_MEMORY: u64 = 4 << 30;
+
 /// Runs WebAssembly modules. See the crate's documentation; most programs reach it through a
 /// [`compute::Manager`].
 pub struct WasmEngine {
@@ -56,6 +59,15 @@ impl WasmEngine {
         })?;
         let mut caps = Caps::DEFAULT;
         if let Some(memory) = config.memory.filter(|&memory| memory > 0) {
+            if memory > MAX_MEMORY {
+                let problem = format!(
+                    "a memory cap of {memory} bytes is above WebAssembly's own of {MAX_MEMORY}"
+                );
+                return Err(Error::EngineConfig {
+                    engine: NAME.into(),
+                    source: Arc::from(Box::from(problem)),
+                });
+            }
             caps.memory_minimum = memory;
         }
         let code_cache = settings

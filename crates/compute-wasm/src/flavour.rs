@@ -72,7 +72,10 @@ impl Flavour {
             config.allocation_strategy(pool(caps, sandboxes.div_ceil(shards as u32).max(1)));
         }
         let shards = std::iter::repeat_with(OnceLock::new).take(shards).collect();
-        Ok(Self { profile, config, ticker: Arc::clone(ticker), shards })
+        let flavour = Self { profile, config, ticker: Arc::clone(ticker), shards };
+        // The first is always needed, and shows whether the configuration works on this machine.
+        flavour.shard(0)?;
+        Ok(flavour)
     }
 
     pub(crate) const fn profile(&self) -> Profile {

@@ -10,10 +10,7 @@ use crate::Ref;
 /// expressions (`/…/` after `=~` or `!~`) do not count.
 ///
 /// ```
-/// let rule = r#"
-///     # EXEC "compute://sha256/old"
-///     EXEC "compute://sha256/new"
-/// "#;
+/// let rule = r#"EXEC "compute://sha256/new"  # was "compute://sha256/old""#;
 /// let refs = compute::scan_refs(rule);
 /// assert_eq!(refs.len(), 1);
 /// assert_eq!(refs[0].digest(), "new");

@@ -35,7 +35,7 @@ pub(crate) fn bench(cli: &Cli, args: &BenchArgs) -> Result<(), Failure> {
     let options = RunOptions::with_limits(context::limits(&args.limits));
     let call = Call { manager, reference, input, options };
 
-    let (first, _) = call.time()?;
+    let (first, _) = call.time().map_err(|failure| failure.about(&args.target, &call.reference))?;
     let stop = AtomicBool::new(false);
     let start = Instant::now();
     let results: Vec<_> = std::thread::scope(|scope| {

@@ -1,6 +1,8 @@
 //! `compute put`: stores a compute and prints its ref, and nothing else, on stdout.
 
-use compute::Engine as _;
+use std::path::Path;
+
+use compute::{Engine as _, Ref};
 use compute_store::NewArtifact;
 use compute_wasm::{NAME, WasmEngine};
 
@@ -22,9 +24,15 @@ pub(crate) fn put(cli: &Cli, args: &PutArgs) -> Result<(), Failure> {
     if args.engine == NAME {
         // What could never run is told now, and not on its first call.
         let engine = WasmEngine::open(&compute::EngineConfig::default())?;
-        engine.load(&artifact, compute::Profile::default())?;
+        engine
+            .load(&artifact, compute::Profile::default())
+            .map_err(|error| named(error.into(), &args.file, artifact.reference()))?;
     }
     let store = open_store(cli)?;
     let manifest = pollster::block_on(store.put(&NewArtifact::new(artifact)))?;
     print_line(manifest.reference)
+}
+
+fn named(failure: Failure, file: &Path, reference: &Ref) -> Failure {
+    failure.about(&file.display().to_string(), reference)
 }

@@ -22,7 +22,9 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
         ..RunOptions::default()
     };
     let manager = context::manager(artifact, &args.limits)?;
-    let outcome = manager.run_blocking(&reference, &input, &options)?;
+    let outcome = manager
+        .run_blocking(&reference, &input, &options)
+        .map_err(|error| Failure::from(error).about(&args.target, &reference))?;
 
     print_log(&outcome.log)?;
     if args.metrics {
