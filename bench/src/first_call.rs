@@ -5,13 +5,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use compute::{Algorithm, Artifact, ArtifactMap, Limits, Manager, RunOptions, Runner as _};
-use compute_wasm::Settings;
 
 /// About 1 MB of WebAssembly: an echo among functions that are compiled and never called.
 fn large_module() -> Vec<u8> {
     let mut functions = String::new();
-    for number in 0..2600 {
+    for number in 0..1630 {
         functions.push_str(&format!(
             "(func (export \"f{number}\") (param i64) (result i64) (local i64)"
         ));
@@ -28,64 +26,51 @@ fn large_module() -> Vec<u8> {
     compute_guests::wasm(&format!("{}{functions})", &text[..end]))
 }
 
-/// Prints what the first call takes in processes of their own, as the process itself saw it.
+/// Prints what the first call of the command line takes, in processes of their own.
 pub fn print() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let module = folder.path().join("module.wasm");
     let wasm = large_module();
     std::fs::write(&module, &wasm)?;
-    println!(
-        "first call of a process, a module of {} KB (from its start to the answer)\n",
-        wasm.len() / 1000
-    );
+    println!("first call of a process: `compute run` of a module of {} KB\n", wasm.len() / 1000);
 
     let cache = folder.path().join("cache");
     let cold = (0..3).map(|_| {
         if cache.exists() {
             std::fs::remove_dir_all(&cache)?;
         }
-        run_child(&module, &cache)
+        run(&module, &cache)
     });
     let cold = cold.collect::<Result<Vec<_>>>()?;
-    let cached = (0..31).map(|_| run_child(&module, &cache)).collect::<Result<Vec<_>>>()?;
-    for (name, mut times) in [("compiled anew", cold), ("compiled code from disk", cached)] {
-        times.sort();
-        let median = times[times.len() / 2];
-        println!("{name:<34} {:>9.2?} first call {:>9.2?} second call", median.0, median.1);
+    let cached = (0..51).map(|_| run(&module, &cache)).collect::<Result<Vec<_>>>()?;
+    for (name, times) in [("compiled anew", cold), ("compiled code from disk", cached)] {
+        let median = |of: fn(&(Duration, Duration)) -> Duration| {
+            let mut times: Vec<_> = times.iter().map(of).collect();
+            times.sort_unstable();
+            times[times.len() / 2]
+        };
+        println!(
+            "{name:<34} {:>9.2?} the call, {:>9.2?} the whole process",
+            median(|times| times.0),
+            median(|times| times.1)
+        );
     }
     Ok(())
 }
 
-fn run_child(module: &Path, cache: &Path) -> Result<(Duration, Duration)> {
-    let output = Command::new(std::env::current_exe()?)
-        .arg("first-call")
-        .args([module, cache])
+/// The time of the call, from acceptance to answer, and that of the process from its start to its end.
+fn run(module: &Path, cache: &Path) -> Result<(Duration, Duration)> {
+    let compute = std::env::var_os("COMPUTE").context("COMPUTE names no binary")?;
+    let start = Instant::now();
+    let output = Command::new(compute)
+        .args(["run", "--metrics", "--wall", "60s", "--input", "[1]"])
+        .arg(module)
+        .env("XDG_CACHE_HOME", cache)
         .output()
         .context("cannot start a process")?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout)?;
-    let mut times = text.split_whitespace().map(str::parse::<u64>);
-    let mut next =
-        || -> Result<Duration> { Ok(Duration::from_nanos(times.next().context("no time")??)) };
-    Ok((next()?, next()?))
-}
-
-/// What the process for one measurement does.
-pub fn child() -> Result<()> {
-    let start = Instant::now();
-    let module = std::env::args().nth(2).context("no module")?;
-    let cache = std::env::args().nth(3).context("no cache")?;
-    let artifact = Artifact::new(Algorithm::Sha256, "wasm", std::fs::read(module)?);
-    let reference = artifact.reference().clone();
-    let manager = Manager::builder()
-        .resolver(ArtifactMap::from([artifact]))
-        .engine("wasm", Settings { code_cache: Some(cache.into()), ..Settings::default() }.into())
-        .limits(Limits { wall: Some(Duration::from_secs(60)), ..Limits::default() })
-        .build();
-    manager.run_blocking(&reference, &crate::input(), &RunOptions::default())?.result?;
-    let first = start.elapsed();
-    let start = Instant::now();
-    manager.run_blocking(&reference, &crate::input(), &RunOptions::default())?.result?;
-    println!("{} {}", first.as_nanos(), start.elapsed().as_nanos());
-    Ok(())
+    let process = start.elapsed();
+    ensure!(output.stdout == b"[1]\n", "{}", String::from_utf8_lossy(&output.stderr));
+    let metrics: serde_json::Value = serde_json::from_slice(&output.stderr)?;
+    let call = metrics["wall_ns"].as_u64().context("no time")?;
+    Ok((Duration::from_nanos(call), process))
 }

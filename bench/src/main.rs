@@ -5,6 +5,7 @@
 
 mod bare;
 mod first_call;
+mod steady;
 mod with_wasi;
 
 use std::sync::Arc;
@@ -87,6 +88,18 @@ fn throughput(work: &Work, threads: usize, time: Duration) -> f64 {
     calls.load(Ordering::Relaxed) as f64 / start.elapsed().as_secs_f64()
 }
 
+/// How many times the calls of one thread two threads make: the median of some rounds, with its rates.
+fn scaling(work: &Work) -> (f64, f64, f64) {
+    let round = |_| {
+        let one = throughput(work, 1, Duration::from_millis(700));
+        let two = throughput(work, 2, Duration::from_millis(700));
+        (two / one, one, two)
+    };
+    let mut rounds: Vec<_> = (0..7).map(round).collect();
+    rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
+    rounds[3]
+}
+
 fn plain(error: wasmtime::Error) -> anyhow::Error {
     anyhow::anyhow!("{error:#}")
 }
@@ -140,15 +153,16 @@ fn engine() -> Result<()> {
             );
         }
         println!();
-        for contender in &contenders[..2] {
-            let rounds = (0..5).map(|_| {
-                let one = throughput(&contender.work, 1, Duration::from_millis(600));
-                let two = throughput(&contender.work, 2, Duration::from_millis(600));
-                (two / one, one, two)
-            });
-            let mut rounds: Vec<_> = rounds.collect();
-            rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let (ratio, one, two) = rounds[2];
+        // What this machine's second core is worth just now, to work that shares nothing.
+        let alone = Contender::new("arithmetic, nothing shared", || {
+            let mut number = std::hint::black_box(1_u64);
+            for step in 0..4000 {
+                number = number.rotate_left(7) ^ step;
+            }
+            std::hint::black_box(number);
+        });
+        for contender in [&alone, &contenders[0], &contenders[1]] {
+            let (ratio, one, two) = scaling(&contender.work);
             println!(
                 "{:<34} {one:>9.0} calls/s on one thread, {two:>9.0} on two: {ratio:.2}x",
                 contender.name
@@ -156,13 +170,14 @@ fn engine() -> Result<()> {
         }
         println!();
     }
-    first_call::print()
+    first_call::print()?;
+    steady::deadline()?;
+    steady::soak()
 }
 
 fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("engine") => engine(),
-        Some("first-call") => first_call::child(),
         _ => bail!("say what to measure: engine"),
     }
 }

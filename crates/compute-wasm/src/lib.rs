@@ -53,3 +53,8 @@ pub use settings::Settings;
 
 /// The name under which the engine is registered.
 pub const NAME: &str = "wasm";
+
+/// Makes the README's example a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
