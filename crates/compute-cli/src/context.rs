@@ -22,9 +22,18 @@ pub(crate) fn open_store(cli: &Cli) -> Result<Arc<dyn Store>, Failure> {
     Ok(compute_store::open(&url)?)
 }
 
-/// A manager that knows this artifact, with the limits that the command names.
-pub(crate) fn manager(artifact: Artifact, limits: &LimitArgs) -> Result<Manager, Failure> {
-    let settings = Settings { code_cache: Some(code_cache()?), ..Settings::default() };
+/// A manager that knows this artifact, with the limits that the command names, for this many calls at
+/// once.
+pub(crate) fn manager(
+    artifact: Artifact,
+    limits: &LimitArgs,
+    calls: u16,
+) -> Result<Manager, Failure> {
+    let settings = Settings {
+        code_cache: Some(code_cache()?),
+        sandboxes: calls.into(),
+        ..Settings::default()
+    };
     let mut config = EngineConfig::from(settings);
     config.memory = Some(limits.memory.as_u64().max(1 << 30));
     Ok(Manager::builder()

@@ -116,7 +116,7 @@ fn file_name(reference: &Ref, flavour: &Flavour) -> Option<String> {
     Some(format!("{alg}-{digest}-{compatibility:016x}-{metered}-{stack}.{CODE}"))
 }
 
-/// This machine's key, made if there is none. A key that others could read is not trusted.
+/// This machine's key, made if there is none. A key that others own or could read is not trusted.
 fn machine_key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
     make_private(folder)?;
     let path = folder.join(KEY_FILE);
@@ -162,7 +162,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
 #[cfg(unix)]
 fn is_private(data: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    data.mode() & 0o077 == 0
+    data.mode() & 0o077 == 0 && data.uid() == rustix::process::geteuid().as_raw()
 }
 
 #[cfg(not(unix))]

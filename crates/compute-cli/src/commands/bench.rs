@@ -31,7 +31,7 @@ pub(crate) fn bench(cli: &Cli, args: &BenchArgs) -> Result<(), Failure> {
     let artifact = target::load(cli, &args.target)?;
     let input = input::read(args.input.as_deref(), false)?;
     let reference = artifact.reference().clone();
-    let manager = context::manager(artifact, &args.limits)?;
+    let manager = context::manager(artifact, &args.limits, args.threads)?;
     let options = RunOptions::with_limits(context::limits(&args.limits));
     let call = Call { manager, reference, input, options };
 

@@ -21,7 +21,7 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
         raw: args.raw,
         ..RunOptions::default()
     };
-    let manager = context::manager(artifact, &args.limits)?;
+    let manager = context::manager(artifact, &args.limits, 1)?;
     let outcome = manager
         .run_blocking(&reference, &input, &options)
         .map_err(|error| Failure::from(error).about(&args.target, &reference))?;

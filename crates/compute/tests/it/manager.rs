@@ -43,6 +43,18 @@ fn the_identity_engine_echoes() {
 }
 
 #[test]
+fn runners_are_held_behind_one_type() {
+    let manager = Manager::builder().resolver(ArtifactMap::from([artifact("identity")])).build();
+    let runners: [Box<dyn Runner>; 2] = [Box::new(manager), Box::new(NoRunner)];
+    let reference = artifact("identity").reference().clone();
+    let ran = runners.map(|runner| {
+        let options = RunOptions::default();
+        pollster::block_on(runner.run(&reference, b"[1]".as_slice().into(), options)).is_ok()
+    });
+    assert_eq!(ran, [true, false]);
+}
+
+#[test]
 fn what_is_missing_is_told_apart() {
     let reference = artifact("identity").reference().clone();
     let nothing = Manager::builder().build().run_blocking(&reference, b"", &RunOptions::default());
