@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use compute::{Artifact, Engine, EngineConfig, Error, Instance, Profile};
 
-use crate::check::{Caps, Offered, Refusal, check};
+use crate::check::{Caps, Refusal, check};
 use crate::code_cache::CodeCache;
 use crate::flavour::{Flavour, Prepared};
 use crate::sandbox::Loaded;
@@ -30,7 +30,6 @@ pub struct WasmEngine {
     shared: Arc<Shared>,
     settings: Settings,
     code_cache: Option<CodeCache>,
-    offered: OnceLock<Offered>,
     flavours: Mutex<HashMap<Profile, Arc<Flavour>>>,
 }
 
@@ -77,7 +76,6 @@ impl WasmEngine {
         Ok(Self {
             shared: Arc::new(Shared { caps, slots: Slots::default(), ticker: Arc::default() }),
             code_cache,
-            offered: OnceLock::new(),
             settings,
             flavours: Mutex::default(),
         })
@@ -98,7 +96,7 @@ impl WasmEngine {
             return Err(Refusal::AboveCap { what: "bytes".into(), count, cap });
         }
         let shape = Shape::read(wasm)?;
-        check(&shape, caps, self.offered.get_or_init(wasi::offered))?;
+        check(&shape, caps, wasi::offered())?;
         Ok(shape)
     }
 

@@ -1,10 +1,8 @@
 //! Looks at a module without running it.
 
-use std::sync::OnceLock;
-
 use serde::Serialize;
 
-use crate::check::{Caps, Offered, check};
+use crate::check::{Caps, check};
 use crate::shape::Shape;
 use crate::wasi;
 
@@ -65,8 +63,7 @@ pub fn takes_envelope(bytes: &[u8]) -> bool {
 }
 
 fn refusal(bytes: &[u8], shape: &Shape, caps: &Caps) -> Option<String> {
-    static OFFERED: OnceLock<Offered> = OnceLock::new();
-    if let Err(refusal) = check(shape, caps, OFFERED.get_or_init(wasi::offered)) {
+    if let Err(refusal) = check(shape, caps, wasi::offered()) {
         return Some(refusal.to_string());
     }
     crate::flavour::validate(bytes).err().map(|refusal| refusal.to_string())

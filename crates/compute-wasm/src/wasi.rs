@@ -6,6 +6,8 @@
 mod io;
 mod time;
 
+use std::sync::OnceLock;
+
 use wasmtime::{Caller, Engine, ExternType, Linker, Memory, Result, Store};
 
 use crate::check::Offered;
@@ -113,7 +115,12 @@ pub(crate) fn define(linker: &mut Linker<State>) -> Result<()> {
 }
 
 /// What there is to import, with signatures as [`crate::shape`] prints them.
-pub(crate) fn offered() -> Offered {
+pub(crate) fn offered() -> &'static Offered {
+    static OFFERED: OnceLock<Offered> = OnceLock::new();
+    OFFERED.get_or_init(list_offered)
+}
+
+fn list_offered() -> Offered {
     let engine = Engine::default();
     let mut linker = Linker::new(&engine);
     if define(&mut linker).is_err() {
