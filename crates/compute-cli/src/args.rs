@@ -18,13 +18,14 @@ use crate::values;
     after_help = "\
 Exit codes:
   0  it worked
-  1  the guest failed
+  1  the guest failed: it ran and failed, its source does not build, or a test of it failed
   2  the command was wrong: an argument, a file that isn't there, input that is not JSON
   3  the host failed: the store, a module that cannot run, an artifact that isn't there
 
 Examples:
-  compute run hello.wasm --input '{\"name\":\"Ada\"}'
-  compute put hello.wasm
+  compute init hello && compute test hello
+  compute run hello.ts --input '{\"name\":\"Ada\"}'
+  compute put hello.ts
   compute run compute://sha256/4a1f… --input @order.json --seed 00…01 --now 2026-01-01T00:00:00Z"
 )]
 pub(crate) struct Cli {
@@ -61,6 +62,12 @@ impl Color {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Start an op: its source, a test, and types for the editor
+    Init(InitArgs),
+    /// Build an op from JavaScript or TypeScript
+    Build(BuildArgs),
+    /// Run ops on their fixtures, and compare what they give
+    Test(TestArgs),
     /// Run a compute once: the result on stdout, its log on stderr
     Run(RunArgs),
     /// Store a compute, and print its ref
@@ -81,6 +88,9 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// List the engines there are
     Engines,
+    /// Give plugins the names that modules link to them by
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Print a shell's completions
     Completions(CompletionsArgs),
 }
@@ -88,13 +98,120 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  compute init hello        # hello.ts, hello.test.json, tsconfig.json and types
+  compute init hello --js   # hello.js instead")]
+pub(crate) struct InitArgs {
+    /// The op's name: letters, digits, `_` and `-`
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+
+    /// Write JavaScript, not TypeScript
+    #[arg(long)]
+    pub(crate) js: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute build hello.ts                 # writes dist/hello.wasm, prints that and the ref
+  compute build hello.ts --metafile -    # what is in it, and how big
+  compute put dist/hello.wasm
+
+The same sources give the same ref, in any folder and on any machine.")]
+pub(crate) struct BuildArgs {
+    /// The op's source (.ts, .js, .mts, .mjs, .tsx or .jsx)
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Where to write the op; its source map is written beside it [default: dist/NAME.wasm]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Make names short
+    #[arg(long)]
+    pub(crate) minify: bool,
+
+    /// Write what is in the bundle and how big, as JSON; - for stdout
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) metafile: Option<PathBuf>,
+
+    /// Print a line of JSON: the op, or what is wrong with its sources
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute test                      # every op with fixtures below this folder
+  compute test hello                # hello.ts on hello.test.json
+  compute test --watch              # again whenever a file changes
+  compute test --junit report.xml
+
+Fixtures are NAME.test.json, a list of cases:
+  [{\"name\": \"greets\", \"input\": {\"name\": \"Ada\"}, \"output\": {\"greeting\": \"Hello, Ada!\"}},
+   {\"name\": \"refuses\", \"input\": 1, \"error\": \"part of the message\"}]
+A case may also have env, secrets, now and seed. A scope's folder may have mock-request.json and
+mock-response.json, mock-env.json and mock-secrets.json instead. Without now and seed, the clock starts at
+1970-01-01 and random numbers come from a seed of zeros.")]
+pub(crate) struct TestArgs {
+    /// What to test: folders, sources, fixtures, or ops' names [default: this folder]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Run again whenever a file changes
+    #[arg(long)]
+    pub(crate) watch: bool,
+
+    /// Write what the ops give into the fixtures
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) update: bool,
+
+    /// Write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Store a plugin and give it a name that modules import from
+    Bind(PluginBindArgs),
+    /// List the names
+    Ls,
+    /// Take a name back
+    Unbind(PluginUnbindArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  compute plugin bind javy-default-plugin-v3 plugin.wasm")]
+pub(crate) struct PluginBindArgs {
+    /// The namespace that modules import from
+    #[arg(value_name = "NAMESPACE")]
+    pub(crate) namespace: String,
+
+    /// The plugin (.wasm)
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginUnbindArgs {
+    /// The namespace
+    #[arg(value_name = "NAMESPACE")]
+    pub(crate) namespace: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute run hello.ts --input '{\"name\":\"Ada\"}'
   compute run hello.wasm --input '{\"name\":\"Ada\"}'
   echo '[1,2]' | compute run sum.wat --input -
   compute run compute://sha256/4a1f… --input @order.json --wall 50ms --metrics
 
 The same compute, input, --now and --seed give the same output, byte for byte.")]
 pub(crate) struct RunArgs {
-    /// What to run: a file (.wasm or .wat) or a ref (compute://…)
+    /// What to run: a file (.wasm, .wat, .ts or .js) or a ref (compute://…)
     #[arg(value_name = "FILE|REF")]
     pub(crate) target: String,
 
@@ -149,10 +266,10 @@ pub(crate) struct LimitArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  compute put hello.wasm
+  compute put hello.ts
   ref=$(compute put hello.wasm) && compute run $ref --input '{}'")]
 pub(crate) struct PutArgs {
-    /// The file to store (.wasm or .wat)
+    /// The file to store (.wasm, .wat, .ts or .js); what it links to is stored with it
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 
@@ -185,7 +302,7 @@ pub(crate) struct LsArgs {
     after_help = "Examples:\n  compute inspect hello.wasm\n  compute inspect compute://sha256/4a1f… --json"
 )]
 pub(crate) struct InspectArgs {
-    /// What to look at: a file (.wasm or .wat) or a ref (compute://…)
+    /// What to look at: a file (.wasm, .wat, .ts or .js) or a ref (compute://…)
     #[arg(value_name = "FILE|REF")]
     pub(crate) target: String,
 
@@ -232,7 +349,7 @@ pub(crate) struct RefsArgs {
     after_help = "Examples:\n  compute bench hello.wasm --input '{\"name\":\"Ada\"}' --threads 2 --seconds 5"
 )]
 pub(crate) struct BenchArgs {
-    /// What to measure: a file (.wasm or .wat) or a ref (compute://…)
+    /// What to measure: a file (.wasm, .wat, .ts or .js) or a ref (compute://…)
     #[arg(value_name = "FILE|REF")]
     pub(crate) target: String,
 

@@ -1,13 +1,17 @@
 //! The commands, one a module; the smallest are here.
 
 pub(crate) mod bench;
+pub(crate) mod build;
 pub(crate) mod gc;
 pub(crate) mod get;
+pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod ls;
+pub(crate) mod plugin;
 pub(crate) mod put;
 pub(crate) mod refs;
 pub(crate) mod run;
+pub(crate) mod test;
 pub(crate) mod verify;
 
 use std::io::Write as _;

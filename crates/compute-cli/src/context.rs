@@ -3,44 +3,72 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use compute::{Artifact, ArtifactMap, EngineConfig, Limits, Manager};
+use compute::{EngineConfig, Limits, Manager};
 use compute_store::Store;
 use compute_wasm::Settings;
 use etcetera::BaseStrategy as _;
 use url::Url;
 
 use crate::args::{Cli, LimitArgs};
+use crate::bindings;
 use crate::failure::Failure;
+use crate::resolver::AtHand;
 
 /// The store that the command names, or the user's own.
 pub(crate) fn open_store(cli: &Cli) -> Result<Arc<dyn Store>, Failure> {
-    let url = match &cli.store {
-        Some(given) if is_url(given) => given.clone(),
-        Some(path) => folder_url(Path::new(path))?,
-        None => folder_url(&strategy()?.data_dir().join("compute").join("store"))?,
-    };
-    Ok(compute_store::open(&url)?)
+    Ok(compute_store::open(&store_url(cli)?)?)
 }
 
-/// A manager that knows this artifact, with the limits that the command names, for this many calls at
-/// once.
-pub(crate) fn manager(
-    artifact: Artifact,
-    limits: &LimitArgs,
-    calls: u16,
-) -> Result<Manager, Failure> {
-    let settings = Settings {
-        code_cache: Some(code_cache()?),
+/// Where the store is.
+pub(crate) fn store_url(cli: &Cli) -> Result<String, Failure> {
+    match &cli.store {
+        Some(given) if is_url(given) => Ok(given.clone()),
+        Some(path) => folder_url(Path::new(path)),
+        None => folder_url(&strategy()?.data_dir().join("compute").join("store")),
+    }
+}
+
+/// What builds and runs computes for one command.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) manager: Manager,
+    pub(crate) at_hand: Arc<AtHand>,
+}
+
+impl Host {
+    /// A host with the limits of the command line, for computes of at most this much memory and this many
+    /// calls at once.
+    pub(crate) fn new(cli: &Cli, memory: u64, calls: u16) -> Result<Self, Failure> {
+        let mut config = engine_config(calls)?;
+        config.memory = Some(memory.max(1 << 30));
+        let at_hand = Arc::new(AtHand::new(cli));
+        let manager = Manager::builder()
+            .shared_resolver(Arc::clone(&at_hand) as _)
+            .engine(compute_wasm::NAME, config)
+            .limits(Limits::COMMAND_LINE)
+            .build();
+        Ok(Self { manager, at_hand })
+    }
+}
+
+/// What the engine is opened with, for this many calls at once.
+pub(crate) fn engine_config(calls: u16) -> Result<EngineConfig, Failure> {
+    Ok(EngineConfig::from(Settings {
+        code_cache: Some(cache("code")?),
         sandboxes: calls.into(),
+        plugins: bindings::read()?,
         ..Settings::default()
-    };
-    let mut config = EngineConfig::from(settings);
-    config.memory = Some(limits.memory.as_u64().max(1 << 30));
-    Ok(Manager::builder()
-        .resolver(ArtifactMap::from([artifact]))
-        .engine(compute_wasm::NAME, config)
-        .limits(Limits::COMMAND_LINE)
-        .build())
+    }))
+}
+
+/// The user's folder for what can be made again.
+pub(crate) fn cache(name: &str) -> Result<PathBuf, Failure> {
+    Ok(strategy()?.cache_dir().join("compute").join(name))
+}
+
+/// The user's folder for settings.
+pub(crate) fn settings_folder() -> Result<PathBuf, Failure> {
+    Ok(strategy()?.config_dir().join("compute"))
 }
 
 /// The limits that the command names.
@@ -53,10 +81,6 @@ pub(crate) fn limits(args: &LimitArgs) -> Limits {
         seed: args.seed,
         ..Limits::COMMAND_LINE
     }
-}
-
-fn code_cache() -> Result<PathBuf, Failure> {
-    Ok(strategy()?.cache_dir().join("compute").join("code"))
 }
 
 fn strategy() -> Result<impl etcetera::BaseStrategy, Failure> {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 use compute::{ErrorKind, Ref};
+use compute_js::Diagnostic;
 use compute_store::StoreError;
 
 /// The exit code of a wrong command.
@@ -15,6 +16,8 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) enum Failure {
     /// The guest failed.
     Guest(String),
+    /// The guest's source does not build.
+    Source(Vec<Diagnostic>),
     /// The person at the keyboard can mend it.
     Usage(String),
     /// The host failed.
@@ -24,7 +27,7 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Guest(_) => 1,
+            Self::Guest(_) | Self::Source(_) => 1,
             Self::Usage(_) => USAGE,
             Self::Host(_) => 3,
         }
@@ -43,16 +46,36 @@ impl Failure {
     pub(crate) fn about(self, target: &str, reference: &Ref) -> Self {
         let named = |message: String| message.replace(reference.as_str(), target);
         match self {
-            Self::Guest(message) => Self::Guest(message),
+            Self::Guest(_) | Self::Source(_) => self,
             Self::Usage(message) => Self::Usage(named(message)),
             Self::Host(message) => Self::Host(named(message)),
         }
     }
 
     pub(crate) fn print(&self) {
-        let (Self::Guest(message) | Self::Usage(message) | Self::Host(message)) = self;
         let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
-        anstream::eprintln!("{red}error:{red:#} {message}");
+        match self {
+            Self::Source(diagnostics) => {
+                for diagnostic in diagnostics {
+                    anstream::eprintln!("{red}error:{red:#} {diagnostic}");
+                }
+            }
+            Self::Guest(message) | Self::Usage(message) | Self::Host(message) => {
+                anstream::eprintln!("{red}error:{red:#} {message}");
+            }
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(diagnostics) => {
+                let lines: Vec<_> = diagnostics.iter().map(Diagnostic::to_string).collect();
+                f.write_str(&lines.join("\n"))
+            }
+            Self::Guest(message) | Self::Usage(message) | Self::Host(message) => f.write_str(message),
+        }
     }
 }
 

@@ -4,10 +4,14 @@
 //! failure it was: see [`Failure`].
 
 mod args;
+mod bindings;
 mod commands;
 mod context;
 mod failure;
+mod fixtures;
 mod input;
+mod report;
+mod resolver;
 mod target;
 mod terminal;
 mod values;
@@ -45,6 +49,9 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
+        Command::Init(args) => commands::init::init(args),
+        Command::Build(args) => commands::build::build(cli, args),
+        Command::Test(args) => commands::test::test(cli, args),
         Command::Run(args) => commands::run::run(cli, args),
         Command::Put(args) => commands::put::put(cli, args),
         Command::Get(args) => commands::get::get(cli, args),
@@ -55,6 +62,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Refs(args) => commands::refs::refs(args),
         Command::Bench(args) => commands::bench::bench(cli, args),
         Command::Engines => commands::engines(),
+        Command::Plugin(command) => commands::plugin::plugin(cli, command),
         Command::Completions(args) => commands::completions(args),
     }
 }

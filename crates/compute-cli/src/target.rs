@@ -1,25 +1,60 @@
 //! What a command works on: a file, or a ref into the store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use compute::{Algorithm, Artifact, Ref};
+use compute_js::{BuildError, BuildOptions, Built};
+use compute_js_plugin::{SOURCE_MAP, SourceMap};
 
 use crate::args::Cli;
-use crate::context::open_store;
+use crate::context::{self, Host, open_store};
 use crate::failure::Failure;
 
-/// The artifact that this argument names: a ref, or else a file.
-pub(crate) fn load(cli: &Cli, target: &str) -> Result<Artifact, Failure> {
-    if !target.contains("://") {
-        return from_file(Path::new(target), compute_wasm::NAME);
-    }
-    let reference = Ref::parse(target).map_err(Failure::usage)?;
-    let store = open_store(cli)?;
-    Ok(pollster::block_on(store.get(&reference))?.artifact)
+/// The endings of what is built before it runs.
+pub(crate) const SOURCES: [&str; 7] = ["ts", "js", "mts", "mjs", "tsx", "jsx", "cjs"];
+
+/// A compute that a command is to work on.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) artifact: Artifact,
+    origin: Origin,
 }
 
-/// The artifact in this file. WebAssembly text is made binary, by its name's ending.
-pub(crate) fn from_file(path: &Path, engine: &str) -> Result<Artifact, Failure> {
+#[derive(Debug)]
+enum Origin {
+    /// Built just now, with this source map.
+    Built(Bytes),
+    File(PathBuf),
+    Store,
+}
+
+/// The compute that this argument names: a ref, or else a file.
+pub(crate) fn load(cli: &Cli, host: &Host, target: &str) -> Result<Target, Failure> {
+    if !target.contains("://") {
+        return from_file(host, Path::new(target), compute_wasm::NAME);
+    }
+    let reference = Ref::parse(target).map_err(Failure::usage)?;
+    let stored = pollster::block_on(open_store(cli)?.get(&reference));
+    let artifact = match stored {
+        Ok(stored) => stored.artifact,
+        // The plugin that is part of this program need not be stored.
+        Err(error) => match compute_js_plugin::plugin() {
+            plugin if *plugin.reference() == reference => plugin,
+            _ => return Err(error.into()),
+        },
+    };
+    host.at_hand.add(artifact.clone());
+    Ok(Target { artifact, origin: Origin::Store })
+}
+
+/// The compute in this file: a source is built, WebAssembly text is made binary, by the name's ending.
+pub(crate) fn from_file(host: &Host, path: &Path, engine: &str) -> Result<Target, Failure> {
+    if is_source(path) {
+        let built = build(host, path, &BuildOptions::default())?;
+        host.at_hand.add(built.artifact.clone());
+        return Ok(Target { artifact: built.artifact, origin: Origin::Built(built.source_map) });
+    }
     let bytes = read(path)?;
     let is_text = path.extension().is_some_and(|ending| ending == "wat");
     let wasm = if is_text {
@@ -28,21 +63,70 @@ pub(crate) fn from_file(path: &Path, engine: &str) -> Result<Artifact, Failure> 
     } else {
         bytes
     };
-    Ok(Artifact::new(Algorithm::Sha256, engine, wasm))
+    let artifact = Artifact::new(Algorithm::Sha256, engine, wasm);
+    host.at_hand.add(artifact.clone());
+    Ok(Target { artifact, origin: Origin::File(path.to_owned()) })
+}
+
+/// Whether a file is a source that is built before it runs.
+pub(crate) fn is_source(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| SOURCES.iter().any(|source| ending == *source))
+}
+
+/// Builds a source, with this user's caches.
+pub(crate) fn build(host: &Host, path: &Path, options: &BuildOptions) -> Result<Built, Failure> {
+    if !path.is_file() {
+        return Err(missing(path));
+    }
+    let options = BuildOptions { cache: Some(context::cache("build")?), ..options.clone() };
+    compute_js::build(path, &options, &host.manager).map_err(|error| match error {
+        BuildError::Source(diagnostics) => Failure::Source(diagnostics),
+        error => Failure::host(&error),
+    })
+}
+
+impl Target {
+    /// The bytes of its source map, if it has one.
+    pub(crate) fn source_map_bytes(&self, cli: &Cli) -> Option<Bytes> {
+        match &self.origin {
+            Origin::Built(map) => Some(map.clone()),
+            Origin::File(file) => std::fs::read(map_file(file)).ok().map(Bytes::from),
+            Origin::Store => {
+                let store = open_store(cli).ok()?;
+                let manifest = pollster::block_on(store.head(self.artifact.reference())).ok()?;
+                let map = manifest.attachments.get(SOURCE_MAP)?;
+                pollster::block_on(store.attachment(map)).ok()
+            }
+        }
+    }
+
+    /// Its source map, if it has one that can be read.
+    pub(crate) fn source_map(&self, cli: &Cli) -> Option<SourceMap> {
+        SourceMap::read(&self.source_map_bytes(cli)?).ok()
+    }
+}
+
+/// Where the source map of a built file is.
+pub(crate) fn map_file(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".map");
+    name.into()
 }
 
 /// A file's bytes; if there is no such file, the error names one like it.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| {
-        let shown = path.display();
-        if error.kind() != std::io::ErrorKind::NotFound {
-            return Failure::usage(format!("cannot read {shown}: {error}"));
-        }
-        let similar = similar(path).map(|name| path.with_file_name(name));
-        let meant = similar
-            .map_or_else(String::new, |path| format!("; did you mean `{}`?", path.display()));
-        Failure::usage(format!("there is no file {shown}{meant}"))
+    std::fs::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => missing(path),
+        _ => Failure::usage(format!("cannot read {}: {error}", path.display())),
     })
+}
+
+/// That there is no such file, and which one may be meant.
+pub(crate) fn missing(path: &Path) -> Failure {
+    let similar = similar(path).map(|name| path.with_file_name(name));
+    let meant =
+        similar.map_or_else(String::new, |path| format!("; did you mean `{}`?", path.display()));
+    Failure::usage(format!("there is no file {}{meant}", path.display()))
 }
 
 /// The name in the same folder that is most like this one, if any is.

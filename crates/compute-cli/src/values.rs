@@ -35,6 +35,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn time(text: &str) -> Result<SystemTime, String> {
     let time: Timestamp =
         text.parse().map_err(|_| "write a time such as 2026-01-31T12:00:00Z".to_owned())?;
+    system_time(time)
+}
+
+/// A moment as a sandbox's clock has it.
+pub(crate) fn system_time(time: Timestamp) -> Result<SystemTime, String> {
     let since = u64::try_from(time.as_nanosecond());
     let since = since.map_err(|_| "the guest's clock starts between 1970 and 2554".to_owned())?;
     Ok(SystemTime::UNIX_EPOCH + Duration::from_nanos(since))

@@ -167,7 +167,24 @@ pub(crate) fn check(shape: &Shape, caps: &Caps, offered: &Offered) -> Result<(),
     Ok(())
 }
 
-fn check_caps(shape: &Shape, caps: &Caps) -> Result<(), Refusal> {
+/// Checks a module that also imports from a plugin, by this namespace, of which the plugin is asked.
+pub(crate) fn check_linked(
+    shape: &Shape,
+    caps: &Caps,
+    offered: &Offered,
+    namespace: &str,
+) -> Result<(), Refusal> {
+    check_caps(shape, caps)?;
+    let own = shape.imports.iter().filter(|import| import.module != namespace);
+    own.into_iter().try_for_each(|import| check_import(import, offered))?;
+    if !shape.exports("_start", "function") && !shape.exports("_initialize", "function") {
+        let hint = ": a module that links to a plugin is a command with `_start`, or an op with `_initialize`";
+        return Err(Refusal::MissingExport { kind: "function", name: "_start", hint });
+    }
+    Ok(())
+}
+
+pub(crate) fn check_caps(shape: &Shape, caps: &Caps) -> Result<(), Refusal> {
     let (longest, longest_bytes) = shape.longest_function;
     let (widest, widest_locals) = shape.most_locals;
     let above = |what: String, count, cap| Err(Refusal::AboveCap { what, count, cap });
@@ -204,7 +221,7 @@ fn check_caps(shape: &Shape, caps: &Caps) -> Result<(), Refusal> {
     }
 }
 
-fn check_import(import: &Import, offered: &Offered) -> Result<(), Refusal> {
+pub(crate) fn check_import(import: &Import, offered: &Offered) -> Result<(), Refusal> {
     let Import { module, name, kind } = import;
     match offered.get(&(module.clone(), name.clone())) {
         Some(actual) if actual == kind => Ok(()),
@@ -230,6 +247,9 @@ fn hint_for(module: &str) -> &'static str {
         }
         "env" => {
             ": build for wasm32-wasip1 with everything linked in; a name under `env` is often a function that was declared and never defined"
+        }
+        _ if module.starts_with("javy") => {
+            ": it links to a plugin of Javy's; `compute plugin bind` gives a plugin's file that name"
         }
         "wbg" | "__wbindgen_placeholder__" | "gojs" | "go" => {
             ": it was built for a browser; build for wasm32-wasip1"

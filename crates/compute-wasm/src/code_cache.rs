@@ -22,6 +22,14 @@ const MAC_BYTES: usize = blake3::OUT_LEN;
 /// The ending of files that hold code.
 const CODE: &str = "code";
 
+/// What a file's code was made from.
+#[derive(Debug)]
+pub(crate) struct Compiled<'a> {
+    pub(crate) reference: &'a Ref,
+    /// Which part of the artifact, and by which version of the maker: a word for a file's name.
+    pub(crate) part: String,
+}
+
 #[derive(Debug)]
 pub(crate) struct CodeCache {
     folder: PathBuf,
@@ -39,8 +47,8 @@ impl CodeCache {
     ///
     /// Nobody writes to a file once it has its name, so what was checked is what is mapped. Whoever
     /// could do so all the same could read the key as well.
-    pub(crate) fn get(&self, reference: &Ref, flavour: &Flavour) -> Option<File> {
-        let name = file_name(reference, flavour)?;
+    pub(crate) fn get(&self, of: &Compiled<'_>, flavour: &Flavour) -> Option<File> {
+        let name = file_name(of, flavour)?;
         let mut file = File::open(self.folder.join(&name)).ok()?;
         let code_bytes = file.metadata().ok()?.len().checked_sub(MAC_BYTES as u64)?;
         let mut mac = self.start_mac(&name, code_bytes)?;
@@ -58,8 +66,8 @@ impl CodeCache {
     }
 
     /// Keeps code for later processes, if that is possible.
-    pub(crate) fn put(&self, reference: &Ref, flavour: &Flavour, code: &[u8]) {
-        let Some(name) = file_name(reference, flavour) else { return };
+    pub(crate) fn put(&self, of: &Compiled<'_>, flavour: &Flavour, code: &[u8]) {
+        let Some(name) = file_name(of, flavour) else { return };
         let Some(mut mac) = self.start_mac(&name, code.len() as u64) else { return };
         if self.write(&name, code, &mac.update(code).finalize()).is_ok() {
             let _ = self.prune();
@@ -107,13 +115,13 @@ impl CodeCache {
     }
 }
 
-fn file_name(reference: &Ref, flavour: &Flavour) -> Option<String> {
+fn file_name(of: &Compiled<'_>, flavour: &Flavour) -> Option<String> {
     let mut hasher = DefaultHasher::new();
     flavour.engine().ok()?.precompile_compatibility_hash().hash(&mut hasher);
     let metered = if flavour.profile().metered() { "metered" } else { "plain" };
-    let (alg, digest) = (reference.alg(), reference.digest());
+    let (alg, digest, part) = (of.reference.alg(), of.reference.digest(), &of.part);
     let (compatibility, stack) = (hasher.finish(), flavour.profile().stack());
-    Some(format!("{alg}-{digest}-{compatibility:016x}-{metered}-{stack}.{CODE}"))
+    Some(format!("{alg}-{digest}-{part}-{compatibility:016x}-{metered}-{stack}.{CODE}"))
 }
 
 /// This machine's key, made if there is none. A key that others own or could read is not trusted.

@@ -2,19 +2,28 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use compute::{Artifact, Engine, EngineConfig, Error, Instance, Profile};
+use bytes::Bytes;
+use compute::{
+    Artifact, Engine, EngineConfig, Error, Failure, Instance, Load, Log, Profile, Ref,
+};
+use wasmtime::Module;
 
-use crate::check::{Caps, Refusal, check};
-use crate::code_cache::CodeCache;
-use crate::flavour::{Flavour, Prepared};
-use crate::sandbox::Loaded;
+use crate::check::{Caps, Refusal, check, check_linked};
+use crate::code_cache::{CodeCache, Compiled};
+use crate::flavour::{Flavour, Shard};
+use crate::linked::{self, IMAGE_VERSION, ImageError, Plugin};
+use crate::prepared::{Command, Image, Library, Prepared};
+use crate::program::Program;
+use crate::sandbox::{Broken, Loaded};
 use crate::settings::Settings;
 use crate::shape::Shape;
 use crate::slots::Slots;
 use crate::ticker::Ticker;
-use crate::{NAME, wasi};
+use crate::{NAME, image, wasi};
 
 compute::register_engine!(
     NAME,
@@ -31,7 +40,11 @@ pub struct WasmEngine {
     settings: Settings,
     code_cache: Option<CodeCache>,
     flavours: Mutex<HashMap<Profile, Arc<Flavour>>>,
+    plugins: Mutex<HashMap<(Ref, Profile), PluginPlace>>,
 }
+
+/// Held while a plugin is made ready.
+type PluginPlace = Arc<Mutex<Option<Arc<Plugin>>>>;
 
 /// What loaded modules need of their engine.
 pub(crate) struct Shared {
@@ -69,6 +82,7 @@ impl WasmEngine {
             }
             caps.memory_minimum = memory;
         }
+        raise_file_limit();
         let code_cache = settings
             .code_cache
             .as_ref()
@@ -78,30 +92,22 @@ impl WasmEngine {
             code_cache,
             settings,
             flavours: Mutex::default(),
+            plugins: Mutex::default(),
         })
     }
 
-    /// Checks a module as [`Engine::load`] does before it compiles.
-    ///
-    /// # Errors
-    /// What the module is refused for.
-    pub fn check(&self, wasm: &[u8]) -> Result<(), Refusal> {
-        self.shape(wasm).map(|_| ())
-    }
-
+    /// What a module is made of, if it is no larger than modules may be.
     fn shape(&self, wasm: &[u8]) -> Result<Shape, Refusal> {
         let caps = &self.shared.caps;
         if wasm.len() as u64 > caps.bytes {
             let (count, cap) = (wasm.len() as u64, caps.bytes);
             return Err(Refusal::AboveCap { what: "bytes".into(), count, cap });
         }
-        let shape = Shape::read(wasm)?;
-        check(&shape, caps, wasi::offered())?;
-        Ok(shape)
+        Shape::read(wasm)
     }
 
     fn flavour(&self, profile: Profile) -> Result<Arc<Flavour>, Error> {
-        let mut flavours = self.flavours.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut flavours = lock(&self.flavours);
         if let Some(flavour) = flavours.get(&profile) {
             return Ok(Arc::clone(flavour));
         }
@@ -112,46 +118,199 @@ impl WasmEngine {
         Ok(flavour)
     }
 
-    fn prepare(&self, artifact: &Artifact, flavour: &Arc<Flavour>) -> Result<Prepared, Error> {
-        if let Some(cache) = &self.code_cache
-            && let Some(code) = cache.get(artifact.reference(), flavour)
-        {
-            // SAFETY: the cache gives back only what it was given by `compile` below, under this
-            // machine's key, for this version of wasmtime and this flavour.
+    /// Compiled code made ready, from disk if it is there, else from the WebAssembly that `wasm` makes.
+    fn prepare<T, E: From<Error>>(
+        &self,
+        of: &Compiled<'_>,
+        flavour: &Arc<Flavour>,
+        make: fn(&Shard, Module) -> wasmtime::Result<T>,
+        wasm: impl FnOnce() -> Result<Bytes, E>,
+    ) -> Result<Prepared<T>, E> {
+        let cache = self.code_cache.as_ref();
+        if let Some(code) = cache.and_then(|cache| cache.get(of, flavour)) {
+            // SAFETY: the cache gives back only what it was given below, under this machine's key, for
+            // this version of wasmtime and this flavour.
             #[expect(unsafe_code, reason = "compiled code is loaded")]
-            if let Ok(prepared) = unsafe { flavour.prepare_file(code) } {
+            if let Ok(prepared) = unsafe { Prepared::new(flavour, code, make) } {
                 return Ok(prepared);
             }
         }
-        let code = flavour.compile(artifact.wasm()).map_err(|error| {
+        let code = flavour.compile(&wasm()?).map_err(|error| {
             let refusal = Refusal::Invalid { message: format!("{error:#}") };
-            Error::refused(artifact.reference().clone(), refusal)
+            Error::refused(of.reference.clone(), refusal)
         })?;
-        if let Some(cache) = &self.code_cache {
-            cache.put(artifact.reference(), flavour, &code);
+        if let Some(cache) = cache {
+            cache.put(of, flavour, &code);
         }
-        // SAFETY: the code was just compiled by this flavour.
+        let file = match cache.and_then(|cache| cache.get(of, flavour)) {
+            Some(file) => file,
+            None => nameless_file(&code).map_err(|error| Error::engine(NAME, error))?,
+        };
+        // SAFETY: the code was just compiled by this flavour; nobody else has the file, or as above.
         #[expect(unsafe_code, reason = "compiled code is loaded")]
-        unsafe { flavour.prepare(&code) }.map_err(host)
+        let prepared = unsafe { Prepared::new(flavour, file, make) };
+        Ok(prepared.map_err(host)?)
+    }
+
+    /// The plugin of this ref, made ready once however many modules wait for it.
+    fn plugin(
+        &self,
+        reference: &Ref,
+        flavour: &Arc<Flavour>,
+        get: impl FnOnce() -> Result<Artifact, Error>,
+    ) -> Result<Arc<Plugin>, Error> {
+        let key = (reference.clone(), flavour.profile());
+        let place = Arc::clone(lock(&self.plugins).entry(key).or_default());
+        let mut place = lock(&place);
+        if let Some(plugin) = &*place {
+            return Ok(Arc::clone(plugin));
+        }
+        let plugin = Arc::new(self.open_plugin(&get()?, flavour)?);
+        *place = Some(Arc::clone(&plugin));
+        Ok(plugin)
+    }
+
+    fn open_plugin(&self, artifact: &Artifact, flavour: &Arc<Flavour>) -> Result<Plugin, Error> {
+        let reference = artifact.reference();
+        let refused = |refusal| Error::refused(reference.clone(), refusal);
+        let shape = self.shape(artifact.wasm()).map_err(refused)?;
+        linked::check_plugin(&shape, &self.shared.caps).map_err(refused)?;
+        let parts = image::divide(artifact.wasm()).map_err(refused)?;
+
+        let part = |name: &str| Compiled { reference, part: format!("{name}{IMAGE_VERSION}") };
+        let code = || Ok::<_, Error>(Bytes::copy_from_slice(&parts.code));
+        let code = self.prepare(&part("plugin"), flavour, Library::new, code)?;
+        let blank = || Ok::<_, Error>(Bytes::copy_from_slice(&parts.blank));
+        let blank = self.prepare(&part("blank"), flavour, Image::new, blank)?;
+        let base = self.prepare(&part("base"), flavour, Image::new, || {
+            let image = linked::base_image(flavour, &parts, &blank, &code, &shape);
+            image.map(Bytes::from).map_err(|error| match error {
+                ImageError::Host(error) => host(error),
+                ImageError::Guest { failure, .. } => {
+                    let message = format!("the plugin cannot initialise itself: {failure}");
+                    refused(Refusal::Invalid { message })
+                }
+            })
+        })?;
+        let interrupt_flag = linked::interrupt_flag(flavour, &base, &code).map_err(host)?;
+        Ok(Plugin { code, blank, base, memory: parts.memory, shape, interrupt_flag })
+    }
+
+    fn load_linked(
+        &self,
+        artifact: &Artifact,
+        shape: &Shape,
+        namespace: &str,
+        plugin: &Ref,
+        load: &Load<'_>,
+    ) -> Result<Program, Unprepared> {
+        let reference = artifact.reference();
+        let refused = |refusal| Error::refused(reference.clone(), refusal);
+        check_linked(shape, &self.shared.caps, wasi::offered(), namespace).map_err(refused)?;
+        let flavour = self.flavour(load.profile)?;
+        let plugin = self.plugin(plugin, &flavour, || load.linked(plugin))?;
+        linked::check_links(shape, &plugin.shape, namespace).map_err(refused)?;
+
+        let wasm = || Ok::<_, Error>(artifact.wasm().clone());
+        let module = Compiled { reference, part: "module".into() };
+        if shape.exports("_start", "function") {
+            let module = self.prepare(&module, &flavour, Library::new, wasm)?;
+            return Ok(Program::Linked { plugin, module });
+        }
+        let image = Compiled { reference, part: format!("image{IMAGE_VERSION}") };
+        let image = self.prepare(&image, &flavour, Image::new, || {
+            let module = self.prepare(&module, &flavour, Library::new, wasm)?;
+            linked::op_image(&flavour, &plugin, &module).map(Bytes::from).map_err(|error| match error {
+                ImageError::Host(error) => Unprepared::Host(host(error)),
+                ImageError::Guest { failure, log } => Unprepared::Guest { failure, log },
+            })
+        })?;
+        Ok(Program::Op { plugin, image })
+    }
+
+    /// The ref of the plugin that a module's namespace stands for, if it stands for one.
+    fn plugin_ref(&self, namespace: &str) -> Option<Ref> {
+        let bound = || self.settings.plugins.get(namespace).cloned();
+        Ref::parse(namespace).ok().or_else(bound)
     }
 }
 
 impl Engine for WasmEngine {
-    fn load(&self, artifact: &Artifact, profile: Profile) -> Result<Arc<dyn Instance>, Error> {
+    fn load(&self, artifact: &Artifact, load: &Load<'_>) -> Result<Arc<dyn Instance>, Error> {
         artifact.verify()?;
-        let shape = self
-            .shape(artifact.wasm())
-            .map_err(|refusal| Error::refused(artifact.reference().clone(), refusal))?;
-        let flavour = self.flavour(profile)?;
-        let prepared = self.prepare(artifact, &flavour)?;
-        Ok(Arc::new(Loaded {
-            shared: Arc::clone(&self.shared),
-            prepared,
-            takes_envelope: shape.takes_envelope,
-        }))
+        let reference = artifact.reference();
+        let refused = |refusal| Error::refused(reference.clone(), refusal);
+        let shape = self.shape(artifact.wasm()).map_err(refused)?;
+        let plugin = shape.linked_namespace().map(|name| (name, self.plugin_ref(name)));
+        let program = match plugin {
+            Some((namespace, Some(plugin))) => {
+                self.load_linked(artifact, &shape, namespace, &plugin, load)
+            }
+            _ if shape.is_plugin && shape.exports("_start", "function") => {
+                // Its code is shared with the modules that link to it.
+                let flavour = self.flavour(load.profile)?;
+                let plugin = self.plugin(reference, &flavour, || Ok(artifact.clone()))?;
+                Ok(Program::Plugin(plugin))
+            }
+            _ => {
+                check(&shape, &self.shared.caps, wasi::offered()).map_err(refused)?;
+                let flavour = self.flavour(load.profile)?;
+                let module = Compiled { reference, part: "module".into() };
+                let wasm = || Ok(artifact.wasm().clone());
+                self.prepare(&module, &flavour, Command::new, wasm).map(Program::Command)
+            }
+        };
+        let takes_envelope = shape.takes_envelope;
+        match program {
+            Ok(program) => {
+                Ok(Arc::new(Loaded { shared: Arc::clone(&self.shared), program, takes_envelope }))
+            }
+            Err(Unprepared::Guest { failure, log }) => {
+                Ok(Arc::new(Broken { failure, log, takes_envelope }))
+            }
+            Err(Unprepared::Host(error)) => Err(error),
+        }
+    }
+}
+
+/// Why an artifact could not be made ready.
+enum Unprepared {
+    /// What its own code did.
+    Guest { failure: Failure, log: Log },
+    Host(Error),
+}
+
+impl From<Error> for Unprepared {
+    fn from(error: Error) -> Self {
+        Self::Host(error)
+    }
+}
+
+/// A file without a name that holds these bytes, in memory where the system can do that.
+fn nameless_file(bytes: &[u8]) -> std::io::Result<File> {
+    #[cfg(target_os = "linux")]
+    let mut file = File::from(rustix::fs::memfd_create("compute", rustix::fs::MemfdFlags::CLOEXEC)?);
+    #[cfg(not(target_os = "linux"))]
+    let mut file = tempfile::tempfile()?;
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Lets this process open as many files as it may: each loaded artifact keeps one or two.
+fn raise_file_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     }
 }
 
 fn host(error: wasmtime::Error) -> Error {
     Error::engine(NAME, format!("{error:#}"))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -21,6 +21,9 @@ pub(crate) enum Stop {
     Wall,
     #[error("cancelled")]
     Cancelled,
+    /// The guest says that it failed; how is kept in the state.
+    #[error("the guest failed")]
+    Failed,
 }
 
 /// The reason of a run that ended with this error, or `None` if it is the host's failure.
@@ -37,10 +40,19 @@ pub(crate) fn reason(
         Some(Stop::Output) => return Some(Reason::OutputLimit { limit: bounds.output }),
         Some(Stop::Wall) => return Some(Reason::WallLimit { limit: bounds.wall, phase }),
         Some(Stop::Cancelled) => return Some(Reason::Cancelled { phase }),
+        Some(Stop::Failed) => Some(Reason::Exit { code: 1 }),
         None => None,
     };
+    if state.go_on() == Err(Stop::Wall) && state.thrown.is_some() {
+        // It was asked to stop, and said where it was.
+        return Some(Reason::WallLimit { limit: bounds.wall, phase });
+    }
+    let thrown = state.thrown.as_ref().map(|thrown| Reason::Thrown {
+        name: thrown.name.clone(),
+        message: thrown.message.clone(),
+    });
     let own = match (own, error.downcast_ref::<Trap>()) {
-        (Some(exit), _) => Some(exit),
+        (Some(exit), _) => thrown.or(Some(exit)),
         (None, Some(Trap::OutOfFuel)) => {
             return Some(Reason::FuelLimit { limit: bounds.fuel.unwrap_or_default() });
         }
@@ -50,7 +62,7 @@ pub(crate) fn reason(
         (None, Some(trap)) => {
             let message = trap.to_string();
             let message = message.strip_prefix("wasm trap: ").unwrap_or(&message).to_owned();
-            Some(Reason::Trap { message, frames: frames(error) })
+            thrown.or_else(|| Some(Reason::Trap { message, frames: frames(error) }))
         }
         (None, None) => None,
     };

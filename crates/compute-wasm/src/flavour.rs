@@ -4,19 +4,18 @@
 //! different cores fight over: two threads on one engine reach 1.3 to 1.7 times the calls of one. So a
 //! flavour has a few engines, its shards, and each thread keeps to one of them.
 
-use std::fs::File;
 use std::sync::{Arc, OnceLock};
 
 use compute::Profile;
 use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, ModuleExport,
-    PoolingAllocationConfig, Result,
+    Config, Enabled, Engine, InstanceAllocationStrategy, Linker, Module, PoolingAllocationConfig,
+    Result,
 };
 
 use crate::check::{Caps, Refusal};
 use crate::sandbox::State;
 use crate::ticker::Ticker;
-use crate::wasi;
+use crate::{host, wasi};
 
 /// How much of a sandbox's memory stays resident between calls, where the kernel can say which pages
 /// were written (Linux 6.7 and later): resetting those by copying beats giving them back.
@@ -24,6 +23,8 @@ const KEEP_RESIDENT_SCANNED: usize = 2 << 20;
 /// The same where it can't, so that this much is reset whether written or not.
 const KEEP_RESIDENT_BLIND: usize = 512 << 10;
 const KEEP_TABLE_RESIDENT: usize = 64 << 10;
+/// The most instances that one sandbox is made of: a memory image, a plugin, a module linked to it.
+const INSTANCES: u32 = 3;
 /// The most engines of one flavour. Each holds a copy of the code it runs.
 const MAX_SHARDS: usize = 8;
 
@@ -36,23 +37,9 @@ pub(crate) struct Flavour {
 }
 
 /// One engine, with the host functions linked.
-struct Shard {
-    engine: Engine,
-    linker: Linker<State>,
-}
-
-/// A module ready to be instantiated.
-pub(crate) struct Prepared {
-    flavour: Arc<Flavour>,
-    shards: Vec<OnceLock<Ready>>,
-}
-
-/// A module ready to be instantiated in one shard.
-pub(crate) struct Ready {
-    module: Module,
-    pub(crate) pre: InstancePre<State>,
-    pub(crate) start: ModuleExport,
-    pub(crate) memory: Option<ModuleExport>,
+pub(crate) struct Shard {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<State>,
 }
 
 impl Flavour {
@@ -92,7 +79,7 @@ impl Flavour {
         self.shards.len()
     }
 
-    fn shard(&self, index: usize) -> Result<&Shard> {
+    pub(crate) fn shard(&self, index: usize) -> Result<&Shard> {
         let cell = &self.shards[index];
         if let Some(shard) = cell.get() {
             return Ok(shard);
@@ -100,6 +87,7 @@ impl Flavour {
         let engine = Engine::new(&self.config)?;
         let mut linker = Linker::new(&engine);
         wasi::define(&mut linker)?;
+        host::define(&mut linker)?;
         self.ticker.add(&engine);
         Ok(cell.get_or_init(|| Shard { engine, linker }))
     }
@@ -113,80 +101,6 @@ impl Flavour {
             .stack_size(8 << 20)
             .build()?;
         threads.install(|| engine.precompile_module(wasm))
-    }
-
-    /// Makes compiled code ready to run.
-    ///
-    /// # Safety
-    /// The code must come from [`Flavour::compile`], here or in another process, byte for byte.
-    #[expect(unsafe_code, reason = "loading compiled code is unsafe whoever does it")]
-    pub(crate) unsafe fn prepare(self: &Arc<Self>, code: &[u8]) -> Result<Prepared> {
-        // SAFETY: the caller vouches for where the code comes from.
-        self.prepare_module(unsafe { Module::deserialize(self.engine()?, code) }?)
-    }
-
-    /// Makes compiled code in a file ready to run. The file is mapped, and read as it is needed.
-    ///
-    /// # Safety
-    /// As [`Flavour::prepare`]; and nobody may write to the file.
-    #[expect(unsafe_code, reason = "loading compiled code is unsafe whoever does it")]
-    pub(crate) unsafe fn prepare_file(self: &Arc<Self>, code: File) -> Result<Prepared> {
-        // SAFETY: the caller vouches for where the code comes from.
-        self.prepare_module(unsafe { Module::deserialize_open_file(self.engine()?, code) }?)
-    }
-
-    fn prepare_module(self: &Arc<Self>, module: Module) -> Result<Prepared> {
-        let mut shards: Vec<_> =
-            std::iter::repeat_with(OnceLock::new).take(self.shards.len()).collect();
-        shards[0] = OnceLock::from(Ready::new(self.shard(0)?, module)?);
-        Ok(Prepared { flavour: Arc::clone(self), shards })
-    }
-}
-
-impl Prepared {
-    pub(crate) fn flavour(&self) -> &Flavour {
-        &self.flavour
-    }
-
-    /// The module in one of the flavour's shards, made ready on first use.
-    pub(crate) fn ready(&self, shard: usize) -> Result<&Ready> {
-        let cell = &self.shards[shard];
-        if let Some(ready) = cell.get() {
-            return Ok(ready);
-        }
-        let first = self.ready(0)?.module.serialize()?;
-        let shard = self.flavour.shard(shard)?;
-        // SAFETY: the code was just taken from a module that is loaded already, of an engine with the
-        // same configuration.
-        #[expect(unsafe_code, reason = "compiled code is loaded")]
-        let module = unsafe { Module::deserialize(&shard.engine, first) }?;
-        let ready = Ready::new(shard, module)?;
-        Ok(cell.get_or_init(|| ready))
-    }
-
-    /// The most bytes of machine code and data it comes to hold.
-    pub(crate) fn size(&self) -> usize {
-        let code = self.shards[0].get().map_or(0, |ready| {
-            let range = ready.module.image_range();
-            range.end.addr() - range.start.addr()
-        });
-        code * self.shards.len()
-    }
-}
-
-impl Ready {
-    fn new(shard: &Shard, module: Module) -> Result<Self> {
-        module.initialize_copy_on_write_image()?;
-        let start = module
-            .get_export_index("_start")
-            .ok_or_else(|| wasmtime::format_err!("the checked module has no _start"))?;
-        let pre = shard.linker.instantiate_pre(&module)?;
-        let memory = module.get_export_index("memory");
-        Ok(Self { module, pre, start, memory })
-    }
-
-    pub(crate) fn engine(&self) -> &Engine {
-        self.module.engine()
     }
 }
 
@@ -214,7 +128,7 @@ fn pool(caps: &Caps, sandboxes: u32) -> InstanceAllocationStrategy {
     let tables = u32::try_from(caps.tables).unwrap_or(u32::MAX);
     let scan = PoolingAllocationConfig::is_pagemap_scan_available();
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_core_instances(sandboxes)
+    pool.total_core_instances(sandboxes.saturating_mul(INSTANCES))
         .total_memories(sandboxes)
         .total_tables(sandboxes.saturating_mul(tables))
         .max_memories_per_module(1)

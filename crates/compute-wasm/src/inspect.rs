@@ -1,8 +1,9 @@
 //! Looks at a module without running it.
 
+use compute::Ref;
 use serde::Serialize;
 
-use crate::check::{Caps, check};
+use crate::check::{Caps, check, check_linked};
 use crate::shape::Shape;
 use crate::wasi;
 
@@ -56,6 +57,12 @@ pub fn inspect(bytes: &[u8], caps: &Caps) -> Inspection {
     }
 }
 
+/// The ref of the plugin that a module links to, if it names one by its ref.
+#[must_use]
+pub fn linked_plugin(bytes: &[u8]) -> Option<Ref> {
+    Ref::parse(Shape::read(bytes).ok()?.linked_namespace()?).ok()
+}
+
 /// Whether a module declares that it takes the op envelope. What is no module does not.
 #[must_use]
 pub fn takes_envelope(bytes: &[u8]) -> bool {
@@ -63,7 +70,13 @@ pub fn takes_envelope(bytes: &[u8]) -> bool {
 }
 
 fn refusal(bytes: &[u8], shape: &Shape, caps: &Caps) -> Option<String> {
-    if let Err(refusal) = check(shape, caps, wasi::offered()) {
+    let checked = match shape.linked_namespace() {
+        Some(namespace) if Ref::parse(namespace).is_ok() => {
+            check_linked(shape, caps, wasi::offered(), namespace)
+        }
+        _ => check(shape, caps, wasi::offered()),
+    };
+    if let Err(refusal) = checked {
         return Some(refusal.to_string());
     }
     crate::flavour::validate(bytes).err().map(|refusal| refusal.to_string())

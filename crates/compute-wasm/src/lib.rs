@@ -37,7 +37,12 @@ mod code_cache;
 mod engine;
 mod failure;
 mod flavour;
+mod host;
+mod image;
 mod inspect;
+mod linked;
+mod prepared;
+mod program;
 mod sandbox;
 mod settings;
 mod shape;
@@ -48,7 +53,7 @@ mod wasi;
 
 pub use check::{Caps, Refusal};
 pub use engine::WasmEngine;
-pub use inspect::{Inspection, inspect, takes_envelope};
+pub use inspect::{Inspection, inspect, linked_plugin, takes_envelope};
 pub use settings::Settings;
 
 /// The name under which the engine is registered.

@@ -1,10 +1,11 @@
 //! One call: a fresh sandbox, the guest in it, and what comes out.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use compute::{
-    Bounds, Call, Cancel, Error, Failure, Instance, Log, Metrics, Outcome, Phase, Reason,
+    Bounds, Call, Cancel, Error, Event, Failure, Instance, Level, Log, LogLine, Metrics, Outcome,
+    Phase, Reason,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -13,15 +14,45 @@ use wasmtime::{Memory, ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
 use crate::NAME;
 use crate::engine::Shared;
 use crate::failure::{Stop, reason};
-use crate::flavour::{Prepared, Ready};
+use crate::host::Thrown;
+use crate::program::{Entry, Program};
 use crate::threads;
 use crate::wasi::Clock;
 
-/// A module that can be called.
+/// How long a guest has, after its deadline, to say where it is.
+const GRACE: Duration = Duration::from_millis(2);
+/// What a log line counts for beyond its text.
+const LOG_LINE_BYTES: u64 = 8;
+
+/// An artifact that can be called.
 pub(crate) struct Loaded {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) prepared: Prepared,
+    pub(crate) program: Program,
     pub(crate) takes_envelope: bool,
+}
+
+/// An artifact whose own code failed while it was prepared: it fails so on each call.
+pub(crate) struct Broken {
+    pub(crate) failure: Failure,
+    pub(crate) log: Log,
+    pub(crate) takes_envelope: bool,
+}
+
+impl Instance for Broken {
+    fn invoke(&self, _input: &[u8], call: &Call<'_>) -> Result<Outcome, Error> {
+        let metrics = Metrics { wall: call.accepted.elapsed(), ..Metrics::default() };
+        let mut outcome = Outcome::new(*call.bounds, Err(self.failure.clone()), metrics);
+        outcome.log = self.log.clone();
+        Ok(outcome)
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>()
+    }
+
+    fn takes_envelope(&self) -> bool {
+        self.takes_envelope
+    }
 }
 
 impl Instance for Loaded {
@@ -34,13 +65,13 @@ impl Instance for Loaded {
             Ok(sandbox) => sandbox.map_err(|error| Error::engine(NAME, format!("{error:#}")))?,
             Err(reason) => return Ok(not_started(call, reason)),
         };
-        let Sandbox { mut store, instance, ready, begun } = sandbox;
+        let Sandbox { mut store, entry, begun } = sandbox;
         if let Some(reason) = call.must_stop(begun, Phase::Instantiate) {
             return Ok(not_started(call, reason));
         }
-        let phase = if instance.is_ok() { Phase::Guest } else { Phase::Instantiate };
+        let phase = if entry.is_ok() { Phase::Guest } else { Phase::Instantiate };
         let instantiated = Instant::now();
-        let ran = instance.and_then(|instance| start(ready, &mut store, &instance));
+        let ran = entry.and_then(|entry| start(&mut store, &entry));
         let left = call.bounds.fuel.and(store.get_fuel().ok());
         let mut state = store.into_data();
         drop(running);
@@ -56,7 +87,7 @@ impl Instance for Loaded {
                     &state,
                     call,
                     phase,
-                    self.prepared.flavour().profile().stack(),
+                    self.program.flavour().profile().stack(),
                 ) {
                     Some(reason) => Err(reason),
                     None => return Err(Error::engine(NAME, format!("{error:#}"))),
@@ -68,11 +99,7 @@ impl Instance for Loaded {
             Some(reason) => Err(reason),
             None => Ok(output),
         });
-        let result = result.map_err(|reason| {
-            let mut failure = Failure::new(reason);
-            failure.stderr = state.first_of_log();
-            failure
-        });
+        let result = result.map_err(|reason| state.failure(reason));
 
         let mut metrics = Metrics::default();
         // What the manager did before is its own to take off.
@@ -85,11 +112,12 @@ impl Instance for Loaded {
         metrics.fuel = call.bounds.fuel.zip(left).map(|(limit, left)| limit.saturating_sub(left));
         let mut outcome = Outcome::new(*call.bounds, result, metrics);
         outcome.log = std::mem::take(&mut state.log);
+        outcome.events = std::mem::take(&mut state.events);
         Ok(outcome)
     }
 
     fn size(&self) -> usize {
-        self.prepared.size()
+        self.program.size()
     }
 
     fn takes_envelope(&self) -> bool {
@@ -99,8 +127,8 @@ impl Instance for Loaded {
 
 impl Loaded {
     /// Makes a sandbox, in the pool that this thread keeps to or, where that is full, in another.
-    fn instantiate(&self, input: &[u8], call: &Call<'_>) -> wasmtime::Result<Sandbox<'_>> {
-        let shards = self.prepared.flavour().shards();
+    fn instantiate(&self, input: &[u8], call: &Call<'_>) -> wasmtime::Result<Sandbox> {
+        let shards = self.program.flavour().shards();
         let own = threads::number() % shards;
         let mut sandbox = self.instantiate_in(own, input, call)?;
         for other in (own + 1..shards).chain(0..own) {
@@ -112,22 +140,21 @@ impl Loaded {
         Ok(sandbox)
     }
 
-    /// Makes a sandbox in this shard. A guest may run already while it is made, in a start function.
+    /// Makes a sandbox in this shard.
     fn instantiate_in(
         &self,
         shard: usize,
         input: &[u8],
         call: &Call<'_>,
-    ) -> wasmtime::Result<Sandbox<'_>> {
+    ) -> wasmtime::Result<Sandbox> {
         let begun = Instant::now();
-        let ready = self.prepared.ready(shard)?;
-        let mut store = Store::new(ready.engine(), State::new(input, call));
+        let mut store = Store::new(self.program.engine(shard)?, State::new(input, call));
         store.limiter(|state| state);
         store.epoch_deadline_callback(tick);
         store.set_epoch_deadline(1);
         let fueled = call.bounds.fuel.map_or(Ok(()), |fuel| store.set_fuel(fuel));
-        let instance = fueled.and_then(|()| ready.pre.instantiate(&mut store));
-        Ok(Sandbox { store, instance, ready, begun })
+        let entry = fueled.and_then(|()| self.program.instantiate(shard, &mut store));
+        Ok(Sandbox { store, entry, begun })
     }
 
     fn check_bounds(&self, bounds: &Bounds) -> Result<(), Error> {
@@ -153,19 +180,18 @@ fn not_started(call: &Call<'_>, reason: Reason) -> Outcome {
     Outcome::new(*call.bounds, Err(Failure::new(reason)), metrics)
 }
 
-struct Sandbox<'a> {
+struct Sandbox {
     store: Store<State>,
-    instance: wasmtime::Result<wasmtime::Instance>,
-    ready: &'a Ready,
+    entry: wasmtime::Result<Entry>,
     begun: Instant,
 }
 
-impl Sandbox<'_> {
+impl Sandbox {
     fn is_in_full_pool(&self) -> bool {
         let full = |error: &wasmtime::Error| {
             error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some()
         };
-        self.instance.as_ref().is_err_and(full)
+        self.entry.as_ref().is_err_and(full)
     }
 
     fn met_full_pool(attempt: &wasmtime::Result<Self>) -> bool {
@@ -174,25 +200,33 @@ impl Sandbox<'_> {
 }
 
 /// Runs the guest to its end.
-fn start(
-    ready: &Ready,
-    store: &mut Store<State>,
-    instance: &wasmtime::Instance,
-) -> wasmtime::Result<()> {
-    let memory = ready.memory.as_ref();
-    let memory = memory.and_then(|export| instance.get_module_export(&mut *store, export));
-    store.data_mut().memory = memory.and_then(wasmtime::Extern::into_memory);
-    let start = instance.get_module_export(&mut *store, &ready.start);
-    let start = start
-        .and_then(wasmtime::Extern::into_func)
-        .ok_or_else(|| wasmtime::format_err!("the module has no function _start"))?;
-    start.typed::<(), ()>(&*store)?.call(store, ())
+fn start(store: &mut Store<State>, entry: &Entry) -> wasmtime::Result<()> {
+    match entry {
+        Entry::Start(function) => function.typed::<(), ()>(&*store)?.call(store, ()),
+        Entry::Call(function) => match function.typed::<(), i32>(&*store)?.call(store, ())? {
+            0 => Ok(()),
+            _ => Err(Stop::Failed.into()),
+        },
+    }
 }
 
 /// Called each millisecond that a guest runs.
-fn tick(store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
-    store.data().go_on()?;
+pub(crate) fn tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+    match store.data().go_on() {
+        Ok(()) => {}
+        // A guest that can say where it is may do so, for a moment.
+        Err(Stop::Wall) if store.data().may_still_say_where() => ask_to_stop(&mut store),
+        Err(stop) => return Err(stop.into()),
+    }
     Ok(UpdateDeadline::Continue(1))
+}
+
+fn ask_to_stop(store: &mut StoreContextMut<'_, State>) {
+    let state = store.data();
+    let Some((memory, at)) = state.memory.zip(state.interrupt_flag) else { return };
+    if let Some(flag) = memory.data_mut(&mut *store).get_mut(at) {
+        *flag = 1;
+    }
 }
 
 /// What the host keeps for one sandbox.
@@ -207,6 +241,8 @@ pub(crate) struct State {
     output_limit: u64,
     log: Log,
     log_limit: u64,
+    /// Bytes of log lines.
+    logged: u64,
     /// Whether stdin, stdout and stderr are still open.
     pub(crate) open: [bool; 3],
     pub(crate) clock: Clock,
@@ -219,6 +255,12 @@ pub(crate) struct State {
     pub(crate) table_refused: bool,
     deadline: Option<Instant>,
     cancel: Option<Cancel>,
+    pub(crate) thrown: Option<Thrown>,
+    pub(crate) events: Vec<Event>,
+    /// Bytes of all events.
+    event_bytes: usize,
+    /// Where in the guest's memory a 1 asks it to stop and say where it is.
+    pub(crate) interrupt_flag: Option<usize>,
 }
 
 impl State {
@@ -233,6 +275,7 @@ impl State {
             output_limit: bounds.output,
             log: Log::default(),
             log_limit: bounds.log,
+            logged: 0,
             open: [true; 3],
             clock: Clock::new(bounds.now),
             seed: bounds.seed,
@@ -244,7 +287,53 @@ impl State {
             table_refused: false,
             deadline: call.deadline(),
             cancel: call.cancel.cloned(),
+            thrown: None,
+            events: Vec::new(),
+            event_bytes: 0,
+            interrupt_flag: None,
         }
+    }
+
+    pub(crate) const fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Whether a guest that is past its deadline has time left to say where it is.
+    fn may_still_say_where(&self) -> bool {
+        let grace = self.deadline.and_then(|deadline| deadline.checked_add(GRACE));
+        self.interrupt_flag.is_some() && grace.is_some_and(|grace| Instant::now() < grace)
+    }
+
+    /// The failure of a run that ended for this reason.
+    pub(crate) fn failure(&self, reason: Reason) -> Failure {
+        let mut failure = Failure::new(reason);
+        failure.stderr = self.first_of_log();
+        failure.stack = self.thrown.as_ref().map_or_else(Vec::new, |thrown| thrown.stack.clone());
+        failure
+    }
+
+    /// Adds an event's bytes to the output, and says whether there is room for them.
+    pub(crate) fn count_event(&mut self, bytes: usize) -> bool {
+        self.event_bytes = self.event_bytes.saturating_add(bytes);
+        self.event_bytes as u64 <= self.output_limit
+    }
+
+    pub(crate) fn log_line(&mut self, level: Level, text: &[u8]) {
+        let kept = self.take_log_room(text.len());
+        if kept == 0 && !text.is_empty() {
+            return;
+        }
+        let text = String::from_utf8_lossy(&text[..kept]).into_owned();
+        self.log.lines.push(LogLine { level, text });
+    }
+
+    /// How many of so many bytes the log still takes. Each line counts for some bytes more than it has.
+    fn take_log_room(&mut self, bytes: usize) -> usize {
+        let room = self.log_limit.saturating_sub(self.logged);
+        let kept = usize::try_from(room).unwrap_or(usize::MAX).min(bytes);
+        self.logged += kept as u64 + LOG_LINE_BYTES;
+        self.log.dropped += (bytes - kept) as u64;
+        kept
     }
 
     /// Whether the run may go on.

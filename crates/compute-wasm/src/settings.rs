@@ -1,8 +1,9 @@
 //! What the engine can be opened with beyond a memory cap.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use compute::EngineConfig;
+use compute::{EngineConfig, Ref};
 use serde::{Deserialize, Serialize};
 
 /// The engine's own settings, in [`EngineConfig::settings`].
@@ -19,6 +20,9 @@ pub struct Settings {
     pub code_cache: Option<PathBuf>,
     /// How many bytes of compiled code are kept there, the oldest given up first. Default 1 GiB.
     pub code_cache_bytes: u64,
+    /// The plugins that modules link to by a name of their own, such as `javy-default-plugin-v3`: for each
+    /// name, the plugin's ref. A module that links to a plugin by its ref needs none of this.
+    pub plugins: BTreeMap<String, Ref>,
     /// How many sandboxes may be alive at once; further calls wait, within their deadline. Each takes
     /// a little over 4 GiB of address space, though not of memory. Default 256.
     pub sandboxes: u32,
@@ -26,7 +30,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { code_cache: None, code_cache_bytes: 1 << 30, sandboxes: 256 }
+        Self { code_cache: None, code_cache_bytes: 1 << 30, plugins: BTreeMap::new(), sandboxes: 256 }
     }
 }
 

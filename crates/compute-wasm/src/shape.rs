@@ -11,6 +11,7 @@ use wasmparser::{
 };
 
 use crate::check::Refusal;
+use crate::{host, image, wasi};
 
 /// The custom section in which a module declares the ABI it was built for.
 const ABI_SECTION: &str = "compute:abi";
@@ -18,6 +19,9 @@ const ABI_SECTION: &str = "compute:abi";
 const OP_ABI: &[u8] = b"op/2";
 /// How many entries of a list are kept. Caps are far below.
 const KEPT: usize = 20_000;
+
+/// How many functions' types are kept: what caps allow, and a little more.
+const KEPT_FUNCTIONS: usize = 60_000;
 
 /// What a module is made of.
 #[derive(Debug, Default)]
@@ -29,6 +33,8 @@ pub(crate) struct Shape {
     pub(crate) import_count: u64,
     pub(crate) exports: Vec<Export>,
     pub(crate) export_count: u64,
+    /// The types of all functions by number, imported ones first.
+    function_types: Vec<u32>,
     /// Functions defined in the module.
     pub(crate) functions: u64,
     pub(crate) globals: u64,
@@ -46,6 +52,8 @@ pub(crate) struct Shape {
     /// The longest function, and its size in bytes.
     pub(crate) longest_function: (u32, u64),
     pub(crate) takes_envelope: bool,
+    /// Whether it says what it is to be initialised with, as a plugin does.
+    pub(crate) is_plugin: bool,
 }
 
 #[derive(Debug)]
@@ -60,6 +68,8 @@ pub(crate) struct Import {
 pub(crate) struct Export {
     pub(crate) name: String,
     pub(crate) kind: &'static str,
+    /// What it is, as [`Import::kind`] has it.
+    pub(crate) ty: String,
 }
 
 impl Shape {
@@ -113,6 +123,11 @@ impl Shape {
                 for import in section.into_imports() {
                     let import = import?;
                     self.import_count += 1;
+                    if let TypeRef::Func(ty) | TypeRef::FuncExact(ty) = import.ty
+                        && self.function_types.len() < KEPT_FUNCTIONS
+                    {
+                        self.function_types.push(ty);
+                    }
                     if self.imports.len() < KEPT {
                         self.imports.push(Import {
                             module: import.module.to_owned(),
@@ -122,7 +137,12 @@ impl Shape {
                     }
                 }
             }
-            Payload::FunctionSection(section) => self.functions = u64::from(section.count()),
+            Payload::FunctionSection(section) => {
+                self.functions = u64::from(section.count());
+                for ty in section.into_iter().take(KEPT_FUNCTIONS) {
+                    self.function_types.push(ty?);
+                }
+            }
             Payload::TableSection(section) => {
                 self.tables += u64::from(section.count());
                 for table in section.into_iter().take(KEPT) {
@@ -146,6 +166,8 @@ impl Shape {
                 self.export_count = u64::from(section.count());
                 for export in section.into_iter().take(KEPT) {
                     let export = export?;
+                    let is_function =
+                        matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact);
                     let kind = match export.kind {
                         ExternalKind::Func | ExternalKind::FuncExact => "function",
                         ExternalKind::Table => "table",
@@ -153,13 +175,17 @@ impl Shape {
                         ExternalKind::Global => "global",
                         ExternalKind::Tag => "tag",
                     };
-                    self.exports.push(Export { name: export.name.to_owned(), kind });
+                    let ty = if is_function { self.function(export.index) } else { kind.into() };
+                    self.exports.push(Export { name: export.name.to_owned(), kind, ty });
                 }
             }
             Payload::ElementSection(section) => self.element_segments = u64::from(section.count()),
             Payload::DataSection(section) => self.data_segments = u64::from(section.count()),
             Payload::CustomSection(section) if section.name() == ABI_SECTION => {
                 self.takes_envelope |= section.data() == OP_ABI;
+            }
+            Payload::CustomSection(section) if section.name() == image::INIT_SECTION => {
+                self.is_plugin = true;
             }
             _ => {}
         }
@@ -176,6 +202,19 @@ impl Shape {
             TypeRef::Global(_) => "global".into(),
             TypeRef::Tag(_) => "tag".into(),
         }
+    }
+
+    /// The signature of the function of this number.
+    fn function(&self, index: u32) -> String {
+        let ty = self.function_types.get(index as usize);
+        ty.and_then(|ty| self.types.get(*ty as usize)).cloned().unwrap_or_default()
+    }
+
+    /// The namespace of another module that this one imports from, if it links to one; several are
+    /// more than a sandbox can hold, and the first is given.
+    pub(crate) fn linked_namespace(&self) -> Option<&str> {
+        let own = |import: &&Import| !matches!(&*import.module, wasi::MODULE | host::MODULE);
+        self.imports.iter().find(own).map(|import| &*import.module)
     }
 
     pub(crate) fn exports(&self, name: &str, kind: &str) -> bool {
@@ -200,6 +239,6 @@ pub(crate) fn join_signature(params: &str, results: &str) -> String {
     if results.is_empty() { format!("({params})") } else { format!("({params}) -> {results}") }
 }
 
-fn malformed(error: BinaryReaderError) -> Refusal {
+pub(crate) fn malformed(error: BinaryReaderError) -> Refusal {
     Refusal::Malformed { offset: error.offset() as u64, message: error.message().to_owned() }
 }

@@ -12,11 +12,12 @@ use wasmtime::{Caller, Engine, ExternType, Linker, Memory, Result, Store};
 
 use crate::check::Offered;
 use crate::failure::Stop;
+use crate::host;
 use crate::sandbox::State;
 use crate::shape::join_signature;
 pub(crate) use time::Clock;
 
-const MODULE: &str = "wasi_snapshot_preview1";
+pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
 /// The program's only argument, its name.
 const ARGUMENT: &[u8] = b"compute\0";
 /// How many bytes of randomness are made between two looks at the deadline.
@@ -45,13 +46,13 @@ fn errno(result: WasiResult) -> i32 {
 }
 
 /// The guest's memory, and what the host keeps for its sandbox.
-struct Guest<'a> {
-    memory: &'a mut [u8],
-    state: &'a mut State,
+pub(crate) struct Guest<'a> {
+    pub(crate) memory: &'a mut [u8],
+    pub(crate) state: &'a mut State,
 }
 
 impl<'a> Guest<'a> {
-    fn of(caller: &'a mut Caller<'_, State>) -> Result<Self> {
+    pub(crate) fn of(caller: &'a mut Caller<'_, State>) -> Result<Self> {
         // Not known yet while a start function runs.
         let known = caller.data().memory;
         let memory =
@@ -123,7 +124,7 @@ pub(crate) fn offered() -> &'static Offered {
 fn list_offered() -> Offered {
     let engine = Engine::default();
     let mut linker = Linker::new(&engine);
-    if define(&mut linker).is_err() {
+    if define(&mut linker).and_then(|()| host::define(&mut linker)).is_err() {
         return Offered::new();
     }
     let bounds = compute::Limits::default().bounds();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::{Artifact, Bounds, Cancel, Error, Outcome, Phase, Reason};
+use crate::{Artifact, Bounds, Cancel, Error, Outcome, Phase, Reason, Ref, Resolver};
 
 /// Prepares artifacts. One engine serves a whole process: it is shared and cheap to hold.
 ///
@@ -13,10 +13,40 @@ use crate::{Artifact, Bounds, Cancel, Error, Outcome, Phase, Reason};
 pub trait Engine: Send + Sync {
     /// Verifies the artifact's digest, checks the artifact and prepares it.
     ///
+    /// What its own code does wrong while it is prepared is a guest's failure: an instance that fails so
+    /// on each call.
+    ///
     /// # Errors
     /// [`Error::DigestMismatch`], [`Error::Refused`] for an artifact that can never run, and
     /// [`Error::Engine`] for a failure of the host.
-    fn load(&self, artifact: &Artifact, profile: Profile) -> Result<Arc<dyn Instance>, Error>;
+    fn load(&self, artifact: &Artifact, load: &Load<'_>) -> Result<Arc<dyn Instance>, Error>;
+}
+
+/// How an artifact is to be loaded.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Load<'a> {
+    /// What the runs will be like.
+    pub profile: Profile,
+    /// Where the artifacts are that this one links to.
+    pub resolver: &'a dyn Resolver,
+}
+
+impl<'a> Load<'a> {
+    /// A load for runs of this profile.
+    #[must_use]
+    pub const fn new(profile: Profile, resolver: &'a dyn Resolver) -> Self {
+        Self { profile, resolver }
+    }
+
+    /// An artifact that the one being loaded links to, its bytes checked against its digest. Blocks
+    /// until it is there.
+    ///
+    /// # Errors
+    /// Those of the resolver, and those of [`Ref::verify`].
+    pub fn linked(&self, reference: &Ref) -> Result<Artifact, Error> {
+        pollster::block_on(self.resolver.resolve(reference))?.into_verified()
+    }
 }
 
 /// A loaded artifact, ready to be called from any thread.

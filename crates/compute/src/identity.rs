@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::{Artifact, Call, Engine, Error, Failure, Instance, Metrics, Outcome, Profile, Reason};
+use crate::{Artifact, Call, Engine, Error, Failure, Instance, Load, Metrics, Outcome, Reason};
 
 crate::register_engine!("identity", |_config| Ok(Arc::new(IdentityEngine) as Arc<dyn Engine>));
 
@@ -15,7 +15,7 @@ pub struct IdentityEngine;
 struct Identity;
 
 impl Engine for IdentityEngine {
-    fn load(&self, artifact: &Artifact, _profile: Profile) -> Result<Arc<dyn Instance>, Error> {
+    fn load(&self, artifact: &Artifact, _load: &Load<'_>) -> Result<Arc<dyn Instance>, Error> {
         artifact.verify()?;
         Ok(Arc::new(Identity))
     }

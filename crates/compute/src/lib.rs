@@ -46,13 +46,15 @@ mod scan;
 
 pub use artifact::Artifact;
 pub use cancel::Cancel;
-pub use engine::{Call, Engine, EngineConfig, Instance, Profile};
+pub use engine::{Call, Engine, EngineConfig, Instance, Load, Profile};
 pub use error::{Error, ErrorKind};
 pub use identity::IdentityEngine;
 pub use limits::{Bounds, Limits, Seed, SeedError};
 pub use manager::{Manager, ManagerBuilder};
 pub use op::{Meta, OpCall, Secrets};
-pub use outcome::{Event, Failure, Log, Metrics, Outcome, Phase, PhaseTimes, Reason, Status};
+pub use outcome::{
+    Event, Failure, Level, Log, LogLine, Metrics, Outcome, Phase, PhaseTimes, Reason, StackFrame, Status,
+};
 pub use reference::{Algorithm, Ref, RefError};
 pub use registry::{EngineRegistration, engine_names, open_engine};
 pub use resolver::{ArtifactMap, Resolver};

@@ -147,9 +147,10 @@ impl Shared {
 
     fn report(&self, reference: &Ref, outcome: &Outcome, options: &RunOptions) {
         if let Some(writer) = options.log.as_ref().or(self.defaults.log.as_ref())
-            && !outcome.log.bytes.is_empty()
+            && !outcome.log.is_empty()
         {
-            writer.write(reference, &outcome.log.bytes);
+            let op = options.op.as_ref().or(self.defaults.op.as_ref());
+            writer.write(reference, op.map_or("", |op| &op.meta.rid), &outcome.log);
         }
         if let Some(sink) = options.metrics.as_ref().or(self.defaults.metrics.as_ref()) {
             sink.record(reference, &outcome.metrics);

@@ -52,7 +52,7 @@ pub enum Status {
     /// It gave its output.
     #[default]
     Ok,
-    /// It failed by itself: a trap, an exit code other than 0, output that is not JSON.
+    /// It failed by itself: a trap, an exception, an exit code other than 0, output that is not JSON.
     Trapped,
     /// It reached the wall limit.
     WallLimit,
@@ -96,6 +96,22 @@ pub struct Failure {
     pub reason: Reason,
     /// The first 512 bytes that the guest wrote to standard error.
     pub stderr: String,
+    /// Where the guest's own language says that it was, innermost first; empty where it doesn't say. The
+    /// places are those of the built code: a source map leads from them to the author's.
+    pub stack: Vec<StackFrame>,
+}
+
+/// One function in a guest language's stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StackFrame {
+    /// The function's name; empty if it has none.
+    pub function: String,
+    /// The file as the language names it; empty if that is not known.
+    pub file: String,
+    /// The line, from 1; 0 if it is not known.
+    pub line: u32,
+    /// The column, from 1; 0 if it is not known.
+    pub column: u32,
 }
 
 impl Failure {
@@ -105,7 +121,7 @@ impl Failure {
     /// A failure without anything on standard error.
     #[must_use]
     pub const fn new(reason: Reason) -> Self {
-        Self { reason, stderr: String::new() }
+        Self { reason, stderr: String::new(), stack: Vec::new() }
     }
 
     /// How the run ended, in a word.
@@ -148,6 +164,14 @@ pub enum Reason {
         limit: u64,
         /// The guest's functions that were running, innermost first, at most eight.
         frames: Vec<String>,
+    },
+    /// The guest threw an exception that nothing caught.
+    #[error("{}", Thrown(.name, .message))]
+    Thrown {
+        /// What kind of exception: `TypeError`; empty for what is none.
+        name: String,
+        /// What it says.
+        message: String,
     },
     /// The output is not one JSON value.
     #[error("the output is not JSON: {message} (ask for raw output to get the bytes as they are)")]
@@ -206,6 +230,7 @@ impl Reason {
         match self {
             Self::Exit { .. }
             | Self::Trap { .. }
+            | Self::Thrown { .. }
             | Self::StackLimit { .. }
             | Self::NotJson { .. } => Status::Trapped,
             Self::WallLimit { .. } => Status::WallLimit,
@@ -281,8 +306,10 @@ pub struct PhaseTimes {
 /// What a guest wrote to its log.
 #[derive(Clone, Default)]
 pub struct Log {
-    /// What was kept.
+    /// What it wrote to standard error, as far as it was kept.
     pub bytes: Vec<u8>,
+    /// What it logged with a level, as far as it was kept.
+    pub lines: Vec<LogLine>,
     /// How many further bytes were dropped at the log limit.
     pub dropped: u64,
 }
@@ -291,8 +318,53 @@ impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Log")
             .field("bytes", &String::from_utf8_lossy(&self.bytes))
+            .field("lines", &self.lines)
             .field("dropped", &self.dropped)
             .finish()
+    }
+}
+
+impl Log {
+    /// Whether nothing was logged.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.lines.is_empty() && self.dropped == 0
+    }
+}
+
+/// What a guest logged with a level. The text may have several lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: Level,
+    /// What it says.
+    pub text: String,
+}
+
+/// How much something in a log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Of use to whoever looks for a mistake.
+    Debug,
+    /// Of use to whoever runs it.
+    Info,
+    /// Something is not as it should be.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+impl Level {
+    /// The level's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
     }
 }
 
@@ -303,6 +375,18 @@ pub struct Event {
     pub name: String,
     /// What it carries.
     pub data: serde_json::Value,
+}
+
+struct Thrown<'a>(&'a str, &'a str);
+
+impl fmt::Display for Thrown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0, self.1) {
+            ("", message) => write!(f, "the guest threw {message}"),
+            (name, "") => f.write_str(name),
+            (name, message) => write!(f, "{name}: {message}"),
+        }
+    }
 }
 
 struct Frames<'a>(&'a [String]);

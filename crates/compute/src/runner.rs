@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{BoxFuture, Cancel, Error, Limits, Metrics, OpCall, Outcome, Ref};
+use crate::{BoxFuture, Cancel, Error, Limits, Log, Metrics, OpCall, Outcome, Ref};
 
 /// Runs computes by their refs.
 pub trait Runner: fmt::Debug + Send + Sync {
@@ -72,13 +72,14 @@ impl fmt::Debug for RunOptions {
 
 /// Takes what guests write to their logs. A closure of the same shape is one.
 pub trait LogWriter: Send + Sync {
-    /// Takes all that one run wrote, within its log limit. Not called for a run that wrote nothing.
-    fn write(&self, reference: &Ref, log: &[u8]);
+    /// Takes all that one run logged, within its log limit, and the id of the request that it served
+    /// ([`crate::Meta::rid`], empty if it has none). Not called for a run that logged nothing.
+    fn write(&self, reference: &Ref, rid: &str, log: &Log);
 }
 
-impl<F: Fn(&Ref, &[u8]) + Send + Sync> LogWriter for F {
-    fn write(&self, reference: &Ref, log: &[u8]) {
-        self(reference, log);
+impl<F: Fn(&Ref, &str, &Log) + Send + Sync> LogWriter for F {
+    fn write(&self, reference: &Ref, rid: &str, log: &Log) {
+        self(reference, rid, log);
     }
 }
 

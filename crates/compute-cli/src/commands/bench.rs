@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::{print_json, print_line};
 use crate::args::{BenchArgs, Cli};
 use crate::failure::Failure;
-use crate::{context, input, target};
+use crate::context::{self, Host};
+use crate::{input, target};
 
 #[derive(Serialize)]
 struct Report {
@@ -28,12 +29,12 @@ struct Report {
 }
 
 pub(crate) fn bench(cli: &Cli, args: &BenchArgs) -> Result<(), Failure> {
-    let artifact = target::load(cli, &args.target)?;
+    let host = Host::new(cli, args.limits.memory.as_u64(), args.threads)?;
+    let artifact = target::load(cli, &host, &args.target)?.artifact;
     let input = input::read(args.input.as_deref(), false)?;
     let reference = artifact.reference().clone();
-    let manager = context::manager(artifact, &args.limits, args.threads)?;
     let options = RunOptions::with_limits(context::limits(&args.limits));
-    let call = Call { manager, reference, input, options };
+    let call = Call { manager: host.manager, reference, input, options };
 
     let (first, _) = call.time().map_err(|failure| failure.about(&args.target, &call.reference))?;
     let stop = AtomicBool::new(false);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{print_json, print_line};
 use crate::args::{Cli, InspectArgs};
-use crate::context::open_store;
+use crate::context::{Host, open_store};
 use crate::failure::Failure;
 use crate::target;
 
@@ -38,8 +38,10 @@ fn report(cli: &Cli, args: &InspectArgs) -> Result<Report, Failure> {
         let attachments = stored.manifest.attachments.keys().cloned().collect();
         (stored.artifact, links, attachments)
     } else {
-        let artifact = target::from_file(args.target.as_ref(), compute_wasm::NAME)?;
-        (artifact, Vec::new(), Vec::new())
+        let artifact = target::from_file(&Host::new(cli, 0, 1)?, args.target.as_ref(), compute_wasm::NAME)?;
+        let artifact = artifact.artifact;
+        let links = compute_wasm::linked_plugin(artifact.wasm()).into_iter().collect();
+        (artifact, links, Vec::new())
     };
     Ok(Report {
         reference: artifact.reference().clone(),

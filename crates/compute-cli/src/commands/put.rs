@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use compute::{Engine as _, Ref};
-use compute_store::NewArtifact;
+use compute::{Engine as _, Load, Ref};
+use compute_js_plugin::SOURCE_MAP;
+use compute_store::{NewArtifact, Store};
 use compute_wasm::{NAME, WasmEngine};
 
 use super::print_line;
 use crate::args::{Cli, PutArgs};
-use crate::context::open_store;
+use crate::context::{self, Host, open_store};
 use crate::failure::Failure;
 use crate::target;
 
@@ -20,17 +21,44 @@ pub(crate) fn put(cli: &Cli, args: &PutArgs) -> Result<(), Failure> {
             compute::engine_names().join(", ")
         )));
     }
-    let artifact = target::from_file(&args.file, &args.engine)?;
+    let host = Host::new(cli, 0, 1)?;
+    let target = target::from_file(&host, &args.file, &args.engine)?;
+    let artifact = &target.artifact;
+    let mut new = NewArtifact::new(artifact.clone());
+    let store = open_store(cli)?;
     if args.engine == NAME {
+        if let Some(plugin) = compute_wasm::linked_plugin(artifact.wasm()) {
+            put_plugin(&*store, &plugin, &args.file)?;
+            new.links.push(plugin);
+        }
         // What could never run is told now, and not on its first call.
-        let engine = WasmEngine::open(&compute::EngineConfig::default())?;
+        let engine = WasmEngine::open(&context::engine_config(1)?)?;
         engine
-            .load(&artifact, compute::Profile::default())
+            .load(artifact, &Load::new(compute::Profile::default(), &*host.at_hand))
             .map_err(|error| named(error.into(), &args.file, artifact.reference()))?;
     }
-    let store = open_store(cli)?;
-    let manifest = pollster::block_on(store.put(&NewArtifact::new(artifact)))?;
+    if let Some(map) = target.source_map_bytes(cli) {
+        new.attachments.insert(SOURCE_MAP.to_owned(), map);
+    }
+    let manifest = pollster::block_on(store.put(&new))?;
     print_line(manifest.reference)
+}
+
+/// Makes sure that the plugin a compute links to is stored, too.
+fn put_plugin(store: &dyn Store, reference: &Ref, file: &Path) -> Result<(), Failure> {
+    let own = compute_js_plugin::plugin();
+    if own.reference() == reference {
+        pollster::block_on(store.put(&NewArtifact::new(own)))?;
+        return Ok(());
+    }
+    pollster::block_on(store.head(reference)).map(|_| ()).map_err(|_| {
+        Failure::Host(format!(
+            "{} links to the plugin {reference}, which is not in the store: put the plugin first, or \
+             build {} anew",
+            file.display(),
+            file.display()
+        ))
+    })
 }
 
 fn named(failure: Failure, file: &Path, reference: &Ref) -> Failure {

@@ -2,38 +2,47 @@
 
 use std::time::SystemTime;
 
-use compute::{Artifact, Log, Meta, OpCall, Outcome, Ref, RunOptions, Runner as _};
+use compute::{Artifact, Meta, OpCall, Outcome, Ref, RunOptions, Runner as _};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{print_bytes, print_line};
 use crate::args::{Cli, RunArgs};
 use crate::failure::Failure;
-use crate::{context, input, target, terminal};
+use crate::context::{self, Host};
+use crate::{input, report, target};
 
 pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
-    let artifact = target::load(cli, &args.target)?;
+    let host = Host::new(cli, args.limits.memory.as_u64(), 1)?;
+    let target = target::load(cli, &host, &args.target)?;
     let input = input::read(args.input.as_deref(), args.raw)?;
+    let artifact = &target.artifact;
     let reference = artifact.reference().clone();
     let options = RunOptions {
         limits: context::limits(&args.limits),
-        op: op_call(args, &artifact)?,
+        op: op_call(args, artifact)?,
         raw: args.raw,
         ..RunOptions::default()
     };
-    let manager = context::manager(artifact, &args.limits, 1)?;
-    let outcome = manager
+    let outcome = host
+        .manager
         .run_blocking(&reference, &input, &options)
         .map_err(|error| Failure::from(error).about(&args.target, &reference))?;
 
-    print_log(&outcome.log)?;
+    report::log(&outcome.log).map_err(|error| Failure::host(&error))?;
+    for event in &outcome.events {
+        anstream::eprintln!("event {}", json!({ "event": event.name, "data": event.data }));
+    }
     if args.metrics {
         anstream::eprintln!("{}", metrics(&reference, &outcome));
     }
     match outcome.result {
         Ok(output) if args.raw => print_bytes(&output),
         Ok(output) => print_line(String::from_utf8_lossy(&output)),
-        Err(failure) => Err(Failure::Guest(format!("{failure} [{}]", failure.status()))),
+        Err(failure) => {
+            let map = (!failure.stack.is_empty()).then(|| target.source_map(cli)).flatten();
+            Err(Failure::Guest(report::failure(&failure, map.as_ref())))
+        }
     }
 }
 
@@ -57,20 +66,6 @@ fn op_call(args: &RunArgs, artifact: &Artifact) -> Result<Option<OpCall>, Failur
         secrets: args.secret.iter().cloned().collect(),
         always: false,
     }))
-}
-
-fn print_log(log: &Log) -> Result<(), Failure> {
-    if log.bytes.is_empty() {
-        return Ok(());
-    }
-    terminal::write_log(&log.bytes).map_err(|error| Failure::host(&error))?;
-    if log.dropped > 0 {
-        anstream::eprintln!(
-            "note: {} more bytes of log were dropped at the log limit",
-            log.dropped
-        );
-    }
-    Ok(())
 }
 
 fn metrics(reference: &Ref, outcome: &Outcome) -> Value {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::cache::{Cache, Snapshot};
 use crate::{
-    Call, Engine, EngineConfig, Error, Failure, Instance, Phase, Profile, Ref, Resolver,
+    Call, Engine, EngineConfig, Error, Failure, Instance, Load, Phase, Profile, Ref, Resolver,
     open_engine,
 };
 
@@ -141,7 +141,7 @@ impl Loader {
             .ok_or_else(|| Error::NoResolver { reference: reference.clone() })?;
         let artifact = pollster::block_on(resolver.resolve(reference))?;
         flight.fetched.store(true, Ordering::Relaxed);
-        self.engine(artifact.engine())?.load(&artifact, profile)
+        self.engine(artifact.engine())?.load(&artifact, &Load::new(profile, &**resolver))
     }
 
     /// The engine of this name, opened on first use.

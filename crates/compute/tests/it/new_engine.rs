@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use compute::{Artifact, Call, Engine, Error, Instance, Metrics, Outcome, Profile};
+use compute::{Artifact, Call, Engine, Error, Instance, Load, Metrics, Outcome};
 
 compute::register_engine!("reverse", |_config| Ok(Arc::new(Reverse) as Arc<dyn Engine>));
 
@@ -10,7 +10,7 @@ compute::register_engine!("reverse", |_config| Ok(Arc::new(Reverse) as Arc<dyn E
 struct Reverse;
 
 impl Engine for Reverse {
-    fn load(&self, artifact: &Artifact, _: Profile) -> Result<Arc<dyn Instance>, Error> {
+    fn load(&self, artifact: &Artifact, _: &Load<'_>) -> Result<Arc<dyn Instance>, Error> {
         artifact.verify()?;
         Ok(Arc::new(Self))
     }

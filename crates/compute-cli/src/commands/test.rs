@@ -1,0 +1,340 @@
+//! `compute test`: every op on its fixtures, in parallel.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anstyle::{AnsiColor, Style};
+use compute::{Artifact, Limits, Manager, Meta, OpCall, RunOptions, Runner as _, Seed};
+use compute_js_plugin::SourceMap;
+use notify::Watcher as _;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use rayon::prelude::*;
+use serde_json::Value;
+use similar::{ChangeTag, TextDiff};
+
+use super::print_line;
+use crate::args::{Cli, TestArgs};
+use crate::context::Host;
+use crate::failure::Failure;
+use crate::fixtures::{self, Case, Suite};
+use crate::{report, target, values};
+
+/// How many lines around a difference are shown.
+const CONTEXT: usize = 2;
+/// For how long nothing must change before a run begins: editors write a file in several steps.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// What one suite gave.
+struct Tested {
+    suite: Suite,
+    /// Each case's; or why the op cannot run at all.
+    results: Result<Vec<CaseResult>, Failure>,
+    sources: Vec<PathBuf>,
+}
+
+struct CaseResult {
+    /// What the op gave, if it gave anything.
+    output: Option<Value>,
+    /// What is wrong with it.
+    wrong: Option<String>,
+    time: Duration,
+}
+
+/// An op that can be called.
+struct Op {
+    artifact: Artifact,
+    source_map: Option<SourceMap>,
+    sources: Vec<PathBuf>,
+}
+
+pub(crate) fn test(cli: &Cli, args: &TestArgs) -> Result<(), Failure> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let host = Host::new(cli, 0, u16::try_from(threads).unwrap_or(u16::MAX))?;
+    if args.watch { watch(cli, &host, args) } else { run_all(cli, &host, args).map(|_| ()) }
+}
+
+/// Runs everything once; gives back the files that it depends on.
+fn run_all(cli: &Cli, host: &Host, args: &TestArgs) -> Result<Vec<PathBuf>, Failure> {
+    let suites = fixtures::find(&args.paths)?;
+    if suites.is_empty() {
+        anstream::eprintln!("no op has fixtures here; `compute test --help` says how they look");
+        return Ok(Vec::new());
+    }
+    let started = Instant::now();
+    let tested: Vec<_> = suites.into_par_iter().map(|suite| run_suite(suite, cli, host)).collect();
+
+    let (mut passed, mut failed) = (0, 0);
+    for one in &tested {
+        let (good, bad) = print(one)?;
+        passed += good;
+        failed += bad;
+        if let (true, Ok(results)) = (args.update, &one.results) {
+            let outputs: Vec<_> = results
+                .iter()
+                .map(|result| result.wrong.as_ref().and(result.output.clone()))
+                .collect();
+            if outputs.iter().any(Option::is_some) {
+                fixtures::update(&one.suite, &outputs)?;
+                anstream::eprintln!("updated {}", one.suite.file.display());
+            }
+        }
+    }
+    if let Some(file) = &args.junit {
+        write_junit(file, &tested)?;
+    }
+    anstream::eprintln!("{passed} passed, {failed} failed ({:.2?})", started.elapsed());
+    let files = tested
+        .iter()
+        .flat_map(|one| one.sources.iter().chain([&one.suite.op, &one.suite.file]).cloned())
+        .collect();
+    if failed > 0 && !args.update && !args.watch {
+        return Err(Failure::Guest(format!("{failed} of {} cases failed", passed + failed)));
+    }
+    Ok(files)
+}
+
+fn run_suite(suite: Suite, cli: &Cli, host: &Host) -> Tested {
+    let op = match load(&suite.op, cli, host) {
+        Ok(op) => op,
+        Err(failure) => return Tested { suite, results: Err(failure), sources: Vec::new() },
+    };
+    let cases = suite.cases.iter();
+    let results = cases.map(|case| run_case(&suite, case, &op, &host.manager)).collect();
+    Tested { suite, results, sources: op.sources }
+}
+
+fn load(file: &Path, cli: &Cli, host: &Host) -> Result<Op, Failure> {
+    if target::is_source(file) {
+        let built = target::build(host, file, &compute_js::BuildOptions::default())?;
+        host.at_hand.add(built.artifact.clone());
+        return Ok(Op {
+            artifact: built.artifact,
+            source_map: SourceMap::read(&built.source_map).ok(),
+            sources: built.sources,
+        });
+    }
+    let target = target::from_file(host, file, compute_wasm::NAME)?;
+    let source_map = target.source_map(cli);
+    Ok(Op { artifact: target.artifact, source_map, sources: Vec::new() })
+}
+
+fn run_case(suite: &Suite, case: &Case, op: &Op, manager: &Manager) -> Result<CaseResult, Failure> {
+    let name = op_name(&suite.op);
+    let limits = Limits {
+        now: case.now.map(values::system_time).transpose().map_err(Failure::Usage)?,
+        seed: Some(case.seed.as_ref().map_or_else(|| Seed::new([0; 32]), |seed| seed.0)),
+        ..Limits::COMMAND_LINE
+    };
+    let options = RunOptions {
+        limits,
+        op: Some(OpCall {
+            meta: Meta { rid: "test".into(), name, ..Meta::default() },
+            env: case.env.clone(),
+            secrets: case.secrets.clone().into_iter().collect(),
+            always: false,
+        }),
+        ..RunOptions::default()
+    };
+    let input = serde_json::to_vec(&case.input).map_err(|error| Failure::host(&error))?;
+    let started = Instant::now();
+    let outcome = manager.run_blocking(op.artifact.reference(), &input, &options)?;
+    let time = started.elapsed();
+    let (output, wrong) = match (outcome.result, &case.error) {
+        (Ok(output), expected_error) => {
+            let output: Value =
+                serde_json::from_slice(&output).map_err(|error| Failure::host(&error))?;
+            let wrong = match (&case.output, expected_error) {
+                (Some(expected), _) if same(expected, &output) => None,
+                (Some(expected), _) => Some(difference(expected, &output)),
+                (None, Some(error)) => Some(format!(
+                    "expected an error with `{error}`, and it gave {output}"
+                )),
+                (None, None) => Some("there is no expected output; --update writes it".into()),
+            };
+            (Some(output), wrong)
+        }
+        (Err(failure), Some(error)) if failure.to_string().contains(error) => (None, None),
+        (Err(failure), expected) => {
+            let told = report::failure(&failure, op.source_map.as_ref());
+            let before =
+                expected.as_ref().map_or_else(String::new, |error| format!("expected an error with `{error}`, and got "));
+            (None, Some(format!("{before}{told}")))
+        }
+    };
+    Ok(CaseResult { output, wrong, time })
+}
+
+fn op_name(op: &Path) -> String {
+    op.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+/// Whether two JSON values are the same: 1 and 1.0 are one number.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len()
+                && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
+        }
+        _ => a == b,
+    }
+}
+
+/// How an output differs from what was expected, by lines.
+fn difference(expected: &Value, output: &Value) -> String {
+    let [expected, output] = [expected, output].map(|value| {
+        let sorted = sorted(value);
+        serde_json::to_string_pretty(&sorted).unwrap_or_default()
+    });
+    let diff = TextDiff::from_lines(&expected, &output);
+    let mut text = String::from("the output differs: - expected, + given");
+    for group in diff.grouped_ops(CONTEXT) {
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            let (sign, color) = match change.tag() {
+                ChangeTag::Delete => ('-', Some(AnsiColor::Red)),
+                ChangeTag::Insert => ('+', Some(AnsiColor::Green)),
+                ChangeTag::Equal => (' ', None),
+            };
+            let style = Style::new().fg_color(color.map(Into::into));
+            let line = change.value().trim_end();
+            text.push_str(&format!("\n{style}{sign} {line}{style:#}"));
+        }
+    }
+    text
+}
+
+/// The value with its keys in order, so that only values differ.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| *key);
+            entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Prints a line for each case; says how many passed and failed.
+fn print(tested: &Tested) -> Result<(usize, usize), Failure> {
+    let name = shown(&tested.suite.op);
+    let results = match &tested.results {
+        Ok(results) => results,
+        Err(failure) => {
+            print_line(format!("FAIL {name}"))?;
+            failure.print();
+            return Ok((0, tested.suite.cases.len().max(1)));
+        }
+    };
+    let mut failed = 0;
+    for (case, result) in tested.suite.cases.iter().zip(results) {
+        let word = if result.wrong.is_some() { "FAIL" } else { "ok  " };
+        print_line(format!("{word} {name} > {}", case.name))?;
+        if let Some(wrong) = &result.wrong {
+            failed += 1;
+            for line in wrong.lines() {
+                anstream::eprintln!("     {line}");
+            }
+        }
+    }
+    Ok((results.len() - failed, failed))
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
+}
+
+fn write_junit(file: &Path, tested: &[Tested]) -> Result<(), Failure> {
+    let mut junit = Report::new("compute test");
+    for one in tested {
+        let mut suite = TestSuite::new(shown(&one.suite.op));
+        let results: Vec<_> = match &one.results {
+            Ok(results) => {
+                results.iter().map(|result| (result.wrong.clone(), result.time)).collect()
+            }
+            Err(failure) => one
+                .suite
+                .cases
+                .iter()
+                .map(|_| (Some(failure.to_string()), Duration::ZERO))
+                .collect(),
+        };
+        for (case, (wrong, time)) in one.suite.cases.iter().zip(results) {
+            let status = match wrong {
+                None => TestCaseStatus::success(),
+                Some(wrong) => {
+                    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                    let plain = anstream::adapter::strip_str(&wrong).to_string();
+                    status.set_message(plain.lines().next().unwrap_or_default().to_owned());
+                    status.set_description(plain);
+                    status
+                }
+            };
+            let mut case = TestCase::new(case.name.clone(), status);
+            case.set_time(time);
+            suite.add_test_case(case);
+        }
+        junit.add_test_suite(suite);
+    }
+    let xml = junit.to_string().map_err(|error| Failure::host(&error))?;
+    std::fs::write(file, xml)
+        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", file.display())))
+}
+
+/// Runs again whenever something in the folders of what was run changes, until the process is ended.
+fn watch(cli: &Cli, host: &Host, args: &TestArgs) -> Result<(), Failure> {
+    let (sender, changes) = mpsc::channel();
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let relevant = event.is_ok_and(|event| {
+            let kind = event.kind;
+            (kind.is_create() || kind.is_modify() || kind.is_remove())
+                && !event.paths.iter().all(|path| is_generated(path))
+        });
+        if relevant {
+            let _ = sender.send(());
+        }
+    })
+    .map_err(|error| Failure::host(&error))?;
+    let mut watched = Vec::new();
+    loop {
+        let files = match run_all(cli, host, args) {
+            Ok(files) => files,
+            // A mistake in a fixture is mended while this waits.
+            Err(failure) => {
+                failure.print();
+                args.paths.iter().cloned().chain([PathBuf::from(".")]).collect()
+            }
+        };
+        for folder in files.iter().map(|file| folder_of(file)) {
+            if !watched.contains(&folder) {
+                let watch = watcher.watch(&folder, notify::RecursiveMode::NonRecursive);
+                watch.map_err(|error| Failure::host(&error))?;
+                watched.push(folder);
+            }
+        }
+        anstream::eprintln!("waiting for changes; ctrl-c ends it");
+        if changes.recv().is_err() {
+            return Ok(());
+        }
+        while changes.recv_timeout(SETTLE).is_ok() {}
+    }
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    if file.is_dir() {
+        return file.to_owned();
+    }
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn is_generated(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "dist" || part.as_os_str() == ".git")
+}

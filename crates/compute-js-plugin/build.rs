@@ -1,0 +1,89 @@
+//! Builds the plugin where it is missing: QuickJS-NG and `src/plugin.c`, for WebAssembly.
+//!
+//! What is built is kept under `target/js-plugin/` by the digest of all that goes into it, for every profile
+//! alike. Its own digest must be the one recorded in `plugin.sha256`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use compute_toolchains::{QuickJs, Tools};
+use sha2::{Digest as _, Sha256};
+
+const SOURCE: &str = "src/plugin.c";
+const PRELUDE: &str = "src/prelude.js";
+const RECORD: &str = "plugin.sha256";
+/// The custom section that the plugin is given on stdin when it is initialised.
+const INIT_SECTION: &str = "compute:init";
+
+fn main() -> Result<()> {
+    for file in [SOURCE, PRELUDE, RECORD] {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    let folder = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
+    let target = target()?;
+    let plugin = build(&folder, &target).context("cannot build the JS plugin")?;
+    let digest = hex::encode(Sha256::digest(fs::read(&plugin)?));
+    let recorded = fs::read_to_string(folder.join(RECORD)).unwrap_or_default();
+    if recorded.trim() != digest && std::env::var_os("COMPUTE_PLUGIN_RECORD").is_none() {
+        bail!(
+            "the JS plugin has the digest {digest}, and {RECORD} records {}: if what it is made from \
+             was changed on purpose, `cargo xtask plugin` records the new one",
+            recorded.trim()
+        );
+    }
+    println!("cargo:rerun-if-env-changed=COMPUTE_PLUGIN_RECORD");
+    println!("cargo:rustc-env=COMPUTE_PLUGIN={}", plugin.display());
+    println!("cargo:rustc-env=COMPUTE_PLUGIN_SHA256={digest}");
+    Ok(())
+}
+
+fn build(folder: &Path, target: &Path) -> Result<PathBuf> {
+    let source = folder.join(SOURCE);
+    let prelude = fs::read(folder.join(PRELUDE))?;
+    let inputs = Sha256::new()
+        .chain_update(QuickJs::recipe())
+        .chain_update(fs::read(&source)?)
+        .chain_update(&prelude)
+        .finalize();
+    let kept = target.join("js-plugin");
+    let plugin = kept.join(format!("{}.wasm", &hex::encode(inputs)[..16]));
+    if plugin.exists() {
+        return Ok(plugin);
+    }
+    fs::create_dir_all(&kept)?;
+    let new = kept.join(format!("{}.new.wasm", std::process::id()));
+    QuickJs::find(&folder.join("Cargo.toml"))?.build(&Tools::under(target), &source, &new)?;
+    let mut wasm = fs::read(&new)?;
+    add_section(&mut wasm, INIT_SECTION, &prelude);
+    fs::write(&new, wasm)?;
+    fs::rename(new, &plugin)?;
+    Ok(plugin)
+}
+
+/// Adds a custom section at the module's end.
+fn add_section(wasm: &mut Vec<u8>, name: &str, data: &[u8]) {
+    let mut name_bytes = leb128(name.len());
+    name_bytes.extend_from_slice(name.as_bytes());
+    wasm.push(0);
+    wasm.extend(leb128(name_bytes.len() + data.len()));
+    wasm.extend(name_bytes);
+    wasm.extend_from_slice(data);
+}
+
+fn leb128(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+/// Cargo's build folder: the one above this script's own that is marked as one.
+fn target() -> Result<PathBuf> {
+    let own = PathBuf::from(std::env::var("OUT_DIR")?);
+    let marked = own.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    Ok(marked.unwrap_or(&own).to_owned())
+}

@@ -1,0 +1,40 @@
+// `crypto`: random bytes from the call's seed, and digests. Keys are not kept here: there is no more of
+// SubtleCrypto.
+
+import { sha1 } from "@noble/hashes/legacy.js";
+import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
+import { define } from "./globals.js";
+
+const DIGESTS = { "SHA-1": sha1, "SHA-256": sha256, "SHA-384": sha384, "SHA-512": sha512 };
+// What Web Crypto allows in one call.
+const MAX_RANDOM = 65536;
+
+export function defineCrypto(host) {
+  function getRandomValues(array) {
+    if (!ArrayBuffer.isView(array) || array instanceof Float32Array || array instanceof Float64Array || array instanceof DataView)
+      throw new TypeError("crypto.getRandomValues takes an array of integers");
+    if (array.byteLength > MAX_RANDOM)
+      throw new DOMException(`crypto.getRandomValues fills at most ${MAX_RANDOM} bytes`, "QuotaExceededError");
+    host.fillRandom(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+    return array;
+  }
+
+  function randomUUID() {
+    const bytes = getRandomValues(new Uint8Array(16));
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  }
+
+  async function digest(algorithm, data) {
+    const name = String(typeof algorithm === "object" ? algorithm?.name : algorithm).toUpperCase();
+    const hash = DIGESTS[name];
+    if (hash === undefined)
+      throw new DOMException(`crypto.subtle.digest knows ${Object.keys(DIGESTS).join(", ")}, and not ${name}`, "NotSupportedError");
+    const bytes = ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
+    return hash(bytes).buffer;
+  }
+
+  define(globalThis, { crypto: { getRandomValues, randomUUID, subtle: { digest } } });
+}

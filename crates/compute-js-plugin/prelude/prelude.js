@@ -1,0 +1,100 @@
+// What every op finds in its global scope, and how the plugin loads and calls an op.
+//
+// It runs once, when the base image is made. `host` holds the plugin's C functions. What this gives back
+// are the hooks that C calls.
+
+import "core-js/actual/structured-clone";
+import "core-js/actual/url";
+import "core-js/actual/url-search-params";
+import { consoleOf } from "./console.js";
+import { defineCrypto } from "./crypto.js";
+import { defineEncoding } from "./encoding.js";
+import { defineEvents } from "./events.js";
+import { define } from "./globals.js";
+import { defineTimers } from "./timers.js";
+
+export default function prelude(host) {
+  Error.stackTraceLimit = 30;
+  define(Math, { random: host.random });
+  define(globalThis, { console: consoleOf(host), performance: performanceOf(host) });
+  const runTimer = defineTimers(host);
+  defineEncoding(host);
+  defineCrypto(host);
+  defineEvents(host);
+
+  const log = logOf(host);
+  const emit = emitOf(host);
+  let handler;
+
+  return {
+    // Takes an op's module, and gives back the envelope of its warm-up, if it has one.
+    load(module) {
+      const made = module.default;
+      if (made === undefined)
+        throw new TypeError("the module has no default export; write `export default op(async ({ input }) => …)`");
+      const op = made?.[Symbol.for("@compute/op")];
+      if (op === undefined)
+        throw new TypeError(
+          "the default export was not made with op(…); write `import { op } from \"@compute/op\"` and `export default op(handler)`",
+        );
+      if (typeof op.handler !== "function") throw new TypeError(`op(…) takes a function, and got ${kindOf(op.handler)}`);
+      handler = op.handler;
+      const warmup = op.options?.warmup;
+      return warmup === undefined ? undefined : { input: warmup, meta: emptyMeta(), env: {}, secrets: {} };
+    },
+    call(envelope) {
+      const { input, meta, env, secrets } = envelope;
+      return handler({ input, meta, env, secrets, log, emit });
+    },
+    timer: runTimer,
+    // Forgets what an earlier call left.
+    start() {
+      runTimer.clear();
+    },
+    // The place of the handler, as a stack shows it.
+    where() {
+      if (typeof handler !== "function") return "";
+      return `    at ${handler.name || "<anonymous>"} (${handler.fileName}:${handler.lineNumber}:${handler.columnNumber})\n`;
+    },
+  };
+}
+
+function emptyMeta() {
+  return { rid: "", op: "", stack: "", scope: 0, name: "" };
+}
+
+function kindOf(value) {
+  return value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
+}
+
+const LEVELS = { debug: 0, info: 1, warn: 2, error: 3 };
+
+// `log`, which takes a message and what belongs to it.
+function logOf(host) {
+  const { format } = globalThis.console[Symbol.for("compute.format")];
+  const log = {};
+  for (const [name, level] of Object.entries(LEVELS)) log[name] = (...values) => host.log(level, format(values));
+  return Object.freeze(log);
+}
+
+function emitOf(host) {
+  return function emit(event, data) {
+    if (typeof event !== "string" || event === "") throw new TypeError("emit takes an event's name, which is a string");
+    const json = data === undefined ? "null" : JSON.stringify(data);
+    if (json === undefined) throw new TypeError(`emit takes data that JSON can hold, and got ${kindOf(data)}`);
+    host.emit(event, json);
+  };
+}
+
+// Time since the call began. What it began at is read from the clock, as Date.now() is.
+function performanceOf(host) {
+  return Object.freeze({
+    now: host.monotonic,
+    get timeOrigin() {
+      return Date.now() - host.monotonic();
+    },
+    toJSON() {
+      return { timeOrigin: this.timeOrigin };
+    },
+  });
+}

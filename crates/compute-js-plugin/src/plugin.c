@@ -1,0 +1,618 @@
+// The JS plugin: QuickJS-NG and what joins it to the sandbox.
+//
+// Exports, which the engine's `op image` and an op's own module call (docs/plugin-abi.md):
+//   _initialize          makes the runtime and runs the prelude; its memory afterwards is the base image
+//   alloc(size)          room for an op's bytecode
+//   load(at, size)       evaluates an op's module, and runs its warm-up; the memory afterwards is the op image
+//   call()               one call: stdin holds the envelope, stdout takes the result; 0 when it worked
+//   _start               the compiler: {"name","source"} on stdin, bytecode on stdout
+//   interrupt_flag       where the host writes 1 to end running JavaScript with a stack trace
+//
+// QuickJS is included and not linked: its stack limit is switched off for WASI, and what an image bakes in
+// (the random state) must be set anew for each call. Both are private to it.
+
+#include "quickjs.c"
+
+#include <unistd.h>
+#include <wasi/api.h>
+
+#define EXPORT(name) __attribute__((export_name(name)))
+#define IMPORT(name) __attribute__((import_module("compute"), import_name(name)))
+
+IMPORT("log") void host_log(int32_t level, const char *text, size_t size);
+IMPORT("emit") void host_emit(const char *name, size_t name_size, const char *data, size_t data_size);
+// How JavaScript failed: the name and message of what was thrown, and its stack.
+IMPORT("fail") void host_fail(const char *name, size_t name_size, const char *message, size_t message_size,
+                              const char *stack, size_t stack_size);
+
+extern void _initialize(void);
+// How much of the linker's stack JavaScript may use; the rest is for C that it calls.
+#define JS_STACK_BYTES (STACK_BYTES - 64 * 1024)
+// How much input is read without asking the allocator.
+#define SMALL_INPUT 16384
+// How often a warm-up runs: after the first, the heap still changes from call to call.
+#define WARMUP_RUNS 3
+// The names of frames that no author wrote start with this.
+#define PRELUDE_NAME "compute:prelude"
+
+volatile int32_t interrupt_flag;
+
+static JSContext *context;
+// What the prelude gives back: the functions that load an op, call it and run a timer.
+static JSValue hook_load, hook_call, hook_timer, hook_start, hook_where;
+static bool only_compile;
+static bool random_is_seeded;
+static int unhandled_count;
+static JSValue unhandled_first;
+
+// ---- The stack limit, and interruption ----
+
+static void set_stack_limit(JSRuntime *runtime) {
+    // The stack grows down to address 0 (--stack-first).
+    char here;
+    uintptr_t top = (uintptr_t)&here;
+    runtime->stack_top = top;
+    runtime->stack_limit = top > JS_STACK_BYTES ? top - JS_STACK_BYTES : 1;
+}
+
+static int on_interrupt(JSRuntime *runtime, void *opaque) {
+    (void)runtime, (void)opaque;
+    return interrupt_flag;
+}
+
+// ---- Failures ----
+
+typedef struct {
+    const char *text;
+    size_t size;
+} Text;
+
+static Text text_of(JSValueConst value) {
+    Text text;
+    text.text = JS_ToCStringLen(context, &text.size, value);
+    if (!text.text) {
+        JS_FreeValue(context, JS_GetException(context));
+        text.size = 0;
+    }
+    return text;
+}
+
+static Text text_of_property(JSValueConst object, const char *name) {
+    Text text = {NULL, 0};
+    JSValue value = JS_GetPropertyStr(context, object, name);
+    if (JS_IsException(value))
+        JS_FreeValue(context, JS_GetException(context));
+    else if (JS_IsString(value))
+        text = text_of(value);
+    JS_FreeValue(context, value);
+    return text;
+}
+
+static void free_text(Text text) {
+    if (text.text)
+        JS_FreeCString(context, text.text);
+}
+
+static void fail_with(JSValueConst thrown) {
+    if (JS_IsObject(thrown)) {
+        Text name = text_of_property(thrown, "name");
+        Text message = text_of_property(thrown, "message");
+        Text stack = text_of_property(thrown, "stack");
+        if (!name.text && !message.text) {
+            // An object that is no error: show it as JSON.
+            free_text(stack);
+            JSValue json = JS_JSONStringify(context, thrown, JS_UNDEFINED, JS_UNDEFINED);
+            if (JS_IsException(json))
+                JS_FreeValue(context, JS_GetException(context));
+            Text shown = JS_IsString(json) ? text_of(json) : text_of(thrown);
+            host_fail("", 0, shown.text, shown.size, "", 0);
+            free_text(shown);
+            JS_FreeValue(context, json);
+            return;
+        }
+        host_fail(name.text, name.size, message.text, message.size, stack.text, stack.size);
+        free_text(name);
+        free_text(message);
+        free_text(stack);
+    } else {
+        Text shown = text_of(thrown);
+        host_fail("", 0, shown.text, shown.size, "", 0);
+        free_text(shown);
+    }
+}
+
+static int fail_with_exception(void) {
+    JSValue thrown = JS_GetException(context);
+    fail_with(thrown);
+    JS_FreeValue(context, thrown);
+    return 1;
+}
+
+// A failure that the plugin finds itself; its place is that of the op's handler.
+static int fail_at_handler(const char *message) {
+    JSValue where = JS_Call(context, hook_where, JS_UNDEFINED, 0, NULL);
+    Text stack = {NULL, 0};
+    if (JS_IsString(where))
+        stack = text_of(where);
+    else
+        JS_FreeValue(context, JS_GetException(context));
+    host_fail("Error", 5, message, strlen(message), stack.text, stack.size);
+    free_text(stack);
+    JS_FreeValue(context, where);
+    return 1;
+}
+
+static void on_rejection(JSContext *ctx, JSValueConst promise, JSValueConst reason, bool is_handled, void *opaque) {
+    (void)promise, (void)opaque;
+    if (is_handled) {
+        unhandled_count--;
+    } else if (unhandled_count++ == 0) {
+        JS_FreeValue(ctx, unhandled_first);
+        unhandled_first = JS_DupValue(ctx, reason);
+    }
+}
+
+// ---- Functions that the prelude is given ----
+
+static JSValue js_log(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    int32_t level;
+    size_t size;
+    if (JS_ToInt32(ctx, &level, argv[0]))
+        return JS_EXCEPTION;
+    const char *text = JS_ToCStringLen(ctx, &size, argv[1]);
+    if (!text)
+        return JS_EXCEPTION;
+    host_log(level, text, size);
+    JS_FreeCString(ctx, text);
+    return JS_UNDEFINED;
+}
+
+static JSValue js_emit(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    size_t name_size, data_size;
+    const char *name = JS_ToCStringLen(ctx, &name_size, argv[0]);
+    if (!name)
+        return JS_EXCEPTION;
+    const char *data = JS_ToCStringLen(ctx, &data_size, argv[1]);
+    if (!data) {
+        JS_FreeCString(ctx, name);
+        return JS_EXCEPTION;
+    }
+    host_emit(name, name_size, data, data_size);
+    JS_FreeCString(ctx, data);
+    JS_FreeCString(ctx, name);
+    return JS_UNDEFINED;
+}
+
+// Milliseconds on the monotonic clock, which starts at 0 with each call.
+static JSValue js_monotonic(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    __wasi_timestamp_t now = 0;
+    (void)!__wasi_clock_time_get(__WASI_CLOCKID_MONOTONIC, 1, &now);
+    return JS_NewFloat64(ctx, (double)now / 1e6);
+}
+
+// Moves the sandbox's clocks on by so many milliseconds.
+static JSValue js_sleep(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    double milliseconds;
+    if (JS_ToFloat64(ctx, &milliseconds, argv[0]))
+        return JS_EXCEPTION;
+    if (milliseconds > 0) {
+        __wasi_subscription_t subscription = {0};
+        __wasi_event_t event;
+        __wasi_size_t count;
+        subscription.u.tag = __WASI_EVENTTYPE_CLOCK;
+        subscription.u.u.clock.id = __WASI_CLOCKID_MONOTONIC;
+        subscription.u.u.clock.timeout = (uint64_t)(milliseconds * 1e6);
+        (void)!__wasi_poll_oneoff(&subscription, &event, 1, &count);
+    }
+    return JS_UNDEFINED;
+}
+
+static JSValue js_fill_random(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    size_t size;
+    uint8_t *bytes = JS_GetUint8Array(ctx, &size, argv[0]);
+    if (!bytes)
+        return JS_EXCEPTION;
+    (void)!__wasi_random_get(bytes, size);
+    return JS_UNDEFINED;
+}
+
+// Math.random, from the call's own seed.
+static JSValue js_random(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    if (!random_is_seeded) {
+        uint64_t state = 0;
+        (void)!__wasi_random_get((uint8_t *)&state, sizeof state);
+        ctx->random_state = state ? state : 1;
+        random_is_seeded = true;
+    }
+    return js_math_random(ctx, this, argc, argv);
+}
+
+static JSValue js_utf8_encode(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    size_t size;
+    const char *text = JS_ToCStringLen(ctx, &size, argv[0]);
+    if (!text)
+        return JS_EXCEPTION;
+    JSValue bytes = JS_NewUint8ArrayCopy(ctx, (const uint8_t *)text, size);
+    JS_FreeCString(ctx, text);
+    return bytes;
+}
+
+// How many bytes from `at` are one well-formed UTF-8 sequence; if none are, minus the length of the
+// longest well-formed beginning, which is at least 1 (Unicode, table 3-7: what one U+FFFD stands for).
+static int utf8_sequence(const uint8_t *bytes, size_t size, size_t at) {
+    uint8_t first = bytes[at], low = 0x80, high = 0xbf;
+    int more;
+    if (first < 0x80)
+        return 1;
+    if (first >= 0xc2 && first <= 0xdf) {
+        more = 1;
+    } else if (first >= 0xe0 && first <= 0xef) {
+        more = 2;
+        if (first == 0xe0) low = 0xa0;
+        if (first == 0xed) high = 0x9f;
+    } else if (first >= 0xf0 && first <= 0xf4) {
+        more = 3;
+        if (first == 0xf0) low = 0x90;
+        if (first == 0xf4) high = 0x8f;
+    } else {
+        return -1;
+    }
+    for (int i = 1; i <= more; i++) {
+        if (at + i >= size || bytes[at + i] < low || bytes[at + i] > high)
+            return -i;
+        low = 0x80, high = 0xbf;
+    }
+    return more + 1;
+}
+
+// Bytes as a string; null if they are not UTF-8 and `fatal` is true.
+static JSValue js_utf8_decode(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    size_t size, at = 0, used = 0;
+    uint8_t *bytes = JS_GetUint8Array(ctx, &size, argv[0]);
+    bool fatal = JS_ToBool(ctx, argv[1]);
+    if (!bytes)
+        return JS_EXCEPTION;
+    while (at < size) {
+        int step = utf8_sequence(bytes, size, at);
+        if (step < 0)
+            break;
+        at += step;
+    }
+    if (at == size)
+        return JS_NewStringLen(ctx, (const char *)bytes, size);
+    if (fatal)
+        return JS_NULL;
+    uint8_t *mended = js_malloc(ctx, at + (size - at) * 3);
+    if (!mended)
+        return JS_EXCEPTION;
+    for (at = 0; at < size;) {
+        int step = utf8_sequence(bytes, size, at);
+        if (step > 0) {
+            memcpy(mended + used, bytes + at, step);
+            used += step;
+            at += step;
+        } else {
+            memcpy(mended + used, "\xef\xbf\xbd", 3);
+            used += 3;
+            at += -step;
+        }
+    }
+    JSValue text = JS_NewStringLen(ctx, (const char *)mended, used);
+    js_free(ctx, mended);
+    return text;
+}
+
+static const JSCFunctionListEntry host_functions[] = {
+    JS_CFUNC_DEF("log", 2, js_log),
+    JS_CFUNC_DEF("emit", 2, js_emit),
+    JS_CFUNC_DEF("monotonic", 0, js_monotonic),
+    JS_CFUNC_DEF("sleep", 1, js_sleep),
+    JS_CFUNC_DEF("fillRandom", 1, js_fill_random),
+    JS_CFUNC_DEF("random", 0, js_random),
+    JS_CFUNC_DEF("utf8Encode", 1, js_utf8_encode),
+    JS_CFUNC_DEF("utf8Decode", 2, js_utf8_decode),
+};
+
+// ---- Input and output ----
+
+static char small_input[SMALL_INPUT];
+
+// All of stdin, with a NUL after it.
+static char *read_input(size_t *size) {
+    char *buffer = small_input;
+    size_t room = sizeof small_input, used = 0;
+    for (;;) {
+        __wasi_iovec_t into = {(uint8_t *)buffer + used, room - used - 1};
+        __wasi_size_t got = 0;
+        if (__wasi_fd_read(0, &into, 1, &got) != 0)
+            return NULL;
+        used += got;
+        if (used < room - 1)
+            break;
+        char *larger = buffer == small_input ? malloc(room * 2) : realloc(buffer, room * 2);
+        if (!larger)
+            return NULL;
+        if (buffer == small_input)
+            memcpy(larger, small_input, used);
+        buffer = larger;
+        room *= 2;
+    }
+    buffer[used] = 0;
+    *size = used;
+    return buffer;
+}
+
+static void free_input(char *input, size_t size) {
+    if (input == small_input)
+        memset(input, 0, size);
+    else
+        free(input);
+}
+
+static void write_output(const char *bytes, size_t size) {
+    __wasi_ciovec_t from = {(const uint8_t *)bytes, size};
+    __wasi_size_t written;
+    (void)!__wasi_fd_write(1, &from, 1, &written);
+}
+
+// ---- The runtime ----
+
+static JSValue hook(JSValueConst hooks, const char *name) {
+    JSValue function = JS_GetPropertyStr(context, hooks, name);
+    if (!JS_IsFunction(context, function))
+        abort();
+    return function;
+}
+
+// The prelude's source is on stdin. It goes through bytecode, so that nothing of the source stays.
+static JSValue read_prelude(void) {
+    size_t size;
+    char *source = read_input(&size);
+    if (!source)
+        abort();
+    int flags = JS_EVAL_TYPE_GLOBAL | JS_EVAL_FLAG_COMPILE_ONLY;
+    JSValue compiled = JS_Eval(context, source, size, PRELUDE_NAME, flags);
+    free_input(source, size);
+    if (JS_IsException(compiled))
+        return compiled;
+    flags = JS_WRITE_OBJ_BYTECODE | JS_WRITE_OBJ_STRIP_SOURCE | JS_WRITE_OBJ_STRIP_DEBUG;
+    uint8_t *bytecode = JS_WriteObject(context, &size, compiled, flags);
+    JS_FreeValue(context, compiled);
+    JS_RunGC(JS_GetRuntime(context));
+    JSValue loaded = JS_ReadObject(context, bytecode, size, JS_READ_OBJ_BYTECODE);
+    js_free(context, bytecode);
+    return JS_IsException(loaded) ? loaded : JS_EvalFunction(context, loaded);
+}
+
+static void run_prelude(void) {
+    JSValue prelude = read_prelude();
+    if (JS_IsException(prelude)) {
+        fail_with_exception();
+        abort();
+    }
+    JSValue host = JS_NewObject(context);
+    JS_SetPropertyFunctionList(context, host, host_functions, countof(host_functions));
+    JSValue hooks = JS_Call(context, prelude, JS_UNDEFINED, 1, &host);
+    if (JS_IsException(hooks)) {
+        fail_with_exception();
+        abort();
+    }
+    hook_load = hook(hooks, "load");
+    hook_call = hook(hooks, "call");
+    hook_timer = hook(hooks, "timer");
+    hook_start = hook(hooks, "start");
+    hook_where = hook(hooks, "where");
+    JS_FreeValue(context, hooks);
+    JS_FreeValue(context, host);
+    JS_FreeValue(context, prelude);
+}
+
+__attribute__((constructor)) static void make_runtime(void) {
+    JSRuntime *runtime = JS_NewRuntime();
+    if (!runtime)
+        abort();
+    set_stack_limit(runtime);
+    context = JS_NewContext(runtime);
+    if (!context)
+        abort();
+    unhandled_first = JS_UNDEFINED;
+    JS_SetInterruptHandler(runtime, on_interrupt, NULL);
+    JS_SetHostPromiseRejectionTracker(runtime, on_rejection, NULL);
+    if (!only_compile)
+        run_prelude();
+    JS_RunGC(runtime);
+}
+
+// Runs jobs and timers until the promise is settled, and takes its place. Returns whether it failed.
+static int settle(JSValue *value) {
+    JSRuntime *runtime = JS_GetRuntime(context);
+    for (;;) {
+        JSContext *of;
+        int ran;
+        while ((ran = JS_ExecutePendingJob(runtime, &of)) > 0)
+            if (interrupt_flag)
+                break;
+        if (ran < 0)
+            return fail_with_exception();
+        switch (JS_PromiseState(context, *value)) {
+        case JS_PROMISE_FULFILLED: {
+            JSValue result = JS_PromiseResult(context, *value);
+            JS_FreeValue(context, *value);
+            *value = result;
+            return 0;
+        }
+        case JS_PROMISE_REJECTED: {
+            JSValue reason = JS_PromiseResult(context, *value);
+            fail_with(reason);
+            JS_FreeValue(context, reason);
+            return 1;
+        }
+        case JS_PROMISE_PENDING:
+            break;
+        default:
+            return 0;
+        }
+        JSValue timer = JS_Call(context, hook_timer, JS_UNDEFINED, 0, NULL);
+        if (JS_IsException(timer))
+            return fail_with_exception();
+        if (!JS_ToBool(context, timer)) {
+            if (unhandled_count > 0) {
+                fail_with(unhandled_first);
+                return 1;
+            }
+            return -1;
+        }
+    }
+}
+
+static void start_call(void) {
+    random_is_seeded = false;
+    unhandled_count = 0;
+    // What has run since the image was made must not decide when the next interruption comes.
+    context->interrupt_counter = JS_INTERRUPT_COUNTER_INIT;
+    JSValue started = JS_Call(context, hook_start, JS_UNDEFINED, 0, NULL);
+    JS_FreeValue(context, started);
+}
+
+static void warn_of_unhandled(void) {
+    if (unhandled_count <= 0)
+        return;
+    Text reason = text_of(unhandled_first);
+    const char *before = "a promise was rejected and nobody handled it: ";
+    size_t size = strlen(before) + reason.size;
+    char *text = malloc(size + 1);
+    if (text) {
+        memcpy(text, before, strlen(before));
+        memcpy(text + strlen(before), reason.text ? reason.text : "", reason.size);
+        host_log(3, text, size);
+        free(text);
+    }
+    free_text(reason);
+}
+
+// Calls the op's handler and turns its result into JSON. Returns whether it failed.
+static int run_handler(JSValueConst envelope, JSValue *json) {
+    JSValue result = JS_Call(context, hook_call, JS_UNDEFINED, 1, &envelope);
+    if (JS_IsException(result))
+        return fail_with_exception();
+    int failed = settle(&result);
+    if (failed < 0)
+        return fail_at_handler("the handler's promise never settled: nothing is left that could settle it");
+    if (failed)
+        return failed;
+    if (JS_IsUndefined(result))
+        return fail_at_handler("the handler returned nothing; return a JSON value, or null");
+    *json = JS_JSONStringify(context, result, JS_UNDEFINED, JS_UNDEFINED);
+    if (JS_IsException(*json))
+        return fail_with_exception();
+    if (JS_IsUndefined(*json))
+        return fail_at_handler(JS_IsFunction(context, result)
+                                   ? "the handler returned a function, which JSON cannot hold"
+                                   : "the handler returned a symbol, which JSON cannot hold");
+    JS_FreeValue(context, result);
+    return 0;
+}
+
+EXPORT("alloc") void *plugin_alloc(size_t size) {
+    return malloc(size);
+}
+
+EXPORT("load") int32_t plugin_load(const uint8_t *bytecode, size_t size) {
+    JSRuntime *runtime = JS_GetRuntime(context);
+    set_stack_limit(runtime);
+    start_call();
+    JSValue module = JS_ReadObject(context, bytecode, size, JS_READ_OBJ_BYTECODE);
+    free((void *)bytecode);
+    if (JS_IsException(module))
+        return fail_with_exception();
+    if (JS_ResolveModule(context, module) < 0)
+        return fail_with_exception();
+    JSModuleDef *definition = JS_VALUE_GET_PTR(module);
+    JSValue evaluated = JS_EvalFunction(context, module);
+    if (JS_IsException(evaluated))
+        return fail_with_exception();
+    int failed = settle(&evaluated);
+    if (failed < 0)
+        return fail_at_handler("the module's top-level await never settled: nothing is left that could settle it");
+    if (failed)
+        return failed;
+    JS_FreeValue(context, evaluated);
+    JSValue names = JS_GetModuleNamespace(context, definition);
+    JSValue warmup = JS_Call(context, hook_load, JS_UNDEFINED, 1, &names);
+    JS_FreeValue(context, names);
+    if (JS_IsException(warmup))
+        return fail_with_exception();
+    // Several times: after the first, the heap's layout still changes from call to call.
+    for (int i = 0; i < WARMUP_RUNS && !JS_IsUndefined(warmup); i++) {
+        start_call();
+        JSValue json;
+        JSValue copy = JS_DupValue(context, warmup);
+        failed = run_handler(copy, &json);
+        JS_FreeValue(context, copy);
+        if (failed)
+            return failed;
+        JS_FreeValue(context, json);
+    }
+    JS_FreeValue(context, warmup);
+    start_call();
+    JS_RunGC(runtime);
+    return 0;
+}
+
+EXPORT("call") int32_t plugin_call(void) {
+    set_stack_limit(JS_GetRuntime(context));
+    start_call();
+    size_t size;
+    char *input = read_input(&size);
+    if (!input) {
+        JS_ThrowOutOfMemory(context);
+        return fail_with_exception();
+    }
+    JSValue envelope = JS_ParseJSON(context, input, size, "input");
+    if (JS_IsException(envelope))
+        return fail_with_exception();
+    JSValue json;
+    if (run_handler(envelope, &json))
+        return 1;
+    Text output = text_of(json);
+    if (!output.text) {
+        JS_ThrowOutOfMemory(context);
+        return fail_with_exception();
+    }
+    warn_of_unhandled();
+    write_output(output.text, output.size);
+    return 0;
+}
+
+// ---- The compiler ----
+
+EXPORT("_start") void plugin_compile(void) {
+    only_compile = true;
+    _initialize();
+    set_stack_limit(JS_GetRuntime(context));
+    size_t size, name_size, source_size, bytecode_size;
+    char *input = read_input(&size);
+    if (!input)
+        abort();
+    JSValue request = JS_ParseJSON(context, input, size, "input");
+    if (JS_IsException(request))
+        goto failed;
+    JSValue name = JS_GetPropertyStr(context, request, "name");
+    JSValue source = JS_GetPropertyStr(context, request, "source");
+    const char *name_text = JS_ToCStringLen(context, &name_size, name);
+    const char *source_text = JS_ToCStringLen(context, &source_size, source);
+    if (!name_text || !source_text)
+        goto failed;
+    JSValue module =
+        JS_Eval(context, source_text, source_size, name_text, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
+    if (JS_IsException(module))
+        goto failed;
+    uint8_t *bytecode = JS_WriteObject(context, &bytecode_size, module, JS_WRITE_OBJ_BYTECODE | JS_WRITE_OBJ_STRIP_SOURCE);
+    if (!bytecode)
+        goto failed;
+    write_output((const char *)bytecode, bytecode_size);
+    return;
+failed:
+    fail_with_exception();
+    __wasi_proc_exit(1);
+}

@@ -1,0 +1,151 @@
+//! From a failure's stack in built code to the author's own file, line and column, with a code frame.
+//!
+//! The source map is an attachment of the op ([`SOURCE_MAP`]); nothing reads it before something failed.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use compute::StackFrame;
+use serde::Serialize;
+
+/// The name of the attachment that holds an op's source map.
+pub const SOURCE_MAP: &str = "source-map";
+/// The file name that built code has in stacks.
+pub const BUILT_FILE: &str = "op.js";
+/// The file names of frames that are nobody's own: what runs ops, which has no names, and built-ins.
+const HIDDEN: [&str; 3] = ["<null>", "native", ""];
+
+/// A source map that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the source map cannot be read")]
+pub struct SourceMapError(#[from] sourcemap::Error);
+
+/// An op's source map.
+#[derive(Debug)]
+pub struct SourceMap(sourcemap::SourceMap);
+
+/// A stack in the author's terms.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Trace {
+    /// The frames, innermost first.
+    pub stack: Vec<StackFrame>,
+    /// The first frame in code of the author's own, if there is one: where to look.
+    pub place: Option<Place>,
+}
+
+/// A place in the author's source, with the source to show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Place {
+    /// The file, relative to the project's folder.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+    /// The file's text, if the map has it.
+    #[serde(skip)]
+    pub source: Option<String>,
+}
+
+impl SourceMap {
+    /// Reads a source map.
+    ///
+    /// # Errors
+    /// If the bytes are no source map.
+    pub fn read(json: &[u8]) -> Result<Self, SourceMapError> {
+        Ok(Self(sourcemap::SourceMap::from_slice(json)?))
+    }
+
+    /// The stack in the author's terms.
+    #[must_use]
+    pub fn trace(&self, stack: &[StackFrame]) -> Trace {
+        let mut trace = Trace::default();
+        for frame in stack {
+            if HIDDEN.contains(&&*frame.file) {
+                continue;
+            }
+            let mapped = self.map(frame);
+            if trace.place.is_none()
+                && let Some((_, Some(place))) = &mapped
+                && is_own(&place.file)
+            {
+                trace.place = Some(place.clone());
+            }
+            trace.stack.push(mapped.map_or_else(|| frame.clone(), |(frame, _)| frame));
+        }
+        trace
+    }
+
+    fn map(&self, frame: &StackFrame) -> Option<(StackFrame, Option<Place>)> {
+        if frame.file != BUILT_FILE || frame.line == 0 {
+            return None;
+        }
+        let token = self.0.lookup_token(frame.line - 1, frame.column.saturating_sub(1))?;
+        let file = token.get_source()?.to_owned();
+        let (line, column) = (token.get_src_line() + 1, token.get_src_col() + 1);
+        let source = token.get_source_view().map(|view| view.source().to_owned());
+        let mapped = StackFrame { function: frame.function.clone(), file: file.clone(), line, column };
+        Some((mapped, Some(Place { file, line, column, source })))
+    }
+}
+
+/// Whether a file is the author's own, and neither a library's nor the SDK's.
+fn is_own(file: &str) -> bool {
+    !file.starts_with("node_modules/") && !file.contains("/node_modules/") && !file.starts_with('@')
+}
+
+impl Place {
+    /// The line with a mark under the column, as rustc shows it.
+    #[must_use]
+    pub fn frame(&self, color: bool) -> Option<String> {
+        let source = self.source.as_ref()?;
+        let start = offset(source, self.line, self.column)?;
+        let word = source[start..].chars().take_while(|char| is_word(*char));
+        let end = start + word.map(char::len_utf8).sum::<usize>();
+        Some(code_frame(source, &self.file, start..end.max(start + 1).min(source.len()), color))
+    }
+}
+
+/// A part of a source with a mark under it.
+#[must_use]
+pub fn code_frame(source: &str, file: &str, span: std::ops::Range<usize>, color: bool) -> String {
+    let snippet = Snippet::source(source)
+        .path(file)
+        .annotation(AnnotationKind::Primary.span(span));
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    renderer.render(&[Group::with_level(Level::ERROR).element(snippet)])
+}
+
+fn is_word(char: char) -> bool {
+    char.is_alphanumeric() || char == '_' || char == '$'
+}
+
+/// Where in a text a line and column are, both from 1.
+fn offset(source: &str, line: u32, column: u32) -> Option<usize> {
+    let mut start = 0;
+    for _ in 1..line {
+        start += source[start..].find('\n')? + 1;
+    }
+    let rest = source[start..].split('\n').next()?;
+    // Source maps count UTF-16 code units.
+    let mut units = 0;
+    for (at, char) in rest.char_indices() {
+        if units + 1 >= column {
+            return Some(start + at);
+        }
+        units += char.len_utf16() as u32;
+    }
+    Some(start + rest.len())
+}
+
+impl std::fmt::Display for Trace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for StackFrame { function, file, line, column } in &self.stack {
+            let function = if function.is_empty() { "<anonymous>" } else { function };
+            if *line == 0 {
+                writeln!(f, "    at {function} ({file})")?;
+            } else {
+                writeln!(f, "    at {function} ({file}:{line}:{column})")?;
+            }
+        }
+        Ok(())
+    }
+}

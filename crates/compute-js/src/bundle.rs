@@ -1,0 +1,237 @@
+//! From a file and all that it imports to one module: rolldown, in process.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rolldown::plugin::{
+    HookLoadArgs, HookLoadOutput, HookLoadReturn, HookResolveIdArgs, HookResolveIdOutput,
+    HookResolveIdReturn, HookUsage, Plugin, PluginContext, SharedLoadPluginContext,
+};
+use rolldown::{
+    Bundler, BundlerOptions, CodeSplittingMode, InputItem, LegalComments, OutputFormat, Platform,
+    RawMinifyOptions, ResolveOptions, SourceMapType,
+};
+use rolldown_common::{ModuleType, Output, OutputChunk, side_effects::HookSideEffects};
+use rolldown_error::{BatchedBuildDiagnostic, BuildDiagnostic, DiagnosticOptions, EventKind};
+
+use crate::build::{BuildError, BundledModule};
+use crate::diagnostic::Diagnostic;
+use crate::sdk;
+
+/// One module, and where its parts come from.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    pub(crate) code: String,
+    pub(crate) source_map: String,
+    pub(crate) modules: Vec<BundledModule>,
+    pub(crate) sources: Vec<PathBuf>,
+    pub(crate) warnings: Vec<Diagnostic>,
+}
+
+/// Node.js's own modules, which a sandbox does not have.
+const NODE_BUILTINS: [&str; 42] = [
+    "assert", "async_hooks", "buffer", "child_process", "cluster", "console", "constants",
+    "crypto", "dgram", "diagnostics_channel", "dns", "domain", "events", "fs", "http", "http2",
+    "https", "inspector", "module", "net", "os", "path", "perf_hooks", "process", "punycode",
+    "querystring", "readline", "repl", "stream", "string_decoder", "sys", "test", "timers", "tls",
+    "trace_events", "tty", "url", "util", "v8", "vm", "worker_threads", "zlib",
+];
+
+/// Bundles a file with all that it imports.
+pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
+    let file = std::fs::canonicalize(file)
+        .map_err(|source| BuildError::Read { path: file.to_owned(), source })?;
+    let project = project(&file);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(BuildError::host)?;
+    let options = options(&file, &project, minify);
+    let output = runtime.block_on(async {
+        let mut bundler = Bundler::with_plugins(options, vec![Arc::new(Sdk)])?;
+        bundler.generate().await
+    });
+    let output = output.map_err(|errors| BuildError::Source(diagnostics(errors, &project)))?;
+    let warnings = output.warnings.iter().map(|one| diagnostic(one, &project)).collect();
+    let mut chunks = output.assets.iter().filter_map(|asset| match asset {
+        Output::Chunk(chunk) => Some(chunk),
+        Output::Asset(_) => None,
+    });
+    let chunk = chunks.next().ok_or_else(|| BuildError::host("the bundler gave no module"))?;
+    read_chunk(chunk, &project, warnings)
+}
+
+fn read_chunk(
+    chunk: &OutputChunk,
+    project: &Path,
+    warnings: Vec<Diagnostic>,
+) -> Result<Bundle, BuildError> {
+    let mut modules: Vec<_> = chunk
+        .modules
+        .keys
+        .iter()
+        .zip(&chunk.modules.values)
+        .map(|(id, module)| BundledModule {
+            path: show(id.as_ref(), project),
+            bytes: module.rendered_length(),
+        })
+        .filter(|module| module.bytes > 0)
+        .collect();
+    modules.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.path.cmp(&b.path)));
+    let ids = chunk.modules.keys.iter();
+    let sources = ids.map(|id| PathBuf::from(id.as_ref())).filter(|path| path.is_absolute());
+    let map = chunk.map.as_ref().map(|map| map.to_json_string()).unwrap_or_default();
+    Ok(Bundle {
+        code: chunk.code.clone(),
+        source_map: relative_sources(&map)?,
+        modules,
+        sources: sources.collect(),
+        warnings,
+    })
+}
+
+/// The folder that paths are relative to: the nearest one with a `package.json`, else the file's own.
+fn project(file: &Path) -> PathBuf {
+    let own = file.parent().unwrap_or(file);
+    let marked = own.ancestors().find(|folder| folder.join("package.json").is_file());
+    marked.unwrap_or(own).to_owned()
+}
+
+fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
+    let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+    BundlerOptions {
+        input: Some(vec![InputItem {
+            name: Some("op".into()),
+            import: file.display().to_string(),
+        }]),
+        cwd: Some(project.to_owned()),
+        platform: Some(Platform::Browser),
+        format: Some(OutputFormat::Esm),
+        sourcemap: Some(SourceMapType::Hidden),
+        code_splitting: Some(CodeSplittingMode::Bool(false)),
+        minify: Some(if minify {
+            RawMinifyOptions::Bool(true)
+        } else {
+            RawMinifyOptions::DeadCodeEliminationOnly
+        }),
+        // Stacks and `constructor.name` show the author's names.
+        keep_names: Some(minify),
+        // Names from paths would make the digest depend on the folder.
+        profiler_names: Some(false),
+        legal_comments: Some(LegalComments::None),
+        resolve: Some(ResolveOptions {
+            condition_names: names(&["import", "module", "browser", "default"]),
+            main_fields: names(&["browser", "module", "main"]),
+            extensions: names(&[".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".cjs", ".cts", ".json"]),
+            // What a file of a folder's links leads to must not decide what is built.
+            symlinks: Some(true),
+            ..ResolveOptions::default()
+        }),
+        define: Some(
+            [("process.env.NODE_ENV", "\"production\"")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into_iter()
+                .collect(),
+        ),
+        ..BundlerOptions::default()
+    }
+}
+
+/// Source paths as they are from the project's folder: rolldown gives them from the output's.
+fn relative_sources(map: &str) -> Result<String, BuildError> {
+    let mut map: serde_json::Value = serde_json::from_str(map).map_err(BuildError::host)?;
+    if let Some(sources) = map["sources"].as_array_mut() {
+        for source in sources {
+            if let Some(path) = source.as_str() {
+                let path = path.trim_start_matches('\0').trim_start_matches("../");
+                *source = path.to_owned().into();
+            }
+        }
+    }
+    Ok(map.to_string())
+}
+
+/// A module's id as people read it.
+fn show(id: &str, project: &Path) -> String {
+    let path = Path::new(id);
+    let path = path.strip_prefix(project).unwrap_or(path);
+    path.display().to_string().trim_start_matches('\0').to_owned()
+}
+
+fn diagnostics(errors: BatchedBuildDiagnostic, project: &Path) -> Vec<Diagnostic> {
+    errors.into_vec().iter().map(|error| diagnostic(error, project)).collect()
+}
+
+fn diagnostic(error: &BuildDiagnostic, project: &Path) -> Diagnostic {
+    let shown = error.to_diagnostic_with(&DiagnosticOptions { cwd: project.to_owned() });
+    let place = shown.get_primary_location();
+    let (file, line, column) = place.map_or_else(Default::default, |(file, line, column, _)| {
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        (show(&file, project), number(line), number(column + 1))
+    });
+    let message = error.to_message_with(&DiagnosticOptions { cwd: project.to_owned() });
+    let mut message = message.trim_end().to_owned();
+    if matches!(error.kind(), EventKind::ResolveError | EventKind::UnresolvedImport) {
+        message = unresolved(&message);
+    }
+    let rendered = shown.convert_to_string(false);
+    // Its first line is the message, which stands above already.
+    let frame = rendered.split_once('\n').map_or("", |(_, frame)| frame).trim_end().to_owned();
+    let code = error.kind().to_string();
+    Diagnostic { code, message, file, line, column, frame: if line > 0 { frame } else { String::new() } }
+}
+
+/// An import that leads nowhere, and what to do about it.
+fn unresolved(message: &str) -> String {
+    let Some(name) = message.split('\'').nth(1) else { return message.to_owned() };
+    let bare = name.strip_prefix("node:").unwrap_or(name);
+    let first = bare.split('/').next().unwrap_or(bare);
+    if name.starts_with("node:") || NODE_BUILTINS.contains(&first) {
+        return format!(
+            "`{name}` is a module of Node.js, and a sandbox has no files, network, processes or environment: \
+             use what JavaScript itself has, or a package from npm that needs no Node.js"
+        );
+    }
+    if name.starts_with('.') || name.starts_with('/') {
+        return format!("there is no file `{name}` where it is imported");
+    }
+    format!("there is no package `{name}` in node_modules; install it with `npm install {name}`")
+}
+
+/// Gives the SDK's modules to those who import them by name.
+#[derive(Debug)]
+struct Sdk;
+
+impl Plugin for Sdk {
+    fn name(&self) -> Cow<'static, str> {
+        "compute:sdk".into()
+    }
+
+    async fn resolve_id(
+        &self,
+        _ctx: &PluginContext,
+        args: &HookResolveIdArgs<'_>,
+    ) -> HookResolveIdReturn {
+        match sdk::find(args.specifier) {
+            None => Ok(None),
+            Some(Ok(module)) => Ok(Some(HookResolveIdOutput {
+                side_effects: Some(HookSideEffects::False),
+                ..HookResolveIdOutput::from_id(sdk::id(module))
+            })),
+            Some(Err(message)) => Err(anyhow::anyhow!(message)),
+        }
+    }
+
+    async fn load(&self, _ctx: SharedLoadPluginContext, args: &HookLoadArgs<'_>) -> HookLoadReturn {
+        Ok(sdk::by_id(args.id).map(|module| HookLoadOutput {
+            code: module.source.into(),
+            module_type: Some(ModuleType::Js),
+            ..HookLoadOutput::default()
+        }))
+    }
+
+    fn register_hook_usage(&self) -> HookUsage {
+        HookUsage::ResolveId | HookUsage::Load
+    }
+}

@@ -1,0 +1,20 @@
+//! From JavaScript and TypeScript to computes.
+//!
+//! [`build`] takes a file and gives back an op: it bundles the file with all that it imports (rolldown, in
+//! process), compiles the bundle to bytecode (in the sandbox: the plugin run as a command is the compiler)
+//! and links the bytecode to the plugin by the plugin's ref. The same sources give the same bytes in any
+//! folder and on any machine.
+//!
+//! Only building needs this crate. To run an op, a program needs the engine (`compute-wasm`) and a resolver
+//! that has the plugin (`compute-js-plugin`, or a store that the plugin was put in).
+
+mod build;
+mod bundle;
+mod compile;
+mod diagnostic;
+mod link;
+mod sdk;
+
+pub use build::{BuildError, BuildOptions, Built, BundledModule, build, compiler};
+pub use diagnostic::Diagnostic;
+pub use sdk::{GLOBAL_TYPES, SDK, SdkModule};

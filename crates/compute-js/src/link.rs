@@ -1,0 +1,85 @@
+//! An op's module: its bytecode, and the few instructions that hand it to the plugin.
+
+use compute::Ref;
+use wasm_encoder::{
+    CodeSection, CustomSection, DataCountSection, DataSection, EntityType, ExportKind,
+    ExportSection, Function, FunctionSection, ImportSection, Instruction, MemoryType, Module,
+    TypeSection, ValType,
+};
+
+/// The custom section in which a module declares that it takes the op envelope.
+const ABI: (&str, &[u8]) = ("compute:abi", b"op/2");
+
+const ALLOC: u32 = 0;
+const LOAD: u32 = 1;
+const INITIALIZE: u32 = 2;
+
+/// Links bytecode to a plugin, by the plugin's ref.
+///
+/// The module's `_initialize` asks the plugin for room, puts the bytecode there and has it loaded.
+pub(crate) fn link(bytecode: &[u8], plugin: &Ref) -> Vec<u8> {
+    let namespace = plugin.as_str();
+    let size = i32::try_from(bytecode.len()).unwrap_or(i32::MAX);
+
+    let mut types = TypeSection::new();
+    types.ty().function([ValType::I32], [ValType::I32]);
+    types.ty().function([ValType::I32, ValType::I32], [ValType::I32]);
+    types.ty().function([], []);
+
+    let mut imports = ImportSection::new();
+    let memory = MemoryType {
+        minimum: 0,
+        maximum: None,
+        memory64: false,
+        shared: false,
+        page_size_log2: None,
+    };
+    imports.import(namespace, "memory", EntityType::Memory(memory));
+    imports.import(namespace, "alloc", EntityType::Function(0));
+    imports.import(namespace, "load", EntityType::Function(1));
+
+    let mut functions = FunctionSection::new();
+    functions.function(2);
+    let mut exports = ExportSection::new();
+    exports.export("_initialize", ExportKind::Func, INITIALIZE);
+
+    let mut initialize = Function::new([(1, ValType::I32)]);
+    for instruction in [
+        Instruction::I32Const(size),
+        Instruction::Call(ALLOC),
+        Instruction::LocalTee(0),
+        Instruction::I32Eqz,
+        Instruction::If(wasm_encoder::BlockType::Empty),
+        Instruction::Unreachable,
+        Instruction::End,
+        Instruction::LocalGet(0),
+        Instruction::I32Const(0),
+        Instruction::I32Const(size),
+        Instruction::MemoryInit { mem: 0, data_index: 0 },
+        Instruction::LocalGet(0),
+        Instruction::I32Const(size),
+        Instruction::Call(LOAD),
+        Instruction::If(wasm_encoder::BlockType::Empty),
+        Instruction::Unreachable,
+        Instruction::End,
+        Instruction::End,
+    ] {
+        initialize.instruction(&instruction);
+    }
+    let mut code = CodeSection::new();
+    code.function(&initialize);
+    let mut data = DataSection::new();
+    data.passive(bytecode.iter().copied());
+
+    let mut module = Module::new();
+    module
+        .section(&types)
+        .section(&imports)
+        .section(&functions)
+        .section(&exports)
+        .section(&DataCountSection { count: 1 })
+        .section(&code)
+        .section(&data)
+        .section(&CustomSection { name: ABI.0.into(), data: ABI.1.into() });
+    module.finish()
+}

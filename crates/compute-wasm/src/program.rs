@@ -1,0 +1,96 @@
+//! What runs when an artifact is called: the instances that one sandbox is made of.
+
+use std::sync::Arc;
+
+use wasmtime::{Engine, Extern, Func, Instance, Result, Store};
+
+use crate::flavour::Flavour;
+use crate::image::MEMORY_IMPORT;
+use crate::linked::Plugin;
+use crate::prepared::{Command, Image, Library, Prepared};
+use crate::sandbox::State;
+
+/// A loaded artifact, by how it runs.
+pub(crate) enum Program {
+    /// A module that needs nothing but the sandbox.
+    Command(Prepared<Command>),
+    /// A plugin that is a command, too.
+    Plugin(Arc<Plugin>),
+    /// A command that is linked to a plugin.
+    Linked { plugin: Arc<Plugin>, module: Prepared<Library> },
+    /// An op: a plugin on the op's own memory image.
+    Op { plugin: Arc<Plugin>, image: Prepared<Image> },
+}
+
+/// The function that a call is.
+pub(crate) enum Entry {
+    /// It returns nothing.
+    Start(Func),
+    /// It returns whether it failed.
+    Call(Func),
+}
+
+impl Program {
+    pub(crate) fn flavour(&self) -> &Arc<Flavour> {
+        match self {
+            Self::Command(module) => module.flavour(),
+            Self::Plugin(plugin) => plugin.code.flavour(),
+            Self::Linked { module, .. } => module.flavour(),
+            Self::Op { image, .. } => image.flavour(),
+        }
+    }
+
+    pub(crate) fn engine(&self, shard: usize) -> Result<&Engine> {
+        Ok(&self.flavour().shard(shard)?.engine)
+    }
+
+    /// The bytes that it holds for itself; what it shares with others is not counted.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Command(module) => module.size(),
+            Self::Plugin(plugin) => plugin.blank.size(),
+            Self::Linked { module, .. } => module.size(),
+            Self::Op { image, .. } => image.size(),
+        }
+    }
+
+    /// Makes a sandbox's instances, and gives what to call. A guest may run already, in a start function.
+    pub(crate) fn instantiate(&self, shard: usize, store: &mut Store<State>) -> Result<Entry> {
+        match self {
+            Self::Command(module) => module.get(shard)?.instantiate(store).map(Entry::Start),
+            Self::Plugin(plugin) => {
+                let instance = plugin.open(&plugin.blank, shard, store)?;
+                plugin.code.get(shard)?.start(&instance, store).map(Entry::Start)
+            }
+            Self::Linked { plugin, module } => {
+                let linked = plugin.open(&plugin.base, shard, store)?;
+                let module = module.get(shard)?;
+                let place = self.flavour().shard(shard)?;
+                let instance = module
+                    .instantiate(place, store, |store, name| linked.get_export(store, name))?;
+                module.start(&instance, store).map(Entry::Start)
+            }
+            Self::Op { plugin, image } => {
+                let linked = plugin.open(image, shard, store)?;
+                plugin.code.get(shard)?.call(&linked, store).map(Entry::Call)
+            }
+        }
+    }
+}
+
+impl Plugin {
+    /// The plugin's code on a fresh copy of this image.
+    fn open(
+        &self,
+        image: &Prepared<Image>,
+        shard: usize,
+        store: &mut Store<State>,
+    ) -> Result<Instance> {
+        store.data_mut().interrupt_flag = self.interrupt_flag;
+        let memory = image.get(shard)?.instantiate(store)?;
+        let place = self.code.flavour().shard(shard)?;
+        self.code.get(shard)?.instantiate(place, store, |_, name| {
+            (name == MEMORY_IMPORT.1).then_some(Extern::Memory(memory))
+        })
+    }
+}
