@@ -72,7 +72,7 @@ fn fd_write(mut caller: Caller<'_, State>, _fd: i32, buffers: i32, _count: i32, 
     0
 }
 
-fn buffer(memory: &[u8], at: i32) -> (usize, usize) {
+pub fn buffer(memory: &[u8], at: i32) -> (usize, usize) {
     let word = |at: usize| {
         let mut bytes = [0; 4];
         bytes.copy_from_slice(&memory[at..at + 4]);

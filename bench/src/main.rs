@@ -1,10 +1,13 @@
-//! Measures, side by side in one run: `cargo xtask bench engine`.
+//! Measures, side by side in one run: `cargo xtask bench engine` and
+//! `cargo xtask bench js`.
 //!
 //! Absolute times differ between machines and moments, so contenders take turns in short rounds and the
 //! ratios are what counts.
 
 mod bare;
+mod bare_op;
 mod first_call;
+mod js;
 mod steady;
 mod with_wasi;
 
@@ -178,6 +181,7 @@ fn engine() -> Result<()> {
 fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("engine") => engine(),
-        _ => bail!("say what to measure: engine"),
+        Some("js") => js::print(std::env::args().any(|arg| arg == "--peers")),
+        _ => bail!("say what to measure: engine or js"),
     }
 }

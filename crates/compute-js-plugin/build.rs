@@ -11,13 +11,14 @@ use compute_toolchains::{QuickJs, Tools};
 use sha2::{Digest as _, Sha256};
 
 const SOURCE: &str = "src/plugin.c";
+const HEAP: &str = "src/heap.h";
 const PRELUDE: &str = "src/prelude.js";
 const RECORD: &str = "plugin.sha256";
 /// The custom section that the plugin is given on stdin when it is initialised.
 const INIT_SECTION: &str = "compute:init";
 
 fn main() -> Result<()> {
-    for file in [SOURCE, PRELUDE, RECORD] {
+    for file in [SOURCE, HEAP, PRELUDE, RECORD] {
         println!("cargo:rerun-if-changed={file}");
     }
     let folder = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
@@ -44,6 +45,7 @@ fn build(folder: &Path, target: &Path) -> Result<PathBuf> {
     let inputs = Sha256::new()
         .chain_update(QuickJs::recipe())
         .chain_update(fs::read(&source)?)
+        .chain_update(fs::read(folder.join(HEAP))?)
         .chain_update(&prelude)
         .finalize();
     let kept = target.join("js-plugin");

@@ -2,12 +2,15 @@
 
 use anyhow::Result;
 
-use crate::{cargo, guests, run, tidy, tools};
+use crate::{cargo, guests, plugin, root, run, tidy, tools};
 
 /// Runs all tests.
 pub(crate) fn test(args: &[String]) -> Result<()> {
     guests::build()?;
     tools::moto()?;
+    for folder in ["examples", "crates/compute-js/tests/npm"] {
+        tools::node_modules(&root().join(folder))?;
+    }
     run(cargo(&["test"]).args(args))
 }
 
@@ -15,6 +18,7 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
 pub(crate) fn ci() -> Result<()> {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     tidy::tidy()?;
+    plugin::prelude(true)?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     test(&[])?;
     run(cargo(&["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))

@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod demo;
 mod guests;
+mod plugin;
 mod tidy;
 mod tools;
 
@@ -32,13 +33,24 @@ enum Chore {
     },
     /// Build the example guests, from source, into target/guests/
     Guests,
+    /// Build the JS plugin anew, and record its digest
+    Plugin,
+    /// Bundle the prelude, which every JS op finds in its global scope, from its sources and npm packages
+    Prelude {
+        /// Only say whether it is as it should be
+        #[arg(long)]
+        check: bool,
+    },
     /// Check what the machine can check of the architecture and the house style
     Tidy,
-    /// Measure, side by side: `cargo xtask bench engine`
+    /// Measure, side by side: `cargo xtask bench engine`, `cargo xtask bench js`
     Bench {
         /// What to measure
-        #[arg(value_parser = ["engine"])]
+        #[arg(value_parser = ["engine", "js"])]
         what: String,
+        /// Measure what others do on the same input, too: they are installed from npm
+        #[arg(long)]
+        peers: bool,
     },
     /// Everything that must hold before a change lands
     Ci,
@@ -49,8 +61,10 @@ fn main() -> Result<()> {
         Chore::Demo => demo::demo(),
         Chore::Test { args } => check::test(&args),
         Chore::Guests => guests::build(),
+        Chore::Plugin => plugin::record(),
+        Chore::Prelude { check } => plugin::prelude(check),
         Chore::Tidy => tidy::tidy(),
-        Chore::Bench { what } => bench::bench(&what),
+        Chore::Bench { what, peers } => bench::bench(&what, peers),
         Chore::Ci => check::ci(),
     }
 }

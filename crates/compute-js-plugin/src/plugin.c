@@ -1,7 +1,9 @@
 // The JS plugin: QuickJS-NG and what joins it to the sandbox.
 //
-// Exports, which the engine's `op image` and an op's own module call (docs/plugin-abi.md):
-//   _initialize          makes the runtime and runs the prelude; its memory afterwards is the base image
+// Exports, which the engine's `op image` and an op's own module call (ARCHITECTURE.md):
+//   prepare              compiles the prelude from stdin to stdout
+//   _initialize          makes the runtime and runs the prelude, whose bytecode is on stdin; its memory
+//                        afterwards is the base image
 //   alloc(size)          room for an op's bytecode
 //   load(at, size)       evaluates an op's module, and runs its warm-up; the memory afterwards is the op image
 //   call()               one call: stdin holds the envelope, stdout takes the result; 0 when it worked
@@ -11,10 +13,14 @@
 // QuickJS is included and not linked: its stack limit is switched off for WASI, and what an image bakes in
 // (the random state) must be set anew for each call. Both are private to it.
 
+// Sends every allocation to the heap below: QuickJS would keep a page for each size of small object, and a
+// call would touch all of them. This is the only effect that the name has in these sources.
+#define __SANITIZE_ADDRESS__ 1
 #include "quickjs.c"
 
-#include <unistd.h>
 #include <wasi/api.h>
+
+#include "heap.h"
 
 #define EXPORT(name) __attribute__((export_name(name)))
 #define IMPORT(name) __attribute__((import_module("compute"), import_name(name)))
@@ -32,6 +38,9 @@ extern void _initialize(void);
 #define SMALL_INPUT 16384
 // How often a warm-up runs: after the first, the heap still changes from call to call.
 #define WARMUP_RUNS 3
+// How much a call may allocate before garbage is collected. Collecting writes to every object there is, so
+// calls of the usual size go without; what is in no cycle is freed at once anyway.
+#define GARBAGE_BYTES (8 * 1024 * 1024)
 // The names of frames that no author wrote start with this.
 #define PRELUDE_NAME "compute:prelude"
 
@@ -317,6 +326,12 @@ static const JSCFunctionListEntry host_functions[] = {
 
 static char small_input[SMALL_INPUT];
 
+static void free_input(char *input, size_t size) {
+    wipe(input, size);
+    if (input != small_input)
+        free(input);
+}
+
 // All of stdin, with a NUL after it.
 static char *read_input(size_t *size) {
     char *buffer = small_input;
@@ -329,24 +344,17 @@ static char *read_input(size_t *size) {
         used += got;
         if (used < room - 1)
             break;
-        char *larger = buffer == small_input ? malloc(room * 2) : realloc(buffer, room * 2);
+        char *larger = malloc(room * 2);
         if (!larger)
             return NULL;
-        if (buffer == small_input)
-            memcpy(larger, small_input, used);
+        memcpy(larger, buffer, used);
+        free_input(buffer, used);
         buffer = larger;
         room *= 2;
     }
     buffer[used] = 0;
     *size = used;
     return buffer;
-}
-
-static void free_input(char *input, size_t size) {
-    if (input == small_input)
-        memset(input, 0, size);
-    else
-        free(input);
 }
 
 static void write_output(const char *bytes, size_t size) {
@@ -357,6 +365,18 @@ static void write_output(const char *bytes, size_t size) {
 
 // ---- The runtime ----
 
+// Makes a runtime and its context.
+static void open_context(void) {
+    JSRuntime *runtime = JS_NewRuntime2(&heap_functions, NULL);
+    if (!runtime)
+        abort();
+    set_stack_limit(runtime);
+    context = JS_NewContext(runtime);
+    if (!context)
+        abort();
+    JS_SetInterruptHandler(runtime, on_interrupt, NULL);
+}
+
 static JSValue hook(JSValueConst hooks, const char *name) {
     JSValue function = JS_GetPropertyStr(context, hooks, name);
     if (!JS_IsFunction(context, function))
@@ -364,28 +384,16 @@ static JSValue hook(JSValueConst hooks, const char *name) {
     return function;
 }
 
-// The prelude's source is on stdin. It goes through bytecode, so that nothing of the source stays.
-static JSValue read_prelude(void) {
-    size_t size;
-    char *source = read_input(&size);
-    if (!source)
-        abort();
-    int flags = JS_EVAL_TYPE_GLOBAL | JS_EVAL_FLAG_COMPILE_ONLY;
-    JSValue compiled = JS_Eval(context, source, size, PRELUDE_NAME, flags);
-    free_input(source, size);
-    if (JS_IsException(compiled))
-        return compiled;
-    flags = JS_WRITE_OBJ_BYTECODE | JS_WRITE_OBJ_STRIP_SOURCE | JS_WRITE_OBJ_STRIP_DEBUG;
-    uint8_t *bytecode = JS_WriteObject(context, &size, compiled, flags);
-    JS_FreeValue(context, compiled);
-    JS_RunGC(JS_GetRuntime(context));
-    JSValue loaded = JS_ReadObject(context, bytecode, size, JS_READ_OBJ_BYTECODE);
-    js_free(context, bytecode);
-    return JS_IsException(loaded) ? loaded : JS_EvalFunction(context, loaded);
-}
-
+// Runs the prelude, whose bytecode is on stdin.
 static void run_prelude(void) {
-    JSValue prelude = read_prelude();
+    size_t size;
+    char *bytecode = read_input(&size);
+    if (!bytecode)
+        abort();
+    JSValue prelude = JS_ReadObject(context, (uint8_t *)bytecode, size, JS_READ_OBJ_BYTECODE);
+    free_input(bytecode, size);
+    if (!JS_IsException(prelude))
+        prelude = JS_EvalFunction(context, prelude);
     if (JS_IsException(prelude)) {
         fail_with_exception();
         abort();
@@ -408,19 +416,14 @@ static void run_prelude(void) {
 }
 
 __attribute__((constructor)) static void make_runtime(void) {
-    JSRuntime *runtime = JS_NewRuntime();
-    if (!runtime)
-        abort();
-    set_stack_limit(runtime);
-    context = JS_NewContext(runtime);
-    if (!context)
-        abort();
+    making_image = !only_compile;
     unhandled_first = JS_UNDEFINED;
-    JS_SetInterruptHandler(runtime, on_interrupt, NULL);
-    JS_SetHostPromiseRejectionTracker(runtime, on_rejection, NULL);
-    if (!only_compile)
-        run_prelude();
-    JS_RunGC(runtime);
+    open_context();
+    if (only_compile)
+        return;
+    JS_SetHostPromiseRejectionTracker(JS_GetRuntime(context), on_rejection, NULL);
+    run_prelude();
+    JS_RunGC(JS_GetRuntime(context));
 }
 
 // Runs jobs and timers until the promise is settled, and takes its place. Returns whether it failed.
@@ -470,6 +473,8 @@ static void start_call(void) {
     unhandled_count = 0;
     // What has run since the image was made must not decide when the next interruption comes.
     context->interrupt_counter = JS_INTERRUPT_COUNTER_INIT;
+    JSRuntime *runtime = JS_GetRuntime(context);
+    JS_SetGCThreshold(runtime, runtime->malloc_state.malloc_size + GARBAGE_BYTES);
     JSValue started = JS_Call(context, hook_start, JS_UNDEFINED, 0, NULL);
     JS_FreeValue(context, started);
 }
@@ -522,7 +527,7 @@ EXPORT("load") int32_t plugin_load(const uint8_t *bytecode, size_t size) {
     set_stack_limit(runtime);
     start_call();
     JSValue module = JS_ReadObject(context, bytecode, size, JS_READ_OBJ_BYTECODE);
-    free((void *)bytecode);
+    free_input((char *)bytecode, size);
     if (JS_IsException(module))
         return fail_with_exception();
     if (JS_ResolveModule(context, module) < 0)
@@ -556,6 +561,7 @@ EXPORT("load") int32_t plugin_load(const uint8_t *bytecode, size_t size) {
     JS_FreeValue(context, warmup);
     start_call();
     JS_RunGC(runtime);
+    heap_seal();
     return 0;
 }
 
@@ -586,33 +592,55 @@ EXPORT("call") int32_t plugin_call(void) {
 
 // ---- The compiler ----
 
-EXPORT("_start") void plugin_compile(void) {
+static void open_compiler(void) {
     only_compile = true;
     _initialize();
     set_stack_limit(JS_GetRuntime(context));
-    size_t size, name_size, source_size, bytecode_size;
+}
+
+// Writes the bytecode of this source to stdout; ends the process if there is none.
+static void compile(const char *source, size_t size, const char *name, int type, int strip) {
+    size_t bytecode_size;
+    JSValue compiled = JS_Eval(context, source, size, name, type | JS_EVAL_FLAG_COMPILE_ONLY);
+    uint8_t *bytecode = NULL;
+    if (!JS_IsException(compiled))
+        bytecode = JS_WriteObject(context, &bytecode_size, compiled, JS_WRITE_OBJ_BYTECODE | strip);
+    if (!bytecode) {
+        fail_with_exception();
+        __wasi_proc_exit(1);
+    }
+    write_output((const char *)bytecode, bytecode_size);
+}
+
+// Compiles the prelude, whose source is on stdin, in a memory of its own: the base image is made from what
+// this writes, and has nothing of the compiler's in it.
+EXPORT("prepare") void plugin_prepare(void) {
+    open_compiler();
+    size_t size;
+    char *source = read_input(&size);
+    if (!source)
+        abort();
+    int strip = JS_WRITE_OBJ_STRIP_SOURCE | JS_WRITE_OBJ_STRIP_DEBUG;
+    compile(source, size, PRELUDE_NAME, JS_EVAL_TYPE_GLOBAL, strip);
+}
+
+EXPORT("_start") void plugin_compile(void) {
+    open_compiler();
+    size_t size, name_size, source_size;
     char *input = read_input(&size);
     if (!input)
         abort();
     JSValue request = JS_ParseJSON(context, input, size, "input");
-    if (JS_IsException(request))
-        goto failed;
-    JSValue name = JS_GetPropertyStr(context, request, "name");
-    JSValue source = JS_GetPropertyStr(context, request, "source");
-    const char *name_text = JS_ToCStringLen(context, &name_size, name);
-    const char *source_text = JS_ToCStringLen(context, &source_size, source);
-    if (!name_text || !source_text)
-        goto failed;
-    JSValue module =
-        JS_Eval(context, source_text, source_size, name_text, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
-    if (JS_IsException(module))
-        goto failed;
-    uint8_t *bytecode = JS_WriteObject(context, &bytecode_size, module, JS_WRITE_OBJ_BYTECODE | JS_WRITE_OBJ_STRIP_SOURCE);
-    if (!bytecode)
-        goto failed;
-    write_output((const char *)bytecode, bytecode_size);
-    return;
-failed:
+    if (!JS_IsException(request)) {
+        JSValue name = JS_GetPropertyStr(context, request, "name");
+        JSValue source = JS_GetPropertyStr(context, request, "source");
+        const char *name_text = JS_ToCStringLen(context, &name_size, name);
+        const char *source_text = JS_ToCStringLen(context, &source_size, source);
+        if (name_text && source_text) {
+            compile(source_text, source_size, name_text, JS_EVAL_TYPE_MODULE, JS_WRITE_OBJ_STRIP_SOURCE);
+            return;
+        }
+    }
     fail_with_exception();
     __wasi_proc_exit(1);
 }

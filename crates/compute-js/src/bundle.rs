@@ -124,6 +124,12 @@ fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
             condition_names: names(&["import", "module", "browser", "default"]),
             main_fields: names(&["browser", "module", "main"]),
             extensions: names(&[".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".cjs", ".cts", ".json"]),
+            // `node:buffer` is the package `buffer` where that is installed, and else is not there.
+            alias: Some(
+                NODE_BUILTINS
+                    .map(|name| (format!("node:{name}"), vec![Some(name.to_owned())]))
+                    .into(),
+            ),
             // What a file of a folder's links leads to must not decide what is built.
             symlinks: Some(true),
             ..ResolveOptions::default()

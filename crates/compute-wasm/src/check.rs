@@ -119,6 +119,9 @@ pub enum Refusal {
         /// Its type here.
         actual: String,
     },
+    /// It is linked to no plugin.
+    #[error("the module is no op: it links to no plugin")]
+    NotAnOp,
     /// It lacks an export.
     #[error("the module exports no {kind} `{name}`{hint}")]
     MissingExport {

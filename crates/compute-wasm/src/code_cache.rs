@@ -76,7 +76,7 @@ impl CodeCache {
 
     fn write(&self, name: &str, code: &[u8], mac: &blake3::Hash) -> io::Result<()> {
         let mut file = NamedTempFile::new_in(&self.folder)?;
-        file.write_all(code)?;
+        write_sparse(file.as_file_mut(), code)?;
         file.write_all(mac.as_bytes())?;
         file.persist(self.folder.join(name))?;
         Ok(())
@@ -122,6 +122,20 @@ fn file_name(of: &Compiled<'_>, flavour: &Flavour) -> Option<String> {
     let (alg, digest, part) = (of.reference.alg(), of.reference.digest(), &of.part);
     let (compatibility, stack) = (hasher.finish(), flavour.profile().stack());
     Some(format!("{alg}-{digest}-{part}-{compatibility:016x}-{metered}-{stack}.{CODE}"))
+}
+
+/// Writes bytes at a file's start, leaving holes where they are zeros: a memory image is mostly zeros.
+pub(crate) fn write_sparse(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    const STEP: usize = 4096;
+    for (number, part) in bytes.chunks(STEP).enumerate() {
+        if part.iter().any(|byte| *byte != 0) {
+            file.seek(io::SeekFrom::Start((number * STEP) as u64))?;
+            file.write_all(part)?;
+        }
+    }
+    file.set_len(bytes.len() as u64)?;
+    file.seek(io::SeekFrom::Start(bytes.len() as u64))?;
+    Ok(())
 }
 
 /// This machine's key, made if there is none. A key that others own or could read is not trusted.

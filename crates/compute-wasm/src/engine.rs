@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{Seek as _, Write as _};
+use std::io::Seek as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use compute::{
 use wasmtime::Module;
 
 use crate::check::{Caps, Refusal, check, check_linked};
-use crate::code_cache::{CodeCache, Compiled};
+use crate::code_cache::{CodeCache, Compiled, write_sparse};
 use crate::flavour::{Flavour, Shard};
 use crate::linked::{self, IMAGE_VERSION, ImageError, Plugin};
 use crate::prepared::{Command, Image, Library, Prepared};
@@ -45,6 +45,16 @@ pub struct WasmEngine {
 
 /// Held while a plugin is made ready.
 type PluginPlace = Arc<Mutex<Option<Arc<Plugin>>>>;
+
+/// What an op runs as: see [`WasmEngine::op_modules`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OpModules {
+    /// The plugin's code: a module that imports `compute:image.memory` and exports `call`.
+    pub code: Bytes,
+    /// The op's memory: a module that exports `memory`.
+    pub image: Bytes,
+}
 
 /// What loaded modules need of their engine.
 pub(crate) struct Shared {
@@ -94,6 +104,32 @@ impl WasmEngine {
             flavours: Mutex::default(),
             plugins: Mutex::default(),
         })
+    }
+
+    /// The two modules that an op runs as: the plugin's code, which imports its memory, and the op's memory
+    /// image. For harnesses that measure, and for looking at them; [`Engine::load`] makes its own.
+    ///
+    /// # Errors
+    /// As [`Engine::load`], and [`Error::Refused`] for an artifact that is no op.
+    pub fn op_modules(&self, artifact: &Artifact, load: &Load<'_>) -> Result<OpModules, Error> {
+        let refused = |refusal| Error::refused(artifact.reference().clone(), refusal);
+        let shape = self.shape(artifact.wasm()).map_err(refused)?;
+        let plugin = shape.linked_namespace().and_then(|name| self.plugin_ref(name));
+        let plugin = plugin.ok_or_else(|| refused(Refusal::NotAnOp))?;
+        let flavour = self.flavour(load.profile)?;
+        let linked = load.linked(&plugin)?;
+        let parts = image::divide(linked.wasm()).map_err(refused)?;
+        let plugin = self.plugin(&plugin, &flavour, || Ok(linked))?;
+        let wasm = || Ok::<_, Error>(artifact.wasm().clone());
+        let module = Compiled { reference: artifact.reference(), part: "module".into() };
+        let module = self.prepare(&module, &flavour, Library::new, wasm)?;
+        let image = linked::op_image(&flavour, &plugin, &module).map_err(|error| match error {
+            ImageError::Host(error) => host(error),
+            ImageError::Guest { failure, .. } => {
+                refused(Refusal::Invalid { message: failure.to_string() })
+            }
+        })?;
+        Ok(OpModules { code: parts.code.into(), image: image.into() })
     }
 
     /// What a module is made of, if it is no larger than modules may be.
@@ -292,7 +328,7 @@ fn nameless_file(bytes: &[u8]) -> std::io::Result<File> {
     let mut file = File::from(rustix::fs::memfd_create("compute", rustix::fs::MemfdFlags::CLOEXEC)?);
     #[cfg(not(target_os = "linux"))]
     let mut file = tempfile::tempfile()?;
-    file.write_all(bytes)?;
+    write_sparse(&mut file, bytes)?;
     file.rewind()?;
     Ok(file)
 }

@@ -57,12 +57,12 @@ pub(crate) fn reason(
             return Some(Reason::FuelLimit { limit: bounds.fuel.unwrap_or_default() });
         }
         (None, Some(Trap::StackOverflow)) => {
-            return Some(Reason::StackLimit { limit: stack, frames: frames(error) });
+            return Some(Reason::StackLimit { limit: stack, frames: frames(error, state) });
         }
         (None, Some(trap)) => {
             let message = trap.to_string();
             let message = message.strip_prefix("wasm trap: ").unwrap_or(&message).to_owned();
-            thrown.or_else(|| Some(Reason::Trap { message, frames: frames(error) }))
+            thrown.or_else(|| Some(Reason::Trap { message, frames: frames(error, state) }))
         }
         (None, None) => None,
     };
@@ -77,8 +77,11 @@ pub(crate) fn reason(
     }
 }
 
-/// The guest's functions that were running, innermost first.
-fn frames(error: &wasmtime::Error) -> Vec<String> {
+/// The guest's functions that were running, innermost first. Those of a plugin are not the author's.
+fn frames(error: &wasmtime::Error, state: &State) -> Vec<String> {
+    if state.interrupt_flag.is_some() {
+        return Vec::new();
+    }
     let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
     let name = |frame: &wasmtime::FrameInfo| match frame.func_name() {
         Some(name) => name.chars().take(FRAME_NAME).collect(),

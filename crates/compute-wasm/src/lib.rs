@@ -52,7 +52,7 @@ mod ticker;
 mod wasi;
 
 pub use check::{Caps, Refusal};
-pub use engine::WasmEngine;
+pub use engine::{OpModules, WasmEngine};
 pub use inspect::{Inspection, inspect, linked_plugin, takes_envelope};
 pub use settings::Settings;
 

@@ -31,6 +31,8 @@ pub(crate) const IMAGE_VERSION: &str = "1";
 
 /// The settings that a plugin of Javy's is initialised with, which it reads from stdin.
 const JAVY_SETTINGS: &[u8] = br#"{"event-loop":true}"#;
+/// A plugin's function that makes what it is initialised with from what its file carries.
+const PREPARE: &str = "prepare";
 const JAVY_INITIALIZE: &str = "initialize-runtime";
 
 /// A plugin, ready to have modules linked to it.
@@ -171,9 +173,17 @@ pub(crate) fn base_image(
     code: &Prepared<Library>,
     shape: &Shape,
 ) -> Result<Vec<u8>, ImageError> {
-    let is_javy = shape.exports(JAVY_INITIALIZE, "function");
-    let input = if is_javy { JAVY_SETTINGS } else { &parts.init };
-    let mut workshop = Workshop::new(flavour, input)?;
+    let input = if shape.exports(JAVY_INITIALIZE, "function") {
+        JAVY_SETTINGS.to_vec()
+    } else if shape.exports(PREPARE, "function") {
+        let mut workshop = Workshop::new(flavour, &parts.init)?;
+        let (_, plugin) = workshop.open(blank.get(0)?, code.get(0)?)?;
+        workshop.call(&plugin, PREPARE).map_err(|error| workshop.blame(error))?;
+        workshop.store.into_data().output
+    } else {
+        parts.init.clone()
+    };
+    let mut workshop = Workshop::new(flavour, &input)?;
     let (memory, plugin) = workshop.open(blank.get(0)?, code.get(0)?)?;
     for name in ["_initialize", JAVY_INITIALIZE] {
         workshop.call(&plugin, name).map_err(|error| workshop.blame(error))?;

@@ -17,6 +17,7 @@ pub(crate) struct Prepared<T> {
     first: Module,
     /// Where its code is mapped from, in each shard.
     file: File,
+    size: usize,
     shards: Vec<OnceLock<T>>,
     make: fn(&Shard, Module) -> Result<T>,
 }
@@ -39,6 +40,7 @@ impl<T> Prepared<T> {
             flavour: Arc::clone(flavour),
             shards: std::iter::repeat_with(OnceLock::new).take(flavour.shards()).collect(),
             first,
+            size: allocated(&file)?,
             file,
             make,
         };
@@ -74,10 +76,19 @@ impl<T> Prepared<T> {
     }
 
     /// The bytes of machine code and data it comes to hold: shards map one file, and share its pages.
-    pub(crate) fn size(&self) -> usize {
-        let range = self.first.image_range();
-        range.end.addr() - range.start.addr()
+    pub(crate) const fn size(&self) -> usize {
+        self.size
     }
+}
+
+/// The bytes that a file takes; its holes take none.
+fn allocated(file: &File) -> std::io::Result<usize> {
+    let data = file.metadata()?;
+    #[cfg(unix)]
+    let bytes = std::os::unix::fs::MetadataExt::blocks(&data).saturating_mul(512).min(data.len());
+    #[cfg(not(unix))]
+    let bytes = data.len();
+    Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
 /// A module that imports only what every sandbox has.

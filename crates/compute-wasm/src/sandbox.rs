@@ -237,7 +237,7 @@ pub(crate) struct State {
     pub(crate) input: Vec<u8>,
     /// How much of the input the guest has read.
     pub(crate) read: usize,
-    output: Vec<u8>,
+    pub(crate) output: Vec<u8>,
     output_limit: u64,
     log: Log,
     log_limit: u64,

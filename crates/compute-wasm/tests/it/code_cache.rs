@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use compute::{Algorithm, Artifact, Engine as _, EngineConfig, Profile};
+use compute::{Algorithm, Artifact, ArtifactMap, Engine as _, EngineConfig, Load, Profile};
 use compute_wasm::{Settings, WasmEngine};
 
 struct Folder(tempfile::TempDir);
@@ -45,7 +45,7 @@ fn echo(pages: u32) -> Artifact {
 }
 
 fn load(engine: &WasmEngine, artifact: &Artifact) {
-    let instance = engine.load(artifact, Profile::default()).unwrap();
+    let instance = engine.load(artifact, &Load::new(Profile::default(), &ArtifactMap::default())).unwrap();
     let bounds = compute::Limits::COMMAND_LINE.bounds();
     let call = compute::Call::new(&bounds, std::time::Instant::now());
     let outcome = instance.invoke(b"[1]", &call).unwrap();
@@ -113,7 +113,7 @@ fn metered_code_is_another_file() {
     let folder = Folder::new();
     let engine = folder.engine(1 << 30);
     load(&engine, &echo(2));
-    engine.load(&echo(2), Profile::new(true, 1 << 20)).unwrap();
+    engine.load(&echo(2), &Load::new(Profile::new(true, 1 << 20), &ArtifactMap::default())).unwrap();
     assert_eq!(folder.code_files().len(), 2);
 }
 
