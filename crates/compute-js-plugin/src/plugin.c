@@ -8,7 +8,7 @@
 //   load(at, size)       evaluates an op's module, and runs its warm-up; the memory afterwards is the op image
 //   call()               one call: stdin holds the envelope, stdout takes the result; 0 when it worked
 //   _start               the compiler: {"name","source"} on stdin, bytecode on stdout
-//   interrupt_flag       where the host writes 1 to end running JavaScript with a stack trace
+//   interrupt_flag       where the host writes to end running JavaScript with a stack trace
 //
 // QuickJS is included and not linked: its stack limit is switched off for WASI, and what an image bakes in
 // (the random state) must be set anew for each call. Both are private to it.
@@ -44,7 +44,11 @@ extern void _initialize(void);
 // The names of frames that no author wrote start with this.
 #define PRELUDE_NAME "compute:prelude"
 
-volatile int32_t interrupt_flag;
+// The host writes 1 to `flag`, and 1 to what `countdown` points to, so that QuickJS looks at the flag at once.
+volatile struct {
+    int32_t flag;
+    int *countdown;
+} interrupt_flag;
 
 static JSContext *context;
 // What the prelude gives back: the functions that load an op, call it and run a timer.
@@ -62,11 +66,6 @@ static void set_stack_limit(JSRuntime *runtime) {
     uintptr_t top = (uintptr_t)&here;
     runtime->stack_top = top;
     runtime->stack_limit = top > JS_STACK_BYTES ? top - JS_STACK_BYTES : 1;
-}
-
-static int on_interrupt(JSRuntime *runtime, void *opaque) {
-    (void)runtime, (void)opaque;
-    return interrupt_flag;
 }
 
 // ---- Failures ----
@@ -102,7 +101,11 @@ static void free_text(Text text) {
         JS_FreeCString(context, text.text);
 }
 
+static bool was_interrupted;
+
 static void fail_with(JSValueConst thrown) {
+    if (was_interrupted)
+        return;
     if (JS_IsObject(thrown)) {
         Text name = text_of_property(thrown, "name");
         Text message = text_of_property(thrown, "message");
@@ -128,6 +131,19 @@ static void fail_with(JSValueConst thrown) {
         host_fail("", 0, shown.text, shown.size, "", 0);
         free_text(shown);
     }
+}
+
+// Tells where JavaScript is at once: the stack that QuickJS gives an interruption is that of the loop's
+// beginning, while its frames know their last call.
+static int on_interrupt(JSRuntime *runtime, void *opaque) {
+    (void)runtime, (void)opaque;
+    if (interrupt_flag.flag && !was_interrupted) {
+        JSValue error = JS_MakeError2(context, JS_INTERNAL_ERROR, true, "interrupted");
+        fail_with(error);
+        JS_FreeValue(context, error);
+        was_interrupted = true;
+    }
+    return interrupt_flag.flag;
 }
 
 static int fail_with_exception(void) {
@@ -375,6 +391,7 @@ static void open_context(void) {
     if (!context)
         abort();
     JS_SetInterruptHandler(runtime, on_interrupt, NULL);
+    interrupt_flag.countdown = &context->interrupt_counter;
 }
 
 static JSValue hook(JSValueConst hooks, const char *name) {
@@ -433,7 +450,7 @@ static int settle(JSValue *value) {
         JSContext *of;
         int ran;
         while ((ran = JS_ExecutePendingJob(runtime, &of)) > 0)
-            if (interrupt_flag)
+            if (interrupt_flag.flag)
                 break;
         if (ran < 0)
             return fail_with_exception();

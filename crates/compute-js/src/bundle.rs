@@ -59,6 +59,15 @@ pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
         Output::Asset(_) => None,
     });
     let chunk = chunks.next().ok_or_else(|| BuildError::host("the bundler gave no module"))?;
+    let left_out: Vec<_> = chunk
+        .imports
+        .iter()
+        .chain(&chunk.dynamic_imports)
+        .map(|name| left_out(name, chunk, &project))
+        .collect();
+    if !left_out.is_empty() {
+        return Err(BuildError::Source(left_out));
+    }
     read_chunk(chunk, &project, warnings)
 }
 
@@ -188,9 +197,42 @@ fn diagnostic(error: &BuildDiagnostic, project: &Path) -> Diagnostic {
     Diagnostic { code, message, file, line, column, frame: if line > 0 { frame } else { String::new() } }
 }
 
+/// An import that the bundler left to whoever runs the bundle: nobody here can.
+fn left_out(name: &str, chunk: &OutputChunk, project: &Path) -> Diagnostic {
+    let mut diagnostic = Diagnostic {
+        code: EventKind::UnresolvedImport.to_string(),
+        message: unresolved_name(name),
+        ..Diagnostic::default()
+    };
+    for id in &chunk.modules.keys {
+        let path = Path::new(id.as_ref());
+        let Ok(source) = std::fs::read_to_string(path) else { continue };
+        let quoted = ['"', '\''].map(|quote| format!("{quote}{name}{quote}"));
+        let Some(at) = quoted.iter().find_map(|quoted| source.find(quoted.as_str())) else {
+            continue;
+        };
+        let before = &source[..at];
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|char| *char != '\n').count() + 1;
+        diagnostic.file = show(id.as_ref(), project);
+        diagnostic.line = u32::try_from(line).unwrap_or(u32::MAX);
+        diagnostic.column = u32::try_from(column).unwrap_or(u32::MAX);
+        let span = at..at + name.len() + 2;
+        diagnostic.frame = compute_js_plugin::code_frame(&source, &diagnostic.file, span, false);
+        break;
+    }
+    diagnostic
+}
+
 /// An import that leads nowhere, and what to do about it.
 fn unresolved(message: &str) -> String {
-    let Some(name) = message.split('\'').nth(1) else { return message.to_owned() };
+    match message.split('\'').nth(1) {
+        Some(name) => unresolved_name(name),
+        None => message.to_owned(),
+    }
+}
+
+fn unresolved_name(name: &str) -> String {
     let bare = name.strip_prefix("node:").unwrap_or(name);
     let first = bare.split('/').next().unwrap_or(bare);
     if name.starts_with("node:") || NODE_BUILTINS.contains(&first) {

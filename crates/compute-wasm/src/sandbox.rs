@@ -224,8 +224,14 @@ pub(crate) fn tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<Up
 fn ask_to_stop(store: &mut StoreContextMut<'_, State>) {
     let state = store.data();
     let Some((memory, at)) = state.memory.zip(state.interrupt_flag) else { return };
-    if let Some(flag) = memory.data_mut(&mut *store).get_mut(at) {
-        *flag = 1;
+    let memory = memory.data_mut(&mut *store);
+    // The flag, then the address of the countdown to when the guest next looks at it.
+    let countdown = memory.get(at + 4..).and_then(<[u8]>::first_chunk).copied();
+    let countdown = countdown.map_or(0, u32::from_le_bytes) as usize;
+    for place in [at, countdown].into_iter().filter(|place| *place != 0) {
+        if let Some(word) = memory.get_mut(place..).and_then(<[u8]>::first_chunk_mut) {
+            *word = 1_u32.to_le_bytes();
+        }
     }
 }
 

@@ -30,7 +30,7 @@ fn a_throw_a_rejection_and_a_type_error_are_at_their_line() {
     );
     assert_eq!(
         told_of("return (input as any).b.c;"),
-        "TypeError: cannot read property 'c' of undefined [trapped] at op.ts:4:27"
+        "TypeError: cannot read property 'c' of undefined [trapped] at op.ts:4:11"
     );
 }
 
