@@ -228,7 +228,13 @@ impl WasmEngine {
                 }
             })
         })?;
-        let interrupt_flag = linked::interrupt_flag(flavour, &base, &code).map_err(host)?;
+        let interrupt_flag =
+            linked::interrupt_flag(flavour, &base, &code).map_err(|error| match error {
+                ImageError::Host(error) => host(error),
+                ImageError::Guest { failure, .. } => {
+                    refused(Refusal::Invalid { message: failure.to_string() })
+                }
+            })?;
         Ok(Plugin { code, blank, base, memory: parts.memory, shape, interrupt_flag })
     }
 

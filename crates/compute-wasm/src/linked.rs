@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use compute::{Bounds, Call, Failure, Limits, Log, Phase, Seed};
 use wasm_encoder::MemoryType;
-use wasmtime::{AsContextMut as _, Extern, Instance, Memory, Store};
+use wasmtime::{AsContextMut as _, Extern, Instance, Memory, PoolConcurrencyLimitError, Store};
 
 use crate::check::{Caps, Refusal};
 use crate::failure::{Stop, reason};
@@ -24,6 +24,9 @@ use crate::shape::Shape;
 
 /// How long the code that runs while an image is made may run.
 const IMAGE_WALL: Duration = Duration::from_secs(5);
+/// How long the making of an image waits for a place in the pool, and how often it looks.
+const PLACE_WAIT: Duration = Duration::from_secs(60);
+const PLACE_POLL: Duration = Duration::from_millis(1);
 /// How much memory it may have.
 const IMAGE_MEMORY: u64 = 64 << 20;
 /// Says which version of all this made an image: one of another version is made anew.
@@ -173,6 +176,16 @@ pub(crate) fn base_image(
     code: &Prepared<Library>,
     shape: &Shape,
 ) -> Result<Vec<u8>, ImageError> {
+    when_free(|| make_base_image(flavour, parts, blank, code, shape))
+}
+
+fn make_base_image(
+    flavour: &Flavour,
+    parts: &Parts,
+    blank: &Prepared<Image>,
+    code: &Prepared<Library>,
+    shape: &Shape,
+) -> Result<Vec<u8>, ImageError> {
     let input = if shape.exports(JAVY_INITIALIZE, "function") {
         JAVY_SETTINGS.to_vec()
     } else if shape.exports(PREPARE, "function") {
@@ -196,16 +209,42 @@ pub(crate) fn interrupt_flag(
     flavour: &Flavour,
     base: &Prepared<Image>,
     code: &Prepared<Library>,
-) -> wasmtime::Result<Option<usize>> {
-    let mut workshop = Workshop::new(flavour, &[])?;
-    let (_, plugin) = workshop.open(base.get(0)?, code.get(0)?)?;
-    let flag = plugin.get_global(&mut workshop.store, "interrupt_flag");
-    let at = flag.and_then(|flag| flag.get(workshop.store.as_context_mut()).i32());
-    Ok(at.map(|at| at.cast_unsigned() as usize))
+) -> Result<Option<usize>, ImageError> {
+    when_free(|| {
+        let mut workshop = Workshop::new(flavour, &[])?;
+        let (_, plugin) = workshop.open(base.get(0)?, code.get(0)?)?;
+        let flag = plugin.get_global(&mut workshop.store, "interrupt_flag");
+        let at = flag.and_then(|flag| flag.get(workshop.store.as_context_mut()).i32());
+        Ok(at.map(|at| at.cast_unsigned() as usize))
+    })
+}
+
+/// Does this again while it meets a full pool: calls have taken all places, and give them back soon.
+fn when_free<T>(work: impl Fn() -> Result<T, ImageError>) -> Result<T, ImageError> {
+    let begun = Instant::now();
+    loop {
+        match work() {
+            Err(ImageError::Host(error))
+                if error.downcast_ref::<PoolConcurrencyLimitError>().is_some()
+                    && begun.elapsed() < PLACE_WAIT =>
+            {
+                std::thread::sleep(PLACE_POLL);
+            }
+            result => return result,
+        }
+    }
 }
 
 /// An op's image: the plugin's memory once the op's module has initialised itself.
 pub(crate) fn op_image(
+    flavour: &Flavour,
+    plugin: &Plugin,
+    module: &Prepared<Library>,
+) -> Result<Vec<u8>, ImageError> {
+    when_free(|| make_op_image(flavour, plugin, module))
+}
+
+fn make_op_image(
     flavour: &Flavour,
     plugin: &Plugin,
     module: &Prepared<Library>,
