@@ -52,7 +52,8 @@ impl BareOp {
         let state = State { memory: None, input: input.to_vec(), read: 0, output: Vec::new() };
         let mut store = Store::new(&self.engine, state);
         let image = self.image.instantiate(&mut store)?;
-        let memory = image.get_module_export(&mut store, &self.memory).and_then(Extern::into_memory);
+        let memory =
+            image.get_module_export(&mut store, &self.memory).and_then(Extern::into_memory);
         store.data_mut().memory = memory;
         let memory = memory.map(Extern::Memory);
         let mut externs = Vec::with_capacity(self.imports.len());
@@ -118,7 +119,8 @@ impl BareOp {
         let state = State { memory: None, input: input.to_vec(), read: 0, output: Vec::new() };
         let mut store = Store::new(&self.engine, state);
         let image = self.image.instantiate(&mut store)?;
-        let memory = image.get_module_export(&mut store, &self.memory).and_then(Extern::into_memory);
+        let memory =
+            image.get_module_export(&mut store, &self.memory).and_then(Extern::into_memory);
         let memory = memory.ok_or_else(|| wasmtime::format_err!("no memory"))?;
         store.data_mut().memory = Some(memory);
         let before = memory.data(&store).to_vec();
@@ -139,7 +141,9 @@ impl BareOp {
         let dirty: Vec<_> = after
             .chunks(PAGE)
             .enumerate()
-            .filter(|(at, page)| before.get(at * PAGE..(at + 1) * PAGE).is_none_or(|old| old != *page))
+            .filter(|(at, page)| {
+                before.get(at * PAGE..(at + 1) * PAGE).is_none_or(|old| old != *page)
+            })
             .map(|(at, _)| at)
             .collect();
         let mut regions = Vec::new();

@@ -41,13 +41,29 @@ fn ops() -> Vec<Op> {
             rounds: 30,
             calls: 300,
         },
-        Op { name: "zod + lodash-es + semver", file: "zod", input: input(), handler: None, rounds: 20, calls: 50 },
-        Op { name: "the same, warmed up", file: "zod-warm", input: input(), handler: None, rounds: 30, calls: 200 },
+        Op {
+            name: "zod + lodash-es + semver",
+            file: "zod",
+            input: input(),
+            handler: None,
+            rounds: 20,
+            calls: 50,
+        },
+        Op {
+            name: "the same, warmed up",
+            file: "zod-warm",
+            input: input(),
+            handler: None,
+            rounds: 30,
+            calls: 200,
+        },
         Op {
             name: "100 KB document",
             file: "document",
             input: document(),
-            handler: Some("({ input }) => ({ rows: input.rows.map(({ id, name, tags, price }) => ({ id, name: name.toUpperCase(), tags: [...tags, 'seen'], price: price * 2 })) })"),
+            handler: Some(
+                "({ input }) => ({ rows: input.rows.map(({ id, name, tags, price }) => ({ id, name: name.toUpperCase(), tags: [...tags, 'seen'], price: price * 2 })) })",
+            ),
             rounds: 10,
             calls: 20,
         },
@@ -55,7 +71,9 @@ fn ops() -> Vec<Op> {
             name: "fib(22)",
             file: "fib",
             input: b"{}".to_vec(),
-            handler: Some("(() => { const fib = (n) => (n < 2 ? n : fib(n - 1) + fib(n - 2)); return () => fib(22); })()"),
+            handler: Some(
+                "(() => { const fib = (n) => (n < 2 ? n : fib(n - 1) + fib(n - 2)); return () => fib(22); })()",
+            ),
             rounds: 10,
             calls: 10,
         },
@@ -79,7 +97,8 @@ fn document() -> Vec<u8> {
 
 /// Prints the table; with `peers`, also what others do on the trivial op.
 pub fn print(peers: bool) -> Result<()> {
-    let folder = PathBuf::from(std::env::var_os("COMPUTE_OPS").context("COMPUTE_OPS names no folder")?);
+    let folder =
+        PathBuf::from(std::env::var_os("COMPUTE_OPS").context("COMPUTE_OPS names no folder")?);
     println!("a fresh sandbox for each call, p50\n");
     println!("{:<34} {:>9} {:>9} {:>9} {:>8}", "", "p50", "p90", "p99", "ratio");
     let mut trivial = Duration::ZERO;
@@ -154,7 +173,11 @@ fn print_op(op: &Op, folder: &Path) -> Result<Duration> {
     let floor = contenders[0].percentile(50);
     for contender in &contenders {
         let [p50, p90, p99] = [50, 90, 99].map(|percent| contender.percentile(percent));
-        println!("{:<34} {p50:>9.2?} {p90:>9.2?} {p99:>9.2?} {:>7.2}x", contender.name, ratio(p50, floor));
+        println!(
+            "{:<34} {p50:>9.2?} {p90:>9.2?} {p99:>9.2?} {:>7.2}x",
+            contender.name,
+            ratio(p50, floor)
+        );
     }
     println!();
     Ok(contenders[1].percentile(50))

@@ -27,6 +27,17 @@ pub fn transform_wasm(language: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
 }
 
+/// A plugin with the interface of Javy's.
+///
+/// # Panics
+/// If it is not built; the message says how to.
+#[must_use]
+pub fn javy_plugin() -> Vec<u8> {
+    let path = root().join("target/guests/javy-plugin.wasm");
+    std::fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask guests`", path.display()))
+}
+
 /// A module that copies its input to its output, with a memory of this many pages of 64 KiB.
 #[must_use]
 pub fn echo(pages: u32) -> Vec<u8> {

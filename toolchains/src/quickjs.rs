@@ -48,8 +48,9 @@ impl QuickJs {
         let package = metadata.packages.iter().find(|package| {
             package.name.as_str() == name && package.version.to_string() == version
         });
-        let package = package
-            .with_context(|| format!("cargo knows no {name} {version} for {}", manifest.display()))?;
+        let package = package.with_context(|| {
+            format!("cargo knows no {name} {version} for {}", manifest.display())
+        })?;
         let folder = package.manifest_path.parent().context("a manifest is in a folder")?;
         Ok(Self { sources: folder.join("quickjs").into() })
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
+use compute_toolchains::{QuickJs, Tools};
 
 use crate::{root, run, target, tools};
 
@@ -29,7 +30,13 @@ pub(crate) fn build() -> Result<()> {
     for guest in &TRANSFORM {
         build_one(guest)?;
     }
-    Ok(())
+    build_as("javy-plugin.wasm", &root().join("guests/javy/plugin.c"), quickjs).map(|_| ())
+}
+
+/// A plugin of Javy's interface, on QuickJS.
+fn quickjs(source: &Path, output: &Path) -> Result<()> {
+    let manifest = root().join("crates/compute-js-plugin/Cargo.toml");
+    QuickJs::find(&manifest)?.build(&Tools::under(&target()), source, output)
 }
 
 /// Builds one language's transform job, and says where it is.
@@ -39,18 +46,26 @@ pub(crate) fn build_transform(language: &str) -> Result<PathBuf> {
 }
 
 fn build_one(guest: &Guest) -> Result<PathBuf> {
+    let source = root().join("guests/transform").join(guest.source);
+    build_as(&format!("transform-{}.wasm", guest.language), &source, guest.build)
+}
+
+fn build_as(
+    name: &str,
+    source: &Path,
+    build: fn(source: &Path, output: &Path) -> Result<()>,
+) -> Result<PathBuf> {
     let folder = target().join("guests");
     fs::create_dir_all(&folder)?;
-    let source = root().join("guests/transform").join(guest.source);
-    let output = folder.join(format!("transform-{}.wasm", guest.language));
+    let output = folder.join(name);
     // How it is built counts as its source.
-    let newest = changed(&source).max(changed(&std::env::current_exe()?));
+    let newest = changed(source).max(changed(&std::env::current_exe()?));
     if changed(&output).is_some_and(|built| Some(built) > newest) {
         return Ok(output);
     }
     eprintln!("building {}", output.strip_prefix(root()).unwrap_or(&output).display());
-    let scratch = folder.join(format!("{}.new.wasm", guest.language));
-    (guest.build)(&source, &scratch).with_context(|| format!("cannot build {}", guest.source))?;
+    let scratch = folder.join(format!("new-{name}"));
+    build(source, &scratch).with_context(|| format!("cannot build {}", source.display()))?;
     fs::rename(&scratch, &output)?;
     Ok(output)
 }

@@ -18,7 +18,10 @@ const MAY_USE: [(&str, &[&str]); 6] = [
     ("compute-wasm", &["compute"]),
     ("compute-js-plugin", &["compute"]),
     ("compute-js", &["compute", "compute-js-plugin", "compute-wasm"]),
-    ("compute-cli", &["compute", "compute-js", "compute-js-plugin", "compute-store", "compute-wasm"]),
+    (
+        "compute-cli",
+        &["compute", "compute-js", "compute-js-plugin", "compute-store", "compute-wasm"],
+    ),
 ];
 
 /// Dependencies that only one crate may name.

@@ -23,7 +23,10 @@ pub(crate) fn read() -> Result<Bindings, Failure> {
         }
     };
     serde_json::from_slice(&json).map_err(|error| {
-        Failure::Host(format!("{} is damaged: {error}; `compute plugin bind` writes it", file.display()))
+        Failure::Host(format!(
+            "{} is damaged: {error}; `compute plugin bind` writes it",
+            file.display()
+        ))
     })
 }
 

@@ -74,7 +74,9 @@ impl fmt::Display for Failure {
                 let lines: Vec<_> = diagnostics.iter().map(Diagnostic::to_string).collect();
                 f.write_str(&lines.join("\n"))
             }
-            Self::Guest(message) | Self::Usage(message) | Self::Host(message) => f.write_str(message),
+            Self::Guest(message) | Self::Usage(message) | Self::Host(message) => {
+                f.write_str(message)
+            }
         }
     }
 }

@@ -153,7 +153,8 @@ fn find_below(folder: &Path, suites: &mut Vec<Suite>) -> Result<(), Failure> {
     if folder.join(MOCK_INPUT).is_file() {
         for entry in &entries {
             let path = entry.path();
-            let is_op = target::is_source(&path) || path.extension().is_some_and(|end| end == "wasm");
+            let is_op =
+                target::is_source(&path) || path.extension().is_some_and(|end| end == "wasm");
             if is_op && !fixtures_of(&path).is_file() {
                 suites.extend(mock_suite(folder, &path)?);
             }

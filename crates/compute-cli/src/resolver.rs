@@ -29,7 +29,8 @@ impl AtHand {
 
     fn store(&self, reference: &Ref) -> Result<&StoreResolver, Error> {
         let open = || {
-            let url = self.url.clone().map_err(|error| Error::unresolved(reference.clone(), error))?;
+            let url =
+                self.url.clone().map_err(|error| Error::unresolved(reference.clone(), error))?;
             let store: Arc<dyn Store> = compute_store::open(&url)
                 .map_err(|error| Error::unresolved(reference.clone(), error))?;
             Ok(StoreResolver::new(store))

@@ -82,7 +82,8 @@ impl SourceMap {
         let file = token.get_source()?.to_owned();
         let (line, column) = (token.get_src_line() + 1, token.get_src_col() + 1);
         let source = token.get_source_view().map(|view| view.source().to_owned());
-        let mapped = StackFrame { function: frame.function.clone(), file: file.clone(), line, column };
+        let mapped =
+            StackFrame { function: frame.function.clone(), file: file.clone(), line, column };
         Some((mapped, Some(Place { file, line, column, source })))
     }
 }
@@ -107,9 +108,7 @@ impl Place {
 /// A part of a source with a mark under it.
 #[must_use]
 pub fn code_frame(source: &str, file: &str, span: std::ops::Range<usize>, color: bool) -> String {
-    let snippet = Snippet::source(source)
-        .path(file)
-        .annotation(AnnotationKind::Primary.span(span));
+    let snippet = Snippet::source(source).path(file).annotation(AnnotationKind::Primary.span(span));
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     renderer.render(&[Group::with_level(Level::ERROR).element(snippet)])
 }

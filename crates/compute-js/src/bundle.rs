@@ -31,11 +31,48 @@ pub(crate) struct Bundle {
 
 /// Node.js's own modules, which a sandbox does not have.
 const NODE_BUILTINS: [&str; 42] = [
-    "assert", "async_hooks", "buffer", "child_process", "cluster", "console", "constants",
-    "crypto", "dgram", "diagnostics_channel", "dns", "domain", "events", "fs", "http", "http2",
-    "https", "inspector", "module", "net", "os", "path", "perf_hooks", "process", "punycode",
-    "querystring", "readline", "repl", "stream", "string_decoder", "sys", "test", "timers", "tls",
-    "trace_events", "tty", "url", "util", "v8", "vm", "worker_threads", "zlib",
+    "assert",
+    "async_hooks",
+    "buffer",
+    "child_process",
+    "cluster",
+    "console",
+    "constants",
+    "crypto",
+    "dgram",
+    "diagnostics_channel",
+    "dns",
+    "domain",
+    "events",
+    "fs",
+    "http",
+    "http2",
+    "https",
+    "inspector",
+    "module",
+    "net",
+    "os",
+    "path",
+    "perf_hooks",
+    "process",
+    "punycode",
+    "querystring",
+    "readline",
+    "repl",
+    "stream",
+    "string_decoder",
+    "sys",
+    "test",
+    "timers",
+    "tls",
+    "trace_events",
+    "tty",
+    "url",
+    "util",
+    "v8",
+    "vm",
+    "worker_threads",
+    "zlib",
 ];
 
 /// Bundles a file with all that it imports.
@@ -132,7 +169,9 @@ fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
         resolve: Some(ResolveOptions {
             condition_names: names(&["import", "module", "browser", "default"]),
             main_fields: names(&["browser", "module", "main"]),
-            extensions: names(&[".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".cjs", ".cts", ".json"]),
+            extensions: names(&[
+                ".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".cjs", ".cts", ".json",
+            ]),
             // `node:buffer` is the package `buffer` where that is installed, and else is not there.
             alias: Some(
                 NODE_BUILTINS
@@ -194,7 +233,14 @@ fn diagnostic(error: &BuildDiagnostic, project: &Path) -> Diagnostic {
     // Its first line is the message, which stands above already.
     let frame = rendered.split_once('\n').map_or("", |(_, frame)| frame).trim_end().to_owned();
     let code = error.kind().to_string();
-    Diagnostic { code, message, file, line, column, frame: if line > 0 { frame } else { String::new() } }
+    Diagnostic {
+        code,
+        message,
+        file,
+        line,
+        column,
+        frame: if line > 0 { frame } else { String::new() },
+    }
 }
 
 /// An import that the bundler left to whoever runs the bundle: nobody here can.

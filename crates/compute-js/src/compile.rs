@@ -32,7 +32,8 @@ pub(crate) fn compile(
     }
     let request = json!({ "name": BUILT_FILE, "source": code }).to_string();
     let run = RunOptions { limits: LIMITS, raw: true, ..RunOptions::default() };
-    let outcome = compiler.run_blocking(plugin, request.as_bytes(), &run).map_err(BuildError::host)?;
+    let outcome =
+        compiler.run_blocking(plugin, request.as_bytes(), &run).map_err(BuildError::host)?;
     let bytecode = outcome.result.map_err(|failure| {
         // The bundler parsed it already: only what the engine does not know is left.
         BuildError::Source(vec![Diagnostic::error(format!(

@@ -7,15 +7,13 @@ use std::io::Seek as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use compute::{
-    Artifact, Engine, EngineConfig, Error, Failure, Instance, Load, Log, Profile, Ref,
-};
+use compute::{Artifact, Engine, EngineConfig, Error, Instance, Load, Profile, Ref};
 use wasmtime::Module;
 
 use crate::check::{Caps, Refusal, check, check_linked};
 use crate::code_cache::{CodeCache, Compiled, write_sparse};
 use crate::flavour::{Flavour, Shard};
-use crate::linked::{self, IMAGE_VERSION, ImageError, Plugin};
+use crate::linked::{self, Died, IMAGE_VERSION, ImageError, Plugin};
 use crate::prepared::{Command, Image, Library, Prepared};
 use crate::program::Program;
 use crate::sandbox::{Broken, Loaded};
@@ -125,8 +123,8 @@ impl WasmEngine {
         let module = self.prepare(&module, &flavour, Library::new, wasm)?;
         let image = linked::op_image(&flavour, &plugin, &module).map_err(|error| match error {
             ImageError::Host(error) => host(error),
-            ImageError::Guest { failure, .. } => {
-                refused(Refusal::Invalid { message: failure.to_string() })
+            ImageError::Guest(died) => {
+                refused(Refusal::Invalid { message: died.failure.to_string() })
             }
         })?;
         Ok(OpModules { code: parts.code.into(), image: image.into() })
@@ -222,8 +220,8 @@ impl WasmEngine {
             let image = linked::base_image(flavour, &parts, &blank, &code, &shape);
             image.map(Bytes::from).map_err(|error| match error {
                 ImageError::Host(error) => host(error),
-                ImageError::Guest { failure, .. } => {
-                    let message = format!("the plugin cannot initialise itself: {failure}");
+                ImageError::Guest(died) => {
+                    let message = format!("the plugin cannot initialise itself: {}", died.failure);
                     refused(Refusal::Invalid { message })
                 }
             })
@@ -231,8 +229,8 @@ impl WasmEngine {
         let interrupt_flag =
             linked::interrupt_flag(flavour, &base, &code).map_err(|error| match error {
                 ImageError::Host(error) => host(error),
-                ImageError::Guest { failure, .. } => {
-                    refused(Refusal::Invalid { message: failure.to_string() })
+                ImageError::Guest(died) => {
+                    refused(Refusal::Invalid { message: died.failure.to_string() })
                 }
             })?;
         Ok(Plugin { code, blank, base, memory: parts.memory, shape, interrupt_flag })
@@ -262,9 +260,11 @@ impl WasmEngine {
         let image = Compiled { reference, part: format!("image{IMAGE_VERSION}") };
         let image = self.prepare(&image, &flavour, Image::new, || {
             let module = self.prepare(&module, &flavour, Library::new, wasm)?;
-            linked::op_image(&flavour, &plugin, &module).map(Bytes::from).map_err(|error| match error {
-                ImageError::Host(error) => Unprepared::Host(host(error)),
-                ImageError::Guest { failure, log } => Unprepared::Guest { failure, log },
+            linked::op_image(&flavour, &plugin, &module).map(Bytes::from).map_err(|error| {
+                match error {
+                    ImageError::Host(error) => Unprepared::Host(host(error)),
+                    ImageError::Guest(died) => Unprepared::Guest(died),
+                }
             })
         })?;
         Ok(Program::Op { plugin, image })
@@ -307,7 +307,8 @@ impl Engine for WasmEngine {
             Ok(program) => {
                 Ok(Arc::new(Loaded { shared: Arc::clone(&self.shared), program, takes_envelope }))
             }
-            Err(Unprepared::Guest { failure, log }) => {
+            Err(Unprepared::Guest(died)) => {
+                let Died { failure, log } = *died;
                 Ok(Arc::new(Broken { failure, log, takes_envelope }))
             }
             Err(Unprepared::Host(error)) => Err(error),
@@ -318,7 +319,7 @@ impl Engine for WasmEngine {
 /// Why an artifact could not be made ready.
 enum Unprepared {
     /// What its own code did.
-    Guest { failure: Failure, log: Log },
+    Guest(Box<Died>),
     Host(Error),
 }
 
@@ -331,7 +332,8 @@ impl From<Error> for Unprepared {
 /// A file without a name that holds these bytes, in memory where the system can do that.
 fn nameless_file(bytes: &[u8]) -> std::io::Result<File> {
     #[cfg(target_os = "linux")]
-    let mut file = File::from(rustix::fs::memfd_create("compute", rustix::fs::MemfdFlags::CLOEXEC)?);
+    let mut file =
+        File::from(rustix::fs::memfd_create("compute", rustix::fs::MemfdFlags::CLOEXEC)?);
     #[cfg(not(target_os = "linux"))]
     let mut file = tempfile::tempfile()?;
     write_sparse(&mut file, bytes)?;

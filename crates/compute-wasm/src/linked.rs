@@ -50,10 +50,16 @@ pub(crate) struct Plugin {
     pub(crate) interrupt_flag: Option<usize>,
 }
 
+/// How code ended that ran while an image was made.
+pub(crate) struct Died {
+    pub(crate) failure: Failure,
+    pub(crate) log: Log,
+}
+
 /// Why an image could not be made.
 pub(crate) enum ImageError {
     /// What the guest's code did.
-    Guest { failure: Failure, log: Log },
+    Guest(Box<Died>),
     Host(wasmtime::Error),
 }
 
@@ -156,9 +162,10 @@ impl<'a> Workshop<'a> {
         let call = Call::new(&self.bounds, self.begun);
         let state = self.store.data();
         match reason(&error, state, &call, Phase::Compile, self.bounds.stack) {
-            Some(reason) => {
-                ImageError::Guest { failure: state.failure(reason), log: state.log().clone() }
-            }
+            Some(reason) => ImageError::Guest(Box::new(Died {
+                failure: state.failure(reason),
+                log: state.log().clone(),
+            })),
             None => ImageError::Host(error),
         }
     }

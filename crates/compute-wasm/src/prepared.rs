@@ -4,8 +4,7 @@ use std::fs::File;
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::{
-    Engine, Extern, Func, Instance, InstancePre, Memory, Module, ModuleExport, Result,
-    Store,
+    Engine, Extern, Func, Instance, InstancePre, Memory, Module, ModuleExport, Result, Store,
 };
 
 use crate::flavour::{Flavour, Shard};
@@ -125,10 +124,7 @@ pub(crate) struct Image {
 
 impl Image {
     pub(crate) fn new(shard: &Shard, module: Module) -> Result<Self> {
-        Ok(Self {
-            memory: export(&module, "memory")?,
-            pre: shard.linker.instantiate_pre(&module)?,
-        })
+        Ok(Self { memory: export(&module, "memory")?, pre: shard.linker.instantiate_pre(&module)? })
     }
 
     /// Makes a fresh copy of the memory, which the sandbox's host functions work on from now on.
@@ -217,11 +213,7 @@ fn export(module: &Module, name: &str) -> Result<ModuleExport> {
         .ok_or_else(|| wasmtime::format_err!("the checked module exports no `{name}`"))
 }
 
-fn function(
-    instance: &Instance,
-    store: &mut Store<State>,
-    export: &ModuleExport,
-) -> Result<Func> {
+fn function(instance: &Instance, store: &mut Store<State>, export: &ModuleExport) -> Result<Func> {
     instance
         .get_module_export(store, export)
         .and_then(Extern::into_func)

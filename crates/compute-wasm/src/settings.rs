@@ -30,7 +30,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { code_cache: None, code_cache_bytes: 1 << 30, plugins: BTreeMap::new(), sandboxes: 256 }
+        Self {
+            code_cache: None,
+            code_cache_bytes: 1 << 30,
+            plugins: BTreeMap::new(),
+            sandboxes: 256,
+        }
     }
 }
 

@@ -53,7 +53,8 @@ pub use limits::{Bounds, Limits, Seed, SeedError};
 pub use manager::{Manager, ManagerBuilder};
 pub use op::{Meta, OpCall, Secrets};
 pub use outcome::{
-    Event, Failure, Level, Log, LogLine, Metrics, Outcome, Phase, PhaseTimes, Reason, StackFrame, Status,
+    Event, Failure, Level, Log, LogLine, Metrics, Outcome, Phase, PhaseTimes, Reason, StackFrame,
+    Status,
 };
 pub use reference::{Algorithm, Ref, RefError};
 pub use registry::{EngineRegistration, engine_names, open_engine};

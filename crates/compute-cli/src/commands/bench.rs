@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::{print_json, print_line};
 use crate::args::{BenchArgs, Cli};
-use crate::failure::Failure;
 use crate::context::{self, Host};
+use crate::failure::Failure;
 use crate::{input, target};
 
 #[derive(Serialize)]

@@ -83,7 +83,9 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
         write(&format!("{TYPES}/{name}.d.ts"), module.types)?;
     }
     write(&format!("{TYPES}/globals.d.ts"), GLOBAL_TYPES)?;
-    anstream::eprintln!("next: compute test {name} && compute run {source_file} --input '{{\"name\":\"Ada\"}}'");
+    anstream::eprintln!(
+        "next: compute test {name} && compute run {source_file} --input '{{\"name\":\"Ada\"}}'"
+    );
     Ok(())
 }
 

@@ -38,7 +38,8 @@ fn report(cli: &Cli, args: &InspectArgs) -> Result<Report, Failure> {
         let attachments = stored.manifest.attachments.keys().cloned().collect();
         (stored.artifact, links, attachments)
     } else {
-        let artifact = target::from_file(&Host::new(cli, 0, 1)?, args.target.as_ref(), compute_wasm::NAME)?;
+        let artifact =
+            target::from_file(&Host::new(cli, 0, 1)?, args.target.as_ref(), compute_wasm::NAME)?;
         let artifact = artifact.artifact;
         let links = compute_wasm::linked_plugin(artifact.wasm()).into_iter().collect();
         (artifact, links, Vec::new())

@@ -12,9 +12,9 @@ use crate::{bindings, target};
 pub(crate) fn plugin(cli: &Cli, command: &PluginCommand) -> Result<(), Failure> {
     match command {
         PluginCommand::Bind(args) => bind(cli, args),
-        PluginCommand::Ls => {
-            bindings::read()?.iter().try_for_each(|(name, plugin)| print_line(format!("{name}  {plugin}")))
-        }
+        PluginCommand::Ls => bindings::read()?
+            .iter()
+            .try_for_each(|(name, plugin)| print_line(format!("{name}  {plugin}"))),
         PluginCommand::Unbind(args) => unbind(args),
     }
 }

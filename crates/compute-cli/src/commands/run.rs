@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{print_bytes, print_line};
 use crate::args::{Cli, RunArgs};
-use crate::failure::Failure;
 use crate::context::{self, Host};
+use crate::failure::Failure;
 use crate::{input, report, target};
 
 pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {

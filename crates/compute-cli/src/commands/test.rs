@@ -147,9 +147,9 @@ fn run_case(suite: &Suite, case: &Case, op: &Op, manager: &Manager) -> Result<Ca
             let wrong = match (&case.output, expected_error) {
                 (Some(expected), _) if same(expected, &output) => None,
                 (Some(expected), _) => Some(difference(expected, &output)),
-                (None, Some(error)) => Some(format!(
-                    "expected an error with `{error}`, and it gave {output}"
-                )),
+                (None, Some(error)) => {
+                    Some(format!("expected an error with `{error}`, and it gave {output}"))
+                }
                 (None, None) => Some("there is no expected output; --update writes it".into()),
             };
             (Some(output), wrong)
@@ -157,8 +157,9 @@ fn run_case(suite: &Suite, case: &Case, op: &Op, manager: &Manager) -> Result<Ca
         (Err(failure), Some(error)) if failure.to_string().contains(error) => (None, None),
         (Err(failure), expected) => {
             let told = report::failure(&failure, op.source_map.as_ref());
-            let before =
-                expected.as_ref().map_or_else(String::new, |error| format!("expected an error with `{error}`, and got "));
+            let before = expected.as_ref().map_or_else(String::new, |error| {
+                format!("expected an error with `{error}`, and got ")
+            });
             (None, Some(format!("{before}{told}")))
         }
     };

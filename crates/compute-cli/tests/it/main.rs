@@ -15,6 +15,7 @@ fn commands_print_what_is_written() {
         .case("tests/cmd/*.trycmd")
         .env("COMPUTE_STORE", path("store"))
         .env("XDG_CACHE_HOME", path("cache"))
+        .env("XDG_CONFIG_HOME", path("config"))
         .env("COLUMNS", "100");
 }
 
@@ -26,17 +27,33 @@ impl Home {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn compute(&self, args: &[&str], stdin: &[u8]) -> Output {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_compute"))
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_compute"));
+        command
             .args(args)
             .env_remove("COMPUTE_STORE")
             .env("XDG_DATA_HOME", self.0.path().join("data"))
             .env("XDG_CACHE_HOME", self.0.path().join("cache"))
+            .env("XDG_CONFIG_HOME", self.0.path().join("config"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn compute(&self, args: &[&str], stdin: &[u8]) -> Output {
+        self.finish(self.command(args), stdin)
+    }
+
+    /// Runs a command in a folder.
+    fn compute_in(&self, folder: &Path, args: &[&str]) -> Output {
+        let mut command = self.command(args);
+        command.current_dir(folder);
+        self.finish(command, b"")
+    }
+
+    fn finish(&self, mut command: Command, stdin: &[u8]) -> Output {
+        let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(stdin).unwrap();
         child.wait_with_output().unwrap()
     }
@@ -144,4 +161,121 @@ fn a_reader_who_leaves_early_is_no_failure() {
         let output = Command::new("/bin/bash").args(["-c", &script]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+#[test]
+fn from_nothing_to_a_tested_op_by_its_ref() {
+    let home = Home::new();
+    let work = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let output = home.compute_in(work.path(), args);
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args:?}: {words}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&["init", "hello"]);
+    assert_eq!(run(&["test", "hello"]), "ok   hello.ts > greets by name\n");
+    let greeting = "{\"greeting\":\"Hello, Ada!\"}\n";
+    let input = ["--input", "{\"name\":\"Ada\"}"];
+    assert_eq!(run(&["run", "hello.ts", input[0], input[1]]), greeting);
+
+    let built = run(&["build", "hello.ts"]);
+    let [file, reference] = built.lines().collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!(file, "dist/hello.wasm");
+    assert_eq!(run(&["put", "hello.ts"]).trim(), reference);
+    assert_eq!(run(&["put", file]).trim(), reference);
+    assert_eq!(run(&["run", reference, input[0], input[1]]), greeting);
+    // What it links to and its source map are in the store, too.
+    let manifests = run(&["ls", "--json"]);
+    assert_eq!(manifests.lines().count(), 2);
+    assert!(manifests.contains("\"source-map\""), "{manifests}");
+    let failed = home.compute_in(work.path(), &["run", reference, "--input", "null"]);
+    let words = String::from_utf8(failed.stderr).unwrap();
+    assert!(words.contains(" --> hello.ts:8:"), "{words}");
+
+    // A collection that keeps the op keeps its plugin.
+    run(&["gc", "--root", reference, "--min-age", "0s"]);
+    assert_eq!(run(&["ls"]).lines().count(), 2);
+    // Starting again would write over the op.
+    assert_eq!(home.compute_in(work.path(), &["init", "hello"]).status.code(), Some(2));
+}
+
+#[test]
+fn outputs_are_accepted_and_reported() {
+    let home = Home::new();
+    let work = tempfile::tempdir().unwrap();
+    let file = |name: &str| work.path().join(name);
+    home.compute_in(work.path(), &["init", "hello", "--js"]);
+    let fixtures =
+        r#"[{"name":"a","input":{"name":"B"},"output":null},{"name":"b","input":{},"error":"x"}]"#;
+    std::fs::write(file("hello.test.json"), fixtures).unwrap();
+    let failed = home.compute_in(work.path(), &["test", "--junit", "report.xml"]);
+    assert_eq!(failed.status.code(), Some(1));
+    let report = std::fs::read_to_string(file("report.xml")).unwrap();
+    assert!(report.contains("tests=\"2\" failures=\"2\""), "{report}");
+    assert!(home.compute_in(work.path(), &["test", "--update"]).status.success());
+    let updated = std::fs::read_to_string(file("hello.test.json")).unwrap();
+    assert!(updated.contains("Hello, B!") && updated.contains("Hello, undefined!"), "{updated}");
+    assert!(home.compute_in(work.path(), &["test"]).status.success());
+
+    // A scope's fixtures.
+    let scope = file("OPS/shop/0100_GREET");
+    std::fs::create_dir_all(&scope).unwrap();
+    std::fs::copy(file("hello.js"), scope.join("greet.js")).unwrap();
+    std::fs::write(scope.join("mock-request.json"), "{\"name\":\"C\"}").unwrap();
+    std::fs::write(scope.join("mock-response.json"), "{\"greeting\": \"Hello, C!\"}").unwrap();
+    let output = home.compute_in(work.path(), &["test", "OPS"]);
+    let words = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(words, "ok   OPS/shop/0100_GREET/greet.js > mock\n");
+}
+
+#[test]
+fn a_watch_runs_again_when_a_source_changes() {
+    use std::io::{BufRead as _, BufReader};
+
+    let home = Home::new();
+    let work = tempfile::tempdir().unwrap();
+    home.compute_in(work.path(), &["init", "hello"]);
+    let mut command = home.command(&["test", "hello", "--watch"]);
+    let mut child = command.current_dir(work.path()).spawn().unwrap();
+    let mut words = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut until = |wanted: &str| {
+        let found = words.by_ref().map(Result::unwrap).find(|line| line.contains(wanted));
+        assert!(found.is_some(), "{wanted}");
+    };
+    until("1 passed, 0 failed");
+    until("waiting for changes");
+    let source = work.path().join("hello.ts");
+    let text = std::fs::read_to_string(&source).unwrap();
+    std::fs::write(&source, text.replace("Hello", "Bye")).unwrap();
+    until("0 passed, 1 failed");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn the_examples_pass_their_fixtures() {
+    let home = Home::new();
+    let examples = compute_guests::root().join("examples");
+    assert!(examples.join("node_modules").is_dir(), "run `cargo xtask test`");
+    let output = home.compute_in(&examples, &["test"]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{words}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 14);
+}
+
+#[test]
+fn a_plugin_is_bound_listed_and_unbound() {
+    let home = Home::new();
+    let plugin = compute_guests::root().join("target/guests/javy-plugin.wasm");
+    let plugin = plugin.to_str().unwrap();
+    let reference = home.stdout(&["plugin", "bind", "javy-default-plugin-v3", plugin], b"");
+    let listed = home.stdout(&["plugin", "ls"], b"");
+    assert_eq!(listed, format!("javy-default-plugin-v3  {reference}"));
+    let echo = "tests/cmd/guests/echo.wat";
+    let wrong = home.compute(&["plugin", "bind", "x", "tests/cmd/ops/greet.ts"], b"");
+    assert_eq!(wrong.status.code(), Some(3));
+    assert!(home.compute(&["run", echo], b"").status.success());
+    home.stdout(&["plugin", "unbind", "javy-default-plugin-v3"], b"");
+    assert_eq!(home.stdout(&["plugin", "ls"], b""), "");
 }

@@ -4,7 +4,10 @@ use crate::{HEAD, build, build_file, folder, join, mistakes, run};
 
 const FILES: [(&str, &str); 4] = [
     ("package.json", "{\"type\":\"module\"}"),
-    ("src/op.ts", "import { op } from \"@compute/op\";\nimport { a } from \"./a.js\";\nimport cjs from \"cjs\";\nexport default op(() => [a, cjs.name]);\n"),
+    (
+        "src/op.ts",
+        "import { op } from \"@compute/op\";\nimport { a } from \"./a.js\";\nimport cjs from \"cjs\";\nexport default op(() => [a, cjs.name]);\n",
+    ),
     ("src/a.ts", "export const a: number = 1;\n"),
     ("node_modules/cjs/index.js", "exports.name = __dirname === undefined ? 1 : 2;\n"),
 ];
@@ -25,7 +28,9 @@ fn the_same_sources_give_the_same_digest_in_any_folder() {
 
 #[test]
 fn a_trivial_op_is_small() {
-    let built = build(&format!("{HEAD}export default op(({{ input }}) => ({{ ...input, greeting: 'hi ' + input.name }}));"));
+    let built = build(&format!(
+        "{HEAD}export default op(({{ input }}) => ({{ ...input, greeting: 'hi ' + input.name }}));"
+    ));
     assert!(built.artifact.wasm().len() <= 2048, "{}", built.artifact.wasm().len());
     assert_eq!(built.modules.len(), 2, "{:?}", built.modules);
 }
@@ -33,8 +38,12 @@ fn a_trivial_op_is_small() {
 #[test]
 fn what_is_not_used_is_not_there() {
     let small = build(&format!("{HEAD}export default op(() => 1);"));
-    let unused = build(&format!("{HEAD}import {{ s }} from \"@compute/op/schema\";\nexport const unused = () => s.string();\nexport default op(() => 1);"));
-    let used = build(&format!("{HEAD}import {{ get }} from \"@compute/op/envelope\";\nexport default op(({{ input }}) => get(input, \"a\") ?? 1);"));
+    let unused = build(&format!(
+        "{HEAD}import {{ s }} from \"@compute/op/schema\";\nexport const unused = () => s.string();\nexport default op(() => 1);"
+    ));
+    let used = build(&format!(
+        "{HEAD}import {{ get }} from \"@compute/op/envelope\";\nexport default op(({{ input }}) => get(input, \"a\") ?? 1);"
+    ));
     assert!(used.artifact.wasm().len() > small.artifact.wasm().len());
     assert!(unused.modules.iter().any(|module| module.path.ends_with("schema")));
 }
@@ -42,12 +51,21 @@ fn what_is_not_used_is_not_there() {
 #[test]
 fn packages_are_found_as_bundlers_find_them() {
     let folder = folder(&[
-        ("op.js", "import { op } from \"@compute/op\";\nimport where from \"two-ways\";\nimport data from \"./data.json\";\nimport { deep } from \"esm/deep\";\nexport default op(() => [where, data.n, deep]);\n"),
+        (
+            "op.js",
+            "import { op } from \"@compute/op\";\nimport where from \"two-ways\";\nimport data from \"./data.json\";\nimport { deep } from \"esm/deep\";\nexport default op(() => [where, data.n, deep]);\n",
+        ),
         ("data.json", "{\"n\": 5}"),
-        ("node_modules/two-ways/package.json", r#"{"name":"two-ways","main":"node.js","browser":"browser.js"}"#),
+        (
+            "node_modules/two-ways/package.json",
+            r#"{"name":"two-ways","main":"node.js","browser":"browser.js"}"#,
+        ),
         ("node_modules/two-ways/node.js", "module.exports = require('fs') && 'node';"),
         ("node_modules/two-ways/browser.js", "module.exports = 'browser';"),
-        ("node_modules/esm/package.json", r#"{"name":"esm","exports":{"./deep":{"node":"./no.js","import":"./deep.mjs"}}}"#),
+        (
+            "node_modules/esm/package.json",
+            r#"{"name":"esm","exports":{"./deep":{"node":"./no.js","import":"./deep.mjs"}}}"#,
+        ),
         ("node_modules/esm/deep.mjs", "export const deep = 'esm';"),
     ]);
     let built = build_file(&folder.path().join("op.js"));
@@ -67,9 +85,21 @@ fn typescript_is_all_there() {
 fn mistakes_have_a_place_and_say_what_to_do() {
     let cases = [
         ("const x = ;", "op.ts:2:11", ""),
-        ("import fs from \"node:fs\";\nfs.x;", "op.ts:2:", "`node:fs` is a module of Node.js, and a sandbox has no files"),
-        ("import { readFile } from \"fs/promises\";\nreadFile;", "op.ts:2:26", "`fs/promises` is a module of Node.js"),
-        ("import z from \"zodd\";\nz;", "op.ts:2:15", "there is no package `zodd` in node_modules; install it with `npm install zodd`"),
+        (
+            "import fs from \"node:fs\";\nfs.x;",
+            "op.ts:2:",
+            "`node:fs` is a module of Node.js, and a sandbox has no files",
+        ),
+        (
+            "import { readFile } from \"fs/promises\";\nreadFile;",
+            "op.ts:2:26",
+            "`fs/promises` is a module of Node.js",
+        ),
+        (
+            "import z from \"zodd\";\nz;",
+            "op.ts:2:15",
+            "there is no package `zodd` in node_modules; install it with `npm install zodd`",
+        ),
         ("import { a } from \"./nope\";\na;", "op.ts:2:19", "there is no file `./nope`"),
         ("import { nope } from \"./b\";\nnope;", "op.ts:2:10", "nope"),
         ("let a = 1; let a = 2;", "op.ts:2:", "a"),
@@ -85,6 +115,7 @@ fn mistakes_have_a_place_and_say_what_to_do() {
         assert!(first.message.contains(message), "{line}: {text}");
         assert!(first.frame.contains(line.lines().next().unwrap()), "{text}");
     }
-    let unknown = mistakes(&[("op.ts", "import { x } from \"@compute/op/nope\";\nexport default x;\n")]);
+    let unknown =
+        mistakes(&[("op.ts", "import { x } from \"@compute/op/nope\";\nexport default x;\n")]);
     assert!(join(&unknown).contains("`@compute/op/nope` is not in the SDK"), "{}", join(&unknown));
 }

@@ -53,23 +53,31 @@ fn what_the_plugin_finds_is_at_the_handler() {
 #[test]
 fn a_deadline_shows_where_the_op_was() {
     let built = build(&op_with("while (true) JSON.stringify(input);"));
-    let outcome =
-        call_loaded(&built, "{}", Limits { wall: Some(Duration::from_millis(100)), ..Limits::default() });
+    let outcome = call_loaded(
+        &built,
+        "{}",
+        Limits { wall: Some(Duration::from_millis(100)), ..Limits::default() },
+    );
     assert_eq!(outcome.status(), Status::WallLimit);
-    assert!(told(&built, &outcome).contains("the wall limit of 100ms was reached while the guest ran"));
+    assert!(
+        told(&built, &outcome).contains("the wall limit of 100ms was reached while the guest ran")
+    );
     let place = trace(&built, failure(&outcome)).place.expect("it says where it was");
     assert_eq!((place.file.as_str(), place.line), ("op.ts", 4));
 }
 
 #[test]
 fn deep_recursion_and_memory_are_at_their_line() {
-    let built = build(&op_with("const deep = (n: number): number => deep(n + 1) + 1; return deep(0);"));
+    let built =
+        build(&op_with("const deep = (n: number): number => deep(n + 1) + 1; return deep(0);"));
     let outcome = call(&built, "{}", Limits::default());
     let text = told(&built, &outcome);
     assert!(text.starts_with("RangeError: Maximum call stack size exceeded"), "{text}");
     assert!(text.contains("at op.ts:4:"), "{text}");
 
-    let built = build(&op_with("const all: string[] = []; while (true) all.push('x'.repeat(100000) + all.length);"));
+    let built = build(&op_with(
+        "const all: string[] = []; while (true) all.push('x'.repeat(100000) + all.length);",
+    ));
     let outcome = call(&built, "{}", Limits { memory: Some(16 << 20), ..Limits::default() });
     assert_eq!(outcome.status(), Status::MemoryLimit);
     let text = told(&built, &outcome);
@@ -78,7 +86,10 @@ fn deep_recursion_and_memory_are_at_their_line() {
 
 #[test]
 fn what_is_thrown_and_is_no_error_is_shown() {
-    assert_eq!(told_of("throw \"just a text\";"), "the guest threw just a text [trapped] at nowhere");
+    assert_eq!(
+        told_of("throw \"just a text\";"),
+        "the guest threw just a text [trapped] at nowhere"
+    );
     assert_eq!(told_of("throw { code: 7 };"), "the guest threw {\"code\":7} [trapped] at nowhere");
     assert_eq!(told_of("throw null;"), "the guest threw null [trapped] at nowhere");
 }
@@ -104,7 +115,10 @@ fn a_default_export_that_is_no_op_says_so() {
     let cases = [
         ("export default 3;", "the default export was not made with op(…)"),
         ("export const x = 3;", "the module has no default export"),
-        ("import { op } from \"@compute/op\"; export default op(3 as any);", "op(…) takes a function, and got number"),
+        (
+            "import { op } from \"@compute/op\"; export default op(3 as any);",
+            "op(…) takes a function, and got number",
+        ),
     ];
     for (source, expected) in cases {
         let built = build(source);
@@ -118,15 +132,22 @@ fn a_default_export_that_is_no_op_says_so() {
 fn the_stack_is_the_authors_and_names_libraries_too() {
     let folder = crate::folder(&[
         ("package.json", "{}"),
-        ("src/op.ts", "import { op } from \"@compute/op\";\nimport { check } from \"./check\";\nimport { lib } from \"lib\";\nexport default op(({ input }) => lib(() => check(input)));\n"),
-        ("src/check.ts", "export function check(input: unknown): never {\n  throw new TypeError(\"bad input\");\n}\n"),
+        (
+            "src/op.ts",
+            "import { op } from \"@compute/op\";\nimport { check } from \"./check\";\nimport { lib } from \"lib\";\nexport default op(({ input }) => lib(() => check(input)));\n",
+        ),
+        (
+            "src/check.ts",
+            "export function check(input: unknown): never {\n  throw new TypeError(\"bad input\");\n}\n",
+        ),
         ("node_modules/lib/package.json", r#"{"name":"lib","version":"1.0.0","main":"index.js"}"#),
         ("node_modules/lib/index.js", "exports.lib = function lib(run) {\n  return run();\n};\n"),
     ]);
     let built = crate::build_file(&folder.path().join("src/op.ts"));
     let outcome = call(&built, "{}", Limits::default());
     let trace = trace(&built, failure(&outcome));
-    let files: Vec<_> = trace.stack.iter().map(|frame| format!("{}:{}", frame.file, frame.line)).collect();
+    let files: Vec<_> =
+        trace.stack.iter().map(|frame| format!("{}:{}", frame.file, frame.line)).collect();
     assert_eq!(
         files,
         ["src/check.ts:2", "src/op.ts:4", "node_modules/lib/index.js:2", "src/op.ts:4"]
@@ -163,7 +184,9 @@ fn the_log_writer_is_told_the_request() {
 
     use compute::{Log, Meta, OpCall, Ref, RunOptions, Runner as _};
 
-    let built = build(&format!("{HEAD}export default op(({{ log }}) => {{ log.info(\"hi\"); return 1; }});"));
+    let built = build(&format!(
+        "{HEAD}export default op(({{ log }}) => {{ log.info(\"hi\"); return 1; }});"
+    ));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let writer = {
         let seen = Arc::clone(&seen);
@@ -174,7 +197,10 @@ fn the_log_writer_is_told_the_request() {
     let options = RunOptions {
         limits: crate::LIMITS,
         log: Some(Arc::new(writer)),
-        op: Some(OpCall { meta: Meta { rid: "req-1".into(), ..Meta::default() }, ..OpCall::default() }),
+        op: Some(OpCall {
+            meta: Meta { rid: "req-1".into(), ..Meta::default() },
+            ..OpCall::default()
+        }),
         ..RunOptions::default()
     };
     crate::bench().manager.run_blocking(built.artifact.reference(), b"{}", &options).unwrap();

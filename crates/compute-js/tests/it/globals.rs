@@ -10,27 +10,84 @@ use crate::{HEAD, build, call, eval, value};
 #[test]
 fn globals_work() {
     let cases = [
-        ("return [...new TextEncoder().encode('é€😀\\ud800')]", json!([195, 169, 226, 130, 172, 240, 159, 152, 128, 239, 191, 189])),
-        ("return new TextDecoder().decode(new Uint8Array([0xef, 0xbb, 0xbf, 104, 0xff, 0xe2, 0x82, 105]))", json!("h\u{fffd}\u{fffd}i")),
-        ("try { new TextDecoder('utf-8', { fatal: true }).decode(new Uint8Array([0xff])) } catch (e: any) { return e.name }", json!("TypeError")),
-        ("const d = new TextDecoder(); return d.decode(new Uint8Array([0xe2, 0x82]), { stream: true }) + d.decode(new Uint8Array([0xac]))", json!("€")),
-        ("return new TextDecoder('utf-16le').decode(new Uint8Array([0x3d, 0xd8, 0x00, 0xde]))", json!("😀")),
+        (
+            "return [...new TextEncoder().encode('é€😀\\ud800')]",
+            json!([195, 169, 226, 130, 172, 240, 159, 152, 128, 239, 191, 189]),
+        ),
+        (
+            "return new TextDecoder().decode(new Uint8Array([0xef, 0xbb, 0xbf, 104, 0xff, 0xe2, 0x82, 105]))",
+            json!("h\u{fffd}\u{fffd}i"),
+        ),
+        (
+            "try { new TextDecoder('utf-8', { fatal: true }).decode(new Uint8Array([0xff])) } catch (e: any) { return e.name }",
+            json!("TypeError"),
+        ),
+        (
+            "const d = new TextDecoder(); return d.decode(new Uint8Array([0xe2, 0x82]), { stream: true }) + d.decode(new Uint8Array([0xac]))",
+            json!("€"),
+        ),
+        (
+            "return new TextDecoder('utf-16le').decode(new Uint8Array([0x3d, 0xd8, 0x00, 0xde]))",
+            json!("😀"),
+        ),
         ("return new TextDecoder('latin1').decode(new Uint8Array([0x80, 0xe9]))", json!("€é")),
-        ("const u = new URL('../b?x=1&y=é#h', 'https://u:p@ex.com:8080/a/c/'); return [u.href, u.host, u.searchParams.get('y'), URL.canParse('nope')]", json!(["https://u:p@ex.com:8080/a/b?x=1&y=%C3%A9#h", "ex.com:8080", "é", false])),
-        ("const p = new URLSearchParams('a=1&b=2&a=3'); p.delete('b'); p.append('c', 'x y'); return [p.getAll('a'), String(p), p.size]", json!([["1", "3"], "a=1&a=3&c=x+y", 3])),
-        ("const o: any = { d: new Date(5), m: new Map([[1, new Set([2])]]), a: [1, , 3] }; o.self = o; const c = structuredClone(o); return [c.d.getTime(), c.m.get(1).has(2), c.self === c, c !== o]", json!([5, true, true, true])),
-        ("try { structuredClone(() => 1) } catch (e: any) { return e.name }", json!("DataCloneError")),
+        (
+            "const u = new URL('../b?x=1&y=é#h', 'https://u:p@ex.com:8080/a/c/'); return [u.href, u.host, u.searchParams.get('y'), URL.canParse('nope')]",
+            json!(["https://u:p@ex.com:8080/a/b?x=1&y=%C3%A9#h", "ex.com:8080", "é", false]),
+        ),
+        (
+            "const p = new URLSearchParams('a=1&b=2&a=3'); p.delete('b'); p.append('c', 'x y'); return [p.getAll('a'), String(p), p.size]",
+            json!([["1", "3"], "a=1&a=3&c=x+y", 3]),
+        ),
+        (
+            "const o: any = { d: new Date(5), m: new Map([[1, new Set([2])]]), a: [1, , 3] }; o.self = o; const c = structuredClone(o); return [c.d.getTime(), c.m.get(1).has(2), c.self === c, c !== o]",
+            json!([5, true, true, true]),
+        ),
+        (
+            "try { structuredClone(() => 1) } catch (e: any) { return e.name }",
+            json!("DataCloneError"),
+        ),
         ("return [atob('aGk='), btoa('hi')]", json!(["hi", "aGk="])),
-        ("const order: string[] = []; setTimeout(() => order.push('t2'), 20); setTimeout(() => order.push('t1'), 10); queueMicrotask(() => order.push('m')); order.push('s'); await new Promise((r) => setTimeout(r, 30)); return order", json!(["s", "m", "t1", "t2"])),
-        ("let n = 0; await new Promise<void>((r) => { const id = setInterval(() => { if (++n === 3) { clearInterval(id); r(); } }, 5); }); return n", json!(3)),
-        ("const id = setTimeout(() => { throw new Error('no') }, 1); clearTimeout(id); await new Promise((r) => setTimeout(r, 5)); return 1", json!(1)),
-        ("const t = performance.now(); await new Promise((r) => setTimeout(r, 3600000)); const d = performance.now() - t; return d >= 3600000 && d < 3600001", json!(true)),
-        ("return [...new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode('abc')))].slice(0, 4)", json!([186, 120, 22, 191])),
-        ("return /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(crypto.randomUUID())", json!(true)),
-        ("const c = new AbortController(); let seen: any; c.signal.addEventListener('abort', () => { seen = c.signal.reason.name }); c.abort(); try { c.signal.throwIfAborted() } catch (e: any) { return [seen, e.name] }", json!(["AbortError", "AbortError"])),
-        ("const s = AbortSignal.timeout(10); await new Promise((r) => s.addEventListener('abort', r)); return s.reason.name", json!("TimeoutError")),
-        ("const t = new EventTarget(); let n = 0; t.addEventListener('x', () => n++, { once: true }); t.dispatchEvent(new Event('x')); t.dispatchEvent(new CustomEvent('x', { detail: 1 })); return n", json!(1)),
-        ("return [typeof (globalThis as any).fetch, typeof (globalThis as any).process, typeof (globalThis as any).require, typeof (globalThis as any).Worker]", json!(["undefined", "undefined", "undefined", "undefined"])),
+        (
+            "const order: string[] = []; setTimeout(() => order.push('t2'), 20); setTimeout(() => order.push('t1'), 10); queueMicrotask(() => order.push('m')); order.push('s'); await new Promise((r) => setTimeout(r, 30)); return order",
+            json!(["s", "m", "t1", "t2"]),
+        ),
+        (
+            "let n = 0; await new Promise<void>((r) => { const id = setInterval(() => { if (++n === 3) { clearInterval(id); r(); } }, 5); }); return n",
+            json!(3),
+        ),
+        (
+            "const id = setTimeout(() => { throw new Error('no') }, 1); clearTimeout(id); await new Promise((r) => setTimeout(r, 5)); return 1",
+            json!(1),
+        ),
+        (
+            "const t = performance.now(); await new Promise((r) => setTimeout(r, 3600000)); const d = performance.now() - t; return d >= 3600000 && d < 3600001",
+            json!(true),
+        ),
+        (
+            "return [...new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode('abc')))].slice(0, 4)",
+            json!([186, 120, 22, 191]),
+        ),
+        (
+            "return /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(crypto.randomUUID())",
+            json!(true),
+        ),
+        (
+            "const c = new AbortController(); let seen: any; c.signal.addEventListener('abort', () => { seen = c.signal.reason.name }); c.abort(); try { c.signal.throwIfAborted() } catch (e: any) { return [seen, e.name] }",
+            json!(["AbortError", "AbortError"]),
+        ),
+        (
+            "const s = AbortSignal.timeout(10); await new Promise((r) => s.addEventListener('abort', r)); return s.reason.name",
+            json!("TimeoutError"),
+        ),
+        (
+            "const t = new EventTarget(); let n = 0; t.addEventListener('x', () => n++, { once: true }); t.dispatchEvent(new Event('x')); t.dispatchEvent(new CustomEvent('x', { detail: 1 })); return n",
+            json!(1),
+        ),
+        (
+            "return [typeof (globalThis as any).fetch, typeof (globalThis as any).process, typeof (globalThis as any).require, typeof (globalThis as any).Worker]",
+            json!(["undefined", "undefined", "undefined", "undefined"]),
+        ),
     ];
     for (body, expected) in cases {
         assert_eq!(eval(body), expected, "{body}");

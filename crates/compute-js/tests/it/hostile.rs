@@ -53,19 +53,19 @@ fn each_misdeed_has_its_own_error() {
             Status::WallLimit,
             "the wall limit of 200ms was reached",
         ),
-        ("return eval('['.repeat(100000));", EMPTY, Status::Trapped, "deeper than its stack limit of 1048576 bytes"),
+        (
+            "return eval('['.repeat(100000));",
+            EMPTY,
+            Status::Trapped,
+            "deeper than its stack limit of 1048576 bytes",
+        ),
         (
             "return { get a() { throw new Error('from a getter'); } };",
             EMPTY,
             Status::Trapped,
             "Error: from a getter",
         ),
-        (
-            "const a: any = {}; a.a = a; return a;",
-            EMPTY,
-            Status::Trapped,
-            "circular reference",
-        ),
+        ("const a: any = {}; a.a = a; return a;", EMPTY, Status::Trapped, "circular reference"),
         ("return 10n;", EMPTY, Status::Trapped, "BigInt"),
         (
             "return 'x'.repeat(10 << 20);",
@@ -73,7 +73,12 @@ fn each_misdeed_has_its_own_error() {
             Status::OutputLimit,
             "the guest wrote more than its output limit of 4194304 bytes",
         ),
-        ("setInterval(() => {}, 1); return new Promise(() => {});", SHORT, Status::WallLimit, "200ms"),
+        (
+            "setInterval(() => {}, 1); return new Promise(() => {});",
+            SHORT,
+            Status::WallLimit,
+            "200ms",
+        ),
         ("for (;;) console.log('x'.repeat(1000));", SHORT, Status::WallLimit, "200ms"),
     ];
     for (body, limits, status, message) in cases {
@@ -99,7 +104,8 @@ fn deep_input_is_a_clean_failure() {
 
 #[test]
 fn a_top_level_that_loops_is_stopped_and_says_so() {
-    let built = build(&format!("{HEAD}for (;;) (globalThis as any).n = 1;\nexport default op(() => 1);"));
+    let built =
+        build(&format!("{HEAD}for (;;) (globalThis as any).n = 1;\nexport default op(() => 1);"));
     let outcome = call(&built, "{}", EMPTY);
     assert!(
         matches!(failure(&outcome).reason, Reason::WallLimit { limit, .. } if limit == Duration::from_secs(5)),
@@ -122,7 +128,9 @@ fn one_call_leaves_nothing_to_the_next() {
 fn a_flood_of_events_is_an_output_limit() {
     let (status, told) = misbehave("for (;;) (globalThis as any).x ?? 1; ", SHORT);
     assert_eq!(status, Status::WallLimit, "{told}");
-    let built = build(&format!("{HEAD}export default op(({{ emit }}) => {{ for (;;) emit('e', 'x'.repeat(1000)); }});"));
+    let built = build(&format!(
+        "{HEAD}export default op(({{ emit }}) => {{ for (;;) emit('e', 'x'.repeat(1000)); }});"
+    ));
     let outcome = call_loaded(&built, "{}", EMPTY);
     assert_eq!(outcome.status(), Status::OutputLimit);
 }

@@ -18,9 +18,8 @@ fn a_warm_up_runs_before_the_image_is_taken() {
 
 #[test]
 fn a_warm_up_that_fails_is_told() {
-    let built = build(&format!(
-        "{HEAD}export default op(({{ input }}) => input.a.b, {{ warmup: {{}} }});"
-    ));
+    let built =
+        build(&format!("{HEAD}export default op(({{ input }}) => input.a.b, {{ warmup: {{}} }});"));
     let outcome = call(&built, "{\"a\":{\"b\":1}}", Limits::default());
     assert!(outcome.result.is_err());
 }
@@ -50,7 +49,8 @@ fn an_op_stays_with_the_plugin_that_it_was_built_against() {
     let built = build(&format!("{HEAD}export default op(() => 1);"));
     let mut wasm = built.artifact.wasm().to_vec();
     let (from, to) = (own.reference().digest().as_bytes(), older.reference().digest().as_bytes());
-    let places: Vec<_> = (0..wasm.len() - from.len()).filter(|at| wasm[*at..].starts_with(from)).collect();
+    let places: Vec<_> =
+        (0..wasm.len() - from.len()).filter(|at| wasm[*at..].starts_with(from)).collect();
     assert_eq!(places.len(), 3, "the plugin's ref is in each import");
     for at in places {
         wasm[at..at + to.len()].copy_from_slice(to);
@@ -58,7 +58,8 @@ fn an_op_stays_with_the_plugin_that_it_was_built_against() {
     let op = Artifact::new(Algorithm::Sha256, "wasm", wasm);
     let reference = op.reference().clone();
     let run = |artifacts: ArtifactMap| {
-        let manager = Manager::builder().shared_resolver(Arc::new(artifacts)).limits(crate::LIMITS).build();
+        let manager =
+            Manager::builder().shared_resolver(Arc::new(artifacts)).limits(crate::LIMITS).build();
         let options = RunOptions { op: Some(OpCall::default()), ..RunOptions::default() };
         manager.run_blocking(&reference, b"{}", &options)
     };

@@ -45,11 +45,8 @@ fn bench() -> &'static Bench {
 }
 
 /// Time enough for a slow machine to make images; a fixed seed and clock.
-const LIMITS: Limits = Limits {
-    memory: Some(64 << 20),
-    wall: Some(Duration::from_secs(60)),
-    ..Limits::DEFAULT
-};
+const LIMITS: Limits =
+    Limits { memory: Some(64 << 20), wall: Some(Duration::from_secs(60)), ..Limits::DEFAULT };
 
 /// A folder with these files.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {

@@ -12,10 +12,22 @@ fn with(import: &str, body: &str) -> Value {
 fn envelope_gets_sets_and_picks() {
     let import = "import { get, set, pick } from \"@compute/op/envelope\";";
     let cases = [
-        ("return [get({ a: { b: [{ c: 7 }] } }, 'a.b[0].c'), get({}, 'x.y', 'none'), get({ a: null }, 'a.b') ?? 'nothing']", json!([7, "none", "nothing"])),
-        ("const d = { a: { b: 1 } }; return [set(d, 'a.c[1]', 2), d]", json!([{ "a": { "b": 1, "c": [null, 2] } }, { "a": { "b": 1 } }])),
-        ("return pick({ a: 1, b: { c: 2, d: 3 } }, ['b.c', 'missing'])", json!({ "b": { "c": 2 } })),
-        ("const wrong: string[] = []; for (const path of ['__proto__.x', 'a.constructor', 'a[', '', 'a..b']) { try { set({}, path, 1); wrong.push(path); } catch {} } return [wrong, ({} as any).x ?? 'clean']", json!([[], "clean"])),
+        (
+            "return [get({ a: { b: [{ c: 7 }] } }, 'a.b[0].c'), get({}, 'x.y', 'none'), get({ a: null }, 'a.b') ?? 'nothing']",
+            json!([7, "none", "nothing"]),
+        ),
+        (
+            "const d = { a: { b: 1 } }; return [set(d, 'a.c[1]', 2), d]",
+            json!([{ "a": { "b": 1, "c": [null, 2] } }, { "a": { "b": 1 } }]),
+        ),
+        (
+            "return pick({ a: 1, b: { c: 2, d: 3 } }, ['b.c', 'missing'])",
+            json!({ "b": { "c": 2 } }),
+        ),
+        (
+            "const wrong: string[] = []; for (const path of ['__proto__.x', 'a.constructor', 'a[', '', 'a..b']) { try { set({}, path, 1); wrong.push(path); } catch {} } return [wrong, ({} as any).x ?? 'clean']",
+            json!([[], "clean"]),
+        ),
     ];
     for (body, expected) in cases {
         assert_eq!(with(import, body), expected, "{body}");
@@ -26,11 +38,26 @@ fn envelope_gets_sets_and_picks() {
 fn schema_says_all_that_is_wrong() {
     let import = "import { s, type Infer } from \"@compute/op/schema\";\nconst Order = s.object({ id: s.string().min(2), items: s.array(s.object({ sku: s.string(), price: s.number().positive() })).nonempty(), kind: s.enum([\"a\", \"b\"]).default(\"a\"), note: s.string().nullable().optional() });\ntype Order = Infer<typeof Order>;";
     let cases = [
-        ("return Order.parse({ id: 'x1', items: [{ sku: 'p', price: 2, extra: 1 }], more: 1 })", json!({ "id": "x1", "items": [{ "sku": "p", "price": 2 }], "kind": "a" })),
-        ("try { Order.parse({ id: 'x', items: [{ sku: 3, price: -1 }], kind: 'c' }) } catch (e: any) { return [e.name, e.message] }", json!(["SchemaError", "id must have at least 2 characters; items[0].sku must be a text, and is 3; items[0].price must be more than 0; kind must be one of \"a\", \"b\", and is \"c\""])),
-        ("return [s.union([s.string(), s.number()]).safeParse(true).success, s.tuple([s.literal(1), s.boolean()]).parse([1, true]), s.record(s.number()).is({ a: 1 })]", json!([false, [1, true], true])),
+        (
+            "return Order.parse({ id: 'x1', items: [{ sku: 'p', price: 2, extra: 1 }], more: 1 })",
+            json!({ "id": "x1", "items": [{ "sku": "p", "price": 2 }], "kind": "a" }),
+        ),
+        (
+            "try { Order.parse({ id: 'x', items: [{ sku: 3, price: -1 }], kind: 'c' }) } catch (e: any) { return [e.name, e.message] }",
+            json!([
+                "SchemaError",
+                "id must have at least 2 characters; items[0].sku must be a text, and is 3; items[0].price must be more than 0; kind must be one of \"a\", \"b\", and is \"c\""
+            ]),
+        ),
+        (
+            "return [s.union([s.string(), s.number()]).safeParse(true).success, s.tuple([s.literal(1), s.boolean()]).parse([1, true]), s.record(s.number()).is({ a: 1 })]",
+            json!([false, [1, true], true]),
+        ),
         ("return s.string().trim().transform((t) => t.length).parse('  abc ')", json!(3)),
-        ("return s.object({ a: s.number() }).strict().safeParse({ a: 1, b: 2 }).error.message", json!("b is not expected")),
+        (
+            "return s.object({ a: s.number() }).strict().safeParse({ a: 1, b: 2 }).error.message",
+            json!("b is not expected"),
+        ),
     ];
     for (body, expected) in cases {
         assert_eq!(with(import, body), expected, "{body}");
@@ -42,12 +69,24 @@ fn crypto_and_codec_agree_with_the_standards() {
     let import = "import { sha256, hmac, b64, equal } from \"@txco/op/crypto\";\nimport { toHex, fromHex, toBase64Url, bytes, text } from \"@txco/op/codec\";";
     let cases = [
         // FIPS 180-4, "abc".
-        ("return sha256('abc')", json!("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")),
+        (
+            "return sha256('abc')",
+            json!("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        ),
         // RFC 4231, test case 2.
-        ("return hmac('Jefe', 'what do ya want for nothing?')", json!("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")),
+        (
+            "return hmac('Jefe', 'what do ya want for nothing?')",
+            json!("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+        ),
         // RFC 4231, test case 6: a key longer than a block.
-        ("return hmac(new Uint8Array(131).fill(0xaa), 'Test Using Larger Than Block-Size Key - Hash Key First')", json!("60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54")),
-        ("return [b64.encode('hi'), text(b64.decode('aGk')), toHex(fromHex('00ff')), toBase64Url(bytes('>>?')), equal('a', 'a'), equal('a', 'ab')]", json!(["aGk=", "hi", "00ff", "Pj4_", true, false])),
+        (
+            "return hmac(new Uint8Array(131).fill(0xaa), 'Test Using Larger Than Block-Size Key - Hash Key First')",
+            json!("60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"),
+        ),
+        (
+            "return [b64.encode('hi'), text(b64.decode('aGk')), toHex(fromHex('00ff')), toBase64Url(bytes('>>?')), equal('a', 'a'), equal('a', 'ab')]",
+            json!(["aGk=", "hi", "00ff", "Pj4_", true, false]),
+        ),
     ];
     for (body, expected) in cases {
         assert_eq!(with(import, body), expected, "{body}");

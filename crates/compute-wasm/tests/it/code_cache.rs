@@ -45,7 +45,8 @@ fn echo(pages: u32) -> Artifact {
 }
 
 fn load(engine: &WasmEngine, artifact: &Artifact) {
-    let instance = engine.load(artifact, &Load::new(Profile::default(), &ArtifactMap::default())).unwrap();
+    let instance =
+        engine.load(artifact, &Load::new(Profile::default(), &ArtifactMap::default())).unwrap();
     let bounds = compute::Limits::COMMAND_LINE.bounds();
     let call = compute::Call::new(&bounds, std::time::Instant::now());
     let outcome = instance.invoke(b"[1]", &call).unwrap();
@@ -113,7 +114,9 @@ fn metered_code_is_another_file() {
     let folder = Folder::new();
     let engine = folder.engine(1 << 30);
     load(&engine, &echo(2));
-    engine.load(&echo(2), &Load::new(Profile::new(true, 1 << 20), &ArtifactMap::default())).unwrap();
+    engine
+        .load(&echo(2), &Load::new(Profile::new(true, 1 << 20), &ArtifactMap::default()))
+        .unwrap();
     assert_eq!(folder.code_files().len(), 2);
 }
 

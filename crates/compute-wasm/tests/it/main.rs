@@ -6,6 +6,7 @@ mod code_cache;
 mod concurrency;
 mod guests;
 mod hostile;
+mod javy;
 mod refused;
 mod repeatable;
 mod wasi;
