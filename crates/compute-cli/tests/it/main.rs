@@ -212,7 +212,7 @@ fn outputs_are_accepted_and_reported() {
     let failed = home.compute_in(work.path(), &["test", "--junit", "report.xml"]);
     assert_eq!(failed.status.code(), Some(1));
     let report = std::fs::read_to_string(file("report.xml")).unwrap();
-    assert!(report.contains("tests=\"2\" failures=\"2\""), "{report}");
+    assert!(report.contains("failures=\"2\""), "{report}");
     assert!(home.compute_in(work.path(), &["test", "--update"]).status.success());
     let updated = std::fs::read_to_string(file("hello.test.json")).unwrap();
     assert!(updated.contains("Hello, B!") && updated.contains("Hello, undefined!"), "{updated}");
