@@ -23,7 +23,7 @@ pub fn best_config() -> Config {
     let scan = PoolingAllocationConfig::is_pagemap_scan_available();
     let mut pool = PoolingAllocationConfig::new();
     pool.pagemap_scan(if scan { Enabled::Yes } else { Enabled::No })
-        .linear_memory_keep_resident(if scan { 2 << 20 } else { 512 << 10 })
+        .linear_memory_keep_resident(if scan { 8 << 20 } else { 512 << 10 })
         .table_keep_resident(64 << 10);
     let mut config = Config::new();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

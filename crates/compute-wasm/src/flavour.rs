@@ -19,7 +19,7 @@ use crate::{host, wasi};
 
 /// How much of a sandbox's memory stays resident between calls, where the kernel can say which pages
 /// were written (Linux 6.7 and later): resetting those by copying beats giving them back.
-const KEEP_RESIDENT_SCANNED: usize = 2 << 20;
+const KEEP_RESIDENT_SCANNED: usize = 8 << 20;
 /// The same where it can't, so that this much is reset whether written or not.
 const KEEP_RESIDENT_BLIND: usize = 512 << 10;
 const KEEP_TABLE_RESIDENT: usize = 64 << 10;
