@@ -3,9 +3,9 @@
 // It runs once, when the base image is made. `host` holds the plugin's C functions. What this gives back
 // are the hooks that C calls.
 
-import "core-js/actual/structured-clone";
 import "core-js/actual/url";
 import "core-js/actual/url-search-params";
+import { defineClone } from "./clone.js";
 import { consoleOf } from "./console.js";
 import { defineCrypto } from "./crypto.js";
 import { defineEncoding } from "./encoding.js";
@@ -18,6 +18,7 @@ export default function prelude(host) {
   define(Math, { random: host.random });
   define(globalThis, { console: consoleOf(host), performance: performanceOf(host) });
   const runTimer = defineTimers(host);
+  defineClone();
   defineEncoding(host);
   defineCrypto(host);
   defineEvents(host);
