@@ -1,7 +1,7 @@
 //! One call: a fresh sandbox, the guest in it, and what comes out.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use compute::{
     Bounds, Call, Cancel, Error, Event, Failure, Instance, Level, Log, LogLine, Metrics, Outcome,
@@ -19,8 +19,9 @@ use crate::program::{Entry, Program};
 use crate::threads;
 use crate::wasi::Clock;
 
-/// How long a guest has, after its deadline, to say where it is.
-const GRACE: Duration = Duration::from_millis(2);
+/// For how many ticks a guest that is past its deadline is asked to stop and say where it is. They are its
+/// own: while its thread waits for a core, none passes.
+const GRACE_TICKS: u8 = 3;
 /// What a log line counts for beyond its text.
 const LOG_LINE_BYTES: u64 = 8;
 
@@ -215,7 +216,10 @@ pub(crate) fn tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<Up
     match store.data().go_on() {
         Ok(()) => {}
         // A guest that can say where it is may do so, for a moment.
-        Err(Stop::Wall) if store.data().may_still_say_where() => ask_to_stop(&mut store),
+        Err(Stop::Wall) if store.data().interrupt_flag.is_some() && store.data().grace > 0 => {
+            store.data_mut().grace -= 1;
+            ask_to_stop(&mut store);
+        }
         Err(stop) => return Err(stop.into()),
     }
     Ok(UpdateDeadline::Continue(1))
@@ -267,6 +271,8 @@ pub(crate) struct State {
     event_bytes: usize,
     /// Where in the guest's memory a 1 asks it to stop and say where it is.
     pub(crate) interrupt_flag: Option<usize>,
+    /// For how many ticks more it is asked to.
+    grace: u8,
 }
 
 impl State {
@@ -297,17 +303,12 @@ impl State {
             events: Vec::new(),
             event_bytes: 0,
             interrupt_flag: None,
+            grace: GRACE_TICKS,
         }
     }
 
     pub(crate) const fn log(&self) -> &Log {
         &self.log
-    }
-
-    /// Whether a guest that is past its deadline has time left to say where it is.
-    fn may_still_say_where(&self) -> bool {
-        let grace = self.deadline.and_then(|deadline| deadline.checked_add(GRACE));
-        self.interrupt_flag.is_some() && grace.is_some_and(|grace| Instant::now() < grace)
     }
 
     /// The failure of a run that ended for this reason.
