@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use compute_toolchains::{QuickJs, Tools};
 use sha2::{Digest as _, Sha256};
+use wasm_encoder::{CustomSection, Section as _};
 
 const SOURCE: &str = "src/plugin.c";
 const HEAP: &str = "src/heap.h";
@@ -25,15 +26,19 @@ fn main() -> Result<()> {
     let target = target()?;
     let plugin = build(&folder, &target).context("cannot build the JS plugin")?;
     let digest = hex::encode(Sha256::digest(fs::read(&plugin)?));
-    let recorded = fs::read_to_string(folder.join(RECORD)).unwrap_or_default();
-    if recorded.trim() != digest && std::env::var_os("COMPUTE_PLUGIN_RECORD").is_none() {
+    let record = folder.join(RECORD);
+    println!("cargo:rerun-if-env-changed=COMPUTE_PLUGIN_RECORD");
+    if std::env::var_os("COMPUTE_PLUGIN_RECORD").is_some() {
+        fs::write(&record, format!("{digest}\n"))?;
+    }
+    let recorded = fs::read_to_string(record).unwrap_or_default();
+    if recorded.trim() != digest {
         bail!(
             "the JS plugin has the digest {digest}, and {RECORD} records {}: if what it is made from \
              was changed on purpose, `cargo xtask plugin` records the new one",
             recorded.trim()
         );
     }
-    println!("cargo:rerun-if-env-changed=COMPUTE_PLUGIN_RECORD");
     println!("cargo:rustc-env=COMPUTE_PLUGIN={}", plugin.display());
     println!("cargo:rustc-env=COMPUTE_PLUGIN_SHA256={digest}");
     Ok(())
@@ -57,30 +62,10 @@ fn build(folder: &Path, target: &Path) -> Result<PathBuf> {
     let new = kept.join(format!("{}.new.wasm", std::process::id()));
     QuickJs::find(&folder.join("Cargo.toml"))?.build(&Tools::under(target), &source, &new)?;
     let mut wasm = fs::read(&new)?;
-    add_section(&mut wasm, INIT_SECTION, &prelude);
+    CustomSection { name: INIT_SECTION.into(), data: prelude.into() }.append_to(&mut wasm);
     fs::write(&new, wasm)?;
     fs::rename(new, &plugin)?;
     Ok(plugin)
-}
-
-/// Adds a custom section at the module's end.
-fn add_section(wasm: &mut Vec<u8>, name: &str, data: &[u8]) {
-    let mut name_bytes = leb128(name.len());
-    name_bytes.extend_from_slice(name.as_bytes());
-    wasm.push(0);
-    wasm.extend(leb128(name_bytes.len() + data.len()));
-    wasm.extend(name_bytes);
-    wasm.extend_from_slice(data);
-}
-
-fn leb128(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number >= 0x80 {
-        bytes.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-    bytes
 }
 
 /// Cargo's build folder: the one above this script's own that is marked as one.

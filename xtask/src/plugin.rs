@@ -4,32 +4,17 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use sha2::{Digest as _, Sha256};
+use anyhow::{Result, bail, ensure};
 
-use crate::{cargo, root, run, target, tools};
+use crate::{cargo, root, run, tools};
 
 fn folder() -> PathBuf {
     root().join("crates/compute-js-plugin")
 }
 
-/// Builds the plugin, and records its digest.
+/// Builds the plugin; its build script records the digest.
 pub(crate) fn record() -> Result<()> {
-    run(cargo(&["build", "-p", "compute-js-plugin"]).env("COMPUTE_PLUGIN_RECORD", "1"))?;
-    // The newest is the one just built, or found again.
-    let kept = fs::read_dir(target().join("js-plugin"))?;
-    let mut built = Vec::new();
-    for entry in kept {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == "wasm") {
-            built.push((fs::metadata(&path)?.modified()?, path));
-        }
-    }
-    let (_, plugin) = built.into_iter().max().context("no plugin was built")?;
-    let digest = hex::encode(Sha256::digest(fs::read(plugin)?));
-    fs::write(folder().join("plugin.sha256"), format!("{digest}\n"))?;
-    eprintln!("recorded {digest}");
-    Ok(())
+    run(cargo(&["build", "-p", "compute-js-plugin"]).env("COMPUTE_PLUGIN_RECORD", "1"))
 }
 
 /// Bundles the prelude; with `check`, only says whether the one in the repository is the same.

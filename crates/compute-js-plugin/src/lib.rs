@@ -13,6 +13,8 @@
 
 mod trace;
 
+use std::sync::LazyLock;
+
 use compute::{Algorithm, Artifact};
 
 pub use trace::{BUILT_FILE, Place, SOURCE_MAP, SourceMap, SourceMapError, Trace, code_frame};
@@ -23,8 +25,10 @@ pub const WASM: &[u8] = include_bytes!(env!("COMPUTE_PLUGIN"));
 /// The plugin's SHA-256, in hex: the one recorded in `plugin.sha256`, which the build checks.
 pub const SHA256: &str = env!("COMPUTE_PLUGIN_SHA256");
 
-/// The plugin as an artifact.
+/// The plugin as an artifact. Its bytes are hashed once a process.
 #[must_use]
 pub fn plugin() -> Artifact {
-    Artifact::new(Algorithm::Sha256, "wasm", WASM)
+    static PLUGIN: LazyLock<Artifact> =
+        LazyLock::new(|| Artifact::new(Algorithm::Sha256, "wasm", WASM));
+    PLUGIN.clone()
 }

@@ -62,29 +62,33 @@ impl SourceMap {
             if HIDDEN.contains(&&*frame.file) {
                 continue;
             }
-            let mapped = self.map(frame);
-            if trace.place.is_none()
-                && let Some((_, Some(place))) = &mapped
-                && is_own(&place.file)
-            {
-                trace.place = Some(place.clone());
+            let Some(token) = self.token(frame) else {
+                trace.stack.push(frame.clone());
+                continue;
+            };
+            let mapped = StackFrame {
+                function: frame.function.clone(),
+                file: token.get_source().unwrap_or_default().to_owned(),
+                line: token.get_src_line() + 1,
+                column: token.get_src_col() + 1,
+            };
+            if trace.place.is_none() && is_own(&mapped.file) {
+                let source = token.get_source_view().map(|view| view.source().to_owned());
+                let (file, line, column) = (mapped.file.clone(), mapped.line, mapped.column);
+                trace.place = Some(Place { file, line, column, source });
             }
-            trace.stack.push(mapped.map_or_else(|| frame.clone(), |(frame, _)| frame));
+            trace.stack.push(mapped);
         }
         trace
     }
 
-    fn map(&self, frame: &StackFrame) -> Option<(StackFrame, Option<Place>)> {
+    /// What built this frame's place, if the map knows its file.
+    fn token(&self, frame: &StackFrame) -> Option<sourcemap::Token<'_>> {
         if frame.file != BUILT_FILE || frame.line == 0 {
             return None;
         }
         let token = self.0.lookup_token(frame.line - 1, frame.column.saturating_sub(1))?;
-        let file = token.get_source()?.to_owned();
-        let (line, column) = (token.get_src_line() + 1, token.get_src_col() + 1);
-        let source = token.get_source_view().map(|view| view.source().to_owned());
-        let mapped =
-            StackFrame { function: frame.function.clone(), file: file.clone(), line, column };
-        Some((mapped, Some(Place { file, line, column, source })))
+        token.get_source().is_some().then_some(token)
     }
 }
 

@@ -1,11 +1,3 @@
-import { op } from "@compute/op";
+// The same op, with fixtures that it does not meet.
 
-interface Input {
-  name: string;
-}
-
-export default op<Input>(async ({ input, log, emit, env }) => {
-  log.info("greeting %s", input.name);
-  if (env.tell) emit("greeted", { name: input.name });
-  return { greeting: `Hello, ${input.name.trim()}!` };
-});
+export { default } from "./greet";
