@@ -13,6 +13,7 @@ use wasmtime::Module;
 use crate::check::{Caps, Refusal, check, check_linked};
 use crate::code_cache::{CodeCache, Compiled, write_sparse};
 use crate::flavour::{Flavour, Shard};
+use crate::image::{self, Parts};
 use crate::linked::{self, Died, IMAGE_VERSION, ImageError, Plugin};
 use crate::prepared::{Command, Image, Library, Prepared};
 use crate::program::Program;
@@ -21,7 +22,7 @@ use crate::settings::Settings;
 use crate::shape::Shape;
 use crate::slots::Slots;
 use crate::ticker::Ticker;
-use crate::{NAME, image, wasi};
+use crate::{NAME, wasi};
 
 compute::register_engine!(
     NAME,
@@ -127,7 +128,7 @@ impl WasmEngine {
                 refused(Refusal::Invalid { message: died.failure.to_string() })
             }
         })?;
-        Ok(OpModules { code: parts.code.into(), image: image.into() })
+        Ok(OpModules { code: parts.code, image: image.into() })
     }
 
     /// What a module is made of, if it is no larger than modules may be.
@@ -212,9 +213,9 @@ impl WasmEngine {
         let parts = image::divide(artifact.wasm()).map_err(refused)?;
 
         let part = |name: &str| Compiled { reference, part: format!("{name}{IMAGE_VERSION}") };
-        let code = || Ok::<_, Error>(Bytes::copy_from_slice(&parts.code));
+        let code = || Ok::<_, Error>(parts.code.clone());
         let code = self.prepare(&part("plugin"), flavour, Library::new, code)?;
-        let blank = || Ok::<_, Error>(Bytes::copy_from_slice(&parts.blank));
+        let blank = || Ok::<_, Error>(parts.blank.clone());
         let blank = self.prepare(&part("blank"), flavour, Image::new, blank)?;
         let base = self.prepare(&part("base"), flavour, Image::new, || {
             let image = linked::base_image(flavour, &parts, &blank, &code, &shape);
@@ -226,14 +227,8 @@ impl WasmEngine {
                 }
             })
         })?;
-        let interrupt_flag =
-            linked::interrupt_flag(flavour, &base, &code).map_err(|error| match error {
-                ImageError::Host(error) => host(error),
-                ImageError::Guest(died) => {
-                    refused(Refusal::Invalid { message: died.failure.to_string() })
-                }
-            })?;
-        Ok(Plugin { code, blank, base, memory: parts.memory, shape, interrupt_flag })
+        let Parts { memory, interrupt_flag, .. } = parts;
+        Ok(Plugin { code, blank, base, memory, shape, interrupt_flag })
     }
 
     fn load_linked(

@@ -1,10 +1,11 @@
 //! Memory images: a sandbox's memory at one moment, as a module that each later sandbox starts from.
 
+use bytes::Bytes;
 use wasm_encoder::{
     ConstExpr, DataSection, Encode as _, EntityType, ExportKind, ExportSection, MemorySection,
     MemoryType, Module, RawSection, SectionId,
 };
-use wasmparser::{BinaryReader, Parser, Payload};
+use wasmparser::{BinaryReader, ExternalKind, Global, Operator, Parser, Payload};
 
 use crate::check::Refusal;
 use crate::shape::malformed;
@@ -15,13 +16,18 @@ pub(crate) const MEMORY_IMPORT: (&str, &str) = ("compute:image", "memory");
 /// A plugin taken apart: its code, and the memory that it starts with.
 pub(crate) struct Parts {
     /// The plugin's code as a module that imports its memory.
-    pub(crate) code: Vec<u8>,
+    pub(crate) code: Bytes,
     /// A module with the plugin's memory as it is before any code has run.
-    pub(crate) blank: Vec<u8>,
+    pub(crate) blank: Bytes,
     /// What the plugin is to be given on stdin when it is initialised.
     pub(crate) init: Vec<u8>,
     pub(crate) memory: MemoryType,
+    /// Where in its memory it looks whether it is to stop, if it does.
+    pub(crate) interrupt_flag: Option<usize>,
 }
+
+/// The global in which a plugin says where it looks whether it is to stop.
+const INTERRUPT_FLAG: &str = "interrupt_flag";
 
 /// The custom section with what a plugin is given on stdin when it is initialised.
 pub(crate) const INIT_SECTION: &str = "compute:init";
@@ -33,6 +39,8 @@ pub(crate) fn divide(plugin: &[u8]) -> Result<Parts, Refusal> {
     let mut init = Vec::new();
     let mut memory = None;
     let mut data = None;
+    let mut constants = Vec::new();
+    let mut flag = None;
     for payload in Parser::new(0).parse_all(plugin) {
         let payload = payload.map_err(malformed)?;
         match &payload {
@@ -46,6 +54,21 @@ pub(crate) fn divide(plugin: &[u8]) -> Result<Parts, Refusal> {
                 if section.name() == INIT_SECTION {
                     init = section.data().to_vec();
                 }
+            }
+            Payload::GlobalSection(section) => {
+                for global in section.clone() {
+                    constants.push(constant(&global.map_err(malformed)?));
+                }
+                sections.extend(payload.as_section());
+            }
+            Payload::ExportSection(section) => {
+                for export in section.clone() {
+                    let export = export.map_err(malformed)?;
+                    if export.kind == ExternalKind::Global && export.name == INTERRUPT_FLAG {
+                        flag = Some(export.index as usize);
+                    }
+                }
+                sections.extend(payload.as_section());
             }
             // What stays zero when the data is in the memory already, and the start function has run.
             Payload::DataCountSection { .. } | Payload::StartSection { .. } => {}
@@ -77,7 +100,21 @@ pub(crate) fn divide(plugin: &[u8]) -> Result<Parts, Refusal> {
     if let Some(range) = data {
         blank.section(&RawSection { id: SectionId::Data.into(), data: &plugin[range] });
     }
-    Ok(Parts { code: code.finish(), blank: blank.finish(), init, memory })
+    Ok(Parts {
+        code: code.finish().into(),
+        blank: blank.finish().into(),
+        init,
+        memory,
+        interrupt_flag: flag.and_then(|index| constants.get(index).copied()?),
+    })
+}
+
+/// The number that a global starts with, if that is written in the module.
+fn constant(global: &Global<'_>) -> Option<usize> {
+    match global.init_expr.get_operators_reader().read() {
+        Ok(Operator::I32Const { value }) => Some(value.cast_unsigned() as usize),
+        _ => None,
+    }
 }
 
 /// An import section with one import more, that of the memory. Being the last, it moves no function's

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use compute::{Bounds, Call, Failure, Limits, Log, Phase, Seed};
 use wasm_encoder::MemoryType;
-use wasmtime::{AsContextMut as _, Extern, Instance, Memory, PoolConcurrencyLimitError, Store};
+use wasmtime::{Instance, Memory, PoolConcurrencyLimitError, Store};
 
 use crate::check::{Caps, Refusal};
 use crate::failure::{Stop, reason};
@@ -142,11 +142,7 @@ impl<'a> Workshop<'a> {
 
     /// The memory image and the plugin's code on it.
     fn open(&mut self, image: &Image, code: &Library) -> wasmtime::Result<(Memory, Instance)> {
-        let memory = image.instantiate(&mut self.store)?;
-        let plugin = code.instantiate(self.shard, &mut self.store, |_, name| {
-            (name == image::MEMORY_IMPORT.1).then_some(Extern::Memory(memory))
-        })?;
-        Ok((memory, plugin))
+        code.instantiate_on(image, self.shard, &mut self.store)
     }
 
     /// Calls a function of no parameters, whatever it returns.
@@ -183,46 +179,23 @@ pub(crate) fn base_image(
     code: &Prepared<Library>,
     shape: &Shape,
 ) -> Result<Vec<u8>, ImageError> {
-    when_free(|| make_base_image(flavour, parts, blank, code, shape))
-}
-
-fn make_base_image(
-    flavour: &Flavour,
-    parts: &Parts,
-    blank: &Prepared<Image>,
-    code: &Prepared<Library>,
-    shape: &Shape,
-) -> Result<Vec<u8>, ImageError> {
-    let input = if shape.exports(JAVY_INITIALIZE, "function") {
-        JAVY_SETTINGS.to_vec()
-    } else if shape.exports(PREPARE, "function") {
-        let mut workshop = Workshop::new(flavour, &parts.init)?;
-        let (_, plugin) = workshop.open(blank.get(0)?, code.get(0)?)?;
-        workshop.call(&plugin, PREPARE).map_err(|error| workshop.blame(error))?;
-        workshop.store.into_data().output
-    } else {
-        parts.init.clone()
-    };
-    let mut workshop = Workshop::new(flavour, &input)?;
-    let (memory, plugin) = workshop.open(blank.get(0)?, code.get(0)?)?;
-    for name in ["_initialize", JAVY_INITIALIZE] {
-        workshop.call(&plugin, name).map_err(|error| workshop.blame(error))?;
-    }
-    Ok(workshop.snapshot(memory, parts.memory))
-}
-
-/// Where a plugin looks whether it is to stop: its global of this name is an address.
-pub(crate) fn interrupt_flag(
-    flavour: &Flavour,
-    base: &Prepared<Image>,
-    code: &Prepared<Library>,
-) -> Result<Option<usize>, ImageError> {
     when_free(|| {
-        let mut workshop = Workshop::new(flavour, &[])?;
-        let (_, plugin) = workshop.open(base.get(0)?, code.get(0)?)?;
-        let flag = plugin.get_global(&mut workshop.store, "interrupt_flag");
-        let at = flag.and_then(|flag| flag.get(workshop.store.as_context_mut()).i32());
-        Ok(at.map(|at| at.cast_unsigned() as usize))
+        let input = if shape.exports(JAVY_INITIALIZE, "function") {
+            JAVY_SETTINGS.to_vec()
+        } else if shape.exports(PREPARE, "function") {
+            let mut workshop = Workshop::new(flavour, &parts.init)?;
+            let (_, plugin) = workshop.open(blank.get(0)?, code.get(0)?)?;
+            workshop.call(&plugin, PREPARE).map_err(|error| workshop.blame(error))?;
+            workshop.store.into_data().output
+        } else {
+            parts.init.clone()
+        };
+        let mut workshop = Workshop::new(flavour, &input)?;
+        let (memory, plugin) = workshop.open(blank.get(0)?, code.get(0)?)?;
+        for name in ["_initialize", JAVY_INITIALIZE] {
+            workshop.call(&plugin, name).map_err(|error| workshop.blame(error))?;
+        }
+        Ok(workshop.snapshot(memory, parts.memory))
     })
 }
 
@@ -248,25 +221,19 @@ pub(crate) fn op_image(
     plugin: &Plugin,
     module: &Prepared<Library>,
 ) -> Result<Vec<u8>, ImageError> {
-    when_free(|| make_op_image(flavour, plugin, module))
-}
-
-fn make_op_image(
-    flavour: &Flavour,
-    plugin: &Plugin,
-    module: &Prepared<Library>,
-) -> Result<Vec<u8>, ImageError> {
-    let mut workshop = Workshop::new(flavour, &[])?;
-    workshop.store.data_mut().interrupt_flag = plugin.interrupt_flag;
-    let (memory, linked) = workshop.open(plugin.base.get(0)?, plugin.code.get(0)?)?;
-    let shard = workshop.shard;
-    let op = module
-        .get(0)?
-        .instantiate(shard, &mut workshop.store, |store, name| linked.get_export(store, name))
-        .map_err(|error| workshop.blame(error))?;
-    workshop.call(&op, "_initialize").map_err(|error| workshop.blame(error))?;
-    if workshop.store.data().thrown.is_some() {
-        return Err(workshop.blame(Stop::Failed.into()));
-    }
-    Ok(workshop.snapshot(memory, plugin.memory))
+    when_free(|| {
+        let mut workshop = Workshop::new(flavour, &[])?;
+        workshop.store.data_mut().interrupt_flag = plugin.interrupt_flag;
+        let (memory, linked) = workshop.open(plugin.base.get(0)?, plugin.code.get(0)?)?;
+        let shard = workshop.shard;
+        let op = module
+            .get(0)?
+            .instantiate(shard, &mut workshop.store, |store, name| linked.get_export(store, name))
+            .map_err(|error| workshop.blame(error))?;
+        workshop.call(&op, "_initialize").map_err(|error| workshop.blame(error))?;
+        if workshop.store.data().thrown.is_some() {
+            return Err(workshop.blame(Stop::Failed.into()));
+        }
+        Ok(workshop.snapshot(memory, plugin.memory))
+    })
 }

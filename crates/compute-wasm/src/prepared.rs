@@ -8,6 +8,7 @@ use wasmtime::{
 };
 
 use crate::flavour::{Flavour, Shard};
+use crate::image::MEMORY_IMPORT;
 use crate::sandbox::State;
 
 /// A module in each shard of a flavour, made ready in a shard when it is first used there.
@@ -184,6 +185,20 @@ impl Library {
         let export = self.start.as_ref();
         let export = export.ok_or_else(|| wasmtime::format_err!("the module has no `_start`"))?;
         function(instance, store, export)
+    }
+
+    /// A plugin's code on a fresh copy of this image.
+    pub(crate) fn instantiate_on(
+        &self,
+        image: &Image,
+        shard: &Shard,
+        store: &mut Store<State>,
+    ) -> Result<(Memory, Instance)> {
+        let memory = image.instantiate(store)?;
+        let plugin = self.instantiate(shard, store, |_, name| {
+            (name == MEMORY_IMPORT.1).then_some(Extern::Memory(memory))
+        })?;
+        Ok((memory, plugin))
     }
 
     /// Makes an instance, of which the imports that are not the host's are given by name.

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use wasmtime::{Engine, Extern, Func, Instance, Result, Store};
+use wasmtime::{Engine, Func, Instance, Result, Store};
 
 use crate::flavour::Flavour;
-use crate::image::MEMORY_IMPORT;
 use crate::linked::Plugin;
 use crate::prepared::{Command, Image, Library, Prepared};
 use crate::sandbox::State;
@@ -87,10 +86,8 @@ impl Plugin {
         store: &mut Store<State>,
     ) -> Result<Instance> {
         store.data_mut().interrupt_flag = self.interrupt_flag;
-        let memory = image.get(shard)?.instantiate(store)?;
         let place = self.code.flavour().shard(shard)?;
-        self.code.get(shard)?.instantiate(place, store, |_, name| {
-            (name == MEMORY_IMPORT.1).then_some(Extern::Memory(memory))
-        })
+        let image = image.get(shard)?;
+        Ok(self.code.get(shard)?.instantiate_on(image, place, store)?.1)
     }
 }
