@@ -113,22 +113,18 @@ impl WasmEngine {
     pub fn op_modules(&self, artifact: &Artifact, load: &Load<'_>) -> Result<OpModules, Error> {
         let refused = |refusal| Error::refused(artifact.reference().clone(), refusal);
         let shape = self.shape(artifact.wasm()).map_err(refused)?;
-        let plugin = shape.linked_namespace().and_then(|name| self.plugin_ref(name));
-        let plugin = plugin.ok_or_else(|| refused(Refusal::NotAnOp))?;
-        let flavour = self.flavour(load.profile)?;
-        let linked = load.linked(&plugin)?;
-        let parts = image::divide(linked.wasm()).map_err(refused)?;
-        let plugin = self.plugin(&plugin, &flavour, || Ok(linked))?;
-        let wasm = || Ok::<_, Error>(artifact.wasm().clone());
-        let module = Compiled { reference: artifact.reference(), part: "module".into() };
-        let module = self.prepare(&module, &flavour, Library::new, wasm)?;
-        let image = linked::op_image(&flavour, &plugin, &module).map_err(|error| match error {
-            ImageError::Host(error) => host(error),
-            ImageError::Guest(died) => {
+        let namespace = shape.linked_namespace();
+        let plugin = namespace.and_then(|name| Some((name, self.plugin_ref(name)?)));
+        let (namespace, reference) = plugin.ok_or_else(|| refused(Refusal::NotAnOp))?;
+        let plugin = self.link(artifact, &shape, namespace, &reference, load)?;
+        let parts = image::divide(load.linked(&reference)?.wasm()).map_err(refused)?;
+        let image = self.op_image(artifact, &plugin).map_err(|error| match error {
+            Unprepared::Guest(died) => {
                 refused(Refusal::Invalid { message: died.failure.to_string() })
             }
+            Unprepared::Host(error) => error,
         })?;
-        Ok(OpModules { code: parts.code, image: image.into() })
+        Ok(OpModules { code: parts.code, image })
     }
 
     /// What a module is made of, if it is no larger than modules may be.
@@ -219,9 +215,9 @@ impl WasmEngine {
         let blank = self.prepare(&part("blank"), flavour, Image::new, blank)?;
         let base = self.prepare(&part("base"), flavour, Image::new, || {
             let image = linked::base_image(flavour, &parts, &blank, &code, &shape);
-            image.map(Bytes::from).map_err(|error| match error {
-                ImageError::Host(error) => host(error),
-                ImageError::Guest(died) => {
+            image.map(Bytes::from).map_err(|error| match error.into() {
+                Unprepared::Host(error) => error,
+                Unprepared::Guest(died) => {
                     let message = format!("the plugin cannot initialise itself: {}", died.failure);
                     refused(Refusal::Invalid { message })
                 }
@@ -231,38 +227,57 @@ impl WasmEngine {
         Ok(Plugin { code, blank, base, memory, shape, interrupt_flag })
     }
 
-    fn load_linked(
+    /// The plugin that a module links to, once both are checked.
+    fn link(
         &self,
         artifact: &Artifact,
         shape: &Shape,
         namespace: &str,
         plugin: &Ref,
         load: &Load<'_>,
-    ) -> Result<Program, Unprepared> {
-        let reference = artifact.reference();
-        let refused = |refusal| Error::refused(reference.clone(), refusal);
+    ) -> Result<Arc<Plugin>, Error> {
+        let refused = |refusal| Error::refused(artifact.reference().clone(), refusal);
         check_linked(shape, &self.shared.caps, wasi::offered(), namespace).map_err(refused)?;
         let flavour = self.flavour(load.profile)?;
         let plugin = self.plugin(plugin, &flavour, || load.linked(plugin))?;
         linked::check_links(shape, &plugin.shape, namespace).map_err(refused)?;
+        Ok(plugin)
+    }
 
-        let wasm = || Ok::<_, Error>(artifact.wasm().clone());
-        let module = Compiled { reference, part: "module".into() };
+    /// What a module that links to this plugin runs as.
+    fn load_linked(
+        &self,
+        artifact: &Artifact,
+        shape: &Shape,
+        plugin: Arc<Plugin>,
+    ) -> Result<Program, Unprepared> {
         if shape.exports("_start", "function") {
-            let module = self.prepare(&module, &flavour, Library::new, wasm)?;
+            let module = self.module(artifact, plugin.code.flavour(), Library::new)?;
             return Ok(Program::Linked { plugin, module });
         }
-        let image = Compiled { reference, part: format!("image{IMAGE_VERSION}") };
-        let image = self.prepare(&image, &flavour, Image::new, || {
-            let module = self.prepare(&module, &flavour, Library::new, wasm)?;
-            linked::op_image(&flavour, &plugin, &module).map(Bytes::from).map_err(|error| {
-                match error {
-                    ImageError::Host(error) => Unprepared::Host(host(error)),
-                    ImageError::Guest(died) => Unprepared::Guest(died),
-                }
-            })
-        })?;
+        let part = format!("image{IMAGE_VERSION}");
+        let image = Compiled { reference: artifact.reference(), part };
+        let make = || self.op_image(artifact, &plugin);
+        let image = self.prepare(&image, plugin.code.flavour(), Image::new, make)?;
         Ok(Program::Op { plugin, image })
+    }
+
+    /// An op's memory image, made now.
+    fn op_image(&self, artifact: &Artifact, plugin: &Plugin) -> Result<Bytes, Unprepared> {
+        let flavour = plugin.code.flavour();
+        let module = self.module(artifact, flavour, Library::new)?;
+        Ok(linked::op_image(flavour, plugin, &module)?.into())
+    }
+
+    /// The artifact's own module, compiled.
+    fn module<T>(
+        &self,
+        artifact: &Artifact,
+        flavour: &Arc<Flavour>,
+        make: fn(&Shard, Module) -> wasmtime::Result<T>,
+    ) -> Result<Prepared<T>, Error> {
+        let of = Compiled { reference: artifact.reference(), part: "module".into() };
+        self.prepare(&of, flavour, make, || Ok(artifact.wasm().clone()))
     }
 
     /// The ref of the plugin that a module's namespace stands for, if it stands for one.
@@ -281,7 +296,8 @@ impl Engine for WasmEngine {
         let plugin = shape.linked_namespace().map(|name| (name, self.plugin_ref(name)));
         let program = match plugin {
             Some((namespace, Some(plugin))) => {
-                self.load_linked(artifact, &shape, namespace, &plugin, load)
+                let plugin = self.link(artifact, &shape, namespace, &plugin, load)?;
+                self.load_linked(artifact, &shape, plugin)
             }
             _ if shape.is_plugin && shape.exports("_start", "function") => {
                 // Its code is shared with the modules that link to it.
@@ -292,9 +308,7 @@ impl Engine for WasmEngine {
             _ => {
                 check(&shape, &self.shared.caps, wasi::offered()).map_err(refused)?;
                 let flavour = self.flavour(load.profile)?;
-                let module = Compiled { reference, part: "module".into() };
-                let wasm = || Ok(artifact.wasm().clone());
-                self.prepare(&module, &flavour, Command::new, wasm).map(Program::Command)
+                Ok(Program::Command(self.module(artifact, &flavour, Command::new)?))
             }
         };
         let takes_envelope = shape.takes_envelope;
@@ -316,6 +330,15 @@ enum Unprepared {
     /// What its own code did.
     Guest(Box<Died>),
     Host(Error),
+}
+
+impl From<ImageError> for Unprepared {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::Guest(died) => Self::Guest(died),
+            ImageError::Host(error) => Self::Host(host(error)),
+        }
+    }
 }
 
 impl From<Error> for Unprepared {
