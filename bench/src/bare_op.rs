@@ -4,7 +4,7 @@
 use compute_wasm::OpModules;
 use wasmtime::{
     Caller, Engine, Extern, Instance, InstancePre, Linker, Memory, Module, ModuleExport, Result,
-    Store,
+    Store, TypedFunc,
 };
 
 struct State {
@@ -49,26 +49,53 @@ impl BareOp {
     }
 
     pub fn call(&self, input: &[u8]) -> Result<Vec<u8>> {
+        let (mut store, _, call) = self.open(input)?;
+        let failed = call.call(&mut store, ())?;
+        wasmtime::ensure!(failed == 0, "the op failed");
+        Ok(store.into_data().output)
+    }
+
+    fn open(&self, input: &[u8]) -> Result<(Store<State>, Memory, TypedFunc<(), i32>)> {
         let state = State { memory: None, input: input.to_vec(), read: 0, output: Vec::new() };
         let mut store = Store::new(&self.engine, state);
         let image = self.image.instantiate(&mut store)?;
-        let memory =
-            image.get_module_export(&mut store, &self.memory).and_then(Extern::into_memory);
-        store.data_mut().memory = memory;
-        let memory = memory.map(Extern::Memory);
+        let memory = image.get_module_export(&mut store, &self.memory);
+        let memory = memory.and_then(Extern::into_memory);
+        let memory = memory.ok_or_else(|| wasmtime::format_err!("the image has no memory"))?;
+        store.data_mut().memory = Some(memory);
         let mut externs = Vec::with_capacity(self.imports.len());
         for (module, name) in &self.imports {
-            externs.push(match &memory {
-                Some(memory) if module == "compute:image" => memory.clone(),
-                _ => self.linker.get(&mut store, module, name)?,
+            externs.push(if module == "compute:image" {
+                Extern::Memory(memory)
+            } else {
+                self.linker.get(&mut store, module, name)?
             });
         }
         let plugin = Instance::new(&mut store, &self.code, &externs)?;
         let call = plugin.get_module_export(&mut store, &self.call).and_then(Extern::into_func);
         let call = call.ok_or_else(|| wasmtime::format_err!("`call` is no function"))?;
-        let failed = call.typed::<(), i32>(&store)?.call(&mut store, ())?;
-        wasmtime::ensure!(failed == 0, "the op failed");
-        Ok(store.into_data().output)
+        let call = call.typed(&store)?;
+        Ok((store, memory, call))
+    }
+
+    /// Says how many pages of the image hold anything, and how many of them a call writes to.
+    pub fn pages(&self, input: &[u8]) -> Result<String> {
+        const PAGE: usize = 4096;
+        let (mut store, memory, call) = self.open(input)?;
+        let before = memory.data(&store).to_vec();
+        call.call(&mut store, ())?;
+        let after = memory.data(&store);
+        let held = before.chunks(PAGE).filter(|page| page.iter().any(|byte| *byte != 0)).count();
+        let is_dirty = |(at, page): (usize, &[u8])| {
+            before.get(at * PAGE..(at + 1) * PAGE).is_none_or(|old| old != page)
+        };
+        let dirty: Vec<_> = after.chunks(PAGE).enumerate().map(is_dirty).collect();
+        let stretches = dirty.chunk_by(|a, b| a == b).filter(|run| run[0]).count();
+        Ok(format!(
+            "{held} of {} pages hold something; a call writes to {} in {stretches} stretches",
+            before.len() / PAGE,
+            dirty.iter().filter(|dirty| **dirty).count(),
+        ))
     }
 }
 
@@ -110,54 +137,4 @@ fn fd_write(mut caller: C<'_>, _fd: i32, buffers: i32, _count: i32, size: i32) -
     state.output.extend_from_slice(&memory[at..at + len]);
     memory[size as usize..][..4].copy_from_slice(&(len as u32).to_le_bytes());
     0
-}
-
-impl BareOp {
-    /// Says how many pages of the image hold anything, and which of them a call writes to.
-    pub fn pages(&self, input: &[u8]) -> Result<String> {
-        const PAGE: usize = 4096;
-        let state = State { memory: None, input: input.to_vec(), read: 0, output: Vec::new() };
-        let mut store = Store::new(&self.engine, state);
-        let image = self.image.instantiate(&mut store)?;
-        let memory =
-            image.get_module_export(&mut store, &self.memory).and_then(Extern::into_memory);
-        let memory = memory.ok_or_else(|| wasmtime::format_err!("no memory"))?;
-        store.data_mut().memory = Some(memory);
-        let before = memory.data(&store).to_vec();
-        let mut externs = Vec::new();
-        for (module, name) in &self.imports {
-            externs.push(if module == "compute:image" {
-                Extern::Memory(memory)
-            } else {
-                self.linker.get(&mut store, module, name)?
-            });
-        }
-        let plugin = Instance::new(&mut store, &self.code, &externs)?;
-        let call = plugin.get_module_export(&mut store, &self.call).and_then(Extern::into_func);
-        let call = call.ok_or_else(|| wasmtime::format_err!("`call` is no function"))?;
-        call.typed::<(), i32>(&store)?.call(&mut store, ())?;
-        let after = memory.data(&store);
-        let held = before.chunks(PAGE).filter(|page| page.iter().any(|byte| *byte != 0)).count();
-        let dirty: Vec<_> = after
-            .chunks(PAGE)
-            .enumerate()
-            .filter(|(at, page)| {
-                before.get(at * PAGE..(at + 1) * PAGE).is_none_or(|old| old != *page)
-            })
-            .map(|(at, _)| at)
-            .collect();
-        let mut regions = Vec::new();
-        for at in &dirty {
-            match regions.last_mut() {
-                Some((_, end)) if *end + 1 == *at => *end = *at,
-                _ => regions.push((*at, *at)),
-            }
-        }
-        Ok(format!(
-            "{held} of {} pages hold something; a call writes to {} in {} stretches",
-            before.len() / PAGE,
-            dirty.len(),
-            regions.len(),
-        ))
-    }
 }

@@ -221,6 +221,5 @@ pub(crate) fn update(suite: &Suite, outputs: &[Option<Value>]) -> Result<(), Fai
         (suite.file.clone(), serde_json::to_string_pretty(&cases))
     };
     let json = json.map_err(|error| Failure::host(&error))?;
-    std::fs::write(&file, json + "\n")
-        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", file.display())))
+    target::write(&file, json + "\n")
 }

@@ -121,6 +121,21 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     })
 }
 
+/// Writes a file.
+pub(crate) fn write(path: &Path, bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
+    std::fs::write(path, bytes)
+        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))
+}
+
+/// Writes a file, and makes the folder that it is in.
+pub(crate) fn write_in_folder(path: &Path, bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))?;
+    }
+    write(path, bytes)
+}
+
 /// That there is no such file, and which one may be meant.
 pub(crate) fn missing(path: &Path) -> Failure {
     let similar = similar(path).map(|name| path.with_file_name(name));

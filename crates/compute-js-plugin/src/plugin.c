@@ -61,7 +61,7 @@ static JSValue unhandled_first;
 // ---- The stack limit, and interruption ----
 
 static void set_stack_limit(JSRuntime *runtime) {
-    // The stack grows down to address 0 (--stack-first).
+    // The linker puts the stack first: it grows down to address 0.
     char here;
     uintptr_t top = (uintptr_t)&here;
     runtime->stack_top = top;

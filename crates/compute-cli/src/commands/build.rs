@@ -56,13 +56,17 @@ pub(crate) fn build(cli: &Cli, args: &BuildArgs) -> Result<(), Failure> {
         }
     }
     let file = args.output.clone().unwrap_or_else(|| default_output(&args.file));
-    write(&file, built.artifact.wasm())?;
-    write(&target::map_file(&file), &built.source_map)?;
+    target::write_in_folder(&file, built.artifact.wasm())?;
+    target::write_in_folder(&target::map_file(&file), &built.source_map)?;
     if let Some(metafile) = &args.metafile {
         let meta = Meta { bytes: built.artifact.wasm().len(), modules: &built.modules };
         let mut json = serde_json::to_vec_pretty(&meta).map_err(|error| Failure::host(&error))?;
         json.push(b'\n');
-        if metafile == Path::new("-") { print_bytes(&json)? } else { write(metafile, &json)? }
+        if metafile == Path::new("-") {
+            print_bytes(&json)?
+        } else {
+            target::write_in_folder(metafile, &json)?
+        }
     }
     if args.json {
         return print_json(&Report {
@@ -83,11 +87,4 @@ pub(crate) fn build(cli: &Cli, args: &BuildArgs) -> Result<(), Failure> {
 fn default_output(source: &Path) -> PathBuf {
     let name = source.file_stem().unwrap_or_default().to_owned();
     source.with_file_name("dist").join(name).with_added_extension("wasm")
-}
-
-fn write(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let made = folder.map_or(Ok(()), std::fs::create_dir_all);
-    made.and_then(|()| std::fs::write(file, bytes))
-        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", file.display())))
 }

@@ -6,12 +6,12 @@ use super::print_bytes;
 use crate::args::{Cli, GetArgs};
 use crate::context::open_store;
 use crate::failure::Failure;
+use crate::target;
 
 pub(crate) fn get(cli: &Cli, args: &GetArgs) -> Result<(), Failure> {
     let stored = pollster::block_on(open_store(cli)?.get(&args.reference))?;
     if args.output == Path::new("-") {
         return print_bytes(stored.artifact.wasm());
     }
-    std::fs::write(&args.output, stored.artifact.wasm())
-        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", args.output.display())))
+    target::write(&args.output, stored.artifact.wasm())
 }

@@ -7,6 +7,7 @@ use compute_js::{GLOBAL_TYPES, SDK};
 use super::print_line;
 use crate::args::InitArgs;
 use crate::failure::Failure;
+use crate::target;
 
 const SOURCE_TS: &str = r#"import { op } from "@compute/op";
 
@@ -99,11 +100,6 @@ fn write_new(file: &str, text: &str) -> Result<(), Failure> {
 }
 
 fn write(file: &str, text: &str) -> Result<(), Failure> {
-    let path = Path::new(file);
-    let failed = |error: std::io::Error| Failure::usage(format!("cannot write {file}: {error}"));
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    std::fs::write(path, text).map_err(failed)?;
+    target::write_in_folder(Path::new(file), text)?;
     if file.starts_with(TYPES) { Ok(()) } else { print_line(file) }
 }

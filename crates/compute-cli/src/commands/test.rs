@@ -283,8 +283,7 @@ fn write_junit(file: &Path, tested: &[Tested]) -> Result<(), Failure> {
         junit.add_test_suite(suite);
     }
     let xml = junit.to_string().map_err(|error| Failure::host(&error))?;
-    std::fs::write(file, xml)
-        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", file.display())))
+    target::write(file, xml)
 }
 
 /// Runs again whenever something in the folders of what was run changes, until the process is ended.
