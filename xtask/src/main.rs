@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod demo;
+mod fuzz;
 mod guests;
 mod plugin;
 mod tidy;
@@ -52,6 +53,15 @@ enum Chore {
         #[arg(long)]
         peers: bool,
     },
+    /// Give a target random input that coverage guides: `cargo xtask fuzz rule --seconds 3600`
+    Fuzz {
+        /// What gets it
+        #[arg(value_parser = ["rule"])]
+        target: String,
+        /// For how long
+        #[arg(long, default_value = "60")]
+        seconds: u32,
+    },
     /// Everything that must hold before a change lands
     Ci,
 }
@@ -65,6 +75,7 @@ fn main() -> Result<()> {
         Chore::Prelude { check } => plugin::prelude(check),
         Chore::Tidy => tidy::tidy(),
         Chore::Bench { what, peers } => bench::bench(&what, peers),
+        Chore::Fuzz { target, seconds } => fuzz::fuzz(&target, seconds),
         Chore::Ci => check::ci(),
     }
 }

@@ -12,10 +12,11 @@ use crate::root;
 const MAX_LINES: usize = 800;
 
 /// The workspace's crates that each crate may depend on.
-const MAY_USE: [(&str, &[&str]); 6] = [
+const MAY_USE: [(&str, &[&str]); 7] = [
     ("compute", &[]),
     ("compute-store", &["compute"]),
     ("compute-wasm", &["compute"]),
+    ("txcl", &["compute"]),
     ("compute-js-plugin", &["compute"]),
     ("compute-js", &["compute", "compute-js-plugin", "compute-wasm"]),
     (

@@ -1,0 +1,163 @@
+//! Conditions made ready: a test that never fails, whatever the document holds.
+
+use std::cmp::Ordering;
+
+use regex::{Regex, RegexBuilder};
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::program::Ready;
+use crate::{Comparator, Comparison, Condition, Expr, Literal, Operand, Path};
+
+/// How much memory one compiled regular expression may take, in bytes.
+const MAX_REGEX: usize = 1 << 20;
+
+/// A condition with its regular expressions compiled.
+#[derive(Clone, Debug)]
+pub(crate) enum Test {
+    Always,
+    /// A regular expression that does not compile.
+    Never,
+    Any(Vec<Self>),
+    All(Vec<Self>),
+    Not(Box<Self>),
+    /// A path, and what is on the right.
+    Compare(Path, Comparator, Ready),
+    Null(Path, bool),
+    Match(Path, Regex, bool),
+}
+
+pub(crate) fn regex(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).build()
+}
+
+impl Test {
+    pub(crate) fn new(condition: &Condition) -> Self {
+        let each = |parts: &[Condition]| parts.iter().map(Self::new).collect();
+        match condition {
+            Condition::Always => Self::Always,
+            Condition::Any(parts) => Self::Any(each(parts)),
+            Condition::All(parts) => Self::All(each(parts)),
+            Condition::Not(inner) => Self::Not(Box::new(Self::new(inner))),
+            Condition::Compare(comparison) => Self::comparison(comparison),
+        }
+    }
+
+    fn comparison(comparison: &Comparison) -> Self {
+        let path = comparison.path.node.clone();
+        let comparator = comparison.comparator.node;
+        let pattern = |pattern: &str| match regex(pattern) {
+            Ok(regex) => Self::Match(path.clone(), regex, comparator == Comparator::Matches),
+            Err(_) => Self::Never,
+        };
+        match &comparison.operand.node {
+            Operand::Regex(text) => pattern(text),
+            Operand::Expr(Expr::Literal(Literal::String(text))) if comparator.is_match() => {
+                pattern(text)
+            }
+            Operand::Expr(Expr::Literal(Literal::Null)) => {
+                Self::Null(path, comparator == Comparator::Equal)
+            }
+            Operand::Expr(expr) => {
+                Self::Compare(path, comparator, Ready::new(expr, comparison.operand.span))
+            }
+        }
+    }
+
+    pub(crate) fn holds(&self, document: &Value, context: &mut Context) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Any(parts) => parts.iter().any(|part| part.holds(document, context)),
+            Self::All(parts) => parts.iter().all(|part| part.holds(document, context)),
+            Self::Not(inner) => !inner.holds(document, context),
+            Self::Null(path, wanted) => is_null(path.get(document)) == *wanted,
+            Self::Match(path, regex, wanted) => {
+                let matches = match path.get(document) {
+                    None | Some(Value::Null) => regex.is_match(""),
+                    Some(Value::String(text)) => regex.is_match(text),
+                    Some(other) => regex.is_match(&other.to_string()),
+                };
+                matches == *wanted
+            }
+            Self::Compare(path, comparator, Ready::Path(other, _)) => {
+                compare(path.get(document), *comparator, other.get(document))
+            }
+            Self::Compare(path, comparator, ready) => match ready.value(&[document], context) {
+                Ok(value) => compare(path.get(document), *comparator, Some(&value)),
+                Err(_) => false,
+            },
+        }
+    }
+}
+
+fn is_null(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(_) => false,
+    }
+}
+
+/// Compares two values; one that is missing or null reads as `""`, `0` or `false` by the other's type.
+fn compare(left: Option<&Value>, comparator: Comparator, right: Option<&Value>) -> bool {
+    let left = left.filter(|value| !value.is_null());
+    let right = right.filter(|value| !value.is_null());
+    let ordering = match (left, right) {
+        (None, None) => Some(Ordering::Equal),
+        (Some(left), Some(right)) => order(left, right),
+        (None, Some(right)) => order(&empty_like(right), right),
+        (Some(left), None) => order(left, &empty_like(left)),
+    };
+    let is_bool = [left, right].into_iter().flatten().any(Value::is_boolean);
+    match comparator {
+        Comparator::Equal => ordering == Some(Ordering::Equal),
+        Comparator::NotEqual => ordering != Some(Ordering::Equal),
+        _ if is_bool => false,
+        Comparator::Less => ordering.is_some_and(Ordering::is_lt),
+        Comparator::LessOrEqual => ordering.is_some_and(Ordering::is_le),
+        Comparator::Greater => ordering.is_some_and(Ordering::is_gt),
+        Comparator::GreaterOrEqual => ordering.is_some_and(Ordering::is_ge),
+        Comparator::Matches | Comparator::MatchesNot => false,
+    }
+}
+
+fn empty_like(other: &Value) -> Value {
+    match other {
+        Value::String(_) => "".into(),
+        Value::Number(_) => 0.into(),
+        Value::Bool(_) => false.into(),
+        _ => Value::Null,
+    }
+}
+
+/// How two values are ordered; none if they are of different types, or lists or objects that differ.
+fn order(left: &Value, right: &Value) -> Option<Ordering> {
+    match (left, right) {
+        (Value::String(left), Value::String(right)) => Some(left.cmp(right)),
+        (Value::Bool(left), Value::Bool(right)) => Some(left.cmp(right)),
+        (Value::Number(left), Value::Number(right)) => match (left.as_i64(), right.as_i64()) {
+            (Some(left), Some(right)) => Some(left.cmp(&right)),
+            _ => match (left.as_u64(), right.as_u64()) {
+                (Some(left), Some(right)) => Some(left.cmp(&right)),
+                _ => left.as_f64()?.partial_cmp(&right.as_f64()?),
+            },
+        },
+        _ => same(left, right).then_some(Ordering::Equal),
+    }
+}
+
+/// Whether two values are the same; 1 and 1.0 are one number.
+fn same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(a, b)| same(a, b))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            left.len() == right.len()
+                && left.iter().all(|(key, a)| right.get(key).is_some_and(|b| same(a, b)))
+        }
+        (Value::Number(_), Value::Number(_)) => order(left, right) == Some(Ordering::Equal),
+        _ => left == right,
+    }
+}

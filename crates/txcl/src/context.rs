@@ -1,0 +1,92 @@
+//! What evaluation may use: a clock, random numbers, and a bounded amount of memory.
+
+use std::time::SystemTime;
+
+use compute::Seed;
+use jiff::Timestamp;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use serde_json::Value;
+
+use crate::Span;
+
+/// How many bytes one evaluation may make: 16 MiB.
+const MAX_BYTES: usize = 16 << 20;
+/// What a value costs besides its text.
+const NODE: usize = 16;
+
+/// What the evaluation of one rule may use. The same context gives the same values.
+#[derive(Clone, Debug)]
+pub struct Context {
+    now: Timestamp,
+    random: ChaCha20Rng,
+    left: usize,
+}
+
+impl Default for Context {
+    /// The clock at the Unix epoch, and a seed of zeros.
+    fn default() -> Self {
+        Self::new(SystemTime::UNIX_EPOCH, Seed::new([0; 32]))
+    }
+}
+
+impl Context {
+    /// A context with this clock, which stands still, and this seed.
+    #[must_use]
+    pub fn new(now: SystemTime, seed: Seed) -> Self {
+        Self {
+            now: Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH),
+            random: ChaCha20Rng::from_seed(*seed.as_bytes()),
+            left: MAX_BYTES,
+        }
+    }
+
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(crate) fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.random.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// Accounts for bytes that are about to be made.
+    pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), String> {
+        match self.left.checked_sub(bytes) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => {
+                Err(format!("the rule's values are larger than its limit of {MAX_BYTES} bytes"))
+            }
+        }
+    }
+
+    /// A copy that is accounted for.
+    pub(crate) fn copy(&mut self, value: &Value) -> Result<Value, String> {
+        self.charge(size(value))?;
+        Ok(value.clone())
+    }
+}
+
+/// About how many bytes a value takes.
+pub(crate) fn size(value: &Value) -> usize {
+    NODE + match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(size).sum(),
+        Value::Object(map) => map.iter().map(|(key, value)| NODE + key.len() + size(value)).sum(),
+        _ => 0,
+    }
+}
+
+/// A value that could not be worked out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct EvalError {
+    /// Where it stands in the rule's text.
+    pub span: Span,
+    /// What is wrong.
+    pub message: String,
+}

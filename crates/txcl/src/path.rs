@@ -1,0 +1,156 @@
+//! Paths into a document: `.order.items.0`, `."a b".c`, `@goto`.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// Where something is in a document: keys of objects, indices of lists. `@x.y` is `._txc.x.y`.
+///
+/// ```
+/// use serde_json::json;
+/// use txcl::Path;
+///
+/// let path = Path::parse(".items.0.name").unwrap();
+/// assert_eq!(path.get(&json!({"items": [{"name": "tea"}]})), Some(&json!("tea")));
+/// assert_eq!(Path::parse("@goto").unwrap().to_string(), "@goto");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Path(Vec<String>);
+
+/// The key under which a document keeps what the processor reads and writes.
+pub(crate) const TXC: &str = "_txc";
+
+impl Path {
+    /// The most segments that a path may have.
+    pub const MAX_SEGMENTS: usize = 64;
+
+    /// A path of these segments, of which there must be at least one and at most [`Path::MAX_SEGMENTS`].
+    #[must_use]
+    pub fn new(segments: Vec<String>) -> Option<Self> {
+        (1..=Self::MAX_SEGMENTS).contains(&segments.len()).then_some(Self(segments))
+    }
+
+    /// A path as a rule writes it; the leading `.` may be missing.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::lexer::path(text.trim())
+    }
+
+    /// The keys and indices.
+    #[must_use]
+    pub fn segments(&self) -> &[String] {
+        &self.0
+    }
+
+    /// Whether it is below `_txc`, where the processor reads and writes.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.0[0] == TXC
+    }
+
+    /// What a value holds there.
+    #[must_use]
+    pub fn get<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(value, |value, segment| child(value, segment))
+    }
+
+    /// Puts a value there. Objects are made on the way, and a scalar that is in the way is replaced; an
+    /// index may be at most the list's length, where it appends.
+    ///
+    /// # Errors
+    /// A [`PathError`] if an index is beyond a list's end, or a list has no such key.
+    pub fn set(&self, value: &mut Value, new: Value) -> Result<(), PathError> {
+        let mut at = value;
+        for segment in &self.0 {
+            at = self.enter(at, segment)?;
+        }
+        *at = new;
+        Ok(())
+    }
+
+    fn enter<'a>(&self, at: &'a mut Value, segment: &str) -> Result<&'a mut Value, PathError> {
+        match at {
+            Value::Object(_) | Value::Array(_) => {}
+            _ if segment == "0" => *at = Value::Array(Vec::new()),
+            _ => *at = Value::Object(Map::new()),
+        }
+        match at {
+            Value::Array(items) => {
+                let refuse = || PathError { path: self.to_string(), length: items.len() };
+                let index: usize = segment.parse().map_err(|_| refuse())?;
+                if index > items.len() {
+                    return Err(refuse());
+                }
+                if index == items.len() {
+                    items.push(Value::Null);
+                }
+                Ok(&mut items[index])
+            }
+            Value::Object(map) => Ok(map.entry(segment).or_insert(Value::Null)),
+            // Made an object or a list above.
+            other => Ok(other),
+        }
+    }
+
+    /// Takes away what is there, and gives it back. What follows in a list moves up.
+    pub fn remove(&self, value: &mut Value) -> Option<Value> {
+        let (last, parents) = self.0.split_last()?;
+        let parent = parents.iter().try_fold(value, |value, segment| match value {
+            Value::Object(map) => map.get_mut(segment),
+            Value::Array(items) => items.get_mut(segment.parse::<usize>().ok()?),
+            _ => None,
+        })?;
+        match parent {
+            // What remains keeps its order.
+            Value::Object(map) => map.shift_remove(last),
+            Value::Array(items) => {
+                let index: usize = last.parse().ok()?;
+                (index < items.len()).then(|| items.remove(index))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn child<'a>(value: &'a Value, segment: &str) -> Option<&'a Value> {
+    match value {
+        Value::Object(map) => map.get(segment),
+        Value::Array(items) => items.get(segment.parse::<usize>().ok()?),
+        _ => None,
+    }
+}
+
+/// A place that a list does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot write `{path}`: on its way is a list of {length} items, which has no such place")]
+pub struct PathError {
+    path: String,
+    length: usize,
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut segments = &self.0[..];
+        if let [first, name, rest @ ..] = segments
+            && first == TXC
+            && is_plain(name)
+            && name.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        {
+            write!(f, "@{name}")?;
+            segments = rest;
+        }
+        for segment in segments {
+            if is_plain(segment) {
+                write!(f, ".{segment}")?;
+            } else {
+                write!(f, ".{}", crate::printer::quoted(segment))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a segment needs no quotes.
+fn is_plain(segment: &str) -> bool {
+    !segment.is_empty() && segment.chars().all(crate::lexer::is_segment)
+}
