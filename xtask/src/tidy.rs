@@ -12,24 +12,34 @@ use crate::root;
 const MAX_LINES: usize = 800;
 
 /// The workspace's crates that each crate may depend on.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("compute", &[]),
     ("compute-store", &["compute"]),
     ("compute-wasm", &["compute"]),
     ("txcl", &["compute"]),
     ("compute-js-plugin", &["compute"]),
     ("compute-js", &["compute", "compute-js-plugin", "compute-wasm"]),
+    ("compute-flow", &["compute", "compute-store", "txcl"]),
     (
         "compute-cli",
-        &["compute", "compute-js", "compute-js-plugin", "compute-store", "compute-wasm"],
+        &[
+            "compute",
+            "compute-flow",
+            "compute-js",
+            "compute-js-plugin",
+            "compute-store",
+            "compute-wasm",
+            "txcl",
+        ],
     ),
 ];
 
 /// Dependencies that only one crate may name.
-const ONLY: [(&str, &str); 4] = [
+const ONLY: [(&str, &str); 5] = [
     ("wasmtime", "compute-wasm"),
     ("object_store", "compute-store"),
     ("rolldown", "compute-js"),
+    ("rusqlite", "compute-flow"),
     ("clap", "compute-cli"),
 ];
 

@@ -12,6 +12,8 @@ use crate::Span;
 
 /// How many bytes one evaluation may make: 16 MiB.
 const MAX_BYTES: usize = 16 << 20;
+/// How deep the values may be that it makes; what JSON's readers take is 128.
+const MAX_DEPTH: usize = 100;
 /// What a value costs besides its text.
 const NODE: usize = 16;
 
@@ -19,7 +21,9 @@ const NODE: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Context {
     now: Timestamp,
-    random: ChaCha20Rng,
+    seed: Seed,
+    /// Made when it is first used: few rules use it.
+    random: Option<ChaCha20Rng>,
     left: usize,
 }
 
@@ -36,7 +40,8 @@ impl Context {
     pub fn new(now: SystemTime, seed: Seed) -> Self {
         Self {
             now: Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH),
-            random: ChaCha20Rng::from_seed(*seed.as_bytes()),
+            seed,
+            random: None,
             left: MAX_BYTES,
         }
     }
@@ -47,7 +52,8 @@ impl Context {
 
     pub(crate) fn random<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.random.fill_bytes(&mut bytes);
+        let seed = *self.seed.as_bytes();
+        self.random.get_or_insert_with(|| ChaCha20Rng::from_seed(seed)).fill_bytes(&mut bytes);
         bytes
     }
 
@@ -64,21 +70,42 @@ impl Context {
         }
     }
 
+    /// Accounts for a value.
+    pub(crate) fn charge_value(&mut self, value: &Value) -> Result<(), String> {
+        let bytes = measure(value, MAX_DEPTH)
+            .ok_or_else(|| format!("the value is nested deeper than {MAX_DEPTH} levels"))?;
+        self.charge(bytes)
+    }
+
     /// A copy that is accounted for.
     pub(crate) fn copy(&mut self, value: &Value) -> Result<Value, String> {
-        self.charge(size(value))?;
+        self.charge_value(value)?;
         Ok(value.clone())
     }
 }
 
-/// About how many bytes a value takes.
-pub(crate) fn size(value: &Value) -> usize {
-    NODE + match value {
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(size).sum(),
-        Value::Object(map) => map.iter().map(|(key, value)| NODE + key.len() + size(value)).sum(),
-        _ => 0,
-    }
+/// About how many bytes of memory a value takes; none if it is nested deeper than so many levels.
+///
+/// ```
+/// use serde_json::json;
+///
+/// assert!(txcl::measure(&json!({"a": ["b"]}), 2).is_some());
+/// assert!(txcl::measure(&json!({"a": ["b"]}), 1).is_none());
+/// ```
+#[must_use]
+pub fn measure(value: &Value, depth: usize) -> Option<usize> {
+    let inner = |value| measure(value, depth.checked_sub(1)?);
+    Some(
+        NODE + match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(inner).sum::<Option<usize>>()?,
+            Value::Object(map) => map
+                .iter()
+                .map(|(key, value)| Some(NODE + key.len() + inner(value)?))
+                .sum::<Option<usize>>()?,
+            _ => 0,
+        },
+    )
 }
 
 /// A value that could not be worked out.

@@ -30,7 +30,7 @@ const fn function(
 }
 
 pub(crate) static FUNCTIONS: [Function; 32] = [
-    function("uuid", "", "a UUID of version 7", uuid),
+    function("uuid", "", "a UUID of version 7", |c, _| Ok(uuid(c).into())),
     Function {
         words: &["unix", "millis", "nanos", "rfc3339", "iso8601"],
         ..function(
@@ -123,10 +123,17 @@ pub(crate) fn base64_of(text: &str) -> String {
     STANDARD.encode(text)
 }
 
-fn uuid(context: &mut Context, _: &Arguments<'_>) -> Result {
+/// A UUID of version 7, from a context's clock and random numbers; what `&uuid()` gives.
+///
+/// ```
+/// let id = txcl::uuid(&mut txcl::Context::default());
+/// assert_eq!(id, txcl::uuid(&mut txcl::Context::default()));
+/// ```
+#[must_use]
+pub fn uuid(context: &mut Context) -> String {
     let millis = u64::try_from(context.now().as_millisecond()).unwrap_or(0);
     let uuid = ::uuid::Builder::from_unix_timestamp_millis(millis, &context.random()).into_uuid();
-    Ok(uuid.to_string().into())
+    uuid.to_string()
 }
 
 fn now(context: &mut Context, arguments: &Arguments<'_>) -> Result {

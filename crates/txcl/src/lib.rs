@@ -51,9 +51,10 @@ pub use ast::{
     Literal, Operand, Rule, Select, Selection,
 };
 pub use compute::scan_refs;
-pub use context::{Context, EvalError};
+pub use context::{Context, EvalError, measure};
 pub use diagnostic::{Code, Diagnostic, Severity, Span, Spanned};
 pub use function::{Function, functions};
+pub use functions::uuid;
 pub use ops::{Exec, OpName, resolve_ops};
 pub use parser::{MAX_SOURCE, Parsed, parse};
 pub use path::{Path, PathError};

@@ -131,7 +131,7 @@ impl Printer<'_> {
     fn clause(&mut self, clause: &Clause) {
         let keyword = clause.kind.keyword();
         match &clause.kind {
-            ClauseKind::When(condition) => self.when(condition, clause.span),
+            ClauseKind::When(condition) => self.when(condition),
             ClauseKind::Priority(priority) => self.line(format_args!("{keyword} {priority}")),
             ClauseKind::Exec(target) => {
                 self.line(format_args!("{keyword} {}", quoted(&target.node)));
@@ -165,7 +165,10 @@ impl Printer<'_> {
     fn items(&mut self, keyword: &str, items: &[(usize, String)], span: Span) {
         let texts: Vec<_> = items.iter().map(|(_, text)| &**text).collect();
         let one_line = format!("{keyword} {}", texts.join(", "));
-        let commented = self.comments.as_ref().is_some_and(|one| one.any_in(span));
+        // A comment in the last item comes after the clause, and needs no lines of its own.
+        let last = items.last().map_or(span.start, |(start, _)| *start);
+        let between = Span::new(span.start, last);
+        let commented = self.comments.as_ref().is_some_and(|one| one.any_in(between));
         if !commented && one_line.chars().count() <= WIDTH {
             return self.line(format_args!("{one_line}"));
         }
@@ -175,10 +178,9 @@ impl Printer<'_> {
             let comma = if at + 1 < items.len() { "," } else { "" };
             self.line(format_args!("  {text}{comma}"));
         }
-        self.comments_before(span.end, "  ");
     }
 
-    fn when(&mut self, when: &Condition, span: Span) {
+    fn when(&mut self, when: &Condition) {
         let one_line = format!("WHEN {}", condition(when, Level::Any));
         let parts = match when {
             Condition::Any(parts) => Some((parts, "||", Level::All)),
@@ -192,7 +194,6 @@ impl Printer<'_> {
             }
             _ => self.line(format_args!("{one_line}")),
         }
-        self.comments_before(span.end, "");
     }
 }
 

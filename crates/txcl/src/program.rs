@@ -307,7 +307,7 @@ impl Ready {
                 let found = sources.iter().find_map(|source| path.get(source));
                 let found = found.unwrap_or(&Value::Null);
                 context
-                    .charge(crate::context::size(found))
+                    .charge_value(found)
                     .map_err(|message| EvalError { span: *span, message })?;
                 Ok(Cow::Borrowed(found))
             }
@@ -317,7 +317,7 @@ impl Ready {
                     .map(|argument| argument.value(sources, context))
                     .collect::<Result<_, _>>()?;
                 let result = (function.run)(context, &Arguments(&arguments))
-                    .and_then(|value| context.charge(crate::context::size(&value)).map(|()| value))
+                    .and_then(|value| context.charge_value(&value).map(|()| value))
                     .map_err(|message| EvalError {
                         span: *span,
                         message: format!("&{}: {message}", function.name),

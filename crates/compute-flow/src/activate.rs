@@ -1,0 +1,134 @@
+//! What must hold before a version becomes active.
+
+use std::fmt;
+
+use compute::Ref;
+use compute_store::{Store, StoreError};
+use serde::Serialize;
+
+use crate::{File, Stack, StackName};
+
+/// Something that keeps a version from becoming active.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Problem {
+    /// What kind it is.
+    pub code: ProblemCode,
+    /// The stack.
+    pub stack: StackName,
+    /// The rule's scope; none if the problem is the stack's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<u32>,
+    /// The rule's name.
+    pub name: String,
+    /// The ref that it names.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Ref>,
+    /// What is wrong, in a line.
+    pub message: String,
+}
+
+/// What kind of problem it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ProblemCode {
+    /// The store has no such artifact.
+    MissingComputeArtifact,
+    /// An `op://` name is left.
+    UnresolvedOpRef,
+    /// A rule has errors.
+    InvalidRule,
+}
+
+impl ProblemCode {
+    /// The code, as answers have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MissingComputeArtifact => "missing_compute_artifact",
+            Self::UnresolvedOpRef => "unresolved_op_ref",
+            Self::InvalidRule => "invalid_rule",
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: stack {}", self.code.name(), self.stack)?;
+        if let Some(scope) = self.scope {
+            write!(f, ", scope {scope}")?;
+        }
+        write!(f, ", rule {}: {}", self.name, self.message)
+    }
+}
+
+/// Makes a version ready: every rule must be right, and the store must have everything that rules run.
+///
+/// # Errors
+/// The store's, if it cannot say. The inner error is every problem there is.
+pub async fn validate(
+    name: &StackName,
+    files: &[File],
+    store: &dyn Store,
+) -> Result<Result<Stack, Vec<Problem>>, StoreError> {
+    let stack = match Stack::compile(name.clone(), files) {
+        Ok(stack) => stack,
+        Err(wrong) => {
+            let problem = |one: &crate::RuleProblem| {
+                let (scope, rule) = one.file.place().unzip();
+                let unresolved = one.diagnostic.code == txcl::Code::UnresolvedOp;
+                let (line, column) = one.diagnostic.position(&one.file.text);
+                Problem {
+                    code: if unresolved {
+                        ProblemCode::UnresolvedOpRef
+                    } else {
+                        ProblemCode::InvalidRule
+                    },
+                    stack: name.clone(),
+                    scope,
+                    name: rule.unwrap_or(&one.file.path).to_owned(),
+                    reference: None,
+                    message: format!("line {line}, column {column}: {}", one.diagnostic),
+                }
+            };
+            return Ok(Err(wrong.iter().map(problem).collect()));
+        }
+    };
+    let missing = missing(&stack, store).await?;
+    Ok(if missing.is_empty() { Ok(stack) } else { Err(missing) })
+}
+
+/// The refs in a stack's rules that the store lacks.
+async fn missing(stack: &Stack, store: &dyn Store) -> Result<Vec<Problem>, StoreError> {
+    let mut known = std::collections::BTreeMap::new();
+    let mut problems = Vec::new();
+    for scope in stack.scopes() {
+        for rule in &scope.rules {
+            let Some(reference) = &rule.reference else { continue };
+            let there = match known.get(reference) {
+                Some(there) => *there,
+                None => {
+                    let there = match store.head(reference).await {
+                        Ok(_) => true,
+                        Err(StoreError::NotFound { .. }) => false,
+                        Err(error) => return Err(error),
+                    };
+                    known.insert(reference.clone(), there);
+                    there
+                }
+            };
+            if !there {
+                problems.push(Problem {
+                    code: ProblemCode::MissingComputeArtifact,
+                    stack: stack.name().clone(),
+                    scope: Some(scope.number),
+                    name: rule.name.clone(),
+                    reference: Some(reference.clone()),
+                    message: format!("the store has no {reference}"),
+                });
+            }
+        }
+    }
+    Ok(problems)
+}

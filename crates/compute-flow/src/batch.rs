@@ -1,0 +1,97 @@
+//! Work that is done in parallel, and waited for.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+type Job<T> = Box<dyn FnOnce() -> T + Send>;
+
+/// Does all jobs and gives back what they give, in their order; nothing for one that panicked.
+///
+/// The caller works too, and takes what nobody has taken yet: short jobs are done before a helper is awake,
+/// and cost no waiting.
+pub(crate) fn run<T: Send + 'static>(jobs: Vec<Job<T>>, parallel: usize) -> Vec<Option<T>> {
+    if jobs.len() <= 1 || parallel <= 1 {
+        return jobs.into_iter().map(|job| catch_unwind(AssertUnwindSafe(job)).ok()).collect();
+    }
+    let helpers = (jobs.len() - 1).min(parallel - 1);
+    let batch = Arc::new(Batch {
+        results: jobs.iter().map(|_| Mutex::new(None)).collect(),
+        jobs: jobs.into_iter().map(|job| Mutex::new(Some(job))).collect(),
+        next: AtomicUsize::new(0),
+        done: Mutex::new(0),
+        all_done: Condvar::new(),
+    });
+    for _ in 0..helpers {
+        let batch = Arc::clone(&batch);
+        blocking::unblock(move || batch.work()).detach();
+    }
+    batch.work();
+    batch.wait();
+    batch.results.iter().map(|result| lock(result).take()).collect()
+}
+
+struct Batch<T> {
+    jobs: Vec<Mutex<Option<Job<T>>>>,
+    results: Vec<Mutex<Option<T>>>,
+    next: AtomicUsize,
+    done: Mutex<usize>,
+    all_done: Condvar,
+}
+
+impl<T> Batch<T> {
+    fn work(&self) {
+        loop {
+            let at = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = self.jobs.get(at) else { return };
+            let Some(job) = lock(job).take() else { return };
+            let result = catch_unwind(AssertUnwindSafe(job)).ok();
+            *lock(&self.results[at]) = result;
+            let mut done = lock(&self.done);
+            *done += 1;
+            if *done == self.jobs.len() {
+                self.all_done.notify_all();
+            }
+        }
+    }
+
+    fn wait(&self) {
+        let mut done = lock(&self.done);
+        while *done < self.jobs.len() {
+            done = self.all_done.wait(done).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl<T> fmt::Debug for Batch<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("jobs", &self.jobs.len()).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Job, run};
+
+    #[test]
+    fn results_keep_the_order_of_the_jobs_and_a_panic_is_told() {
+        let jobs: Vec<Job<usize>> = (0..50)
+            .map(|n| -> Job<usize> {
+                Box::new(move || {
+                    assert_ne!(n, 7, "as it should");
+                    n
+                })
+            })
+            .collect();
+        let results = run(jobs, 4);
+        assert_eq!(results.len(), 50);
+        for (n, result) in results.into_iter().enumerate() {
+            assert_eq!(result, (n != 7).then_some(n));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Stacks of rules, and the processor that takes documents through them.
+//!
+//! - A [`Workspace`] is a folder of rules and what they run, as an author keeps it.
+//! - A [`Stack`] is one version of a stack's rules, made ready; a [`Snapshot`] is all active stacks at one
+//!   moment. One document sees one snapshot throughout.
+//! - A [`Catalogue`] keeps the versions of stacks, and which of them are active.
+//! - A [`Processor`] takes a document through a snapshot, scope by scope, and hands what the rules run to a
+//!   [`compute::Runner`].
+//! - A [`Trace`] tells what happened; [`Traces`] keeps some.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use compute::NoRunner;
+//! use compute_flow::{File, Processor, Request, Snapshot, Stack, Stage};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let rule = File::new("100_GREET/hello.txcl", "EMIT .greeting = &concat(\"Hello, \", .name, \"!\")");
+//! let stack = Stack::compile("greeter".parse()?, &[rule]).map_err(|wrong| wrong[0].to_string())?;
+//! let snapshot = Arc::new(Snapshot::from_iter([stack]));
+//!
+//! let processor = Processor::new(Arc::new(NoRunner));
+//! let request = Request::new("greeter/0".parse()?, br#"{"name":"Ada"}"#.to_vec());
+//! let answer = processor.process(&snapshot, &request);
+//! assert_eq!(answer.result?.to_string(), r#"{"name":"Ada","greeting":"Hello, Ada!"}"#);
+//! # Ok(())
+//! # }
+//! ```
+
+mod activate;
+mod batch;
+mod catalogue;
+mod control;
+mod failure;
+mod merge;
+mod processor;
+mod settings;
+mod snapshot;
+mod stack;
+mod stage;
+mod trace;
+mod traces;
+mod workspace;
+
+pub use activate::{Problem, ProblemCode, validate};
+pub use catalogue::{ActiveStack, Catalogue, CatalogueError, Draft, Version, VersionInfo};
+pub use failure::{Failure, Reason, Transition};
+pub use merge::merge;
+pub use processor::{Answer, Detail, Processor, Request, Settings as ProcessorSettings};
+pub use settings::{Settings, SettingsError, Target};
+pub use snapshot::Snapshot;
+pub use stack::{File, RuleProblem, Scope, Stack, StackRule, manifest_hash};
+pub use stage::{StackName, Stage, StageError};
+pub use trace::{Event, EventKind, Step, Trace};
+pub use traces::{Traces, TracesError};
+pub use workspace::{Op, Workspace, WorkspaceError, WorkspaceRule};

@@ -1,0 +1,211 @@
+//! One version of a stack's rules, checked and made ready once, for any number of documents.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use compute::Ref;
+use sha2::{Digest as _, Sha256};
+use txcl::{Control, Diagnostic, Exec, OpName, Program, Severity};
+
+use crate::StackName;
+
+/// A rule's file: where it is in its stack, and its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// `<NNN[_label]>/<name>.txcl`
+    pub path: String,
+    /// The text.
+    pub text: String,
+}
+
+impl File {
+    /// A file.
+    pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { path: path.into(), text: text.into() }
+    }
+
+    /// The scope's number and the rule's name, if the path is one of a rule.
+    #[must_use]
+    pub fn place(&self) -> Option<(u32, &str)> {
+        let (folder, file) = self.path.split_once('/')?;
+        let name = file.strip_suffix(".txcl").filter(|name| OpName::parse(name).is_some())?;
+        Some((scope_number(folder)?, name))
+    }
+}
+
+/// The number that a scope's folder has: 100 of `0100_TRIAGE`.
+pub(crate) fn scope_number(folder: &str) -> Option<u32> {
+    let (digits, label) = folder.split_once('_').unwrap_or((folder, ""));
+    let labelled = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    let numbered = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    (numbered && labelled).then(|| digits.parse().ok()).flatten()
+}
+
+/// The hash of a version: SHA-256 over each file, sorted by path, as `path NUL hex(sha256(text)) NUL`.
+///
+/// ```
+/// use compute_flow::{File, manifest_hash};
+///
+/// let [a, b] = [File::new("100/a.txcl", "WHEN *"), File::new("100/b.txcl", "")];
+/// assert_eq!(manifest_hash(&[a.clone(), b.clone()]), manifest_hash(&[b, a]));
+/// ```
+#[must_use]
+pub fn manifest_hash(files: &[File]) -> String {
+    let mut sorted: Vec<_> = files.iter().collect();
+    sorted.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut hash = Sha256::new();
+    for file in sorted {
+        hash.update(file.path.as_bytes());
+        hash.update([0]);
+        hash.update(hex::encode(Sha256::digest(file.text.as_bytes())));
+        hash.update([0]);
+    }
+    hex::encode(hash.finalize())
+}
+
+/// What keeps a rule from being made ready.
+#[derive(Clone, Debug)]
+pub struct RuleProblem {
+    /// The stack.
+    pub stack: StackName,
+    /// The rule's file, and its text.
+    pub file: File,
+    /// What is wrong.
+    pub diagnostic: Diagnostic,
+}
+
+impl fmt::Display for RuleProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.diagnostic.position(&self.file.text);
+        write!(f, "{}/{}:{line}:{column}: {}", self.stack, self.file.path, self.diagnostic)
+    }
+}
+
+/// One version of a stack, made ready.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    name: StackName,
+    hash: String,
+    scopes: Vec<Scope>,
+}
+
+/// The rules of one scope, in the order of their names.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// Its number.
+    pub number: u32,
+    /// Its rules.
+    pub rules: Vec<StackRule>,
+}
+
+/// One rule, made ready.
+#[derive(Clone, Debug)]
+pub struct StackRule {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// What it does.
+    pub program: Program,
+    /// What it runs.
+    pub reference: Option<Ref>,
+    /// What it gives its compute, as far as the text says it.
+    pub control: Control,
+}
+
+impl Stack {
+    /// Makes a stack's rules ready.
+    ///
+    /// # Errors
+    /// Every error in every rule: what cannot be read, two rules of one name in a scope, and `op://` names,
+    /// which must be resolved first.
+    pub fn compile(name: StackName, files: &[File]) -> Result<Self, Vec<RuleProblem>> {
+        let mut problems = Vec::new();
+        let mut scopes: BTreeMap<u32, BTreeMap<String, StackRule>> = BTreeMap::new();
+        for file in files {
+            let mut wrong = |diagnostic| {
+                problems.push(RuleProblem { stack: name.clone(), file: file.clone(), diagnostic });
+            };
+            let Some((number, rule_name)) = file.place() else {
+                wrong(misplaced(file));
+                continue;
+            };
+            match rule(rule_name, &file.text) {
+                Ok(rule) => {
+                    let rules = scopes.entry(number).or_default();
+                    if rules.insert(rule_name.to_owned(), rule).is_some() {
+                        wrong(twice(number, rule_name));
+                    }
+                }
+                Err(diagnostics) => diagnostics.into_iter().for_each(wrong),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let scope = |(number, rules): (u32, BTreeMap<_, _>)| Scope {
+            number,
+            rules: rules.into_values().collect(),
+        };
+        let scopes = scopes.into_iter().map(scope).collect();
+        Ok(Self { name, hash: manifest_hash(files), scopes })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &StackName {
+        &self.name
+    }
+
+    /// The hash of its files.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Its scopes, by number.
+    #[must_use]
+    pub fn scopes(&self) -> &[Scope] {
+        &self.scopes
+    }
+
+    /// Where in [`Stack::scopes`] the lowest scope is whose number is at least this.
+    pub(crate) fn scope_from(&self, number: u32) -> Option<usize> {
+        let at = self.scopes.partition_point(|scope| scope.number < number);
+        (at < self.scopes.len()).then_some(at)
+    }
+}
+
+fn rule(name: &str, text: &str) -> Result<StackRule, Vec<Diagnostic>> {
+    let parsed = txcl::parse(text);
+    if !parsed.is_ok() {
+        let mut diagnostics = parsed.diagnostics;
+        diagnostics.retain(|one| one.severity == Severity::Error);
+        return Err(diagnostics);
+    }
+    let program = Program::new(&parsed.rule);
+    let reference = match (program.exec(), parsed.rule.exec()) {
+        (Some(Exec::Compute(reference)), _) => Some(reference.clone()),
+        (Some(Exec::Op(op)), Some(exec)) => {
+            let message = format!("`op://{op}` is not resolved");
+            let diagnostic = Diagnostic::error(txcl::Code::UnresolvedOp, exec.span, message);
+            return Err(vec![diagnostic.help("`compute apply` puts the op's ref in its place")]);
+        }
+        _ => None,
+    };
+    let control = Control::written(&parsed.rule);
+    Ok(StackRule { name: name.to_owned(), text: text.to_owned(), program, reference, control })
+}
+
+fn misplaced(file: &File) -> Diagnostic {
+    let message = format!("`{}` is not the path of a rule in its stack", file.path);
+    Diagnostic::error(txcl::Code::UnexpectedToken, txcl::Span::new(0, 0), message).help(
+        "a rule is at `<NNN[_label]>/<name>.txcl`, its name 1 to 64 letters, digits, `_` and `-`",
+    )
+}
+
+fn twice(number: u32, name: &str) -> Diagnostic {
+    let message = format!("the scope {number} has two rules of the name `{name}`");
+    Diagnostic::error(txcl::Code::DuplicateKey, txcl::Span::new(0, 0), message)
+        .help("folders of the same number are one scope: rename one of the rules")
+}

@@ -1,0 +1,306 @@
+//! A folder of rules and what they run, as an author keeps it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use txcl::{Exec, OpName, Parsed};
+
+use crate::settings::{ORIGINAL, OWN};
+use crate::stack::scope_number;
+use crate::{File, Settings, SettingsError, StackName};
+
+/// The folder of the rules.
+const OPS: &str = "OPS";
+/// The ending of a rule's file.
+const RULE: &str = "txcl";
+/// The endings of what a rule may run, in the order in which they are looked for.
+const SOURCES: [&str; 3] = ["wasm", "js", "ts"];
+/// How many rules a workspace may have.
+const MAX_RULES: usize = 100_000;
+/// How deep folders are looked into.
+const MAX_DEPTH: usize = 32;
+
+/// A folder of rules and what they run, as an author keeps it: `OPS/<stack>/<NNN[_label]>/<name>.txcl`.
+///
+/// The number is the scope, what stands before it the stack. `EXEC "op://NAME"` means `NAME.wasm`, `NAME.js`
+/// or `NAME.ts` beside the rule, the first that there is, or else what the workspace's file says.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Workspace {
+    /// Its folder.
+    pub root: PathBuf,
+    /// What its file says.
+    pub settings: Settings,
+    /// Its rules, by stack, then by path.
+    pub rules: Vec<WorkspaceRule>,
+    /// The files beside rules that no rule runs.
+    pub unused: Vec<PathBuf>,
+}
+
+/// One rule of a workspace.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WorkspaceRule {
+    /// Its file.
+    pub path: PathBuf,
+    /// Its stack.
+    pub stack: StackName,
+    /// Its scope's number.
+    pub scope: u32,
+    /// Its name.
+    pub name: String,
+    /// Where it is in its stack, and its text.
+    pub file: File,
+    /// What it says.
+    pub parsed: Parsed,
+    /// What it runs, if it names an op.
+    pub op: Option<Op>,
+}
+
+/// What an op's name means to one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// A file beside the rule: a module, or a source that is built.
+    File(PathBuf),
+    /// What the workspace's file says.
+    Url(String),
+    /// Nothing, under this name; these names there are.
+    Missing(OpName, Vec<String>),
+}
+
+/// A folder that is no workspace.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkspaceError {
+    /// Neither this folder nor one above it is a workspace.
+    #[error(
+        "{} is not in a workspace: neither it nor a folder above it has a {OWN}, a txco.yaml or a folder {OPS}",
+        .0.display()
+    )]
+    NotFound(PathBuf),
+    /// The workspace has no rules.
+    #[error("{} has no rules: a rule is at {OPS}/<stack>/<NNN[_label]>/<name>.{RULE}", .0.display())]
+    Empty(PathBuf),
+    /// Its file cannot be read.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A file or folder cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Rules are where they cannot be, or are named as they cannot be.
+    #[error("{}", .0.join("\n"))]
+    Misplaced(Vec<String>),
+}
+
+impl Workspace {
+    /// The folder of the workspace that a folder is in: itself, or the nearest one above it.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NotFound`] if there is none.
+    pub fn find(from: &Path) -> Result<PathBuf, WorkspaceError> {
+        let read = |source| WorkspaceError::Read { path: from.to_owned(), source };
+        let absolute = fs::canonicalize(from).map_err(read)?;
+        let is_root = |folder: &&Path| {
+            let files = [OWN].iter().chain(&ORIGINAL);
+            folder.join(OPS).is_dir() || files.clone().any(|file| folder.join(file).is_file())
+        };
+        let found = absolute.ancestors().find(is_root);
+        found.map(Path::to_owned).ok_or_else(|| WorkspaceError::NotFound(from.to_owned()))
+    }
+
+    /// Reads the workspace of this folder. Rules with mistakes are read, too.
+    ///
+    /// # Errors
+    /// A [`WorkspaceError`] that names every rule that is where it cannot be.
+    pub fn read(root: &Path) -> Result<Self, WorkspaceError> {
+        let settings = Settings::read(root)?;
+        let mut walk = Walk { root, rules: Vec::new(), files: Vec::new(), misplaced: Vec::new() };
+        let ops = root.join(OPS);
+        if ops.is_dir() {
+            walk.folder(&ops, &mut Vec::new())?;
+        }
+        let Walk { mut rules, files, mut misplaced, .. } = walk;
+        rules.sort_by(|a, b| (&a.stack, &a.file.path).cmp(&(&b.stack, &b.file.path)));
+        same_names(&rules, root, &mut misplaced);
+        if !misplaced.is_empty() {
+            return Err(WorkspaceError::Misplaced(misplaced));
+        }
+        if rules.is_empty() {
+            return Err(WorkspaceError::Empty(root.to_owned()));
+        }
+        let mut used = HashSet::new();
+        for rule in &mut rules {
+            rule.op = op_of(rule, &settings);
+            if let Some(Op::File(file)) = &rule.op {
+                used.insert(file.clone());
+            }
+        }
+        let mut unused: Vec<_> = files.into_iter().filter(|file| !used.contains(file)).collect();
+        unused.sort();
+        Ok(Self { root: root.to_owned(), settings, rules, unused })
+    }
+
+    /// The names of its stacks.
+    #[must_use]
+    pub fn stacks(&self) -> BTreeMap<&StackName, Vec<&WorkspaceRule>> {
+        let mut stacks: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for rule in &self.rules {
+            stacks.entry(&rule.stack).or_default().push(rule);
+        }
+        stacks
+    }
+
+    /// A path as it is shown: from the workspace's folder on.
+    #[must_use]
+    pub fn shown<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
+        path.strip_prefix(&self.root).unwrap_or(path).display()
+    }
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    rules: Vec<WorkspaceRule>,
+    /// What rules may run.
+    files: Vec<PathBuf>,
+    misplaced: Vec<String>,
+}
+
+impl Walk<'_> {
+    /// Looks into a folder whose names below `OPS` are these. Links are not followed.
+    fn folder(&mut self, folder: &Path, names: &mut Vec<String>) -> Result<(), WorkspaceError> {
+        let failed = |source| WorkspaceError::Read { path: folder.to_owned(), source };
+        let mut entries: Vec<_> =
+            fs::read_dir(folder).and_then(Iterator::collect).map_err(failed)?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let (kind, path) = (entry.file_type().map_err(failed)?, entry.path());
+            let Ok(name) = entry.file_name().into_string() else {
+                self.misplaced.push(format!("{}: the name is not UTF-8", path.display()));
+                continue;
+            };
+            let skipped = name.starts_with('.') || name == "node_modules" || name == "dist";
+            if kind.is_dir() && !skipped && names.len() < MAX_DEPTH {
+                names.push(name);
+                self.folder(&path, names)?;
+                names.pop();
+            } else if kind.is_file() && path.extension().is_some_and(|ending| ending == RULE) {
+                self.rule(path, names)?;
+            } else if kind.is_file() && is_source(&path) && in_scope(names) {
+                self.files.push(path);
+            }
+        }
+        Ok(())
+    }
+
+    fn rule(&mut self, path: PathBuf, names: &[String]) -> Result<(), WorkspaceError> {
+        let shown = path.strip_prefix(self.root).unwrap_or(&path).display().to_string();
+        let mut misplaced = |problem: &str| self.misplaced.push(format!("{shown}: {problem}"));
+        let Some(at) = names.iter().position(|name| scope_number(name).is_some()) else {
+            misplaced("a rule must be in a folder with a number, such as `100_TRIAGE`");
+            return Ok(());
+        };
+        let (stack, scope) = (names[..at].join("/"), &names[at]);
+        if at + 1 < names.len() {
+            misplaced(&format!("a rule must be directly in its scope's folder, `{scope}`"));
+            return Ok(());
+        }
+        if stack.is_empty() {
+            misplaced(&format!("the folder of a stack must be between {OPS} and `{scope}`"));
+            return Ok(());
+        }
+        let stack: StackName = match stack.parse() {
+            Ok(stack) => stack,
+            Err(error) => {
+                misplaced(&format!("{error}"));
+                return Ok(());
+            }
+        };
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if OpName::parse(&name).is_none() {
+            misplaced(&format!(
+                "the name of a rule has 1 to {} letters, digits, `_` and `-`",
+                OpName::MAX
+            ));
+            return Ok(());
+        }
+        if self.rules.len() >= MAX_RULES {
+            misplaced(&format!("the workspace has more than {MAX_RULES} rules"));
+            return Ok(());
+        }
+        let read = |source| WorkspaceError::Read { path: path.clone(), source };
+        let size = fs::metadata(&path).map_err(read)?.len();
+        if size > txcl::MAX_SOURCE as u64 {
+            misplaced(&format!("this rule has {size} bytes; the most is {}", txcl::MAX_SOURCE));
+            return Ok(());
+        }
+        let Ok(text) = String::from_utf8(fs::read(&path).map_err(read)?) else {
+            misplaced("the text is not UTF-8");
+            return Ok(());
+        };
+        let number = scope_number(scope).unwrap_or_default();
+        let file = File::new(format!("{scope}/{name}.{RULE}"), text);
+        let parsed = txcl::parse(&file.text);
+        self.rules.push(WorkspaceRule { path, stack, scope: number, name, file, parsed, op: None });
+        Ok(())
+    }
+}
+
+/// Whether a folder with these names below `OPS` is that of a scope.
+fn in_scope(names: &[String]) -> bool {
+    names.last().is_some_and(|name| scope_number(name).is_some())
+}
+
+fn is_source(path: &Path) -> bool {
+    let is_types = path.to_string_lossy().ends_with(".d.ts");
+    !is_types && path.extension().is_some_and(|ending| SOURCES.iter().any(|one| ending == *one))
+}
+
+/// Rules that have one name in one scope.
+fn same_names(rules: &[WorkspaceRule], root: &Path, misplaced: &mut Vec<String>) {
+    let mut seen = BTreeMap::new();
+    for rule in rules {
+        if let Some(first) = seen.insert((&rule.stack, rule.scope, &rule.name), &rule.path) {
+            let shown = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
+            misplaced.push(format!(
+                "{}: {} is the same rule, `{}` in scope {} of {}: rename one of them",
+                shown(&rule.path),
+                shown(first),
+                rule.name,
+                rule.scope,
+                rule.stack
+            ));
+        }
+    }
+}
+
+/// What the op's name means that a rule runs.
+fn op_of(rule: &WorkspaceRule, settings: &Settings) -> Option<Op> {
+    let Ok(Exec::Op(name)) = Exec::parse(&rule.parsed.rule.exec()?.node) else { return None };
+    let folder = rule.path.parent().unwrap_or(Path::new(""));
+    let beside = SOURCES.iter().map(|ending| folder.join(format!("{name}.{ending}")));
+    if let Some(file) = beside.into_iter().find(|file| file.is_file()) {
+        return Some(Op::File(file));
+    }
+    if let Some(url) = settings.operations.get(name.as_str()) {
+        return Some(Op::Url(url.clone()));
+    }
+    let mut known: Vec<_> = settings.operations.keys().cloned().collect();
+    if let Ok(entries) = fs::read_dir(folder) {
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        known.extend(
+            paths
+                .filter(|path| is_source(path))
+                .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())),
+        );
+    }
+    known.sort();
+    known.dedup();
+    Some(Op::Missing(name, known))
+}

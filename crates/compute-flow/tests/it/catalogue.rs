@@ -1,0 +1,164 @@
+//! Versions are kept, activated all or none, and survive whoever dies.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use compute::{Algorithm, Artifact};
+use compute_flow::{
+    Catalogue, CatalogueError, Draft, File, ProblemCode, StackName, manifest_hash, validate,
+};
+use compute_store::NewArtifact;
+
+fn stack(name: &str) -> StackName {
+    name.parse().unwrap()
+}
+
+fn files(text: &str) -> Vec<File> {
+    vec![File::new("100_A/a.txcl", text), File::new("200/b.txcl", "EMIT .b = 1")]
+}
+
+#[test]
+fn versions_are_made_activated_and_rolled_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep/catalogue.sqlite");
+    let catalogue = Catalogue::open(&path).unwrap();
+    let name = stack("shop/eu");
+    assert!(matches!(catalogue.versions(&name), Err(CatalogueError::NoStack(_))));
+    assert_eq!(catalogue.active(&name).unwrap(), None);
+
+    let one = catalogue.draft(&name, &files("EXEC \"compute://sha256/1111\"")).unwrap();
+    assert_eq!(one.number, 1);
+    assert_eq!(catalogue.active(&name).unwrap(), None, "a draft is not active");
+    catalogue.activate(std::slice::from_ref(&one)).unwrap();
+    let two = catalogue.draft(&name, &files("EXEC \"compute://sha256/2222\"")).unwrap();
+    catalogue.activate(&[two]).unwrap();
+    // The same files are the same version.
+    assert_eq!(catalogue.draft(&name, &files("EXEC \"compute://sha256/1111\"")).unwrap(), one);
+
+    let active = catalogue.active(&name).unwrap().unwrap();
+    assert_eq!((active.info.number, active.info.rules), (2, 2));
+    assert_eq!(active.files, files("EXEC \"compute://sha256/2222\""));
+    assert_eq!(active.info.hash, manifest_hash(&active.files));
+
+    // Another process sees it, and rolls back.
+    let other = Catalogue::open(&path).unwrap();
+    other.activate(&[one]).unwrap();
+    let active = catalogue.active(&name).unwrap().unwrap();
+    assert_eq!(active.files, files("EXEC \"compute://sha256/1111\""), "byte for byte");
+    let all = catalogue.all_active().unwrap();
+    assert_eq!(all.len(), 1);
+    let versions = catalogue.versions(&name).unwrap();
+    assert_eq!(
+        versions.iter().map(|one| (one.number, one.active)).collect::<Vec<_>>(),
+        [(2, false), (1, true)]
+    );
+    let refs: Vec<_> = catalogue.refs().unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(refs, ["compute://sha256/1111", "compute://sha256/2222"]);
+}
+
+#[test]
+fn an_activation_is_all_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = Catalogue::open(&folder.path().join("c.sqlite")).unwrap();
+    let draft = catalogue.draft(&stack("a"), &files("EMIT .a = 1")).unwrap();
+    let mut absent = draft.clone();
+    (absent.stack, absent.number) = (stack("b"), 7);
+    let error = catalogue.activate(&[draft.clone(), absent]).unwrap_err();
+    assert_eq!(error.to_string(), "the stack `b` has no version 7");
+    assert_eq!(catalogue.active(&stack("a")).unwrap(), None);
+    catalogue.forget(&[draft]).unwrap();
+    assert_eq!(catalogue.stacks().unwrap(), []);
+}
+
+#[test]
+fn what_was_active_is_not_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = Catalogue::open(&folder.path().join("c.sqlite")).unwrap();
+    let draft = catalogue.draft(&stack("a"), &files("EMIT .a = 1")).unwrap();
+    catalogue.activate(std::slice::from_ref(&draft)).unwrap();
+    catalogue.forget(&[draft]).unwrap();
+    assert_eq!(catalogue.stacks().unwrap()[0].active, Some(1));
+}
+
+#[test]
+fn a_catalogue_of_a_later_program_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.sqlite");
+    drop(Catalogue::open(&path).unwrap());
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    let error = Catalogue::open(&path).unwrap_err();
+    assert!(
+        error.to_string().contains("the format 99; this program knows formats up to 1"),
+        "{error}"
+    );
+}
+
+#[test]
+fn validation_names_stack_scope_rule_and_ref() {
+    let store = compute_store::open("memory:").unwrap();
+    let artifact = Artifact::new(Algorithm::Sha256, "identity", b"here".to_vec());
+    let here = artifact.reference().clone();
+    pollster::block_on(store.put(&NewArtifact::new(artifact))).unwrap();
+    let check = |text: &str| {
+        let files = files(text);
+        pollster::block_on(validate(&stack("a/b"), &files, &*store)).unwrap()
+    };
+    assert!(check(&format!("EXEC \"{here}\"")).is_ok());
+
+    let missing = check("EXEC \"compute://sha256/gone\"").unwrap_err();
+    assert_eq!(missing.len(), 1);
+    assert_eq!(missing[0].code, ProblemCode::MissingComputeArtifact);
+    assert_eq!(
+        missing[0].to_string(),
+        "missing_compute_artifact: stack a/b, scope 100, rule a: the store has no compute://sha256/gone"
+    );
+    let unresolved = check("EXEC \"op://price\"").unwrap_err();
+    assert_eq!(unresolved[0].code, ProblemCode::UnresolvedOpRef);
+    assert!(unresolved[0].to_string().contains("stack a/b, scope 100, rule a: line 1, column 6"));
+    assert_eq!(check("EMIT .a =").unwrap_err()[0].code, ProblemCode::InvalidRule);
+}
+
+const CHILD: &str = "COMPUTE_FLOW_TEST_CHILD";
+
+/// Activates two stacks together, alternating versions, until it is killed.
+#[test]
+fn child_that_is_killed() {
+    let Ok(path) = std::env::var(CHILD) else { return };
+    let catalogue = Catalogue::open(path.as_ref()).unwrap();
+    let drafts = |text: &str| -> Vec<Draft> {
+        ["a", "b"].map(|name| catalogue.draft(&stack(name), &files(text)).unwrap()).into()
+    };
+    for round in 0.. {
+        catalogue.activate(&drafts(&format!("EMIT .round = {round}"))).unwrap();
+    }
+}
+
+#[test]
+fn whoever_dies_leaves_the_old_state_or_the_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.sqlite");
+    for round in 0..12_u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "catalogue::child_that_is_killed", "--nocapture"])
+            .env(CHILD, &path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(60 + 13 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let catalogue = Catalogue::open(&path).unwrap();
+        let active = catalogue.all_active().unwrap();
+        if let [a, b] = &active[..] {
+            assert_eq!(a.info.hash, b.info.hash, "both are of one round");
+        } else {
+            assert!(active.is_empty(), "both or none");
+        }
+        for one in active {
+            assert_eq!(one.info.hash, manifest_hash(&one.files), "no version is half there");
+        }
+    }
+}

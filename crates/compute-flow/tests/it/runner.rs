@@ -1,0 +1,95 @@
+//! A runner whose computes are functions in this file: `compute://test/<name>`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use compute::{
+    BoxFuture, Error, Failure, Limits, Log, LogLine, Metrics, Outcome, Reason, Ref, RunOptions,
+    Runner,
+};
+use serde_json::{Value, json};
+
+#[derive(Debug, Default)]
+pub(crate) struct TestRunner;
+
+impl Runner for TestRunner {
+    fn run<'a>(
+        &'a self,
+        reference: &'a Ref,
+        input: Bytes,
+        options: RunOptions,
+    ) -> BoxFuture<'a, Result<Outcome, Error>> {
+        Box::pin(std::future::ready(self.run_blocking(reference, &input, &options)))
+    }
+
+    fn run_blocking(
+        &self,
+        reference: &Ref,
+        input: &[u8],
+        options: &RunOptions,
+    ) -> Result<Outcome, Error> {
+        if reference.alg() != "test" {
+            return Err(Error::NotFound { reference: reference.clone() });
+        }
+        let op = options.op.as_ref().expect("the processor calls ops");
+        assert!(op.always, "every compute gets the envelope");
+        let envelope: Value = serde_json::from_slice(&op.envelope(input)?).unwrap();
+        let bounds = options.limits.or(Limits::DEFAULT).bounds();
+        let done = |result, log| {
+            let metrics = Metrics { fuel: bounds.fuel.map(|_| 3_000_000), ..Metrics::default() };
+            let mut outcome = Outcome::new(bounds, result, metrics);
+            outcome.log = log;
+            Ok(outcome)
+        };
+        let given = &envelope["input"];
+        let mut log = Log::default();
+        let output = match reference.digest() {
+            "echo" => given.clone(),
+            "received" => {
+                let mut own = given.clone();
+                own.as_object_mut().unwrap().retain(|key, _| !key.starts_with('_'));
+                json!({ "received": own })
+            }
+            "env" => json!({ "env": envelope["env"] }),
+            "secrets" => {
+                log.lines.push(LogLine {
+                    level: compute::Level::Info,
+                    text: format!("the key is {}", envelope["secrets"]["KEY"]),
+                });
+                json!({ "secrets": envelope["secrets"] })
+            }
+            "stamps" => json!({
+                "op": given["_txc"]["op"],
+                "step": given["_txc"]["step"],
+                "ts": given["_ts"],
+                "meta": envelope["meta"],
+            }),
+            "x_is_2" => json!({ "x": 2 }),
+            "list" => json!([1]),
+            "goto_3" => json!({ "_txc": { "goto": "3" } }),
+            "writes_txc" => json!({ "_txc": {
+                "evil": 1,
+                "web": { "req": 1, "res": { "status": 201 } },
+                "telemetry": { "t": 1 },
+            } }),
+            "seed" => {
+                json!({ "seed": bounds.seed.to_string(), "now": format!("{:?}", bounds.now) })
+            }
+            "wall" => json!({ "wall_ms": bounds.wall.as_millis() as u64 }),
+            "slow" => {
+                // Longer for those that come first by name, so that completion has another order.
+                let name = envelope["meta"]["name"].as_str().unwrap();
+                std::thread::sleep(Duration::from_millis(if name < "m" { 30 } else { 1 }));
+                json!({ "done": [name] })
+            }
+            "panics" => panic!("as it should"),
+            "throws" => {
+                let reason =
+                    Reason::Thrown { name: "Error".into(), message: "as it should".into() };
+                return done(Err(Failure::new(reason)), Log::default());
+            }
+            other => panic!("there is no compute {other}"),
+        };
+        done(Ok(serde_json::to_vec(&output).unwrap()), log)
+    }
+}
