@@ -30,7 +30,16 @@ pub(crate) fn build() -> Result<()> {
     for guest in &TRANSFORM {
         build_one(guest)?;
     }
-    build_as("javy-plugin.wasm", &root().join("guests/javy/plugin.c"), quickjs).map(|_| ())
+    build_as("javy-plugin.wasm", &root().join("guests/javy/plugin.c"), quickjs)?;
+    build_example()
+}
+
+/// The compute of the example workspaces that is not built by `compute apply`: it must stand beside its rule.
+fn build_example() -> Result<()> {
+    let source = root().join("examples/cleaning/OPS/cleaning/200_NORMALISE/normalise.go");
+    let built = build_as("normalise.wasm", &source, go)?;
+    fs::copy(built, source.with_extension("wasm"))?;
+    Ok(())
 }
 
 /// A plugin of Javy's interface, on QuickJS.

@@ -1,5 +1,7 @@
 //! The arguments, with their help.
 
+mod flow;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +11,11 @@ use clap_complete::Shell;
 use compute::{Ref, Seed};
 
 use crate::values;
+
+pub(crate) use flow::{
+    ApplyArgs, CheckArgs, DevArgs, FireArgs, FmtArgs, StackActivateArgs, StackArgs, StackCommand,
+    StackDiffArgs, StackShowArgs, TraceArgs, TraceCommand, TraceDetail, TraceLsArgs, TraceShowArgs,
+};
 
 /// Run content-addressed functions: JSON in, JSON out, each call in a fresh sandbox.
 #[derive(Debug, Parser)]
@@ -25,6 +32,7 @@ Exit codes:
 Examples:
   compute init hello && compute test hello
   compute run hello.ts --input '{\"name\":\"Ada\"}'
+  compute apply examples/triage && compute fire triage --input '{\"subject\":\"Refund\"}'
   compute put hello.ts
   compute run compute://sha256/4a1f… --input @order.json --seed 00…01 --now 2026-01-01T00:00:00Z"
 )]
@@ -70,6 +78,20 @@ pub(crate) enum Command {
     Test(TestArgs),
     /// Run a compute once: the result on stdout, its log on stderr
     Run(RunArgs),
+    /// Tell everything that is wrong in a workspace: its rules and the ops that they run
+    Check(CheckArgs),
+    /// Write rules in the one style
+    Fmt(FmtArgs),
+    /// Make a workspace's rules and ops what runs, after showing what changes
+    Apply(ApplyArgs),
+    /// List stacks and their versions, compare them, go back to one
+    Stack(StackArgs),
+    /// Take a document through a stack
+    Fire(FireArgs),
+    /// Show what happened to documents
+    Trace(TraceArgs),
+    /// Build, apply and test a workspace whenever a file changes
+    Dev(DevArgs),
     /// Store a compute, and print its ref
     Put(PutArgs),
     /// Get a stored compute's bytes
@@ -321,11 +343,12 @@ pub(crate) struct VerifyArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  compute gc --root compute://sha256/4a1f… --dry-run
+  compute gc --dry-run
+  compute gc --root compute://sha256/4a1f…
   compute gc --root $(compute refs rules/) --min-age 0s")]
 pub(crate) struct GcArgs {
-    /// Keep this, and what it links to
-    #[arg(long = "root", value_name = "REF", required = true, num_args = 1..)]
+    /// Keep this, and what it links to; what versions of stacks name is kept anyway
+    #[arg(long = "root", value_name = "REF", num_args = 1..)]
     pub(crate) roots: Vec<Ref>,
 
     /// Keep what was stored more recently than this
@@ -335,6 +358,9 @@ pub(crate) struct GcArgs {
     /// Only say what would be deleted
     #[arg(long)]
     pub(crate) dry_run: bool,
+
+    #[command(flatten)]
+    pub(crate) state: flow::StateArgs,
 }
 
 #[derive(Debug, Args)]

@@ -24,8 +24,18 @@ pub(crate) fn store_url(cli: &Cli) -> Result<String, Failure> {
     match &cli.store {
         Some(given) if is_url(given) => Ok(given.clone()),
         Some(path) => folder_url(Path::new(path)),
-        None => folder_url(&strategy()?.data_dir().join("compute").join("store")),
+        None => folder_url(&data("store")?),
     }
+}
+
+/// Where a store is that a workspace's file names: folders are relative to the workspace.
+pub(crate) fn url_of(text: &str, root: &Path) -> Result<String, Failure> {
+    if is_url(text) { Ok(text.to_owned()) } else { folder_url(&root.join(text)) }
+}
+
+/// The user's folder for what is kept.
+pub(crate) fn data(name: &str) -> Result<PathBuf, Failure> {
+    Ok(strategy()?.data_dir().join("compute").join(name))
 }
 
 /// What builds and runs computes for one command.
@@ -39,9 +49,18 @@ impl Host {
     /// A host with the limits of the command line, for computes of at most this much memory and this many
     /// calls at once.
     pub(crate) fn new(cli: &Cli, memory: u64, calls: u16) -> Result<Self, Failure> {
+        Self::with(store_url(cli).map_err(|failure| failure.to_string()), memory, calls)
+    }
+
+    /// The same, with the store at this URL.
+    pub(crate) fn at(store: &str, memory: u64, calls: u16) -> Result<Self, Failure> {
+        Self::with(Ok(store.to_owned()), memory, calls)
+    }
+
+    fn with(store: Result<String, String>, memory: u64, calls: u16) -> Result<Self, Failure> {
         let mut config = engine_config(calls)?;
         config.memory = Some(memory.max(1 << 30));
-        let at_hand = Arc::new(AtHand::new(cli));
+        let at_hand = Arc::new(AtHand::new(store));
         let manager = Manager::builder()
             .shared_resolver(Arc::clone(&at_hand) as _)
             .engine(compute_wasm::NAME, config)

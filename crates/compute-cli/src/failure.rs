@@ -5,6 +5,7 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 use compute::{ErrorKind, Ref};
+use compute_flow::{CatalogueError, TracesError};
 use compute_js::Diagnostic;
 use compute_store::StoreError;
 
@@ -35,6 +36,11 @@ impl Failure {
 
     pub(crate) fn usage(message: impl fmt::Display) -> Self {
         Self::Usage(message.to_string())
+    }
+
+    /// An error of which the person at the keyboard can mend the cause.
+    pub(crate) fn usage_of(error: &(dyn Error + 'static)) -> Self {
+        Self::Usage(chain(error))
     }
 
     pub(crate) fn host(error: &(dyn Error + 'static)) -> Self {
@@ -91,6 +97,21 @@ impl From<compute::Error> for Failure {
             }
             _ => Self::Host(message),
         }
+    }
+}
+
+impl From<CatalogueError> for Failure {
+    fn from(error: CatalogueError) -> Self {
+        match error {
+            CatalogueError::NoStack(_) | CatalogueError::NoVersion { .. } => Self::usage_of(&error),
+            _ => Self::host(&error),
+        }
+    }
+}
+
+impl From<TracesError> for Failure {
+    fn from(error: TracesError) -> Self {
+        Self::host(&error)
     }
 }
 

@@ -10,11 +10,15 @@ mod context;
 mod failure;
 mod fixtures;
 mod input;
+mod plan;
+mod project;
 mod report;
 mod resolver;
+mod state;
 mod target;
 mod terminal;
 mod values;
+mod waterfall;
 
 use std::process::ExitCode;
 
@@ -61,6 +65,13 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Gc(args) => commands::gc::gc(cli, args),
         Command::Refs(args) => commands::refs::refs(args),
         Command::Bench(args) => commands::bench::bench(cli, args),
+        Command::Check(args) => commands::check::check(cli, args),
+        Command::Fmt(args) => commands::fmt::fmt(args),
+        Command::Apply(args) => commands::apply::apply(cli, args),
+        Command::Stack(args) => commands::stack::stack(cli, args),
+        Command::Fire(args) => commands::fire::fire(cli, args),
+        Command::Trace(args) => commands::trace::trace(cli, args),
+        Command::Dev(args) => commands::dev::dev(cli, args),
         Command::Engines => commands::engines(),
         Command::Plugin(command) => commands::plugin::plugin(cli, command),
         Command::Completions(args) => commands::completions(args),

@@ -6,9 +6,6 @@ use std::sync::{Arc, OnceLock};
 use compute::{Artifact, ArtifactMap, BoxFuture, Error, Ref, Resolver};
 use compute_store::{Store, StoreResolver};
 
-use crate::args::Cli;
-use crate::context::store_url;
-
 /// Looks in the artifacts at hand first. The store is opened only if it is needed.
 pub(crate) struct AtHand {
     known: ArtifactMap,
@@ -17,8 +14,8 @@ pub(crate) struct AtHand {
 }
 
 impl AtHand {
-    pub(crate) fn new(cli: &Cli) -> Self {
-        let url = store_url(cli).map_err(|failure| failure.to_string());
+    /// The store's URL, or why there is none, which matters only if the store is needed.
+    pub(crate) fn new(url: Result<String, String>) -> Self {
         Self { known: ArtifactMap::default(), url, store: OnceLock::new() }
     }
 

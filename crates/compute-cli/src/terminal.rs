@@ -18,7 +18,7 @@ pub(crate) fn write_log(log: &[u8]) -> io::Result<()> {
 }
 
 /// The text with its control characters written out, but for line ends and tabs.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for char in text.chars() {
         if char.is_control() && char != '\n' && char != '\t' {

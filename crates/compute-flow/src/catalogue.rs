@@ -81,6 +81,14 @@ pub struct Draft {
     pub number: u32,
 }
 
+impl Draft {
+    /// A version that is in the catalogue, to be activated.
+    #[must_use]
+    pub const fn new(stack: StackName, number: u32) -> Self {
+        Self { stack, number }
+    }
+}
+
 /// The catalogue cannot be read or written, or has no such thing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -291,7 +291,7 @@ impl<'a> Run<'a> {
                 map.entry("_ts").or_insert_with(|| millis.into());
                 Ok(document)
             }
-            _ => Err(Reason::Input("it must be an object".into())),
+            other => Err(Reason::Input(format!("it is {}", step::kind(other)))),
         }
     }
 

@@ -213,6 +213,21 @@ pub struct StepEvent {
 }
 
 impl Trace {
+    /// The trace without payloads, rules and logs.
+    #[must_use]
+    pub fn summary(&self) -> Self {
+        let mut summary = self.clone();
+        (summary.request, summary.response) = (None, None);
+        for step in &mut summary.steps {
+            (step.input, step.output) = (None, None);
+            step.rule.clear();
+            step.stderr.clear();
+            step.log.clear();
+            step.events.clear();
+        }
+        summary
+    }
+
     /// The trace without its times: what repeats.
     #[must_use]
     pub fn settled(&self) -> Self {

@@ -137,10 +137,13 @@ fn read_chunk(
     })
 }
 
-/// The folder that paths are relative to: the nearest one with a `package.json`, else the file's own.
+/// What marks the folder that paths are relative to: a package, or a workspace.
+const MARKS: [&str; 4] = ["package.json", "compute.toml", "txco.yaml", "OPS"];
+
+/// The folder that paths are relative to: the nearest one with a mark, else the file's own.
 fn project(file: &Path) -> PathBuf {
     let own = file.parent().unwrap_or(file);
-    let marked = own.ancestors().find(|folder| folder.join("package.json").is_file());
+    let marked = own.ancestors().find(|folder| MARKS.iter().any(|mark| folder.join(mark).exists()));
     marked.unwrap_or(own).to_owned()
 }
 

@@ -122,6 +122,8 @@ pub enum Code {
     UnresolvedOp,
     /// A rule that sends every document back.
     UnconditionalLoop,
+    /// A value that could not be worked out for one document.
+    ExpressionFailed,
 }
 
 impl Code {
@@ -150,6 +152,7 @@ impl Code {
             Self::NoEffect => "no-effect",
             Self::UnresolvedOp => "unresolved-op",
             Self::UnconditionalLoop => "unconditional-loop",
+            Self::ExpressionFailed => "expression-failed",
         }
     }
 }

@@ -7,11 +7,19 @@ use super::print_line;
 use crate::args::{Cli, GcArgs};
 use crate::context::open_store;
 use crate::failure::Failure;
+use crate::state::Place;
 
 pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
     let store = open_store(cli)?;
-    let options =
-        GcOptions { roots: args.roots.clone(), min_age: args.min_age, dry_run: args.dry_run };
+    let mut roots = args.roots.clone();
+    // Every version of every stack can be gone back to.
+    roots.extend(Place::new(cli, args.state.state.as_deref())?.catalogue()?.refs()?);
+    if roots.is_empty() {
+        return Err(Failure::usage(
+            "there are no stacks, and no --root: everything would be deleted; name what to keep",
+        ));
+    }
+    let options = GcOptions { roots, min_age: args.min_age, dry_run: args.dry_run };
     let report = pollster::block_on(compute_store::gc(&*store, &options))?;
     let swept = &report.swept;
     for reference in swept.artifacts.iter().chain(&swept.attachments) {

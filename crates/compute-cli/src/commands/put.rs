@@ -28,7 +28,7 @@ pub(crate) fn put(cli: &Cli, args: &PutArgs) -> Result<(), Failure> {
     let store = open_store(cli)?;
     if args.engine == NAME {
         if let Some(plugin) = compute_wasm::linked_plugin(artifact.wasm()) {
-            put_plugin(&*store, &plugin, &args.file)?;
+            put_plugin(&*store, &plugin, &args.file.display().to_string())?;
             new.links.push(plugin);
         }
         // What could never run is told now, and not on its first call.
@@ -45,7 +45,7 @@ pub(crate) fn put(cli: &Cli, args: &PutArgs) -> Result<(), Failure> {
 }
 
 /// Makes sure that the plugin a compute links to is stored, too.
-fn put_plugin(store: &dyn Store, reference: &Ref, file: &Path) -> Result<(), Failure> {
+pub(super) fn put_plugin(store: &dyn Store, reference: &Ref, file: &str) -> Result<(), Failure> {
     let own = compute_js_plugin::plugin();
     if own.reference() == reference {
         pollster::block_on(store.put(&NewArtifact::new(own)))?;
@@ -53,10 +53,8 @@ fn put_plugin(store: &dyn Store, reference: &Ref, file: &Path) -> Result<(), Fai
     }
     pollster::block_on(store.head(reference)).map(|_| ()).map_err(|_| {
         Failure::Host(format!(
-            "{} links to the plugin {reference}, which is not in the store: put the plugin first, or \
-             build {} anew",
-            file.display(),
-            file.display()
+            "{file} links to the plugin {reference}, which is not in the store: put the plugin first, or \
+             build {file} anew"
         ))
     })
 }

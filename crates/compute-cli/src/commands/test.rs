@@ -1,5 +1,6 @@
 //! `compute test`: every op on its fixtures, in parallel.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ use crate::{report, target, values};
 /// How many lines around a difference are shown.
 const CONTEXT: usize = 2;
 /// For how long nothing must change before a run begins: editors write a file in several steps.
-const SETTLE: Duration = Duration::from_millis(20);
+pub(super) const SETTLE: Duration = Duration::from_millis(20);
 
 /// What one suite gave.
 struct Tested {
@@ -62,7 +63,7 @@ fn run_all(cli: &Cli, host: &Host, args: &TestArgs) -> Result<Vec<PathBuf>, Fail
         return Ok(Vec::new());
     }
     let started = Instant::now();
-    let tested: Vec<_> = suites.into_par_iter().map(|suite| run_suite(suite, cli, host)).collect();
+    let tested = run_suites(cli, host, suites);
 
     let (mut passed, mut failed) = (0, 0);
     for one in &tested {
@@ -84,14 +85,52 @@ fn run_all(cli: &Cli, host: &Host, args: &TestArgs) -> Result<Vec<PathBuf>, Fail
         write_junit(file, &tested)?;
     }
     anstream::eprintln!("{passed} passed, {failed} failed ({:.2?})", started.elapsed());
-    let files = tested
-        .iter()
-        .flat_map(|one| one.sources.iter().chain([&one.suite.op, &one.suite.file]).cloned())
-        .collect();
+    let files = tested.iter().flat_map(Tested::files).cloned().collect();
     if failed > 0 && !args.update && !args.watch {
         return Err(Failure::Guest(format!("{failed} of {} cases failed", passed + failed)));
     }
     Ok(files)
+}
+
+fn run_suites(cli: &Cli, host: &Host, suites: Vec<Suite>) -> Vec<Tested> {
+    suites.into_par_iter().map(|suite| run_suite(suite, cli, host)).collect()
+}
+
+/// The files that each op depended on when it was last tested.
+#[derive(Debug, Default)]
+pub(super) struct Suites(BTreeMap<PathBuf, BTreeSet<PathBuf>>);
+
+/// Runs the fixtures below a folder whose ops depend on what changed; without that, all of them.
+pub(super) fn run_changed(
+    cli: &Cli,
+    host: &Host,
+    root: &Path,
+    known: &mut Suites,
+    changed: Option<&BTreeSet<PathBuf>>,
+) -> Result<(), Failure> {
+    let mut suites = fixtures::find(&[root.to_owned()])?;
+    if let Some(changed) = changed {
+        suites
+            .retain(|suite| known.0.get(&suite.op).is_none_or(|files| !files.is_disjoint(changed)));
+    }
+    let (mut passed, mut failed) = (0, 0);
+    for one in run_suites(cli, host, suites) {
+        let (good, bad) = print(&one)?;
+        passed += good;
+        failed += bad;
+        known.0.insert(one.suite.op.clone(), one.files().cloned().collect());
+    }
+    if passed + failed > 0 {
+        anstream::eprintln!("{passed} passed, {failed} failed");
+    }
+    Ok(())
+}
+
+impl Tested {
+    /// The files that it depends on.
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.sources.iter().chain([&self.suite.op, &self.suite.file])
+    }
 }
 
 fn run_suite(suite: Suite, cli: &Cli, host: &Host) -> Tested {
@@ -335,6 +374,6 @@ fn folder_of(file: &Path) -> PathBuf {
     }
 }
 
-fn is_generated(path: &Path) -> bool {
+pub(super) fn is_generated(path: &Path) -> bool {
     path.components().any(|part| part.as_os_str() == "dist" || part.as_os_str() == ".git")
 }

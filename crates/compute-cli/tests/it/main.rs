@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod workspaces;
+
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -14,6 +16,7 @@ fn commands_print_what_is_written() {
     trycmd::TestCases::new()
         .case("tests/cmd/*.trycmd")
         .env("COMPUTE_STORE", path("store"))
+        .env("COMPUTE_STATE", path("state"))
         .env("XDG_CACHE_HOME", path("cache"))
         .env("XDG_CONFIG_HOME", path("config"))
         .env("COLUMNS", "100");
@@ -32,6 +35,7 @@ impl Home {
         command
             .args(args)
             .env_remove("COMPUTE_STORE")
+            .env_remove("COMPUTE_STATE")
             .env("XDG_DATA_HOME", self.0.path().join("data"))
             .env("XDG_CACHE_HOME", self.0.path().join("cache"))
             .env("XDG_CONFIG_HOME", self.0.path().join("config"))
@@ -261,7 +265,7 @@ fn the_examples_pass_their_fixtures() {
     let output = home.compute_in(&examples, &["test"]);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{words}");
-    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 14);
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 26);
 }
 
 #[test]

@@ -239,7 +239,8 @@ impl Call {
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+/// What kind of value it is, in a person's words.
+pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",

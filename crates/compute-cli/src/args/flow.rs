@@ -1,0 +1,275 @@
+//! The arguments of commands on workspaces, stacks and documents.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use clap::{Args, Subcommand, ValueEnum};
+use compute::Seed;
+use compute_flow::StackName;
+
+use crate::values;
+
+/// Where the stacks are.
+#[derive(Debug, Args)]
+pub(crate) struct StateArgs {
+    /// The folder of the stacks and the traces [default: in the user's data folder]
+    #[arg(long, env = "COMPUTE_STATE", value_name = "DIR", global = true)]
+    pub(crate) state: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute check             # the workspace that this folder is in
+  compute check shop --json # a line of JSON for each finding
+
+Exit code 1 says that there are errors; warnings are told and do not count.")]
+pub(crate) struct CheckArgs {
+    /// A folder in the workspace [default: this folder]
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+
+    /// Print each finding as a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute fmt               # all rules of the workspace; prints those that it rewrites
+  compute fmt --check       # only says which it would rewrite; exit code 1 if there are any")]
+pub(crate) struct FmtArgs {
+    /// Rules, or folders with rules in them [default: the workspace]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Write nothing
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute apply --dry-run   # what would change
+  compute apply             # checks, builds, uploads, activates
+  compute apply --target staging
+
+A version of a stack never changes, and all stacks that change do so at one moment. What is as it was makes
+no new version. Targets are in compute.toml: [targets.NAME] with `state`, a folder, and `store`, as --store
+takes it.")]
+pub(crate) struct ApplyArgs {
+    /// A folder in the workspace [default: this folder]
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+
+    /// Show what would change, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Where to apply it: a target in compute.toml [default: this machine]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) target: Option<String>,
+
+    /// Print what changed as a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StackArgs {
+    #[command(subcommand)]
+    pub(crate) command: StackCommand,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StackCommand {
+    /// List the stacks, and what is active
+    Ls(StackLsArgs),
+    /// Show a stack's versions, and the rules of one
+    Show(StackShowArgs),
+    /// Show how two versions differ
+    Diff(StackDiffArgs),
+    /// Make a version active: an older one, to go back
+    Activate(StackActivateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StackLsArgs {
+    /// Print each stack as a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StackShowArgs {
+    /// The stack
+    #[arg(value_name = "STACK")]
+    pub(crate) stack: StackName,
+
+    /// Whose rules are shown [default: the active version's]
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<u32>,
+
+    /// Print a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  compute stack diff triage 3 4")]
+pub(crate) struct StackDiffArgs {
+    /// The stack
+    #[arg(value_name = "STACK")]
+    pub(crate) stack: StackName,
+
+    /// The older version
+    #[arg(value_name = "A")]
+    pub(crate) old: u32,
+
+    /// The newer version
+    #[arg(value_name = "B")]
+    pub(crate) new: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  compute stack activate triage 3")]
+pub(crate) struct StackActivateArgs {
+    /// The stack
+    #[arg(value_name = "STACK")]
+    pub(crate) stack: StackName,
+
+    /// The version
+    #[arg(value_name = "N")]
+    pub(crate) version: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute fire triage --input '{\"subject\":\"Refund\"}'
+  compute fire triage/200 --input @ticket.json --trace
+  compute fire triage --input @ticket.json --now 2026-01-01T00:00:00Z --seed 00…01
+
+The same document, version, --now and --seed give the same answer, byte for byte.")]
+pub(crate) struct FireArgs {
+    /// The stack, and the scope to begin at
+    #[arg(value_name = "STACK[/SCOPE]")]
+    pub(crate) stage: String,
+
+    /// The document: a JSON object, @file, or - for stdin [default: none]
+    #[arg(long, short, value_name = "JSON|@FILE|-", allow_hyphen_values = true)]
+    pub(crate) input: Option<String>,
+
+    /// A secret that rules may name in WITH secrets
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
+    pub(crate) secret: Vec<(String, String)>,
+
+    /// Show what happened, and keep this much of it [default: a summary is kept and not shown]
+    #[arg(
+        long,
+        value_name = "DETAIL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "full"
+    )]
+    pub(crate) trace: Option<TraceDetail>,
+
+    /// What the clock shows, in RFC 3339 [default: the time]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub(crate) now: Option<SystemTime>,
+
+    /// What all random numbers come from, 64 hex digits [default: fresh each time]
+    #[arg(long, value_name = "HEX")]
+    pub(crate) seed: Option<Seed>,
+
+    /// Time for the whole document
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
+    pub(crate) wall: Duration,
+
+    /// Meter each compute, and stop it after this many instructions
+    #[arg(long, value_name = "N")]
+    pub(crate) fuel: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}
+
+/// How much of what happened is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TraceDetail {
+    /// Nothing
+    Off,
+    /// What happened, and what it took
+    Summary,
+    /// That, and all payloads, rules and logs
+    Full,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    #[command(subcommand)]
+    pub(crate) command: TraceCommand,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TraceCommand {
+    /// List traces, the oldest first; the newest thousand are kept
+    Ls(TraceLsArgs),
+    /// Show one: what ran when, for how long, and how it ended
+    Show(TraceShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceLsArgs {
+    /// How many of the newest
+    #[arg(long, value_name = "N", default_value = "20")]
+    pub(crate) last: usize,
+
+    /// Go on with those that come
+    #[arg(long)]
+    pub(crate) follow: bool,
+
+    /// Print each as a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  compute trace show 01890a5d --verbose")]
+pub(crate) struct TraceShowArgs {
+    /// Its id, or the beginning of it
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    /// With all payloads and logs that it has
+    #[arg(long)]
+    pub(crate) verbose: bool,
+
+    /// Print a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute dev               # leave it running, and edit")]
+pub(crate) struct DevArgs {
+    /// A folder in the workspace [default: this folder]
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}

@@ -1,0 +1,35 @@
+//! `compute check`: everything that is wrong in a workspace.
+
+use super::print_json;
+use crate::args::{CheckArgs, Cli};
+use crate::context::Host;
+use crate::failure::Failure;
+use crate::project::Project;
+
+pub(crate) fn check(cli: &Cli, args: &CheckArgs) -> Result<(), Failure> {
+    let project = Project::open(args.folder.as_deref(), &Host::new(cli, 0, 1)?)?;
+    if args.json {
+        for finding in &project.findings {
+            print_json(finding)?;
+        }
+    }
+    let rules = project.workspace.rules.len();
+    let (stacks, ops) = (project.workspace.stacks().len(), project.ops.len());
+    if args.json {
+        let errors = project.findings.iter().filter(|one| one.is_error()).count();
+        return match errors {
+            0 => Ok(()),
+            _ => Err(Failure::Guest(format!("{errors} errors in the workspace"))),
+        };
+    }
+    project.report()?;
+    let warnings = project.findings.len();
+    anstream::eprintln!(
+        "{} in {}, {} built: {}",
+        super::count(rules, "rule"),
+        super::count(stacks, "stack"),
+        super::count(ops, "op"),
+        if warnings == 0 { "no mistakes".to_owned() } else { super::count(warnings, "warning") },
+    );
+    Ok(())
+}

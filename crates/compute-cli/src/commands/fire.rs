@@ -1,0 +1,148 @@
+//! `compute fire`: a document through the active versions.
+
+use std::sync::Arc;
+
+use compute::{Limits, Ref};
+use compute_flow::{
+    Answer, Detail, Failure as FlowFailure, Processor, ProcessorSettings, Reason, Request,
+    Snapshot, Stack, StackName, Stage,
+};
+use compute_js_plugin::{SOURCE_MAP, SourceMap};
+use txcl::{Code, Diagnostic};
+
+use super::print_line;
+use crate::args::{Cli, FireArgs, TraceDetail};
+use crate::context::Host;
+use crate::failure::Failure;
+use crate::state::Place;
+use crate::{input, report, waterfall};
+
+pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
+    let place = Place::new(cli, args.state.state.as_deref())?;
+    let snapshot = snapshot(&place)?;
+    let stage = stage(&args.stage, &snapshot)?;
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let host = Host::at(&place.store, 0, u16::try_from(threads).unwrap_or(u16::MAX))?;
+    let mut settings = ProcessorSettings { deadline: args.wall, ..ProcessorSettings::default() };
+    settings.limits = Limits { fuel: args.fuel, ..Limits::COMMAND_LINE };
+    let processor = Processor::with_settings(Arc::new(host.manager.clone()), settings);
+
+    let mut request = Request::new(stage, input::read(args.input.as_deref(), false)?);
+    if let Some(now) = args.now {
+        request.now = now;
+    }
+    if let Some(seed) = args.seed {
+        request.seed = seed;
+    }
+    request.secrets = Arc::new(args.secret.iter().cloned().collect());
+    // What computes log is shown, so all is written down; how much of it is kept is for --trace to say.
+    request.detail = Detail::Full;
+    let answer = processor.process(&snapshot, &request);
+    tell(&answer);
+    keep(args, &place, &answer)?;
+    match &answer.result {
+        Ok(document) => print_line(document),
+        Err(failure) => Err(told(failure, &place)),
+    }
+}
+
+/// The active versions, as they are now.
+pub(crate) fn snapshot(place: &Place) -> Result<Snapshot, Failure> {
+    let versions = place.catalogue()?.all_active()?;
+    let compile = |version: compute_flow::Version| {
+        Stack::compile(version.info.stack.clone(), &version.files).map_err(|wrong| {
+            let lines: Vec<_> = wrong.iter().map(ToString::to_string).collect();
+            Failure::Host(lines.join("\n"))
+        })
+    };
+    versions.into_iter().map(compile).collect()
+}
+
+/// The stage that `STACK` or `STACK/SCOPE` means.
+fn stage(text: &str, snapshot: &Snapshot) -> Result<Stage, Failure> {
+    let stage = match text.parse::<Stage>() {
+        Ok(stage) => stage,
+        Err(_) => Stage::new(text.parse::<StackName>().map_err(Failure::usage)?, 0),
+    };
+    let mut name = Some(stage.stack.clone());
+    while let Some(at) = name {
+        if snapshot.stack(&at).is_some() {
+            return Ok(stage);
+        }
+        name = at.parent();
+    }
+    let names = snapshot.stacks().map(|stack| stack.name().as_str());
+    Err(super::no_stack(stage.stack.as_str(), names).unwrap_or_else(|| {
+        Failure::usage("there are no active stacks; `compute apply` in a workspace makes some")
+    }))
+}
+
+/// Shows what rules' authors should know, and what computes logged.
+fn tell(answer: &Answer) {
+    for warning in &answer.warnings {
+        anstream::eprintln!("warning: {warning}");
+    }
+    for step in answer.trace.iter().flat_map(|trace| &trace.steps) {
+        for line in &step.log {
+            anstream::eprintln!("{} {}: {}", step.op, line.level, printable(&line.text));
+        }
+        for line in step.stderr.lines() {
+            anstream::eprintln!("{}: {}", step.op, printable(line));
+        }
+    }
+}
+
+fn printable(text: &str) -> String {
+    crate::terminal::printable(text)
+}
+
+/// Keeps the trace, and shows it if it was asked for.
+fn keep(args: &FireArgs, place: &Place, answer: &Answer) -> Result<(), Failure> {
+    let Some(trace) = &answer.trace else { return Ok(()) };
+    let traces = place.traces();
+    match args.trace {
+        Some(TraceDetail::Off) => return Ok(()),
+        None | Some(TraceDetail::Summary) => traces.write(&trace.summary())?,
+        Some(TraceDetail::Full) => traces.write(trace)?,
+    }
+    match args.trace {
+        None => anstream::eprintln!("trace {}", trace.id),
+        Some(_) => anstream::eprint!("{}", waterfall::show(trace, false)),
+    }
+    Ok(())
+}
+
+/// A document's failure in the words of the rule's and the compute's author.
+fn told(failure: &FlowFailure, place: &Place) -> Failure {
+    let mut text = format!("{failure} [{}]", failure.reason.code());
+    match &failure.reason {
+        Reason::Guest(guest) => {
+            let map = failure.reference.as_ref().and_then(|one| stored_map(place, one));
+            let op = failure.op.as_deref().unwrap_or_default();
+            text = format!("{op}: {}", report::failure(guest, map.as_ref()));
+        }
+        Reason::Rule { span: Some(span), message, clause } => {
+            if let (Some(rule), Some(op)) = (&failure.rule, &failure.op) {
+                let code = Code::ExpressionFailed;
+                let diagnostic = Diagnostic::error(code, *span, format!("{clause}: {message}"));
+                let shown = diagnostic.render(&format!("{op}.txcl"), rule, false);
+                // That it is an error is said where it is printed.
+                text = shown.replacen(&format!("error[{}]: ", code.name()), "", 1);
+            }
+        }
+        _ => {}
+    }
+    match &failure.reason {
+        Reason::Host(_) => Failure::Host(text),
+        Reason::Input(_) | Reason::UnknownStage(_) => Failure::Usage(text),
+        _ => Failure::Guest(text),
+    }
+}
+
+/// The source map that was stored with a compute.
+fn stored_map(place: &Place, reference: &Ref) -> Option<SourceMap> {
+    let store = compute_store::open(&place.store).ok()?;
+    let manifest = pollster::block_on(store.head(reference)).ok()?;
+    let map = pollster::block_on(store.attachment(manifest.attachments.get(SOURCE_MAP)?)).ok()?;
+    SourceMap::read(&map).ok()
+}

@@ -1,0 +1,3 @@
+import { op } from "@compute/op";
+
+export default op(() => ({ a: 1 );
