@@ -1,5 +1,5 @@
-//! Measures, side by side in one run: `cargo xtask bench engine` and
-//! `cargo xtask bench js`.
+//! Measures, side by side in one run: `cargo xtask bench engine`, `cargo xtask
+//! bench js` and `cargo xtask bench flow`.
 //!
 //! Absolute times differ between machines and moments, so contenders take turns in short rounds and the
 //! ratios are what counts.
@@ -7,6 +7,7 @@
 mod bare;
 mod bare_op;
 mod first_call;
+mod flow;
 mod js;
 mod steady;
 mod with_wasi;
@@ -182,6 +183,7 @@ fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("engine") => engine(),
         Some("js") => js::print(std::env::args().any(|arg| arg == "--peers")),
+        Some("flow") => flow::flow(),
         _ => bail!("say what to measure: engine or js"),
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn bench(what: &str, peers: bool) -> Result<()> {
     let compute = target().join("release/compute");
     let mut bench = cargo(&["run", "--release", "-p", "compute-bench", "--", what]);
     bench.env("COMPUTE", &compute);
-    if what == "js" {
+    if what != "engine" {
         bench.env("COMPUTE_OPS", build_ops(&compute)?);
     }
     if peers {

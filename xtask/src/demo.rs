@@ -29,6 +29,14 @@ pub(crate) fn demo() -> Result<()> {
     show(&["run", text(spin)?, "--wall", "50ms"], 1)?;
     say("The same with fuel stops at the same instruction each time:");
     show(&["run", text(spin)?, "--fuel", "1000000"], 1)?;
+
+    say(
+        "Rules say which documents computes are for. A workspace of rules and TypeScript is applied:",
+    );
+    show(&["apply", "examples/triage"], 0)?;
+    say("A document goes through it, scope by scope:");
+    let document = "@examples/triage/documents/outage.json";
+    show(&["fire", "triage", "--input", document, "--trace"], 0)?;
     Ok(())
 }
 
@@ -43,6 +51,7 @@ fn show(args: &[&str], code: i32) -> Result<String> {
     let output = Command::new(target().join("debug/compute"))
         .args(args)
         .env("COMPUTE_STORE", target().join("demo-store"))
+        .env("COMPUTE_STATE", target().join("demo-state"))
         .current_dir(root())
         .output()
         .context("cannot start compute")?;

@@ -44,10 +44,10 @@ enum Chore {
     },
     /// Check what the machine can check of the architecture and the house style
     Tidy,
-    /// Measure, side by side: `cargo xtask bench engine`, `cargo xtask bench js`
+    /// Measure, side by side: `cargo xtask bench engine`, `js` or `flow`
     Bench {
         /// What to measure
-        #[arg(value_parser = ["engine", "js"])]
+        #[arg(value_parser = ["engine", "js", "flow"])]
         what: String,
         /// Measure what others do on the same input, too: they are installed from npm
         #[arg(long)]

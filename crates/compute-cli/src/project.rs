@@ -10,13 +10,12 @@ use compute::{Artifact, Ref};
 use compute_flow::{File, Op, StackName, Workspace, WorkspaceRule};
 use compute_js::BuildOptions;
 use compute_wasm::Caps;
-use rayon::prelude::*;
 use serde::Serialize;
 use txcl::{Code, Diagnostic, Severity};
 
 use crate::context::Host;
 use crate::failure::Failure;
-use crate::target;
+use crate::{parallel, target};
 
 /// A workspace whose ops are built, as far as they can be.
 #[derive(Debug)]
@@ -164,7 +163,7 @@ impl Project {
 
     /// Builds every file that a rule runs, once each and in parallel.
     fn build(&mut self, host: &Host) -> Result<(), Failure> {
-        let files: BTreeSet<_> = self
+        let files: BTreeSet<PathBuf> = self
             .workspace
             .rules
             .iter()
@@ -173,7 +172,8 @@ impl Project {
                 _ => None,
             })
             .collect();
-        let built: Vec<_> = files.into_par_iter().map(|file| (build(&file, host), file)).collect();
+        let built: Vec<_> =
+            parallel::map(files.into_iter().collect(), |file| (build(&file, host), file));
         for (result, file) in built {
             let shown = self.workspace.shown(&file).to_string();
             match result {

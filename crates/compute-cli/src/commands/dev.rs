@@ -10,14 +10,13 @@ use super::test::{self, SETTLE, Suites};
 use crate::args::{Cli, DevArgs};
 use crate::context::Host;
 use crate::failure::Failure;
-use crate::project;
 use crate::state::Place;
+use crate::{parallel, project};
 
 pub(crate) fn dev(cli: &Cli, args: &DevArgs) -> Result<(), Failure> {
     let root = project::find(args.folder.as_deref())?.root;
     let place = Place::new(cli, args.state.state.as_deref())?;
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let host = Host::at(&place.store, 0, u16::try_from(threads).unwrap_or(u16::MAX))?;
+    let host = Host::at(&place.store, 0, parallel::threads())?;
 
     let (sender, changes) = mpsc::channel();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {

@@ -15,14 +15,13 @@ use crate::args::{Cli, FireArgs, TraceDetail};
 use crate::context::Host;
 use crate::failure::Failure;
 use crate::state::Place;
-use crate::{input, report, waterfall};
+use crate::{input, parallel, report, waterfall};
 
 pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     let place = Place::new(cli, args.state.state.as_deref())?;
     let snapshot = snapshot(&place)?;
     let stage = stage(&args.stage, &snapshot)?;
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let host = Host::at(&place.store, 0, u16::try_from(threads).unwrap_or(u16::MAX))?;
+    let host = Host::at(&place.store, 0, parallel::threads())?;
     let mut settings = ProcessorSettings { deadline: args.wall, ..ProcessorSettings::default() };
     settings.limits = Limits { fuel: args.fuel, ..Limits::COMMAND_LINE };
     let processor = Processor::with_settings(Arc::new(host.manager.clone()), settings);

@@ -10,7 +10,6 @@ use compute::{Artifact, Limits, Manager, Meta, OpCall, RunOptions, Runner as _, 
 use compute_js_plugin::SourceMap;
 use notify::Watcher as _;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
-use rayon::prelude::*;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
@@ -19,7 +18,7 @@ use crate::args::{Cli, TestArgs};
 use crate::context::Host;
 use crate::failure::Failure;
 use crate::fixtures::{self, Case, Suite};
-use crate::{report, target, values};
+use crate::{parallel, report, target, values};
 
 /// How many lines around a difference are shown.
 const CONTEXT: usize = 2;
@@ -50,8 +49,7 @@ struct Op {
 }
 
 pub(crate) fn test(cli: &Cli, args: &TestArgs) -> Result<(), Failure> {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let host = Host::new(cli, 0, u16::try_from(threads).unwrap_or(u16::MAX))?;
+    let host = Host::new(cli, 0, parallel::threads())?;
     if args.watch { watch(cli, &host, args) } else { run_all(cli, &host, args).map(|_| ()) }
 }
 
@@ -93,7 +91,7 @@ fn run_all(cli: &Cli, host: &Host, args: &TestArgs) -> Result<Vec<PathBuf>, Fail
 }
 
 fn run_suites(cli: &Cli, host: &Host, suites: Vec<Suite>) -> Vec<Tested> {
-    suites.into_par_iter().map(|suite| run_suite(suite, cli, host)).collect()
+    parallel::map(suites, |suite| run_suite(suite, cli, host))
 }
 
 /// The files that each op depended on when it was last tested.
