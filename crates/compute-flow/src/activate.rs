@@ -104,7 +104,7 @@ async fn missing(stack: &Stack, store: &dyn Store) -> Result<Vec<Problem>, Store
     let mut known = std::collections::BTreeMap::new();
     let mut problems = Vec::new();
     for scope in stack.scopes() {
-        for rule in &scope.rules {
+        for rule in scope.rules() {
             let Some(reference) = &rule.reference else { continue };
             let there = match known.get(reference) {
                 Some(there) => *there,
@@ -122,7 +122,7 @@ async fn missing(stack: &Stack, store: &dyn Store) -> Result<Vec<Problem>, Store
                 problems.push(Problem {
                     code: ProblemCode::MissingComputeArtifact,
                     stack: stack.name().clone(),
-                    scope: Some(scope.number),
+                    scope: Some(scope.number()),
                     name: rule.name.clone(),
                     reference: Some(reference.clone()),
                     message: format!("the store has no {reference}"),

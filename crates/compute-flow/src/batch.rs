@@ -9,13 +9,11 @@ type Job<T> = Box<dyn FnOnce() -> T + Send>;
 
 /// Does all jobs and gives back what they give, in their order; nothing for one that panicked.
 ///
-/// The caller works too, and takes what nobody has taken yet: short jobs are done before a helper is awake,
-/// and cost no waiting.
-pub(crate) fn run<T: Send + 'static>(jobs: Vec<Job<T>>, parallel: usize) -> Vec<Option<T>> {
-    if jobs.len() <= 1 || parallel <= 1 {
+/// The caller works too, and takes what none of the helpers has taken yet.
+pub(crate) fn run<T: Send + 'static>(jobs: Vec<Job<T>>, helpers: usize) -> Vec<Option<T>> {
+    if jobs.len() <= 1 || helpers == 0 {
         return jobs.into_iter().map(|job| catch_unwind(AssertUnwindSafe(job)).ok()).collect();
     }
-    let helpers = (jobs.len() - 1).min(parallel - 1);
     let batch = Arc::new(Batch {
         results: jobs.iter().map(|_| Mutex::new(None)).collect(),
         jobs: jobs.into_iter().map(|job| Mutex::new(Some(job))).collect(),
@@ -88,7 +86,7 @@ mod tests {
                 })
             })
             .collect();
-        let results = run(jobs, 4);
+        let results = run(jobs, 3);
         assert_eq!(results.len(), 50);
         for (n, result) in results.into_iter().enumerate() {
             assert_eq!(result, (n != 7).then_some(n));

@@ -17,6 +17,7 @@ use crate::control::{self, Control};
 use crate::{
     EventKind, Failure, Reason, Scope, Snapshot, Stack, StackRule, Stage, Step, Trace, Transition,
 };
+use crate::{batch, estimate};
 use recorder::Recorder;
 use step::{Done, Place, Prepared};
 
@@ -260,7 +261,7 @@ impl<'a> Run<'a> {
         }
         while let Some((stack, at)) = self.snapshot.find(&stage) {
             let scope = &stack.scopes()[at];
-            let here = Stage::new(stack.name().clone(), scope.number);
+            let here = Stage::new(stack.name().clone(), scope.number());
             self.enter(stack, &here)?;
             let changed = self.scope(stack, scope, document, empty)?;
             empty &= !changed;
@@ -361,15 +362,18 @@ impl<'a> Run<'a> {
 
         let place = Place {
             stack: stack.name(),
-            scope: scope.number,
+            scope: scope.number(),
             entry: self.entries,
             rid: self.rid,
             deadline: self.deadline,
         };
-        let prepared = self.prepare(&rules, document, place)?;
-        let calls = prepared.iter().filter_map(|one| one.as_ref().ok()?.call.as_ref());
-        let jobs: Vec<_> = calls.map(|call| call.job(&self.processor.runner)).collect();
-        let mut done = crate::batch::run(jobs, self.processor.settings.parallel).into_iter();
+        let mut prepared = self.prepare(&rules, document, place)?;
+        let calls = prepared.iter_mut().filter_map(|one| one.as_mut().ok()?.call.as_mut());
+        let jobs: Vec<_> = calls.filter_map(|call| call.job(&self.processor.runner)).collect();
+        let called = rules.iter().filter(|rule| rule.reference.is_some());
+        let estimates = called.map(|rule| rule.estimate.get());
+        let helpers = estimate::helpers(estimates, self.processor.settings.parallel);
+        let mut done = batch::run(jobs, helpers).into_iter();
 
         let (mut answers, mut finishes) = (Vec::new(), Vec::new());
         let (mut failed, mut bytes) = (None, 0);
@@ -392,7 +396,7 @@ impl<'a> Run<'a> {
         }
         self.check_budgets()?;
 
-        let stage = Stage::new(stack.name().clone(), scope.number);
+        let stage = Stage::new(stack.name().clone(), scope.number());
         self.recorder.event(|| EventKind::Merge { stage, answers: answers.len() });
         let matched = !answers.is_empty();
         for answer in answers {
@@ -415,7 +419,7 @@ impl<'a> Run<'a> {
         let seed = seed_of(self.request.seed, self.entries, "", "when");
         let mut context = Context::new(self.request.now, seed);
         let mut rules = Vec::new();
-        for (at, rule) in scope.rules.iter().enumerate() {
+        for (at, rule) in scope.candidates(document).enumerate() {
             if at % 64 == 63 {
                 self.check_budgets()?;
             }
@@ -446,7 +450,7 @@ impl<'a> Run<'a> {
                 Prepared::new(rule, document, place, (&self.processor.settings, self.request));
             self.check_budgets()?;
             if let Ok(prepared) = &prepared {
-                bytes += prepared.call.as_ref().map_or(0, |call| call.input.len());
+                bytes += prepared.call.as_ref().map_or(0, |call| call.bytes);
                 bytes += if prepared.owns_document() { self.size } else { 0 };
                 let secrets = prepared.control.secrets.iter();
                 let secrets = secrets.filter_map(|name| self.request.secrets.get(name));
@@ -489,12 +493,13 @@ impl<'a> Run<'a> {
         let mut outcome = None;
         let mut result = Ok(None);
         if let (Some(call), Some(done)) = (&one.call, done) {
-            step.input_bytes = call.input.len() as u64;
+            step.input_bytes = call.bytes as u64;
             step.reference.clone_from(&one.rule.reference);
             match done {
                 Some(done) => {
                     step.at_ns = recorder::nanos(self.processed(done.began));
                     step.wall_ns = recorder::nanos(done.took);
+                    one.rule.estimate.learn(done.took);
                     (result, outcome) = self.output(call, done.outcome, bytes);
                 }
                 None => result = Err(panicked(one.rule.reference.as_ref())),

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use compute::Ref;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use txcl::{Control, Diagnostic, Exec, OpName, Program, Severity};
 
 use crate::StackName;
+use crate::estimate::Estimate;
+use crate::index::Index;
 
 /// A rule's file: where it is in its stack, and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,10 +95,32 @@ pub struct Stack {
 /// The rules of one scope, in the order of their names.
 #[derive(Clone, Debug)]
 pub struct Scope {
+    number: u32,
+    rules: Vec<StackRule>,
+    index: Index,
+}
+
+impl Scope {
+    fn new(number: u32, rules: Vec<StackRule>) -> Self {
+        Self { number, index: Index::new(&rules), rules }
+    }
+
     /// Its number.
-    pub number: u32,
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.number
+    }
+
     /// Its rules.
-    pub rules: Vec<StackRule>,
+    #[must_use]
+    pub fn rules(&self) -> &[StackRule] {
+        &self.rules
+    }
+
+    /// The rules that may match a document, in order; those left out cannot.
+    pub(crate) fn candidates(&self, document: &Value) -> impl Iterator<Item = &StackRule> {
+        self.index.candidates(document).into_iter().filter_map(|at| self.rules.get(at))
+    }
 }
 
 /// One rule, made ready.
@@ -111,6 +136,8 @@ pub struct StackRule {
     pub reference: Option<Ref>,
     /// What it gives its compute, as far as the text says it.
     pub control: Control,
+    /// How long its compute is likely to take.
+    pub(crate) estimate: Estimate,
 }
 
 impl Stack {
@@ -143,9 +170,8 @@ impl Stack {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let scope = |(number, rules): (u32, BTreeMap<_, _>)| Scope {
-            number,
-            rules: rules.into_values().collect(),
+        let scope = |(number, rules): (u32, BTreeMap<_, _>)| {
+            Scope::new(number, rules.into_values().collect())
         };
         let scopes = scopes.into_iter().map(scope).collect();
         Ok(Self { name, hash: manifest_hash(files), scopes })
@@ -194,7 +220,14 @@ fn rule(name: &str, text: &str) -> Result<StackRule, Vec<Diagnostic>> {
         _ => None,
     };
     let control = Control::written(&parsed.rule);
-    Ok(StackRule { name: name.to_owned(), text: text.to_owned(), program, reference, control })
+    Ok(StackRule {
+        name: name.to_owned(),
+        text: text.to_owned(),
+        program,
+        reference,
+        control,
+        estimate: Estimate::default(),
+    })
 }
 
 fn misplaced(file: &File) -> Diagnostic {

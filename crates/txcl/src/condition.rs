@@ -64,6 +64,15 @@ impl Test {
         }
     }
 
+    /// A comparison with a written value that must hold for the whole to hold, if there is one.
+    pub(crate) fn required(&self) -> Option<(&Path, &Value)> {
+        match self {
+            Self::Compare(path, Comparator::Equal, Ready::Value(value)) => Some((path, value)),
+            Self::All(parts) => parts.iter().find_map(Self::required),
+            _ => None,
+        }
+    }
+
     pub(crate) fn holds(&self, document: &Value, context: &mut Context) -> bool {
         match self {
             Self::Always => true,

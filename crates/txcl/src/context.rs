@@ -23,7 +23,7 @@ pub struct Context {
     now: Timestamp,
     seed: Seed,
     /// Made when it is first used: few rules use it.
-    random: Option<ChaCha20Rng>,
+    random: Option<Box<ChaCha20Rng>>,
     left: usize,
 }
 
@@ -53,7 +53,8 @@ impl Context {
     pub(crate) fn random<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
         let seed = *self.seed.as_bytes();
-        self.random.get_or_insert_with(|| ChaCha20Rng::from_seed(seed)).fill_bytes(&mut bytes);
+        let random = self.random.get_or_insert_with(|| Box::new(ChaCha20Rng::from_seed(seed)));
+        random.fill_bytes(&mut bytes);
         bytes
     }
 

@@ -1,6 +1,7 @@
 //! Paths into a document: `.order.items.0`, `."a b".c`, `@goto`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -15,7 +16,7 @@ use serde_json::{Map, Value};
 /// assert_eq!(Path::parse("@goto").unwrap().to_string(), "@goto");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Path(Vec<String>);
+pub struct Path(Arc<[String]>);
 
 /// The key under which a document keeps what the processor reads and writes.
 pub(crate) const TXC: &str = "_txc";
@@ -27,7 +28,7 @@ impl Path {
     /// A path of these segments, of which there must be at least one and at most [`Path::MAX_SEGMENTS`].
     #[must_use]
     pub fn new(segments: Vec<String>) -> Option<Self> {
-        (1..=Self::MAX_SEGMENTS).contains(&segments.len()).then_some(Self(segments))
+        (1..=Self::MAX_SEGMENTS).contains(&segments.len()).then(|| Self(segments.into()))
     }
 
     /// A path as a rule writes it; the leading `.` may be missing.
@@ -61,7 +62,7 @@ impl Path {
     /// A [`PathError`] if an index is beyond a list's end, or a list has no such key.
     pub fn set(&self, value: &mut Value, new: Value) -> Result<(), PathError> {
         let mut at = value;
-        for segment in &self.0 {
+        for segment in &*self.0 {
             at = self.enter(at, segment)?;
         }
         *at = new;

@@ -98,6 +98,20 @@ impl Program {
         }
     }
 
+    /// A path and a written value that must be equal for the rule to apply, if its `WHEN` says so: rules
+    /// can be found by it.
+    ///
+    /// ```
+    /// let rule = txcl::parse("WHEN .n > 3 && .kind == \"order\"").rule;
+    /// let program = txcl::Program::new(&rule);
+    /// let (path, value) = program.required().unwrap();
+    /// assert_eq!((path.to_string().as_str(), value.as_str()), (".kind", Some("order")));
+    /// ```
+    #[must_use]
+    pub fn required(&self) -> Option<(&Path, &Value)> {
+        self.test.as_ref()?.required()
+    }
+
     /// Among the rules that match, those of the highest priority run, if it is above 0.
     #[must_use]
     pub const fn priority(&self) -> i64 {
@@ -214,12 +228,12 @@ impl Selected {
     ///
     /// # Errors
     /// What cannot be written there, in words.
-    pub fn keep(&self, document: &Value, response: &mut Value) -> Result<(), crate::PathError> {
-        for (path, value) in &self.parts {
-            if path.get(document) == Some(value) {
+    pub fn keep(self, document: &Value, response: &mut Value) -> Result<(), crate::PathError> {
+        for (path, value) in self.parts {
+            if path.get(document) == Some(&value) {
                 path.remove(response);
             } else {
-                path.set(response, value.clone())?;
+                path.set(response, value)?;
             }
         }
         Ok(())

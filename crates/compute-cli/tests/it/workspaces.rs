@@ -173,6 +173,24 @@ fn an_apply_that_is_killed_leaves_the_old_state_or_the_new() {
     home.stdout(&["verify"], b"");
 }
 
+/// More builds than there are threads once waited for each other for ever.
+#[test]
+fn many_ops_are_built_at_once() {
+    let home = Home::new();
+    let folder = home.0.path().join("many");
+    for n in 0..24 {
+        let scope = folder.join(format!("OPS/many/{n}"));
+        fs::create_dir_all(&scope).unwrap();
+        fs::write(scope.join("rule.txcl"), "EXEC \"op://op\"").unwrap();
+        let source = format!(
+            "import {{ op }} from \"@compute/op\";\nexport default op(() => ({{ n{n}: {n} }}));\n"
+        );
+        fs::write(scope.join("op.js"), source).unwrap();
+    }
+    let check = Running::start(&home, &["check", text(&folder)], false);
+    check.until("24 rules in 1 stack, 24 ops built: no mistakes");
+}
+
 /// A command that goes on, and what it prints.
 struct Running {
     child: Child,

@@ -41,9 +41,9 @@ pub(super) struct Prepared<'r, 'd> {
 /// A call that is to be made.
 #[derive(Debug)]
 pub(super) struct Call {
-    reference: Ref,
-    pub(super) input: Bytes,
-    options: RunOptions,
+    pub(super) bytes: usize,
+    /// What it takes to make it; taken when it is made.
+    parts: Option<(Ref, Bytes, RunOptions)>,
     /// Whether it has less time than it might have, for the document's is nearly over.
     cut_short: bool,
 }
@@ -92,11 +92,11 @@ impl<'r, 'd> Prepared<'r, 'd> {
     }
 
     /// What the compute receives, with where it is.
-    fn stamped(&self, place: Place<'_>) -> Value {
+    fn stamped(&mut self, place: Place<'_>) -> Value {
         let document = &*self.full;
-        let mut input = match &self.selected {
+        let mut input = match &mut self.selected {
             Some(selected) => {
-                let mut input = selected.input.clone();
+                let mut input = std::mem::take(&mut selected.input);
                 if let (Some(ts), Value::Object(map)) = (document.get("_ts"), &mut input) {
                     map.insert("_ts".into(), ts.clone());
                 }
@@ -159,9 +159,8 @@ impl<'r, 'd> Prepared<'r, 'd> {
             ..RunOptions::default()
         };
         Ok(Call {
-            reference: reference.clone(),
-            input: input.into(),
-            options,
+            bytes: input.len(),
+            parts: Some((reference.clone(), input.into(), options)),
             cut_short: left < timeout,
         })
     }
@@ -182,7 +181,7 @@ impl<'r, 'd> Prepared<'r, 'd> {
             warnings = control::filter(&mut output, &self.input);
             response = Value::Object(output);
         }
-        if let Some(selected) = &self.selected {
+        if let Some(selected) = self.selected.take() {
             selected.keep(document, &mut response).map_err(|error| Reason::Rule {
                 clause: "SELECT",
                 span: None,
@@ -218,15 +217,18 @@ impl Finish<'_> {
 }
 
 impl Call {
-    /// What makes the call, on whatever thread.
-    pub(super) fn job(&self, runner: &Arc<dyn Runner>) -> Box<dyn FnOnce() -> Done + Send> {
-        let (runner, reference) = (Arc::clone(runner), self.reference.clone());
-        let (input, options) = (self.input.clone(), self.options.clone());
-        Box::new(move || {
+    /// What makes the call, on whatever thread; nothing the second time.
+    pub(super) fn job(
+        &mut self,
+        runner: &Arc<dyn Runner>,
+    ) -> Option<Box<dyn FnOnce() -> Done + Send>> {
+        let runner = Arc::clone(runner);
+        let (reference, input, options) = self.parts.take()?;
+        Some(Box::new(move || {
             let began = Instant::now();
             let outcome = runner.run_blocking(&reference, &input, &options);
             Done { began, took: began.elapsed(), outcome }
-        })
+        }))
     }
 
     /// Why the call failed, for the document.
