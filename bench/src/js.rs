@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use compute::{
-    Algorithm, Artifact, ArtifactMap, Limits, Load, Manager, OpCall, Profile, Ref, RunOptions,
-    Runner as _,
+    Algorithm, Artifact, ArtifactMap, EngineConfig, Limits, Load, Manager, OpCall, Profile, Ref,
+    RunOptions, Runner as _,
 };
-use compute_wasm::WasmEngine;
+use compute_wasm::{Settings, WasmEngine};
 use rquickjs::{Context, Ctx, Function, Runtime};
 
 use crate::bare_op::BareOp;
@@ -110,7 +110,9 @@ pub fn print(peers: bool) -> Result<()> {
             println!("{:<34} {:>37.2}x\n", "against the trivial op", ratio(p50, trivial));
         }
     }
-    many(&folder)?;
+    many(&folder, None)?;
+    // As the command line and every server have it.
+    many(&folder, Some(tempfile::tempdir()?.path()))?;
     if peers {
         print_peers(trivial)?;
     }
@@ -211,13 +213,20 @@ fn native_call(ctx: &Ctx<'_>, handler: &str, input: &[u8]) -> rquickjs::Result<S
 }
 
 /// Many ops in one process: what adding one costs, and what calling them in turn does.
-fn many(folder: &Path) -> Result<()> {
+fn many(folder: &Path, code_cache: Option<&Path>) -> Result<()> {
     const OPS: usize = 1000;
     let wasm = std::fs::read(folder.join("trivial.wasm"))?;
     let artifacts = Arc::new(ArtifactMap::from([compute_js_plugin::plugin()]));
     let manager = Manager::builder()
         .shared_resolver(Arc::clone(&artifacts) as _)
         .limits(LIMITS)
+        .engine(
+            compute_wasm::NAME,
+            EngineConfig::from(Settings {
+                code_cache: code_cache.map(Path::to_owned),
+                ..Settings::default()
+            }),
+        )
         .cache_bytes(2 << 30)
         .build();
     let options = RunOptions { op: Some(OpCall::default()), ..RunOptions::default() };
@@ -258,7 +267,8 @@ fn many(folder: &Path) -> Result<()> {
     added.sort_unstable();
     times.sort_unstable();
     println!(
-        "{OPS} ops: adding one takes {:.2?} (p50), {:.2?} (p99) with its first call, and {} KB resident",
+        "{OPS} ops, images {}: adding one takes {:.2?} (p50), {:.2?} (p99) with its first call, and {} KB resident",
+        if code_cache.is_some() { "on disk" } else { "in memory only" },
         added[OPS / 2],
         added[OPS * 99 / 100],
         after.saturating_sub(before) / 1000 / OPS as u64,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::{AnsiColor, Color, Style};
 use bytes::Bytes;
 use compute::{Artifact, Ref};
 use compute_flow::{File, Op, StackName, Workspace, WorkspaceRule};
@@ -36,6 +36,8 @@ pub(crate) struct BuiltOp {
     pub(crate) source_map: Option<Bytes>,
     /// The files that it was built from.
     pub(crate) sources: Vec<PathBuf>,
+    /// What its author should look at.
+    warnings: Vec<compute_js::Diagnostic>,
 }
 
 /// Something that is wrong in a workspace, or may be.
@@ -74,27 +76,22 @@ impl Finding {
         }
     }
 
-    fn of_source(one: &compute_js::Diagnostic, folder: &str) -> Self {
-        let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    fn of_source(severity: Severity, one: &compute_js::Diagnostic) -> Self {
+        let (style, name) = (style_of(severity), severity.name());
         Self {
-            severity: Severity::Error.name(),
+            severity: name,
             code: one.code.clone(),
-            file: format!("{folder}{}", one.file),
+            file: one.file.clone(),
             line: one.line as usize,
             column: one.column as usize,
             message: one.message.clone(),
             help: String::new(),
-            shown: format!("{red}error:{red:#} {one}"),
+            shown: format!("{style}{name}:{style:#} {one}"),
         }
     }
 
     fn of_file(severity: Severity, code: &str, file: String, message: String) -> Self {
-        let color = match severity {
-            Severity::Error => AnsiColor::Red,
-            Severity::Warning => AnsiColor::Yellow,
-        };
-        let style = Style::new().bold().fg_color(Some(color.into()));
-        let name = severity.name();
+        let (style, name) = (style_of(severity), severity.name());
         Self {
             severity: name,
             code: code.to_owned(),
@@ -106,6 +103,14 @@ impl Finding {
             file,
         }
     }
+}
+
+const fn style_of(severity: Severity) -> Style {
+    let color = match severity {
+        Severity::Error => AnsiColor::Red,
+        Severity::Warning => AnsiColor::Yellow,
+    };
+    Style::new().bold().fg_color(Some(Color::Ansi(color)))
 }
 
 impl fmt::Display for Finding {
@@ -183,10 +188,14 @@ impl Project {
                         let code = "refused-module";
                         self.findings.push(Finding::of_file(Severity::Error, code, shown, refused));
                     }
+                    let warnings = op.warnings.iter();
+                    self.findings
+                        .extend(warnings.map(|one| Finding::of_source(Severity::Warning, one)));
                     self.ops.insert(file, op);
                 }
                 Err(Failure::Source(diagnostics)) => {
-                    self.findings.extend(diagnostics.iter().map(|one| Finding::of_source(one, "")));
+                    let told = diagnostics.iter();
+                    self.findings.extend(told.map(|one| Finding::of_source(Severity::Error, one)));
                 }
                 Err(Failure::Usage(message)) => {
                     let code = "unreadable-op";
@@ -292,11 +301,17 @@ fn build(file: &Path, host: &Host) -> Result<BuiltOp, Failure> {
             artifact: built.artifact,
             source_map: Some(built.source_map),
             sources: built.sources,
+            warnings: built.warnings,
         });
     }
     let target = target::from_file(host, file, compute_wasm::NAME)?;
     let source_map = std::fs::read(target::map_file(file)).ok().map(Bytes::from);
-    Ok(BuiltOp { artifact: target.artifact, source_map, sources: vec![file.to_owned()] })
+    Ok(BuiltOp {
+        artifact: target.artifact,
+        source_map,
+        sources: vec![file.to_owned()],
+        warnings: Vec::new(),
+    })
 }
 
 fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {

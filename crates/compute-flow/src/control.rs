@@ -82,9 +82,24 @@ fn deletions(value: &Value) -> Result<Vec<Path>, Reason> {
     }
 }
 
+/// How many warnings one answer gives.
+const MAX_WARNINGS: usize = 10;
+/// How many characters of a key are told.
+const MAX_KEY: usize = 60;
+
 /// Takes away what a compute wrote below `_txc` and may not. What it only gave back as it received it goes
 /// without a warning.
 pub(crate) fn filter(output: &mut Map<String, Value>, input: &Value) -> Vec<String> {
+    let mut warnings = taken_away(output, input);
+    if warnings.len() > MAX_WARNINGS {
+        let more = warnings.len() - MAX_WARNINGS;
+        warnings.truncate(MAX_WARNINGS);
+        warnings.push(format!("and {more} more are dropped"));
+    }
+    warnings
+}
+
+fn taken_away(output: &mut Map<String, Value>, input: &Value) -> Vec<String> {
     let Some(value) = output.get_mut(TXC) else { return Vec::new() };
     let received = input.get(TXC);
     let mut warnings = Vec::new();
@@ -137,5 +152,6 @@ fn web(txc: &mut Map<String, Value>, received: Option<&Value>, warnings: &mut Ve
 }
 
 fn dropped(key: &str) -> String {
+    let key: String = key.chars().take(MAX_KEY).collect();
     format!("computes may not write `{TXC}.{key}`; it is dropped")
 }

@@ -279,6 +279,11 @@ impl<'a> Run<'a> {
     fn read(&self) -> Result<Value, Reason> {
         let mut document = match &self.request.input[..] {
             [] => Value::Object(Map::new()),
+            // As a value it takes at least as many bytes.
+            input if input.len() > self.processor.settings.document => {
+                let limit = self.processor.settings.document;
+                return Err(Reason::TooLarge { what: "the document is", limit });
+            }
             input => {
                 serde_json::from_slice(input).map_err(|error| Reason::Input(error.to_string()))?
             }

@@ -147,7 +147,8 @@ impl Lexer<'_> {
 
     fn skip_blanks(&mut self) {
         loop {
-            self.take_while(char::is_whitespace);
+            // Some editors begin a file with a byte order mark.
+            self.take_while(|char| char.is_whitespace() || char == '\u{feff}');
             if self.peek() != Some('#') {
                 return;
             }

@@ -165,6 +165,22 @@ fn times_are_bounded() {
 }
 
 #[test]
+fn what_a_hostile_document_or_compute_makes_is_bounded() {
+    let rules = files(&[("s/1/a", "EXEC \"compute://test/writes_much\"")]);
+    let answer = processor(ProcessorSettings::default())
+        .process(&snapshot(&rules), &request("s/0", &json!({})));
+    assert_eq!(answer.result.unwrap(), json!({}));
+    assert_eq!(answer.warnings.len(), 11);
+    assert!(answer.warnings.iter().all(|one| one.len() < 200), "{:?}", answer.warnings);
+    assert!(answer.warnings[10].ends_with("and 4990 more are dropped"), "{:?}", answer.warnings);
+
+    let settings = ProcessorSettings { document: 1000, ..ProcessorSettings::default() };
+    let large = request("s/0", &json!({"text": "x".repeat(1000)}));
+    let failure = processor(settings).process(&snapshot(&rules), &large).result.unwrap_err();
+    assert!(matches!(failure.reason, Reason::TooLarge { limit: 1000, .. }), "{failure}");
+}
+
+#[test]
 fn a_cancelled_document_stops() {
     let rules = files(&[("s/1/a", "EMIT @goto = \"1\"")]);
     let mut request = request("s/0", &json!({}));

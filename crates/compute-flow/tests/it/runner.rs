@@ -83,6 +83,10 @@ impl Runner for TestRunner {
                 json!({ "done": [name] })
             }
             "panics" => panic!("as it should"),
+            "writes_much" => {
+                let much = (0..5000).map(|n| (format!("{n}-{}", "x".repeat(100)), n.into()));
+                json!({ "_txc": much.collect::<serde_json::Map<_, _>>() })
+            }
             "throws" => {
                 let reason =
                     Reason::Thrown { name: "Error".into(), message: "as it should".into() };
