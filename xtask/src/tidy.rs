@@ -12,7 +12,7 @@ use crate::root;
 const MAX_LINES: usize = 800;
 
 /// The workspace's crates that each crate may depend on.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("compute", &[]),
     ("compute-store", &["compute"]),
     ("compute-wasm", &["compute"]),
@@ -20,6 +20,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("compute-js-plugin", &["compute"]),
     ("compute-js", &["compute", "compute-js-plugin", "compute-wasm"]),
     ("compute-flow", &["compute", "compute-store", "txcl"]),
+    ("compute-server", &["compute", "compute-flow", "compute-store"]),
     (
         "compute-cli",
         &[
@@ -27,6 +28,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
             "compute-flow",
             "compute-js",
             "compute-js-plugin",
+            "compute-server",
             "compute-store",
             "compute-wasm",
             "txcl",
@@ -35,11 +37,12 @@ const MAY_USE: [(&str, &[&str]); 8] = [
 ];
 
 /// Dependencies that only one crate may name.
-const ONLY: [(&str, &str); 5] = [
+const ONLY: [(&str, &str); 6] = [
     ("wasmtime", "compute-wasm"),
     ("object_store", "compute-store"),
     ("rolldown", "compute-js"),
     ("rusqlite", "compute-flow"),
+    ("axum", "compute-server"),
     ("clap", "compute-cli"),
 ];
 

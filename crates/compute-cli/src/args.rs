@@ -13,8 +13,9 @@ use compute::{Ref, Seed};
 use crate::values;
 
 pub(crate) use flow::{
-    ApplyArgs, CheckArgs, DevArgs, FireArgs, FmtArgs, StackActivateArgs, StackArgs, StackCommand,
-    StackDiffArgs, StackShowArgs, TraceArgs, TraceCommand, TraceDetail, TraceLsArgs, TraceShowArgs,
+    ApplyArgs, CheckArgs, DevArgs, FireArgs, FmtArgs, ServeArgs, StackActivateArgs, StackArgs,
+    StackCommand, StackDiffArgs, StackShowArgs, TraceArgs, TraceCommand, TraceDetail, TraceLsArgs,
+    TraceShowArgs,
 };
 
 /// Run content-addressed functions: JSON in, JSON out, each call in a fresh sandbox.
@@ -92,6 +93,8 @@ pub(crate) enum Command {
     Trace(TraceArgs),
     /// Build, apply and test a workspace whenever a file changes
     Dev(DevArgs),
+    /// Answer over HTTP: upload, run, take documents through stacks
+    Serve(ServeArgs),
     /// Store a compute, and print its ref
     Put(PutArgs),
     /// Get a stored compute's bytes

@@ -16,6 +16,7 @@ pub(crate) mod plugin;
 pub(crate) mod put;
 pub(crate) mod refs;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod stack;
 pub(crate) mod test;
 pub(crate) mod trace;

@@ -72,6 +72,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Stack(args) => commands::stack::stack(cli, args),
         Command::Fire(args) => commands::fire::fire(cli, args),
         Command::Trace(args) => commands::trace::trace(cli, args),
+        Command::Serve(args) => commands::serve::serve(cli, args),
         Command::Dev(args) => commands::dev::dev(cli, args),
         Command::Engines => commands::engines(),
         Command::Plugin(command) => commands::plugin::plugin(cli, command),

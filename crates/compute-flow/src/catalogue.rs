@@ -349,7 +349,17 @@ impl Catalogue {
                 params![stack.as_str(), number],
             ))?;
         }
+        self.sql(change.execute("UPDATE changes SET number = number + 1", []))?;
         self.sql(change.commit())
+    }
+
+    /// A number that is another one whenever something in the catalogue has changed, whoever changed it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn change_number(&self) -> Result<i64> {
+        let connection = self.connection();
+        self.sql(connection.query_row("SELECT number FROM changes", [], |row| row.get(0)))
     }
 
     /// Every ref that a rule of any version names: what a garbage collection must keep.

@@ -90,6 +90,8 @@ pub struct Request {
     pub now: SystemTime,
     /// What all random numbers come from: a fresh one, unless set.
     pub seed: Seed,
+    /// How long it may take, if that is less than the settings say.
+    pub deadline: Option<Duration>,
     /// The secrets that rules may name.
     pub secrets: Arc<BTreeMap<String, String>>,
     /// How much of it is written down.
@@ -108,6 +110,7 @@ impl Request {
             rid: None,
             now: SystemTime::now(),
             seed: Seed::random(),
+            deadline: None,
             secrets: Arc::default(),
             detail: Detail::Off,
             cancel: None,
@@ -175,12 +178,15 @@ impl Processor {
     pub fn process(&self, snapshot: &Snapshot, request: &Request) -> Answer {
         let started = Instant::now();
         let rid = request.rid.clone().unwrap_or_else(|| rid_of(request));
+        let limit = self.settings.deadline;
+        let limit = request.deadline.map_or(limit, |asked| asked.min(limit));
         let mut run = Run {
             processor: self,
             snapshot,
             request,
             rid: &rid,
-            deadline: started + self.settings.deadline,
+            started,
+            limit,
             recorder: Recorder::new(request.detail, started),
             warnings: Vec::new(),
             entries: 0,
@@ -229,7 +235,9 @@ struct Run<'a> {
     snapshot: &'a Snapshot,
     request: &'a Request,
     rid: &'a str,
-    deadline: Instant,
+    started: Instant,
+    /// How long it may take.
+    limit: Duration,
     recorder: Recorder,
     warnings: Vec<String>,
     entries: u32,
@@ -329,8 +337,8 @@ impl<'a> Run<'a> {
         if self.work > settings.work {
             return Err(self.failure(Reason::Fuel { limit: settings.work }));
         }
-        if Instant::now() >= self.deadline {
-            return Err(self.failure(Reason::Deadline { limit: settings.deadline }));
+        if self.started.elapsed() >= self.limit {
+            return Err(self.failure(Reason::Deadline { limit: self.limit }));
         }
         if self.request.cancel.as_ref().is_some_and(Cancel::is_cancelled) {
             return Err(self.failure(Reason::Cancelled));
@@ -370,7 +378,7 @@ impl<'a> Run<'a> {
             scope: scope.number(),
             entry: self.entries,
             rid: self.rid,
-            deadline: self.deadline,
+            deadline: self.started + self.limit,
         };
         let mut prepared = self.prepare(&rules, document, place)?;
         let calls = prepared.iter_mut().filter_map(|one| one.as_mut().ok()?.call.as_mut());
@@ -502,7 +510,8 @@ impl<'a> Run<'a> {
             step.reference.clone_from(&one.rule.reference);
             match done {
                 Some(done) => {
-                    step.at_ns = recorder::nanos(self.processed(done.began));
+                    step.at_ns =
+                        recorder::nanos(done.began.saturating_duration_since(self.started));
                     step.wall_ns = recorder::nanos(done.took);
                     one.rule.estimate.learn(done.took);
                     (result, outcome) = self.output(call, done.outcome, bytes);
@@ -535,12 +544,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// How long after the document's start something was.
-    fn processed(&self, at: Instant) -> Duration {
-        let started = self.deadline - self.processor.settings.deadline;
-        at.saturating_duration_since(started)
-    }
-
     /// A compute's output as a value; and what it took, which is accounted for.
     fn output(
         &mut self,
@@ -555,7 +558,7 @@ impl<'a> Run<'a> {
         let fuel = outcome.metrics.fuel.unwrap_or(0);
         self.work += fuel.saturating_mul(MILLISECOND_WORK) / MILLISECOND_FUEL;
         let result = match &outcome.result {
-            Err(failure) => Err(call.reason(failure.clone(), &self.processor.settings)),
+            Err(failure) => Err(call.reason(failure.clone(), self.limit)),
             Ok(output) => {
                 *bytes += output.len();
                 if *bytes > MAX_SCOPE {

@@ -288,6 +288,10 @@ impl WasmEngine {
 }
 
 impl Engine for WasmEngine {
+    fn links(&self, artifact: &Artifact) -> Vec<Ref> {
+        crate::linked_plugin(artifact.wasm()).into_iter().collect()
+    }
+
     fn load(&self, artifact: &Artifact, load: &Load<'_>) -> Result<Arc<dyn Instance>, Error> {
         artifact.verify()?;
         let reference = artifact.reference();

@@ -20,6 +20,11 @@ pub trait Engine: Send + Sync {
     /// [`Error::DigestMismatch`], [`Error::Refused`] for an artifact that can never run, and
     /// [`Error::Engine`] for a failure of the host.
     fn load(&self, artifact: &Artifact, load: &Load<'_>) -> Result<Arc<dyn Instance>, Error>;
+
+    /// The artifacts that this one needs to run, as far as it names them by their refs.
+    fn links(&self, _artifact: &Artifact) -> Vec<Ref> {
+        Vec::new()
+    }
 }
 
 /// How an artifact is to be loaded.

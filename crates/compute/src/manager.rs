@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::{
-    BoxFuture, Call, Cancel, EngineConfig, Error, Failure, Limits, LogWriter, Metrics, MetricsSink,
-    OpCall, Outcome, Ref, Resolver, RunOptions, Runner,
+    Artifact, BoxFuture, Call, Cancel, EngineConfig, Error, Failure, Limits, LogWriter, Metrics,
+    MetricsSink, OpCall, Outcome, Ref, Resolver, RunOptions, Runner,
 };
 use loader::{Loaded, Loader};
 
@@ -53,6 +53,14 @@ impl Manager {
             Loaded::Ready(_) => Ok(()),
             Loaded::Stopped(failure) => Err(failure),
         })
+    }
+
+    /// The artifacts that this one needs to run.
+    ///
+    /// # Errors
+    /// [`Error::UnknownEngine`] if no such engine is linked in, and what keeps it from being opened.
+    pub fn links(&self, artifact: &Artifact) -> Result<Vec<Ref>, Error> {
+        Ok(self.shared.loader.engine(artifact.engine())?.links(artifact))
     }
 
     /// How many artifacts are loaded, and how many bytes they hold.

@@ -24,6 +24,11 @@ pub trait Resolver: fmt::Debug + Send + Sync {
 pub struct ArtifactMap(RwLock<HashMap<Ref, Artifact>>);
 
 impl ArtifactMap {
+    /// Takes an artifact away again.
+    pub fn remove(&self, reference: &Ref) {
+        self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(reference);
+    }
+
     /// Adds an artifact, in place of any other of its ref.
     pub fn insert(&self, artifact: Artifact) {
         let mut map = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -5,7 +5,7 @@
 //! numbers are given to it.
 //!
 //! - [`parse`] gives a [`Rule`] and every [`Diagnostic`], however broken the text is.
-//! - [`format`] prints a rule's text in the one style, comments kept; a [`Rule`] prints itself.
+//! - [`format()`] prints a rule's text in the one style, comments kept; a [`Rule`] prints itself.
 //! - [`Program`] is a rule made ready to be evaluated many times.
 //! - [`resolve_ops`] puts refs in the place of names, and [`scan_refs`] finds them again.
 //!

@@ -1,5 +1,6 @@
 //! The arguments of commands on workspaces, stacks and documents.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -269,6 +270,27 @@ pub(crate) struct DevArgs {
     /// A folder in the workspace [default: this folder]
     #[arg(value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute serve --dev
+  compute serve --dev --listen 127.0.0.1:0 --store s3://bucket/prefix --state /var/lib/compute
+
+It takes requests from whoever reaches it: there are no tokens yet. So it must be told --dev, and listens to this
+machine only. SIGTERM and ctrl-c end it once what it accepted is answered.")]
+pub(crate) struct ServeArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, env = "COMPUTE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:7700")]
+    pub(crate) listen: SocketAddr,
+
+    /// Answer whoever asks, without a token
+    #[arg(long)]
+    pub(crate) dev: bool,
 
     #[command(flatten)]
     pub(crate) state: StateArgs,

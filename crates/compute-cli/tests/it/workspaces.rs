@@ -191,6 +191,58 @@ fn many_ops_are_built_at_once() {
     check.until("24 rules in 1 stack, 24 ops built: no mistakes");
 }
 
+#[test]
+fn a_server_answers_a_python_script_and_ends_when_told() {
+    let home = Home::new();
+    home.stdout(&["apply", text(&example("triage"))], b"");
+    let serve = Running::start(&home, &["serve", "--dev", "--listen", "127.0.0.1:0"], false);
+    let line = serve.until("listening on ");
+    let address = line.split(' ').nth(2).unwrap().trim_end_matches(';');
+    let output = std::process::Command::new("python3")
+        .arg(compute_guests::root().join("examples/client.py"))
+        .arg(compute_guests::transform("c"))
+        .env("COMPUTE_SERVER", address)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for part in [
+        "stored compute://sha256/",
+        "'computed': True",
+        "we are looking into your payment",
+        "step triage/100/classify ok",
+        "step triage/300/answer ok",
+    ] {
+        assert!(told.contains(part), "no `{part}` in {told}");
+    }
+    // What the command line activates, the server answers with.
+    let folder = workspace(&home);
+    home.stdout(&["apply", text(&folder)], b"");
+    let listed = home.stdout(&["trace", "ls"], b"");
+    assert!(listed.contains("triage/0"), "they share their traces: {listed}");
+
+    let mut serve = serve;
+    let id = i32::try_from(serve.child.id()).unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    serve.until("finishing what was accepted");
+    assert_eq!(serve.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_server_without_tokens_is_for_this_machine_only() {
+    let home = Home::new();
+    for (args, told) in [
+        (&["serve"][..], "say so with --dev"),
+        (&["serve", "--dev", "--listen", "0.0.0.0:7700"], "use 127.0.0.1"),
+        (&["serve", "--dev", "--listen", "here"], "invalid socket address"),
+    ] {
+        let output = home.compute(args, b"");
+        assert_eq!(output.status.code(), Some(2));
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert!(words.contains(told), "{words}");
+    }
+}
+
 /// A command that goes on, and what it prints.
 struct Running {
     child: Child,

@@ -31,6 +31,10 @@ CREATE TABLE refs (
     FOREIGN KEY (stack, number) REFERENCES versions (stack, number) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX refs_by_ref ON refs (ref);
+CREATE TABLE changes (
+    number INTEGER NOT NULL     -- how often what is active was changed
+) STRICT;
+INSERT INTO changes VALUES (0);
 "];
 
 /// All stacks, with what is active.

@@ -232,9 +232,9 @@ impl Call {
     }
 
     /// Why the call failed, for the document.
-    pub(super) fn reason(&self, failure: compute::Failure, settings: &Settings) -> Reason {
+    pub(super) fn reason(&self, failure: compute::Failure, limit: Duration) -> Reason {
         match failure.status() {
-            Status::WallLimit if self.cut_short => Reason::Deadline { limit: settings.deadline },
+            Status::WallLimit if self.cut_short => Reason::Deadline { limit },
             Status::Cancelled => Reason::Cancelled,
             _ => Reason::Guest(failure),
         }

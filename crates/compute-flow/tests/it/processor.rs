@@ -162,6 +162,14 @@ fn times_are_bounded() {
         .result
         .unwrap_err();
     assert!(matches!(failure.reason, Reason::Deadline { .. }), "{failure}");
+    // A request may ask for less than the settings say.
+    let mut hurried = request("s/0", &json!({}));
+    hurried.deadline = Some(Duration::from_millis(1));
+    let failure = processor(ProcessorSettings::default())
+        .process(&snapshot(&rules), &hurried)
+        .result
+        .unwrap_err();
+    assert!(failure.to_string().contains("limit of 1ms was reached"), "{failure}");
 }
 
 #[test]

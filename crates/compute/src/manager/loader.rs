@@ -145,7 +145,7 @@ impl Loader {
     }
 
     /// The engine of this name, opened on first use.
-    fn engine(&self, name: &str) -> Result<Arc<dyn Engine>, Error> {
+    pub(super) fn engine(&self, name: &str) -> Result<Arc<dyn Engine>, Error> {
         let mut engines = lock(&self.engines);
         if let Some(engine) = engines.get(name) {
             return Ok(Arc::clone(engine));

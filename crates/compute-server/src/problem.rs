@@ -1,0 +1,188 @@
+//! Errors as answers: the one place that says which error has which status and which code.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use compute::{ErrorKind, Status};
+use compute_flow::{CatalogueError, Reason, TracesError};
+use compute_store::StoreError;
+use serde_json::{Map, Value, json};
+
+use crate::Full;
+
+/// An error as RFC 9457 has it: `application/problem+json`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// The status.
+    pub status: StatusCode,
+    /// What it is, in a stable word.
+    pub code: &'static str,
+    /// What happened, in a line.
+    pub detail: String,
+    /// What else is known of it.
+    pub extra: Map<String, Value>,
+}
+
+impl Problem {
+    /// A problem.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), extra: Map::new() }
+    }
+
+    /// This, with something more.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// A request that its sender must correct.
+    pub(crate) fn bad(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// Something that is nobody's fault but the server's.
+    pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", chain(error))
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.detail,
+        });
+        if let Value::Object(body) = &mut body {
+            body.extend(self.extra);
+        }
+        let mut response = (self.status, body.to_string()).into_response();
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<Full> for Problem {
+    fn from(full: Full) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", full.to_string())
+    }
+}
+
+impl From<compute::Error> for Problem {
+    fn from(error: compute::Error) -> Self {
+        let detail = chain(&error);
+        match &error {
+            compute::Error::NotFound { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "missing_compute_artifact", detail)
+            }
+            compute::Error::UnsupportedAlgorithm { .. } => {
+                Self::bad("unsupported_digest_alg", detail)
+            }
+            compute::Error::InvalidInput { .. } => Self::bad("invalid_input", detail),
+            compute::Error::LimitAboveCap { .. } => Self::bad("limit_above_cap", detail),
+            compute::Error::UnknownEngine { .. } => Self::bad("unknown_engine", detail),
+            compute::Error::Refused { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_module", detail)
+            }
+            error => match error.kind() {
+                ErrorKind::Artifact => {
+                    Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_module", detail)
+                }
+                ErrorKind::Unavailable => {
+                    Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+                }
+                _ => Self::internal(error),
+            },
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let detail = chain(&error);
+        match error {
+            StoreError::NotFound { .. } => Self::not_found(detail),
+            StoreError::Conflict { .. } => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            StoreError::Digest(error) => error.into(),
+            _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail),
+        }
+    }
+}
+
+impl From<CatalogueError> for Problem {
+    fn from(error: CatalogueError) -> Self {
+        match error {
+            CatalogueError::NoStack(_) | CatalogueError::NoVersion { .. } => {
+                Self::not_found(chain(&error))
+            }
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<TracesError> for Problem {
+    fn from(error: TracesError) -> Self {
+        match error {
+            TracesError::NotFound(_) => Self::not_found(chain(&error)),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+/// The status of an answer to a run that failed.
+pub(crate) const fn status_of_run(status: Status) -> StatusCode {
+    match status {
+        Status::Ok => StatusCode::OK,
+        Status::WallLimit => StatusCode::GATEWAY_TIMEOUT,
+        Status::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+impl From<&compute_flow::Failure> for Problem {
+    fn from(failure: &compute_flow::Failure) -> Self {
+        let status = match &failure.reason {
+            Reason::Input(_) => StatusCode::BAD_REQUEST,
+            Reason::UnknownStage(_) => StatusCode::NOT_FOUND,
+            Reason::TooLarge { .. } | Reason::TooDeep { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Reason::Guest(failure) => status_of_run(failure.status()),
+            Reason::Host(_) | Reason::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+            Reason::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let mut problem = Self::new(status, failure.reason.code(), failure.to_string());
+        if let Some(stage) = &failure.stage {
+            problem = problem.with("stage", stage.to_string());
+        }
+        if let Some(op) = &failure.op {
+            problem = problem.with("op", op.as_str());
+        }
+        if !failure.transitions.is_empty() {
+            let shown = failure.transitions.iter().map(ToString::to_string);
+            problem = problem.with("transitions", shown.collect::<Vec<_>>());
+        }
+        problem
+    }
+}

@@ -1,0 +1,100 @@
+//! Places are bounded, turns are fair, and whoever is too many is sent away at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use compute_server::{Admission, Settings};
+
+use crate::{Home, echo, spin};
+
+#[tokio::test]
+async fn callers_take_turns_and_nobody_holds_all_places() {
+    let admission = Admission::new(3, 2, 10);
+    let first = admission.enter("a").await.unwrap();
+    let second = admission.enter("a").await.unwrap();
+    // A third of the same caller waits, another caller does not.
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let wait = |caller: &'static str, name: &'static str| {
+        let (admission, order) = (admission.clone(), Arc::clone(&order));
+        tokio::spawn(async move {
+            let place = admission.enter(caller).await.unwrap();
+            order.lock().unwrap().push(name);
+            place
+        })
+    };
+    let a3 = wait("a", "a3");
+    tokio::task::yield_now().await;
+    let third = admission.enter("b").await.unwrap();
+    let (a4, b2) = (wait("a", "a4"), wait("b", "b2"));
+    while admission.load().1 < 3 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(admission.load(), (3, 3));
+    drop(first);
+    let a3 = a3.await.unwrap();
+    drop(third);
+    let b2 = b2.await.unwrap();
+    drop((second, a3, b2));
+    drop(a4.await.unwrap());
+    assert_eq!(*order.lock().unwrap(), ["a3", "b2", "a4"]);
+    assert_eq!(admission.load(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_full_queue_sends_away_and_those_who_left_hold_no_place() {
+    let admission = Admission::new(1, 1, 2);
+    let place = admission.enter("a").await.unwrap();
+    let waiting: Vec<_> = (0..2)
+        .map(|_| {
+            let admission = admission.clone();
+            tokio::spawn(async move { admission.enter("a").await.map(drop) })
+        })
+        .collect();
+    while admission.load().1 < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(admission.enter("b").await.unwrap_err().queued, 2);
+    for one in &waiting {
+        one.abort();
+    }
+    for one in waiting {
+        assert!(one.await.unwrap_err().is_cancelled());
+    }
+    // They are gone, so there is room in the queue, and the place comes to whoever waits now.
+    let next = tokio::spawn({
+        let admission = admission.clone();
+        async move { admission.enter("b").await.map(drop) }
+    });
+    while admission.load().1 != 1 {
+        tokio::task::yield_now().await;
+    }
+    drop(place);
+    next.await.unwrap().unwrap();
+    assert_eq!(admission.load(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_server_answers_429_and_works_again() {
+    let mut settings = Settings { places: 1, share: 1, queue: 1, ..Settings::default() };
+    settings.limits.wall = Some(Duration::from_secs(2));
+    let home = Arc::new(Home::new(settings));
+    let spin = format!("/run/{}", home.put(&spin()).await);
+    let echo = format!("/run/{}", home.put(&echo()).await);
+    // One works until its deadline, one waits until its own, one is sent away.
+    let spins: Vec<_> = (0..3)
+        .map(|_| {
+            let (home, spin) = (Arc::clone(&home), spin.clone());
+            tokio::spawn(async move { home.send("POST", &spin, "{}").await })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for spin in spins {
+        answers.push(spin.await.unwrap());
+    }
+    answers.sort_by_key(|answer| answer.status.as_u16());
+    let statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+    assert_eq!(statuses, [429, 504, 504]);
+    answers[0].is_problem(429, "busy");
+    assert_eq!(answers[0].header("retry-after"), "1");
+    assert_eq!(home.send("POST", &echo, "{}").await.status, 200);
+}

@@ -1,0 +1,141 @@
+//! The server's routes, called without a socket, and a few things through a real one.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod admission;
+mod routes;
+mod sockets;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use compute::{Algorithm, Manager};
+use compute_flow::{Catalogue, File, Traces};
+use compute_server::{Server, Settings, router};
+use compute_wasm as _;
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+/// A server on a store in memory, and a catalogue in a folder of its own.
+struct Home {
+    folder: tempfile::TempDir,
+    server: Server,
+}
+
+impl Home {
+    fn new(settings: Settings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = compute_store::open("memory:").unwrap();
+        let catalogue = Catalogue::open(&folder.path().join("catalogue.sqlite")).unwrap();
+        let traces = Traces::new(folder.path().join("traces"));
+        let server = Server::new(store, catalogue, traces, Manager::builder(), settings);
+        Self { folder, server }
+    }
+
+    fn router(&self) -> Router {
+        router(self.server.clone())
+    }
+
+    /// The catalogue as another process sees it.
+    fn catalogue(&self) -> Catalogue {
+        Catalogue::open(&self.folder.path().join("catalogue.sqlite")).unwrap()
+    }
+
+    fn apply(&self, stack: &str, rule: &str) {
+        let catalogue = self.catalogue();
+        let draft = catalogue.draft(&stack.parse().unwrap(), &[File::new("100/rule.txcl", rule)]);
+        catalogue.activate(&[draft.unwrap()]).unwrap();
+    }
+
+    async fn send(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
+        self.send_with(method, path, &[], body).await
+    }
+
+    async fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.router().oneshot(request.body(body.into()).unwrap()).await.unwrap();
+        Answer::read(response).await
+    }
+
+    /// Stores a module, and gives back its path: `sha256/<digest>`.
+    async fn put(&self, module: &[u8]) -> String {
+        let path = path_of(module);
+        let answer = self.send("PUT", &format!("/v1/computes/{path}"), module.to_vec()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        path
+    }
+}
+
+fn path_of(module: &[u8]) -> String {
+    format!("sha256/{}", Algorithm::Sha256.hex_digest(module))
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: axum::http::HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    async fn read(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        Self { status: parts.status, headers: parts.headers, body }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
+    }
+
+    /// That it is a problem of this status and code.
+    #[track_caller]
+    fn is_problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["status"], status);
+        assert!(!problem["detail"].as_str().unwrap().is_empty());
+        problem
+    }
+}
+
+/// A module that gives back its input.
+fn echo() -> Vec<u8> {
+    wat::parse_str(include_str!("../../../compute-cli/tests/cmd/guests/echo.wat")).unwrap()
+}
+
+/// A module that never ends.
+fn spin() -> Vec<u8> {
+    wat::parse_str(
+        r#"(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))"#,
+    )
+    .unwrap()
+}
+
+#[test]
+fn a_server_is_shared_by_threads() {
+    fn shared<T: Send + Sync + 'static>(_: &T) {}
+    shared(&Arc::new(Home::new(Settings::default()).server));
+}

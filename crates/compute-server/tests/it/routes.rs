@@ -1,0 +1,228 @@
+//! Each route: what it gives, and what it refuses.
+
+use compute_server::Settings;
+use serde_json::json;
+
+use crate::{Home, echo, path_of, spin};
+
+#[tokio::test]
+async fn an_artifact_is_put_looked_at_run_and_deleted() {
+    let home = Home::new(Settings::default());
+    let module = echo();
+    let path = path_of(&module);
+    let at = format!("/v1/computes/{path}");
+    home.send("HEAD", &at, "").await.headers.get("etag").ok_or(()).unwrap_err();
+
+    for _ in 0..2 {
+        let answer = home.send("PUT", &at, module.clone()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let digest = path.rsplit('/').next().unwrap();
+        let expected = json!({
+            "ref": format!("compute://{path}"), "alg": "sha256", "digest": digest,
+            "engine": "wasm", "bytes": module.len(),
+        });
+        assert_eq!(answer.json(), expected);
+    }
+    let head = home.send("HEAD", &at, "").await;
+    assert_eq!(
+        (head.status.as_u16(), head.header("content-length")),
+        (200, &*module.len().to_string())
+    );
+    let got = home.send("GET", &at, "").await;
+    assert_eq!(got.body, module);
+    assert!(
+        got.header("cache-control").contains("immutable") && got.header("etag").contains("sha256-")
+    );
+    assert_eq!(
+        home.send("GET", "/v1/computes", "").await.json()["computes"].as_array().unwrap().len(),
+        1
+    );
+
+    let ran = home.send("POST", &format!("/run/{path}"), r#"{"a":1}"#).await;
+    assert_eq!((ran.status.as_u16(), ran.text()), (200, r#"{"a":1}"#.to_owned()));
+    assert_eq!((ran.header("x-compute-status"), ran.header("x-compute-memory")), ("ok", "65536"));
+    assert!(ran.header("x-compute-wall").parse::<u64>().unwrap() > 0);
+
+    assert_eq!(home.send("DELETE", &at, "").await.status, 204);
+    home.send("DELETE", &at, "").await.is_problem(404, "not_found");
+    assert_eq!(home.send("HEAD", &at, "").await.status, 404);
+}
+
+#[tokio::test]
+async fn uploads_are_refused_in_the_order_of_the_contract() {
+    let home = Home::new(Settings::default());
+    let digest = "0".repeat(64);
+    let put = |path: String, body: Vec<u8>| {
+        let home = &home;
+        async move { home.send("PUT", &format!("/v1/computes/{path}"), body).await }
+    };
+    put(format!("md5/{digest}"), vec![0; 40 << 20]).await.is_problem(400, "unsupported_digest_alg");
+    put(format!("sha256/{digest}"), vec![0; 40 << 20]).await.is_problem(413, "artifact_too_large");
+    let wrong = put(format!("sha256/{digest}"), echo()).await.is_problem(400, "digest_mismatch");
+    assert_eq!((&wrong["want"], &wrong["got"]), (&json!(digest), &json!(path_of(&echo())[7..])));
+
+    for module in [
+        b"no module at all".to_vec(),
+        wat::parse_str(r#"(module (import "env" "open" (func)) (func (export "_start")))"#)
+            .unwrap(),
+        wat::parse_str(r#"(module (memory 65536) (func (export "_start")))"#).unwrap(),
+    ] {
+        put(path_of(&module), module.clone()).await.is_problem(422, "invalid_module");
+        assert_eq!(
+            home.send("HEAD", &format!("/v1/computes/{}", path_of(&module)), "").await.status,
+            404
+        );
+    }
+    let path = format!("{}?engine=cobol", path_of(&echo()));
+    let unknown = put(path, echo()).await.is_problem(400, "unknown_engine");
+    assert!(
+        unknown["detail"].as_str().unwrap().contains("wasm"),
+        "it says which there are: {unknown}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_so() {
+    let home = Home::new(Settings::default());
+    let path = format!("sha256/{}", "0".repeat(64));
+    home.send("GET", &format!("/v1/computes/{path}"), "").await.is_problem(404, "not_found");
+    home.send("POST", &format!("/run/{path}"), "{}")
+        .await
+        .is_problem(404, "missing_compute_artifact");
+    home.send("POST", "/run/sha256/a%20b", "{}").await.is_problem(400, "invalid_ref");
+    home.send("POST", "/run/sha256/..%2F..%2Fetc", "{}").await.is_problem(400, "invalid_ref");
+    home.send("GET", "/v1/nothing", "").await.is_problem(404, "not_found");
+    home.send("PATCH", "/v1/computes", "").await.is_problem(405, "method_not_allowed");
+    home.send("POST", "/stacks/nowhere", "{}").await.is_problem(404, "unknown_stage");
+    home.send("POST", "/stacks/a//b", "{}").await.is_problem(400, "invalid_stage");
+    home.send("GET", "/v1/stacks/none", "").await.is_problem(404, "not_found");
+    home.send("GET", "/v1/stacks/..%2Fx", "").await.is_problem(400, "invalid_stack");
+    home.send("POST", "/v1/stacks/none/versions/1/activate", "").await.is_problem(404, "not_found");
+    home.send("GET", "/v1/traces/..%2F..%2Fcatalogue", "").await.is_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn runs_have_limits_and_repeat() {
+    let home = Home::new(Settings::default());
+    let path = home.put(&spin()).await;
+    let run = format!("/run/{path}");
+    let late = home.send_with("POST", &run, &[("x-compute-deadline", "50")], "{}").await;
+    let problem = late.is_problem(504, "compute_failed");
+    assert!(problem["detail"].as_str().unwrap().contains("wall limit"), "{problem}");
+    assert_eq!(late.header("x-compute-status"), "wall-limit");
+
+    home.send("POST", &run, vec![b' '; 5 << 20]).await.is_problem(413, "body_too_large");
+    let echo = format!("/run/{}", home.put(&echo()).await);
+    let not_json = home.send("POST", &echo, "{").await;
+    assert!(!not_json.status.is_success(), "{}", not_json.text());
+    for (name, value) in [
+        ("x-compute-deadline", "soon"),
+        ("x-compute-deadline", "0"),
+        ("x-compute-seed", "12"),
+        ("x-compute-now", "yesterday"),
+        ("x-compute-now", "1969-01-01T00:00:00Z"),
+    ] {
+        let answer = home.send_with("POST", &echo, &[(name, value)], "{}").await;
+        assert!(
+            answer.is_problem(400, "invalid_header")["detail"].as_str().unwrap().contains(name)
+        );
+    }
+}
+
+#[tokio::test]
+async fn documents_go_through_what_is_active_now() {
+    let home = Home::new(Settings::default());
+    let echo = home.put(&echo()).await;
+    home.apply("shop/eu", &format!("WHEN .n != null EXEC \"compute://{echo}\" EMIT .seen = true"));
+    // The compute gives back the envelope, as it is no op.
+    let answer =
+        home.send_with("POST", "/stacks/shop/eu", &[("x-compute-rid", "r-7")], r#"{"n":1}"#).await;
+    assert_eq!((answer.status.as_u16(), answer.header("x-compute-rid")), (200, "r-7"));
+    let document = answer.json();
+    assert_eq!(
+        (&document["n"], &document["seen"], &document["meta"]["rid"]),
+        (&json!(1), &json!(true), &json!("r-7"))
+    );
+
+    // Another process activates another version.
+    home.apply("shop/eu", "EMIT .version = 2, .at = &now(rfc3339), .id = &uuid()");
+    let fixed = [
+        ("x-compute-now", "2026-01-01T00:00:00Z"),
+        ("x-compute-seed", "0000000000000000000000000000000000000000000000000000000000000001"),
+    ];
+    let again = home.send_with("POST", "/stacks/shop/eu/0", &fixed, "{}").await;
+    assert_eq!(
+        (&again.json()["version"], &again.json()["at"]),
+        (&json!(2), &json!("2026-01-01T00:00:00Z"))
+    );
+    assert_eq!(home.send_with("POST", "/stacks/shop/eu", &fixed, "{}").await.body, again.body);
+
+    let shown = home.send("GET", "/v1/stacks/shop%2Feu", "").await.json();
+    assert_eq!(shown["versions"].as_array().unwrap().len(), 2);
+    let back = home.send("POST", "/v1/stacks/shop%2Feu/versions/1/activate", "").await;
+    assert_eq!(back.json(), json!({"stack": "shop/eu", "active": 1}));
+    assert_eq!(home.send("POST", "/stacks/shop/eu", r#"{"n":1}"#).await.json()["seen"], true);
+    home.send("DELETE", &format!("/v1/computes/{echo}"), "").await.is_problem(409, "referenced");
+
+    let trace = home.send("GET", "/v1/traces/r-7", "").await.json();
+    assert_eq!(
+        (&trace["status"], &trace["steps"][0]["op"]),
+        (&json!("ok"), &json!("shop/eu/100/rule"))
+    );
+    assert_eq!(
+        home.send("GET", "/v1/traces?last=2", "").await.json()["traces"].as_array().unwrap().len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_document_says_what_its_answer_is() {
+    let home = Home::new(Settings::default());
+    home.apply(
+        "web",
+        "EMIT @web.res.status = 201, @web.res.body = \"made\", @web.res.headers.location = \"/x\",\n\
+         @web.res.headers.content-type = \"text/plain\", @web.res.headers.content-length = 9999,\n\
+         @web.res.headers.\"bad name\" = 1, @web.res.headers.x-split = \"a\\r\\nset-cookie: b\"",
+    );
+    let answer = home.send("POST", "/stacks/web", "{}").await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (201, "made".to_owned()));
+    assert_eq!((answer.header("location"), answer.header("content-type")), ("/x", "text/plain"));
+    assert!(!answer.headers.contains_key("set-cookie") && !answer.headers.contains_key("x-split"));
+    assert_ne!(answer.headers.get("content-length").map(|it| it.to_str().unwrap()), Some("9999"));
+}
+
+#[tokio::test]
+async fn documents_that_fail_say_where() {
+    let home = Home::new(Settings::default());
+    home.apply("s", "WHEN .loop == true EMIT @goto = \"100\"");
+    let looped = home.send("POST", "/stacks/s", r#"{"loop":true}"#).await;
+    let problem = looped.is_problem(422, "scope_ttl_exhausted");
+    assert_eq!(problem["transitions"].as_array().unwrap().len(), 3);
+    home.send("POST", "/stacks/s", "[1]").await.is_problem(400, "invalid_document");
+    home.apply("f", "EMIT .x = &div(1, 0)");
+    let failed = home.send("POST", "/stacks/f", "{}").await.is_problem(422, "expression_failed");
+    assert_eq!(failed["op"], "f/100/rule");
+}
+
+#[tokio::test]
+async fn an_activation_without_its_artifacts_changes_nothing() {
+    let home = Home::new(Settings::default());
+    home.apply("s", "EMIT .a = 1");
+    let files = [compute_flow::File::new("100/rule.txcl", "EXEC \"compute://sha256/gone\"")];
+    home.catalogue().draft(&"s".parse().unwrap(), &files).unwrap();
+    let refused = home.send("POST", "/v1/stacks/s/versions/2/activate", "").await;
+    let problem = refused.is_problem(422, "missing_compute_artifact");
+    let first = &problem["problems"][0];
+    assert_eq!(
+        (&first["stack"], &first["scope"], &first["name"], &first["ref"]),
+        (&json!("s"), &json!(100), &json!("rule"), &json!("compute://sha256/gone"))
+    );
+    assert_eq!(home.send("POST", "/stacks/s", "{}").await.json(), json!({"a": 1}));
+}
+
+#[tokio::test]
+async fn it_says_whether_it_lives_and_takes_work() {
+    let home = Home::new(Settings::default());
+    assert_eq!(home.send("GET", "/healthz", "").await.text(), "ok");
+    assert_eq!(home.send("GET", "/readyz", "").await.text(), "ready");
+}
