@@ -184,6 +184,6 @@ fn main() -> Result<()> {
         Some("engine") => engine(),
         Some("js") => js::print(std::env::args().any(|arg| arg == "--peers")),
         Some("flow") => flow::flow(),
-        _ => bail!("say what to measure: engine or js"),
+        _ => bail!("say what to measure: engine, js or flow"),
     }
 }

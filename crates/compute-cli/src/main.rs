@@ -10,6 +10,7 @@ mod context;
 mod failure;
 mod fixtures;
 mod input;
+mod nearest;
 mod parallel;
 mod plan;
 mod project;

@@ -15,6 +15,7 @@ use txcl::{Code, Diagnostic, Severity};
 
 use crate::context::Host;
 use crate::failure::Failure;
+use crate::nearest::nearest;
 use crate::{parallel, target};
 
 /// A workspace whose ops are built, as far as they can be.
@@ -312,13 +313,4 @@ fn build(file: &Path, host: &Host) -> Result<BuiltOp, Failure> {
         sources: vec![file.to_owned()],
         warnings: Vec::new(),
     })
-}
-
-fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
-    known
-        .iter()
-        .map(|one| (strsim::jaro_winkler(name, one), one))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, one)| one)
 }

@@ -10,6 +10,7 @@ use compute_js_plugin::{SOURCE_MAP, SourceMap};
 use crate::args::Cli;
 use crate::context::{self, Host, open_store};
 use crate::failure::Failure;
+use crate::nearest::nearest;
 
 /// The endings of what is built before it runs.
 pub(crate) const SOURCES: [&str; 7] = ["ts", "js", "mts", "mjs", "tsx", "jsx", "cjs"];
@@ -151,11 +152,6 @@ fn similar(path: &Path) -> Option<String> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    std::fs::read_dir(folder)
-        .ok()?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .map(|name| (strsim::jaro_winkler(wanted, &name), name))
-        .filter(|(likeness, _)| *likeness > 0.85)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
+    let entries = std::fs::read_dir(folder).ok()?;
+    nearest(wanted, entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()))
 }

@@ -1,6 +1,7 @@
 //! The routes: each takes its request apart, calls, and puts the answer together.
 
 mod computes;
+mod extract;
 mod health;
 mod run;
 mod stacks;

@@ -115,6 +115,12 @@ impl Server {
         }
     }
 
+    /// How many requests work, and how many wait.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        self.shared.admission.load()
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.shared.draining.load(Ordering::Relaxed)
     }

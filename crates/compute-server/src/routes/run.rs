@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use compute::{Limits, Meta, Metrics, OpCall, RunOptions, Runner as _, Seed};
 use jiff::Timestamp;
 
+use super::extract::Path;
 use super::{Answer, body, header as read, reference};
 use crate::problem::status_of_run;
 use crate::{Problem, Server};

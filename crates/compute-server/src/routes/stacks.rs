@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compute::Cancel;
@@ -12,6 +12,7 @@ use compute_flow::{Detail, Draft, Request, StackName, Stage, Trace};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::extract::{Path, Query};
 use super::run::{MAX_INPUT, Wishes, within};
 use super::{Answer, body};
 use crate::{Problem, Server};

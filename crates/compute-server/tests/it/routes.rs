@@ -98,6 +98,9 @@ async fn what_is_not_there_is_said_so() {
     home.send("GET", "/v1/stacks/none", "").await.is_problem(404, "not_found");
     home.send("GET", "/v1/stacks/..%2Fx", "").await.is_problem(400, "invalid_stack");
     home.send("POST", "/v1/stacks/none/versions/1/activate", "").await.is_problem(404, "not_found");
+    home.send("GET", "/v1/traces?last=x", "").await.is_problem(400, "invalid_query");
+    home.send("POST", "/v1/stacks/s/versions/x/activate", "").await.is_problem(400, "invalid_path");
+    home.send("GET", "/v1/stacks/%FF", "").await.is_problem(400, "invalid_path");
     home.send("GET", "/v1/traces/..%2F..%2Fcatalogue", "").await.is_problem(404, "not_found");
 }
 

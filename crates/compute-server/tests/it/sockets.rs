@@ -31,6 +31,13 @@ async fn send(address: &str, path: &str, body: &str) -> TcpStream {
     stream
 }
 
+/// Waits until a request works.
+async fn working(home: &Home) {
+    while home.server.load().0 == 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 async fn answer(mut stream: TcpStream) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
@@ -45,7 +52,7 @@ async fn a_shutdown_finishes_what_was_accepted() {
     let path = format!("/run/{}", home.put(&spin()).await);
     let (address, stop, running) = start(&home).await;
     let under_way = send(&address, &path, "{}").await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    working(&home).await;
     stop.send(()).unwrap();
     assert!(answer(under_way).await.starts_with("HTTP/1.1 504"), "it was answered");
     running.await.unwrap();
@@ -61,7 +68,7 @@ async fn a_caller_that_goes_away_stops_its_run() {
     let echo = format!("/run/{}", home.put(&echo()).await);
     let (address, _stop, _running) = start(&home).await;
     let gone = send(&address, &spin, "{}").await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    working(&home).await;
     let begun = Instant::now();
     drop(gone);
     // The only place is free again, long before the spinning run's deadline.
