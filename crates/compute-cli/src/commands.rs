@@ -29,7 +29,6 @@ use clap::CommandFactory as _;
 
 use crate::args::{Cli, CompletionsArgs};
 use crate::failure::Failure;
-use crate::nearest::nearest;
 
 /// Lists the engines that are linked in.
 pub(crate) fn engines() -> Result<(), Failure> {
@@ -78,7 +77,7 @@ pub(crate) fn count(number: usize, what: &str) -> String {
 /// That there is no such stack, and which there are; nothing if there is none at all.
 fn no_stack<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<Failure> {
     let known: Vec<_> = known.collect();
-    let hint = match nearest(name, &known) {
+    let hint = match txcl::nearest(name, &known) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None if known.is_empty() => return None,
         None => format!("there are {}", known.join(", ")),

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use anstyle::{AnsiColor, Style};
-use compute::{ErrorKind, Ref};
+use compute::{ErrorKind, Ref, with_causes};
 use compute_flow::{CatalogueError, TracesError};
 use compute_js::Diagnostic;
 use compute_store::StoreError;
@@ -40,11 +40,11 @@ impl Failure {
 
     /// An error of which the person at the keyboard can mend the cause.
     pub(crate) fn usage_of(error: &(dyn Error + 'static)) -> Self {
-        Self::Usage(chain(error))
+        Self::Usage(with_causes(error))
     }
 
     pub(crate) fn host(error: &(dyn Error + 'static)) -> Self {
-        Self::Host(chain(error))
+        Self::Host(with_causes(error))
     }
 
     /// This failure in the words of the person who named a file: where it speaks of the file's ref, it
@@ -89,7 +89,7 @@ impl fmt::Display for Failure {
 
 impl From<compute::Error> for Failure {
     fn from(error: compute::Error) -> Self {
-        let message = chain(&error);
+        let message = with_causes(&error);
         match error.kind() {
             ErrorKind::Caller => Self::Usage(message),
             ErrorKind::NotFound => {
@@ -117,7 +117,7 @@ impl From<TracesError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let message = chain(&error);
+        let message = with_causes(&error);
         match error {
             StoreError::Url { .. } => Self::Usage(message),
             StoreError::NotFound { .. } => {
@@ -126,15 +126,4 @@ impl From<StoreError> for Failure {
             _ => Self::Host(message),
         }
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

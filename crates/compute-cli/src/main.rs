@@ -10,7 +10,6 @@ mod context;
 mod failure;
 mod fixtures;
 mod input;
-mod nearest;
 mod parallel;
 mod plan;
 mod project;
@@ -20,6 +19,7 @@ mod state;
 mod target;
 mod terminal;
 mod values;
+mod watch;
 mod waterfall;
 
 use std::process::ExitCode;

@@ -146,7 +146,7 @@ fn stack_plan(
 }
 
 /// What a rule runs.
-fn reference(text: &str) -> Option<Ref> {
+pub(crate) fn reference(text: &str) -> Option<Ref> {
     match Exec::parse(&txcl::parse(text).rule.exec()?.node) {
         Ok(Exec::Compute(reference)) => Some(reference),
         _ => None,
@@ -155,8 +155,8 @@ fn reference(text: &str) -> Option<Ref> {
 
 fn may(project: &Project, reference: &Ref, rule: &str) -> May {
     let control = Control::written(&txcl::parse(rule).rule);
-    let op = project.ops.values().find(|op| op.artifact.reference() == reference);
-    let inspection = op.map(|op| compute_wasm::inspect(op.artifact.wasm(), &Caps::DEFAULT));
+    let inspection =
+        project.op(reference).map(|op| compute_wasm::inspect(op.artifact.wasm(), &Caps::DEFAULT));
     let imports = inspection.iter().flat_map(|one| &one.imports);
     // `namespace.name signature`: the namespace is what matters, and a plugin's is its ref.
     let namespaces: BTreeSet<_> =

@@ -5,40 +5,27 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Color, Style};
-use bytes::Bytes;
-use compute::{Artifact, Ref};
+use compute::Ref;
 use compute_flow::{File, Op, StackName, Workspace, WorkspaceRule};
-use compute_js::BuildOptions;
 use compute_wasm::Caps;
 use serde::Serialize;
 use txcl::{Code, Diagnostic, Severity};
 
 use crate::context::Host;
 use crate::failure::Failure;
-use crate::nearest::nearest;
-use crate::{parallel, target};
+use crate::parallel;
+use crate::target::{self, Target};
 
 /// A workspace whose ops are built, as far as they can be.
 #[derive(Debug)]
 pub(crate) struct Project {
     pub(crate) workspace: Workspace,
     /// What rules run, by where it comes from.
-    pub(crate) ops: BTreeMap<PathBuf, BuiltOp>,
+    pub(crate) ops: BTreeMap<PathBuf, Target>,
     /// What is wrong, or may be.
     pub(crate) findings: Vec<Finding>,
     /// Each stack's rules, with refs in the place of names; only complete if nothing is wrong.
     pub(crate) stacks: BTreeMap<StackName, Vec<File>>,
-}
-
-/// An op of a workspace.
-#[derive(Clone, Debug)]
-pub(crate) struct BuiltOp {
-    pub(crate) artifact: Artifact,
-    pub(crate) source_map: Option<Bytes>,
-    /// The files that it was built from.
-    pub(crate) sources: Vec<PathBuf>,
-    /// What its author should look at.
-    warnings: Vec<compute_js::Diagnostic>,
 }
 
 /// Something that is wrong in a workspace, or may be.
@@ -58,7 +45,7 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn is_error(&self) -> bool {
+    fn is_error(&self) -> bool {
         self.severity == Severity::Error.name()
     }
 
@@ -131,9 +118,8 @@ pub(crate) fn find(folder: Option<&Path>) -> Result<Workspace, Failure> {
 }
 
 impl Project {
-    /// Reads the workspace that a folder is in, builds what its rules run, and checks everything.
-    pub(crate) fn open(folder: Option<&Path>, host: &Host) -> Result<Self, Failure> {
-        let workspace = find(folder)?;
+    /// Builds what a workspace's rules run, and checks everything.
+    pub(crate) fn open(workspace: Workspace, host: &Host) -> Result<Self, Failure> {
         let mut project =
             Self { workspace, ops: BTreeMap::new(), findings: Vec::new(), stacks: BTreeMap::new() };
         project.check_rules();
@@ -143,16 +129,28 @@ impl Project {
         Ok(project)
     }
 
+    /// The op of this ref.
+    pub(crate) fn op(&self, reference: &Ref) -> Option<&Target> {
+        self.ops.values().find(|op| op.artifact.reference() == reference)
+    }
+
     /// Prints what was found, and fails if something of it is an error.
     pub(crate) fn report(&self) -> Result<(), Failure> {
         for finding in &self.findings {
             anstream::eprintln!("{finding}\n");
         }
+        self.verdict()
+    }
+
+    /// Fails if something of what was found is an error.
+    pub(crate) fn verdict(&self) -> Result<(), Failure> {
         let errors = self.findings.iter().filter(|one| one.is_error()).count();
         match errors {
             0 => Ok(()),
-            1 => Err(Failure::Guest("1 error in the workspace".into())),
-            errors => Err(Failure::Guest(format!("{errors} errors in the workspace"))),
+            errors => {
+                let what = crate::commands::count(errors, "error");
+                Err(Failure::Guest(format!("{what} in the workspace")))
+            }
         }
     }
 
@@ -178,8 +176,9 @@ impl Project {
                 _ => None,
             })
             .collect();
-        let built: Vec<_> =
-            parallel::map(files.into_iter().collect(), |file| (build(&file, host), file));
+        let built: Vec<_> = parallel::map(files.into_iter().collect(), |file| {
+            (target::from_file(host, &file, compute_wasm::NAME), file)
+        });
         for (result, file) in built {
             let shown = self.workspace.shown(&file).to_string();
             match result {
@@ -189,7 +188,7 @@ impl Project {
                         let code = "refused-module";
                         self.findings.push(Finding::of_file(Severity::Error, code, shown, refused));
                     }
-                    let warnings = op.warnings.iter();
+                    let warnings = op.warnings().iter();
                     self.findings
                         .extend(warnings.map(|one| Finding::of_source(Severity::Warning, one)));
                     self.ops.insert(file, op);
@@ -246,7 +245,7 @@ impl Project {
                 Some(Box::new(diagnostic.help("`compute put FILE` prints a ref")))
             }),
             Some(Op::Missing(name, known)) => {
-                let help = match nearest(name.as_str(), known) {
+                let help = match txcl::nearest(name.as_str(), known) {
                     Some(meant) => format!("did you mean `op://{meant}`?"),
                     None => format!(
                         "put {name}.ts, {name}.js or {name}.wasm beside the rule, or say where it is in \
@@ -260,7 +259,7 @@ impl Project {
 
     fn look_for_unused(&mut self) {
         let workspace = &self.workspace;
-        let sources: BTreeSet<_> = self.ops.values().flat_map(|op| &op.sources).collect();
+        let sources: BTreeSet<_> = self.ops.values().flat_map(|op| op.sources()).collect();
         for file in &workspace.unused {
             // What another op imports is used.
             if !sources.contains(file) && !is_shadowed(file, &self.ops) {
@@ -290,27 +289,6 @@ impl Project {
 }
 
 /// Whether a file is what another one was made from: `x.ts` beside `x.wasm`.
-fn is_shadowed(file: &Path, ops: &BTreeMap<PathBuf, BuiltOp>) -> bool {
+fn is_shadowed(file: &Path, ops: &BTreeMap<PathBuf, Target>) -> bool {
     ["wasm", "js"].iter().any(|ending| ops.contains_key(&file.with_extension(ending)))
-}
-
-fn build(file: &Path, host: &Host) -> Result<BuiltOp, Failure> {
-    if target::is_source(file) {
-        let built = target::build(host, file, &BuildOptions::default())?;
-        host.at_hand.add(built.artifact.clone());
-        return Ok(BuiltOp {
-            artifact: built.artifact,
-            source_map: Some(built.source_map),
-            sources: built.sources,
-            warnings: built.warnings,
-        });
-    }
-    let target = target::from_file(host, file, compute_wasm::NAME)?;
-    let source_map = std::fs::read(target::map_file(file)).ok().map(Bytes::from);
-    Ok(BuiltOp {
-        artifact: target.artifact,
-        source_map,
-        sources: vec![file.to_owned()],
-        warnings: Vec::new(),
-    })
 }

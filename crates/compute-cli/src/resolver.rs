@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 use compute::{Artifact, ArtifactMap, BoxFuture, Error, Ref, Resolver};
 use compute_store::{Store, StoreResolver};
 
+use crate::failure::Failure;
+
 /// Looks in the artifacts at hand first. The store is opened only if it is needed.
 pub(crate) struct AtHand {
     known: ArtifactMap,
@@ -22,6 +24,12 @@ impl AtHand {
     /// Keeps an artifact at hand.
     pub(crate) fn add(&self, artifact: Artifact) {
         self.known.insert(artifact);
+    }
+
+    /// The store itself.
+    pub(crate) fn open_store(&self) -> Result<Arc<dyn Store>, Failure> {
+        let url = self.url.as_ref().map_err(|error| Failure::Host(error.clone()))?;
+        Ok(compute_store::open(url)?)
     }
 
     fn store(&self, reference: &Ref) -> Result<&StoreResolver, Error> {

@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use compute::{Algorithm, Artifact, Ref};
-use compute_js::{BuildError, BuildOptions, Built};
+use compute_js::{BuildError, BuildOptions, Built, Diagnostic};
 use compute_js_plugin::{SOURCE_MAP, SourceMap};
 
 use crate::args::Cli;
 use crate::context::{self, Host, open_store};
 use crate::failure::Failure;
-use crate::nearest::nearest;
 
 /// The endings of what is built before it runs.
 pub(crate) const SOURCES: [&str; 7] = ["ts", "js", "mts", "mjs", "tsx", "jsx", "cjs"];
@@ -24,10 +23,18 @@ pub(crate) struct Target {
 
 #[derive(Debug)]
 enum Origin {
-    /// Built just now, with this source map.
-    Built(Bytes),
+    /// Built just now.
+    Built(BuiltFrom),
     File(PathBuf),
     Store,
+}
+
+/// What a build gave besides the op.
+#[derive(Debug)]
+struct BuiltFrom {
+    source_map: Bytes,
+    sources: Vec<PathBuf>,
+    warnings: Vec<Diagnostic>,
 }
 
 /// The compute that this argument names: a ref, or else a file.
@@ -54,7 +61,9 @@ pub(crate) fn from_file(host: &Host, path: &Path, engine: &str) -> Result<Target
     if is_source(path) {
         let built = build(host, path, &BuildOptions::default())?;
         host.at_hand.add(built.artifact.clone());
-        return Ok(Target { artifact: built.artifact, origin: Origin::Built(built.source_map) });
+        let Built { artifact, source_map, sources, warnings, .. } = built;
+        let origin = Origin::Built(BuiltFrom { source_map, sources, warnings });
+        return Ok(Target { artifact, origin });
     }
     let bytes = read(path)?;
     let is_text = path.extension().is_some_and(|ending| ending == "wat");
@@ -87,24 +96,47 @@ pub(crate) fn build(host: &Host, path: &Path, options: &BuildOptions) -> Result<
 }
 
 impl Target {
-    /// The bytes of its source map, if it has one.
-    pub(crate) fn source_map_bytes(&self, cli: &Cli) -> Option<Bytes> {
+    /// The files that it was made from.
+    pub(crate) fn sources(&self) -> &[PathBuf] {
         match &self.origin {
-            Origin::Built(map) => Some(map.clone()),
+            Origin::Built(from) => &from.sources,
+            Origin::File(file) => std::slice::from_ref(file),
+            Origin::Store => &[],
+        }
+    }
+
+    /// What its author should look at.
+    pub(crate) fn warnings(&self) -> &[Diagnostic] {
+        match &self.origin {
+            Origin::Built(from) => &from.warnings,
+            Origin::File(_) | Origin::Store => &[],
+        }
+    }
+
+    /// The bytes of its source map, if it has one.
+    pub(crate) fn source_map_bytes(&self, host: &Host) -> Option<Bytes> {
+        match &self.origin {
+            Origin::Built(from) => Some(from.source_map.clone()),
             Origin::File(file) => std::fs::read(map_file(file)).ok().map(Bytes::from),
-            Origin::Store => {
-                let store = open_store(cli).ok()?;
-                let manifest = pollster::block_on(store.head(self.artifact.reference())).ok()?;
-                let map = manifest.attachments.get(SOURCE_MAP)?;
-                pollster::block_on(store.attachment(map)).ok()
-            }
+            Origin::Store => stored_map(host, self.artifact.reference()),
         }
     }
 
     /// Its source map, if it has one that can be read.
-    pub(crate) fn source_map(&self, cli: &Cli) -> Option<SourceMap> {
-        SourceMap::read(&self.source_map_bytes(cli)?).ok()
+    pub(crate) fn source_map(&self, host: &Host) -> Option<SourceMap> {
+        SourceMap::read(&self.source_map_bytes(host)?).ok()
     }
+}
+
+/// The source map that is stored with a compute, if there is one that can be read.
+pub(crate) fn stored_source_map(host: &Host, reference: &Ref) -> Option<SourceMap> {
+    SourceMap::read(&stored_map(host, reference)?).ok()
+}
+
+fn stored_map(host: &Host, reference: &Ref) -> Option<Bytes> {
+    let store = host.at_hand.open_store().ok()?;
+    let manifest = pollster::block_on(store.head(reference)).ok()?;
+    pollster::block_on(store.attachment(manifest.attachments.get(SOURCE_MAP)?)).ok()
 }
 
 /// Where the source map of a built file is.
@@ -153,5 +185,5 @@ fn similar(path: &Path) -> Option<String> {
         _ => Path::new("."),
     };
     let entries = std::fs::read_dir(folder).ok()?;
-    nearest(wanted, entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()))
+    txcl::nearest(wanted, entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()))
 }

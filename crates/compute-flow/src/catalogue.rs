@@ -359,7 +359,9 @@ impl Catalogue {
     /// When the file cannot be read.
     pub fn change_number(&self) -> Result<i64> {
         let connection = self.connection();
-        self.sql(connection.query_row("SELECT number FROM changes", [], |row| row.get(0)))
+        // Each document asks for it.
+        let mut query = self.sql(connection.prepare_cached("SELECT number FROM changes"))?;
+        self.sql(query.query_row([], |row| row.get(0)))
     }
 
     /// Every ref that a rule of any version names: what a garbage collection must keep.

@@ -1,12 +1,10 @@
 //! What is below `_txc`: what the processor reads there, and what computes may write.
 
 use serde_json::{Map, Value};
-use txcl::Path;
+use txcl::{Path, TXC};
 
 use crate::{Reason, StackName, Stage};
 
-/// The key under which the processor reads and writes.
-pub(crate) const TXC: &str = "_txc";
 /// What a caller's document may not bring along: it would steer the processor.
 const NOT_FROM_CALLERS: [&str; 5] = ["halt", "goto", "delete", "op", "step"];
 /// What computes may write there, with all below.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use compute::{ErrorKind, Ref};
+use compute::{ErrorKind, Ref, with_causes};
 use serde::{Deserialize, Serialize};
 
 use crate::{Stage, StageError};
@@ -46,13 +46,9 @@ impl fmt::Display for Failure {
         if let Some(op) = &self.op {
             write!(f, "{op}: ")?;
         }
-        write!(f, "{}", self.reason)?;
-        if let Reason::Host(error) = &self.reason {
-            let mut cause = std::error::Error::source(error);
-            while let Some(error) = cause {
-                write!(f, ": {error}")?;
-                cause = error.source();
-            }
+        match &self.reason {
+            Reason::Host(error) => f.write_str(&with_causes(error))?,
+            reason => write!(f, "{reason}")?,
         }
         let budget = matches!(self.reason, Reason::ScopeTtl { .. } | Reason::Fuel { .. });
         if let Some(stage) = self.stage.as_ref().filter(|_| budget) {

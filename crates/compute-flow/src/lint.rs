@@ -64,16 +64,10 @@ fn way_back(scopes: &Scopes<'_>, start: &Stage) -> Option<Vec<Stage>> {
 
 /// The scope that a stage means, as the processor finds it.
 fn find(scopes: &Scopes<'_>, stage: &Stage) -> Option<Stage> {
-    let mut name = Some(stage.stack.clone());
-    while let Some(at) = name {
-        if let Some(numbers) = scopes.get(&at)
-            && let Some((number, _)) = numbers.range(stage.scope..).next()
-        {
-            return Some(Stage::new(at, *number));
-        }
-        name = at.parent();
-    }
-    None
+    stage.stack.overlay().find_map(|name| {
+        let (number, _) = scopes.get(&name)?.range(stage.scope..).next()?;
+        Some(Stage::new(name, *number))
+    })
 }
 
 /// Where every document goes from a scope, because a rule without a condition says so.

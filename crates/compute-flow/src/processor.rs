@@ -369,8 +369,8 @@ impl<'a> Run<'a> {
         empty: bool,
     ) -> Result<bool, Box<Failure>> {
         let rules = self.choose(scope, if empty { &Value::Null } else { document })?;
-        let execs = rules.iter().filter(|rule| rule.reference.is_some()).count() as u64;
-        self.work += execs * EXEC_WORK;
+        let called = || rules.iter().filter(|rule| rule.reference.is_some());
+        self.work += called().count() as u64 * EXEC_WORK;
         self.check_budgets()?;
 
         let place = Place {
@@ -383,8 +383,7 @@ impl<'a> Run<'a> {
         let mut prepared = self.prepare(&rules, document, place)?;
         let calls = prepared.iter_mut().filter_map(|one| one.as_mut().ok()?.call.as_mut());
         let jobs: Vec<_> = calls.filter_map(|call| call.job(&self.processor.runner)).collect();
-        let called = rules.iter().filter(|rule| rule.reference.is_some());
-        let estimates = called.map(|rule| rule.estimate.get());
+        let estimates = called().map(|rule| rule.estimate.get());
         let helpers = estimate::helpers(estimates, self.processor.settings.parallel);
         let mut done = batch::run(jobs, helpers).into_iter();
 

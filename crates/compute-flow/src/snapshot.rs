@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{Stack, StackName, Stage};
+use crate::{RuleProblem, Stack, StackName, Stage, Version};
 
 /// All stacks that are active at one moment; cheap to clone. A document keeps the one it started with.
 #[derive(Clone, Debug, Default)]
@@ -36,30 +36,30 @@ impl Snapshot {
         self.stacks.get(name)
     }
 
-    /// The scope that a stage means: the lowest one of the stack whose number is at least the stage's; if the
-    /// stack has none, that of the stack it lies over, and so on.
-    pub(crate) fn find(&self, stage: &Stage) -> Option<(&Arc<Stack>, usize)> {
-        let mut name = Some(stage.stack.clone());
-        while let Some(at) = name {
-            if let Some(stack) = self.stacks.get(&at)
-                && let Some(scope) = stack.scope_from(stage.scope)
-            {
-                return Some((stack, scope));
-            }
-            name = at.parent();
-        }
-        None
+    /// The snapshot of these versions. What is ready here, of the same files, is taken from here.
+    ///
+    /// # Errors
+    /// What keeps a version from being made ready: it was kept by another version of this program.
+    pub fn with_versions(&self, versions: Vec<Version>) -> Result<Self, Vec<RuleProblem>> {
+        let ready = |Version { info, files }| match self.stacks.get(&info.stack) {
+            Some(stack) if stack.hash() == info.hash => Ok(Arc::clone(stack)),
+            _ => Stack::compile(info.stack, &files).map(Arc::new),
+        };
+        versions.into_iter().map(ready).collect()
     }
 
     /// Whether there is a stack of this name, or one that it lies over.
-    pub(crate) fn knows(&self, name: &StackName) -> bool {
-        let mut name = Some(name.clone());
-        while let Some(at) = name {
-            if self.stacks.contains_key(&at) {
-                return true;
-            }
-            name = at.parent();
-        }
-        false
+    #[must_use]
+    pub fn knows(&self, name: &StackName) -> bool {
+        name.overlay().any(|name| self.stacks.contains_key(&name))
+    }
+
+    /// The scope that a stage means: the lowest one of the stack whose number is at least the stage's; if the
+    /// stack has none, that of the stack it lies over, and so on.
+    pub(crate) fn find(&self, stage: &Stage) -> Option<(&Arc<Stack>, usize)> {
+        stage.stack.overlay().find_map(|name| {
+            let stack = self.stacks.get(&name)?;
+            Some((stack, stack.scope_from(stage.scope)?))
+        })
     }
 }

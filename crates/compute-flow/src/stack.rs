@@ -6,7 +6,7 @@ use std::fmt;
 use compute::Ref;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use txcl::{Control, Diagnostic, Exec, OpName, Program, Severity};
+use txcl::{Diagnostic, Exec, OpName, Program, Severity};
 
 use crate::StackName;
 use crate::estimate::Estimate;
@@ -134,8 +134,6 @@ pub struct StackRule {
     pub program: Program,
     /// What it runs.
     pub reference: Option<Ref>,
-    /// What it gives its compute, as far as the text says it.
-    pub control: Control,
     /// How long its compute is likely to take.
     pub(crate) estimate: Estimate,
 }
@@ -219,13 +217,11 @@ fn rule(name: &str, text: &str) -> Result<StackRule, Vec<Diagnostic>> {
         }
         _ => None,
     };
-    let control = Control::written(&parsed.rule);
     Ok(StackRule {
         name: name.to_owned(),
         text: text.to_owned(),
         program,
         reference,
-        control,
         estimate: Estimate::default(),
     })
 }

@@ -22,10 +22,11 @@ impl StackName {
         &self.0
     }
 
-    /// The stack that this one lies over: the name without its last part.
-    #[must_use]
-    pub fn parent(&self) -> Option<Self> {
-        self.0.rsplit_once('/').map(|(parent, _)| Self(parent.into()))
+    /// This stack, the one that it lies over (the name without its last part), and so on.
+    pub fn overlay(&self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self.clone()), |name| {
+            name.0.rsplit_once('/').map(|(below, _)| Self(below.into()))
+        })
     }
 }
 
@@ -88,6 +89,14 @@ impl Stage {
     #[must_use]
     pub const fn new(stack: StackName, scope: u32) -> Self {
         Self { stack, scope }
+    }
+
+    /// Reads `stack/N`, or `stack`, which begins at its first scope.
+    ///
+    /// # Errors
+    /// A [`StageError`] if the text is neither.
+    pub fn start(text: &str) -> Result<Self, StageError> {
+        text.parse().or_else(|_| Ok(Self::new(text.parse()?, 0)))
     }
 
     /// Reads `stack/N`, or `N`, which stays in this stack.

@@ -3,12 +3,14 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::Trace;
 
 /// How many traces a folder keeps.
 const MAX_TRACES: usize = 1000;
-/// How many more there may be before the oldest are deleted, so that this is not done for each.
+/// How many are written before the oldest are deleted, so that the folder is not read for each.
 const SLACK: usize = 100;
 const ENDING: &str = "json";
 
@@ -16,6 +18,8 @@ const ENDING: &str = "json";
 #[derive(Clone, Debug)]
 pub struct Traces {
     folder: PathBuf,
+    /// How many this process has written; clones share it.
+    written: Arc<AtomicUsize>,
 }
 
 /// A trace that cannot be written or read.
@@ -47,7 +51,7 @@ impl Traces {
     /// The traces in this folder, which is made when the first is written.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), written: Arc::default() }
     }
 
     /// Where they are.
@@ -67,7 +71,10 @@ impl Traces {
         serde_json::to_writer(&mut file, trace).map_err(|error| failed(error.into()))?;
         file.flush().map_err(failed)?;
         file.persist(self.file(&trace.id)).map_err(|error| failed(error.error))?;
-        self.sweep()
+        match self.written.fetch_add(1, Ordering::Relaxed) % SLACK {
+            0 => self.sweep(),
+            _ => Ok(()),
+        }
     }
 
     /// The trace of this id, or the one whose id begins so.
@@ -122,10 +129,8 @@ impl Traces {
 
     fn sweep(&self) -> Result<(), TracesError> {
         let files = self.files()?;
-        if files.len() > MAX_TRACES + SLACK {
-            for (_, id) in &files[..files.len() - MAX_TRACES] {
-                let _ = fs::remove_file(self.file(id));
-            }
+        for (_, id) in &files[..files.len().saturating_sub(MAX_TRACES)] {
+            let _ = fs::remove_file(self.file(id));
         }
         Ok(())
     }

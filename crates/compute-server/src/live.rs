@@ -1,10 +1,9 @@
 //! The active versions, ready for documents, and always as the catalogue has them.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use compute_flow::{Catalogue, CatalogueError, RuleProblem, Snapshot, Stack, StackName};
+use compute_flow::{Catalogue, CatalogueError, RuleProblem, Snapshot};
 
 /// The active versions, ready for documents. A document keeps the snapshot it was given.
 #[derive(Debug)]
@@ -38,24 +37,9 @@ impl Live {
         if *seen == Some(change) {
             return Ok(self.now.load_full());
         }
-        let old = self.now.load_full();
-        let ready: BTreeMap<StackName, Arc<Stack>> =
-            old.stacks().map(|stack| (stack.name().clone(), Arc::clone(stack))).collect();
-        let mut stacks = Vec::new();
-        for version in self.catalogue.all_active()? {
-            let name = version.info.stack;
-            let same = ready.get(&name).filter(|stack| stack.hash() == version.info.hash);
-            stacks.push(match same {
-                Some(stack) => Arc::clone(stack),
-                None => {
-                    let compiled = Stack::compile(name, &version.files);
-                    Arc::new(
-                        compiled.map_err(|mut wrong| LiveError::Rule(Box::new(wrong.remove(0))))?,
-                    )
-                }
-            });
-        }
-        let snapshot: Arc<Snapshot> = Arc::new(stacks.into_iter().collect());
+        let snapshot = self.now.load().with_versions(self.catalogue.all_active()?);
+        let first = |mut wrong: Vec<RuleProblem>| LiveError::Rule(Box::new(wrong.remove(0)));
+        let snapshot = Arc::new(snapshot.map_err(first)?);
         self.now.store(Arc::clone(&snapshot));
         *seen = Some(change);
         Ok(snapshot)

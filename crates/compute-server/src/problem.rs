@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use compute::{ErrorKind, Status};
+use compute::{ErrorKind, Status, with_causes};
 use compute_flow::{CatalogueError, Reason, TracesError};
 use compute_store::StoreError;
 use serde_json::{Map, Value, json};
@@ -47,19 +47,8 @@ impl Problem {
 
     /// Something that is nobody's fault but the server's.
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", chain(error))
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", with_causes(error))
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 impl IntoResponse for Problem {
@@ -92,7 +81,7 @@ impl From<Full> for Problem {
 
 impl From<compute::Error> for Problem {
     fn from(error: compute::Error) -> Self {
-        let detail = chain(&error);
+        let detail = with_causes(&error);
         match &error {
             compute::Error::NotFound { .. } => {
                 Self::new(StatusCode::NOT_FOUND, "missing_compute_artifact", detail)
@@ -121,7 +110,7 @@ impl From<compute::Error> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let detail = chain(&error);
+        let detail = with_causes(&error);
         match error {
             StoreError::NotFound { .. } => Self::not_found(detail),
             StoreError::Conflict { .. } => Self::new(StatusCode::CONFLICT, "conflict", detail),
@@ -135,7 +124,7 @@ impl From<CatalogueError> for Problem {
     fn from(error: CatalogueError) -> Self {
         match error {
             CatalogueError::NoStack(_) | CatalogueError::NoVersion { .. } => {
-                Self::not_found(chain(&error))
+                Self::not_found(with_causes(&error))
             }
             error => Self::internal(&error),
         }
@@ -145,7 +134,7 @@ impl From<CatalogueError> for Problem {
 impl From<TracesError> for Problem {
     fn from(error: TracesError) -> Self {
         match error {
-            TracesError::NotFound(_) => Self::not_found(chain(&error)),
+            TracesError::NotFound(_) => Self::not_found(with_causes(&error)),
             error => Self::internal(&error),
         }
     }

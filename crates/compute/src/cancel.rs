@@ -34,10 +34,26 @@ impl Cancel {
         self.0.cancelled.store(true, Ordering::Relaxed);
     }
 
+    /// Cancels when the guard is dropped, for a caller that may go away while it waits.
+    #[must_use]
+    pub const fn drop_guard(self) -> CancelOnDrop {
+        CancelOnDrop(self)
+    }
+
     /// Whether this or a parent was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::Relaxed)
             || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
+    }
+}
+
+/// Cancels when it is dropped: see [`Cancel::drop_guard`].
+#[derive(Debug)]
+pub struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }

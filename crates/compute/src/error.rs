@@ -158,3 +158,22 @@ impl Error {
         Self::Unresolved { reference, source: source.into().into() }
     }
 }
+
+/// An error with its causes, in one line: messages here do not repeat what their source says.
+///
+/// ```
+/// let reference = compute::Ref::parse("compute://sha256/1")?;
+/// let error = compute::Error::refused(reference, "it is empty");
+/// assert_eq!(compute::with_causes(&error), "compute://sha256/1 cannot run: it is empty");
+/// # Ok::<(), compute::RefError>(())
+/// ```
+#[must_use]
+pub fn with_causes(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

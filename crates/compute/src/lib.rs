@@ -45,9 +45,9 @@ mod runner;
 mod scan;
 
 pub use artifact::Artifact;
-pub use cancel::Cancel;
+pub use cancel::{Cancel, CancelOnDrop};
 pub use engine::{Call, Engine, EngineConfig, Instance, Load, Profile};
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, with_causes};
 pub use identity::IdentityEngine;
 pub use limits::{Bounds, Limits, Seed, SeedError};
 pub use manager::{Manager, ManagerBuilder};

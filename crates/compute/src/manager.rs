@@ -82,7 +82,7 @@ impl Runner for Manager {
         let reference = reference.clone();
         let cancel = options.cancel.as_ref().map_or_else(Cancel::new, Cancel::child);
         options.cancel = Some(cancel.clone());
-        let on_drop = CancelOnDrop(cancel);
+        let on_drop = cancel.drop_guard();
         let work = blocking::unblock(move || shared.run(&reference, &input, &options, accepted));
         Box::pin(async move {
             let outcome = work.await;
@@ -172,14 +172,6 @@ fn stopped(call: &Call<'_>, failure: Failure) -> Outcome {
     let mut metrics = Metrics { wall, ..Metrics::default() };
     metrics.phases.load = wall;
     Outcome::new(*call.bounds, Err(failure), metrics)
-}
-
-struct CancelOnDrop(Cancel);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
 }
 
 /// Sets up a [`Manager`]. Every setting has a default but the resolver.

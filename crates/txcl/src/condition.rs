@@ -157,7 +157,14 @@ fn order(left: &Value, right: &Value) -> Option<Ordering> {
 }
 
 /// Whether two values are the same; 1 and 1.0 are one number.
-fn same(left: &Value, right: &Value) -> bool {
+///
+/// ```
+/// use serde_json::json;
+///
+/// assert!(txcl::same(&json!({"a": [1]}), &json!({"a": [1.0]})));
+/// ```
+#[must_use]
+pub fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Array(left), Value::Array(right)) => {
             left.len() == right.len() && left.iter().zip(right).all(|(a, b)| same(a, b))

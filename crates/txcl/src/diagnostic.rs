@@ -5,6 +5,9 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+/// How much alike a word and what it may mean must be, from 0 to 1 (Jaro-Winkler).
+const ALIKE: f64 = 0.8;
+
 /// A part of a text, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
@@ -169,8 +172,6 @@ pub struct Diagnostic {
     pub message: String,
     /// Where.
     pub span: Span,
-    /// What is said under the marks; may be empty.
-    pub label: String,
     /// Another place that matters, and why.
     pub related: Option<(Span, String)>,
     /// What to do.
@@ -186,7 +187,6 @@ impl Diagnostic {
             code,
             message: message.into(),
             span,
-            label: String::new(),
             related: None,
             help: String::new(),
         }
@@ -196,12 +196,6 @@ impl Diagnostic {
     #[must_use]
     pub fn warning(code: Code, span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, span, message) }
-    }
-
-    /// This, with words under the marks.
-    #[must_use]
-    pub fn label(self, label: impl Into<String>) -> Self {
-        Self { label: label.into(), ..self }
     }
 
     /// This, with what to do.
@@ -219,7 +213,7 @@ impl Diagnostic {
     /// The line and the column, in characters, both from 1.
     #[must_use]
     pub fn position(&self, source: &str) -> (usize, usize) {
-        let before = &source[..floor(source, self.span.start)];
+        let before = &source[..source.floor_char_boundary(self.span.start)];
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
         (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
@@ -239,13 +233,10 @@ impl Diagnostic {
             Severity::Error => Level::ERROR,
         };
         let mark = |span: Span| {
-            let start = floor(source, span.start);
-            start..floor(source, span.end).max(start)
+            let start = source.floor_char_boundary(span.start);
+            start..source.floor_char_boundary(span.end).max(start)
         };
-        let mut primary = AnnotationKind::Primary.span(mark(self.span));
-        if !self.label.is_empty() {
-            primary = primary.label(&*self.label);
-        }
+        let primary = AnnotationKind::Primary.span(mark(self.span));
         let mut snippet = Snippet::source(source).path(file).annotation(primary);
         if let Some((span, label)) = &self.related {
             snippet = snippet.annotation(AnnotationKind::Context.span(mark(*span)).label(&**label));
@@ -267,21 +258,20 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The nearest character boundary at or before a place in a text.
-fn floor(text: &str, at: usize) -> usize {
-    text.floor_char_boundary(at)
-}
-
-/// The candidate that a misspelt word most likely means.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let lower = word.to_lowercase();
+/// The candidate that a misspelt word most likely means, if any is like it. Case does not matter.
+///
+/// ```
+/// assert_eq!(txcl::nearest("SLECT", ["SET", "SELECT"]), Some("SELECT"));
+/// assert_eq!(txcl::nearest("FROM", ["SET", "SELECT"]), None);
+/// ```
+#[must_use]
+pub fn nearest<T: AsRef<str>>(word: &str, candidates: impl IntoIterator<Item = T>) -> Option<T> {
+    let word = word.to_lowercase();
+    let likeness = |one: &T| strsim::jaro_winkler(&word, &one.as_ref().to_lowercase());
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
+        .map(|one| (likeness(&one), one))
+        .filter(|(likeness, _)| *likeness > ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
+        .map(|(_, one)| one)
 }

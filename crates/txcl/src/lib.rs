@@ -51,12 +51,13 @@ pub use ast::{
     Literal, Operand, Rule, Select, Selection,
 };
 pub use compute::scan_refs;
+pub use condition::same;
 pub use context::{Context, EvalError, measure};
-pub use diagnostic::{Code, Diagnostic, Severity, Span, Spanned};
+pub use diagnostic::{Code, Diagnostic, Severity, Span, Spanned, nearest};
 pub use function::{Function, functions};
 pub use functions::uuid;
 pub use ops::{Exec, OpName, resolve_ops};
 pub use parser::{MAX_SOURCE, Parsed, parse};
-pub use path::{Path, PathError};
+pub use path::{Path, PathError, TXC};
 pub use printer::format;
 pub use program::{Control, Program, Selected};

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 pub struct Path(Arc<[String]>);
 
 /// The key under which a document keeps what the processor reads and writes.
-pub(crate) const TXC: &str = "_txc";
+pub const TXC: &str = "_txc";
 
 impl Path {
     /// The most segments that a path may have.
@@ -41,12 +41,6 @@ impl Path {
     #[must_use]
     pub fn segments(&self) -> &[String] {
         &self.0
-    }
-
-    /// Whether it is below `_txc`, where the processor reads and writes.
-    #[must_use]
-    pub fn is_reserved(&self) -> bool {
-        self.0[0] == TXC
     }
 
     /// What a value holds there.

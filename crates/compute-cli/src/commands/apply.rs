@@ -1,21 +1,16 @@
 //! `compute apply`: a workspace's rules and ops become what runs.
 
-use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Instant;
 
-use compute::{Engine as _, Load};
-use compute_flow::Draft;
-use compute_js_plugin::SOURCE_MAP;
-use compute_store::{NewArtifact, Store};
-use compute_wasm::WasmEngine;
+use compute_flow::{Draft, Workspace};
+use compute_store::Store;
 
 use super::{print_json, print_line};
 use crate::args::{ApplyArgs, Cli};
-use crate::context::{self, Host};
+use crate::context::Host;
 use crate::failure::Failure;
 use crate::plan::{self, Plan};
-use crate::project::{self, BuiltOp, Project};
+use crate::project::{self, Project};
 use crate::state::Place;
 
 pub(crate) fn apply(cli: &Cli, args: &ApplyArgs) -> Result<(), Failure> {
@@ -23,7 +18,7 @@ pub(crate) fn apply(cli: &Cli, args: &ApplyArgs) -> Result<(), Failure> {
     let state = args.state.state.as_deref();
     let place = Place::of_target(cli, state, &workspace, args.target.as_deref())?;
     let host = Host::at(&place.store, 0, 1)?;
-    let plan = run(&place, &host, args.folder.as_deref(), args.dry_run)?;
+    let plan = run(&place, &host, workspace, args.dry_run)?;
     if args.json {
         return print_json(&plan);
     }
@@ -41,15 +36,15 @@ pub(crate) fn apply(cli: &Cli, args: &ApplyArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Applies the workspace that a folder is in; gives back what it did.
+/// Applies a workspace; gives back what it did.
 pub(crate) fn run(
     place: &Place,
     host: &Host,
-    folder: Option<&Path>,
+    workspace: Workspace,
     dry_run: bool,
 ) -> Result<Plan, Failure> {
     let started = Instant::now();
-    let project = Project::open(folder, host)?;
+    let project = Project::open(workspace, host)?;
     project.report()?;
     let store = compute_store::open(&place.store)?;
     let catalogue = place.catalogue()?;
@@ -104,32 +99,14 @@ pub(crate) fn refused(problems: &[compute_flow::Problem]) -> Failure {
     Failure::Host(format!("{}\nnothing was activated", lines.join("\n")))
 }
 
-/// Stores what the store lacks. What could never run is told now.
+/// Stores what the store lacks.
 fn upload(project: &Project, plan: &Plan, store: &dyn Store, host: &Host) -> Result<(), Failure> {
-    if plan.uploads.is_empty() {
-        return Ok(());
-    }
-    let engine = WasmEngine::open(&context::engine_config(1)?)?;
-    let mut plugins = BTreeSet::new();
+    let total = plan.uploads.len();
     for (at, upload) in plan.uploads.iter().enumerate() {
-        let find = |op: &&BuiltOp| *op.artifact.reference() == upload.reference;
-        let Some(op) = project.ops.values().find(find) else { continue };
-        let total = plan.uploads.len();
         anstream::eprintln!("uploading {} of {total}: {}", at + 1, upload.file);
-        let mut new = NewArtifact::new(op.artifact.clone());
-        if let Some(plugin) = compute_wasm::linked_plugin(op.artifact.wasm()) {
-            if plugins.insert(plugin.clone()) {
-                super::put::put_plugin(store, &plugin, &upload.file)?;
-            }
-            new.links.push(plugin);
+        if let Some(op) = project.op(&upload.reference) {
+            super::put::store_target(store, host, op, &upload.file)?;
         }
-        engine
-            .load(&op.artifact, &Load::new(compute::Profile::default(), &*host.at_hand))
-            .map_err(|error| Failure::from(error).about(&upload.file, &upload.reference))?;
-        if let Some(map) = &op.source_map {
-            new.attachments.insert(SOURCE_MAP.to_owned(), map.clone());
-        }
-        pollster::block_on(store.put(&new))?;
     }
     Ok(())
 }

@@ -4,25 +4,20 @@ use super::print_json;
 use crate::args::{CheckArgs, Cli};
 use crate::context::Host;
 use crate::failure::Failure;
-use crate::project::Project;
+use crate::project::{self, Project};
 
 pub(crate) fn check(cli: &Cli, args: &CheckArgs) -> Result<(), Failure> {
-    let project = Project::open(args.folder.as_deref(), &Host::new(cli, 0, 1)?)?;
+    let workspace = project::find(args.folder.as_deref())?;
+    let project = Project::open(workspace, &Host::new(cli, 0, 1)?)?;
     if args.json {
         for finding in &project.findings {
             print_json(finding)?;
         }
-    }
-    let rules = project.workspace.rules.len();
-    let (stacks, ops) = (project.workspace.stacks().len(), project.ops.len());
-    if args.json {
-        let errors = project.findings.iter().filter(|one| one.is_error()).count();
-        return match errors {
-            0 => Ok(()),
-            _ => Err(Failure::Guest(format!("{errors} errors in the workspace"))),
-        };
+        return project.verdict();
     }
     project.report()?;
+    let rules = project.workspace.rules.len();
+    let (stacks, ops) = (project.workspace.stacks().len(), project.ops.len());
     let warnings = project.findings.len();
     anstream::eprintln!(
         "{} in {}, {} built: {}",

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use compute::{Limits, Ref};
+use compute::Limits;
 use compute_flow::{
     Answer, Detail, Failure as FlowFailure, Processor, ProcessorSettings, Reason, Request,
-    Snapshot, Stack, StackName, Stage,
+    Snapshot, Stage,
 };
-use compute_js_plugin::{SOURCE_MAP, SourceMap};
 use txcl::{Code, Diagnostic};
 
 use super::print_line;
@@ -15,7 +14,8 @@ use crate::args::{Cli, FireArgs, TraceDetail};
 use crate::context::Host;
 use crate::failure::Failure;
 use crate::state::Place;
-use crate::{input, parallel, report, waterfall};
+use crate::terminal::printable;
+use crate::{input, parallel, report, target, waterfall};
 
 pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     let place = Place::new(cli, args.state.state.as_deref())?;
@@ -41,34 +41,24 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     keep(args, &place, &answer)?;
     match &answer.result {
         Ok(document) => print_line(document),
-        Err(failure) => Err(told(failure, &place)),
+        Err(failure) => Err(told(failure, &host)),
     }
 }
 
 /// The active versions, as they are now.
-pub(crate) fn snapshot(place: &Place) -> Result<Snapshot, Failure> {
+fn snapshot(place: &Place) -> Result<Snapshot, Failure> {
     let versions = place.catalogue()?.all_active()?;
-    let compile = |version: compute_flow::Version| {
-        Stack::compile(version.info.stack.clone(), &version.files).map_err(|wrong| {
-            let lines: Vec<_> = wrong.iter().map(ToString::to_string).collect();
-            Failure::Host(lines.join("\n"))
-        })
-    };
-    versions.into_iter().map(compile).collect()
+    Snapshot::default().with_versions(versions).map_err(|wrong| {
+        let lines: Vec<_> = wrong.iter().map(ToString::to_string).collect();
+        Failure::Host(lines.join("\n"))
+    })
 }
 
 /// The stage that `STACK` or `STACK/SCOPE` means.
 fn stage(text: &str, snapshot: &Snapshot) -> Result<Stage, Failure> {
-    let stage = match text.parse::<Stage>() {
-        Ok(stage) => stage,
-        Err(_) => Stage::new(text.parse::<StackName>().map_err(Failure::usage)?, 0),
-    };
-    let mut name = Some(stage.stack.clone());
-    while let Some(at) = name {
-        if snapshot.stack(&at).is_some() {
-            return Ok(stage);
-        }
-        name = at.parent();
+    let stage = Stage::start(text).map_err(Failure::usage)?;
+    if snapshot.knows(&stage.stack) {
+        return Ok(stage);
     }
     let names = snapshot.stacks().map(|stack| stack.name().as_str());
     Err(super::no_stack(stage.stack.as_str(), names).unwrap_or_else(|| {
@@ -91,10 +81,6 @@ fn tell(answer: &Answer) {
     }
 }
 
-fn printable(text: &str) -> String {
-    crate::terminal::printable(text)
-}
-
 /// Keeps the trace, and shows it if it was asked for.
 fn keep(args: &FireArgs, place: &Place, answer: &Answer) -> Result<(), Failure> {
     let Some(trace) = &answer.trace else { return Ok(()) };
@@ -112,11 +98,12 @@ fn keep(args: &FireArgs, place: &Place, answer: &Answer) -> Result<(), Failure> 
 }
 
 /// A document's failure in the words of the rule's and the compute's author.
-fn told(failure: &FlowFailure, place: &Place) -> Failure {
+fn told(failure: &FlowFailure, host: &Host) -> Failure {
     let mut text = format!("{failure} [{}]", failure.reason.code());
     match &failure.reason {
         Reason::Guest(guest) => {
-            let map = failure.reference.as_ref().and_then(|one| stored_map(place, one));
+            let map =
+                failure.reference.as_ref().and_then(|one| target::stored_source_map(host, one));
             let op = failure.op.as_deref().unwrap_or_default();
             text = format!("{op}: {}", report::failure(guest, map.as_ref()));
         }
@@ -136,12 +123,4 @@ fn told(failure: &FlowFailure, place: &Place) -> Failure {
         Reason::Input(_) | Reason::UnknownStage(_) => Failure::Usage(text),
         _ => Failure::Guest(text),
     }
-}
-
-/// The source map that was stored with a compute.
-fn stored_map(place: &Place, reference: &Ref) -> Option<SourceMap> {
-    let store = compute_store::open(&place.store).ok()?;
-    let manifest = pollster::block_on(store.head(reference)).ok()?;
-    let map = pollster::block_on(store.attachment(manifest.attachments.get(SOURCE_MAP)?)).ok()?;
-    SourceMap::read(&map).ok()
 }

@@ -1,17 +1,19 @@
 //! `compute put`: stores a compute and prints its ref, and nothing else, on stdout.
 
-use std::path::Path;
+use std::time::Duration;
 
-use compute::{Engine as _, Load, Ref};
+use compute::{Limits, Ref};
 use compute_js_plugin::SOURCE_MAP;
-use compute_store::{NewArtifact, Store};
-use compute_wasm::{NAME, WasmEngine};
+use compute_store::{Manifest, NewArtifact, Store};
 
 use super::print_line;
 use crate::args::{Cli, PutArgs};
-use crate::context::{self, Host, open_store};
+use crate::context::{Host, open_store};
 use crate::failure::Failure;
-use crate::target;
+use crate::target::{self, Target};
+
+/// How long a compute may take to compile.
+const COMPILE: Duration = Duration::from_secs(600);
 
 pub(crate) fn put(cli: &Cli, args: &PutArgs) -> Result<(), Failure> {
     if !compute::engine_names().contains(&args.engine.as_str()) {
@@ -23,29 +25,37 @@ pub(crate) fn put(cli: &Cli, args: &PutArgs) -> Result<(), Failure> {
     }
     let host = Host::new(cli, 0, 1)?;
     let target = target::from_file(&host, &args.file, &args.engine)?;
-    let artifact = &target.artifact;
-    let mut new = NewArtifact::new(artifact.clone());
     let store = open_store(cli)?;
-    if args.engine == NAME {
-        if let Some(plugin) = compute_wasm::linked_plugin(artifact.wasm()) {
-            put_plugin(&*store, &plugin, &args.file.display().to_string())?;
-            new.links.push(plugin);
-        }
-        // What could never run is told now, and not on its first call.
-        let engine = WasmEngine::open(&context::engine_config(1)?)?;
-        engine
-            .load(artifact, &Load::new(compute::Profile::default(), &*host.at_hand))
-            .map_err(|error| named(error.into(), &args.file, artifact.reference()))?;
-    }
-    if let Some(map) = target.source_map_bytes(cli) {
-        new.attachments.insert(SOURCE_MAP.to_owned(), map);
-    }
-    let manifest = pollster::block_on(store.put(&new))?;
+    let manifest = store_target(&*store, &host, &target, &args.file.display().to_string())?;
     print_line(manifest.reference)
 }
 
+/// Stores a compute, with what it links to and its source map. What could never run is told now, and not on
+/// its first call.
+pub(super) fn store_target(
+    store: &dyn Store,
+    host: &Host,
+    target: &Target,
+    name: &str,
+) -> Result<Manifest, Failure> {
+    let artifact = &target.artifact;
+    let named = |error: compute::Error| Failure::from(error).about(name, artifact.reference());
+    let mut new = NewArtifact::new(artifact.clone());
+    new.links = host.manager.links(artifact).map_err(named)?;
+    for plugin in &new.links {
+        put_plugin(store, plugin, name)?;
+    }
+    let limits = Limits { wall: Some(COMPILE), ..Limits::default() };
+    let loaded = host.manager.preload(artifact.reference(), limits).map_err(named)?;
+    loaded.map_err(|failure| Failure::Host(format!("{name}: {failure}")))?;
+    if let Some(map) = target.source_map_bytes(host) {
+        new.attachments.insert(SOURCE_MAP.to_owned(), map);
+    }
+    Ok(pollster::block_on(store.put(&new))?)
+}
+
 /// Makes sure that the plugin a compute links to is stored, too.
-pub(super) fn put_plugin(store: &dyn Store, reference: &Ref, file: &str) -> Result<(), Failure> {
+fn put_plugin(store: &dyn Store, reference: &Ref, file: &str) -> Result<(), Failure> {
     let own = compute_js_plugin::plugin();
     if own.reference() == reference {
         pollster::block_on(store.put(&NewArtifact::new(own)))?;
@@ -57,8 +67,4 @@ pub(super) fn put_plugin(store: &dyn Store, reference: &Ref, file: &str) -> Resu
              build {file} anew"
         ))
     })
-}
-
-fn named(failure: Failure, file: &Path, reference: &Ref) -> Failure {
-    failure.about(&file.display().to_string(), reference)
 }

@@ -40,7 +40,7 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
         Ok(output) if args.raw => print_bytes(&output),
         Ok(output) => print_line(String::from_utf8_lossy(&output)),
         Err(failure) => {
-            let map = (!failure.stack.is_empty()).then(|| target.source_map(cli)).flatten();
+            let map = (!failure.stack.is_empty()).then(|| target.source_map(&host)).flatten();
             Err(Failure::Guest(report::failure(&failure, map.as_ref())))
         }
     }

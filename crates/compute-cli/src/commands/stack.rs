@@ -3,12 +3,11 @@
 use compute_flow::{Catalogue, Draft, StackName, Version, VersionInfo};
 use serde::Serialize;
 use similar::TextDiff;
-use txcl::Exec;
 
 use super::{print_json, print_line};
 use crate::args::{Cli, StackActivateArgs, StackArgs, StackCommand, StackDiffArgs, StackShowArgs};
 use crate::failure::Failure;
-use crate::plan::short;
+use crate::plan::{self, short};
 use crate::state::Place;
 
 pub(crate) fn stack(cli: &Cli, args: &StackArgs) -> Result<(), Failure> {
@@ -89,13 +88,7 @@ fn show(catalogue: &Catalogue, args: &StackShowArgs) -> Result<(), Failure> {
 }
 
 fn shown(file: &compute_flow::File) -> ShownRule {
-    let parsed = txcl::parse(&file.text);
-    let exec = parsed.rule.exec().and_then(|exec| Exec::parse(&exec.node).ok());
-    let reference = match exec {
-        Some(Exec::Compute(reference)) => Some(reference),
-        _ => None,
-    };
-    ShownRule { path: file.path.clone(), reference }
+    ShownRule { path: file.path.clone(), reference: plan::reference(&file.text) }
 }
 
 fn diff(catalogue: &Catalogue, args: &StackDiffArgs) -> Result<(), Failure> {

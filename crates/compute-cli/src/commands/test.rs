@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
-use compute::{Artifact, Limits, Manager, Meta, OpCall, RunOptions, Runner as _, Seed};
-use compute_js_plugin::SourceMap;
-use notify::Watcher as _;
+use compute::{Limits, Meta, OpCall, RunOptions, Runner as _, Seed};
+use notify::RecursiveMode;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
@@ -18,13 +16,12 @@ use crate::args::{Cli, TestArgs};
 use crate::context::Host;
 use crate::failure::Failure;
 use crate::fixtures::{self, Case, Suite};
+use crate::target::Target;
+use crate::watch::Watch;
 use crate::{parallel, report, target, values};
 
 /// How many lines around a difference are shown.
 const CONTEXT: usize = 2;
-/// For how long nothing must change before a run begins: editors write a file in several steps.
-pub(super) const SETTLE: Duration = Duration::from_millis(20);
-
 /// What one suite gave.
 struct Tested {
     suite: Suite,
@@ -41,27 +38,20 @@ struct CaseResult {
     time: Duration,
 }
 
-/// An op that can be called.
-struct Op {
-    artifact: Artifact,
-    source_map: Option<SourceMap>,
-    sources: Vec<PathBuf>,
-}
-
 pub(crate) fn test(cli: &Cli, args: &TestArgs) -> Result<(), Failure> {
     let host = Host::new(cli, 0, parallel::threads())?;
-    if args.watch { watch(cli, &host, args) } else { run_all(cli, &host, args).map(|_| ()) }
+    if args.watch { watch(&host, args) } else { run_all(&host, args).map(|_| ()) }
 }
 
 /// Runs everything once; gives back the files that it depends on.
-fn run_all(cli: &Cli, host: &Host, args: &TestArgs) -> Result<Vec<PathBuf>, Failure> {
+fn run_all(host: &Host, args: &TestArgs) -> Result<Vec<PathBuf>, Failure> {
     let suites = fixtures::find(&args.paths)?;
     if suites.is_empty() {
         anstream::eprintln!("no op has fixtures here; `compute test --help` says how they look");
         return Ok(Vec::new());
     }
     let started = Instant::now();
-    let tested = run_suites(cli, host, suites);
+    let tested = run_suites(host, suites);
 
     let (mut passed, mut failed) = (0, 0);
     for one in &tested {
@@ -90,8 +80,8 @@ fn run_all(cli: &Cli, host: &Host, args: &TestArgs) -> Result<Vec<PathBuf>, Fail
     Ok(files)
 }
 
-fn run_suites(cli: &Cli, host: &Host, suites: Vec<Suite>) -> Vec<Tested> {
-    parallel::map(suites, |suite| run_suite(suite, cli, host))
+fn run_suites(host: &Host, suites: Vec<Suite>) -> Vec<Tested> {
+    parallel::map(suites, |suite| run_suite(suite, host))
 }
 
 /// The files that each op depended on when it was last tested.
@@ -100,7 +90,6 @@ pub(super) struct Suites(BTreeMap<PathBuf, BTreeSet<PathBuf>>);
 
 /// Runs the fixtures below a folder whose ops depend on what changed; without that, all of them.
 pub(super) fn run_changed(
-    cli: &Cli,
     host: &Host,
     root: &Path,
     known: &mut Suites,
@@ -112,7 +101,7 @@ pub(super) fn run_changed(
             .retain(|suite| known.0.get(&suite.op).is_none_or(|files| !files.is_disjoint(changed)));
     }
     let (mut passed, mut failed) = (0, 0);
-    for one in run_suites(cli, host, suites) {
+    for one in run_suites(host, suites) {
         let (good, bad) = print(&one)?;
         passed += good;
         failed += bad;
@@ -131,32 +120,17 @@ impl Tested {
     }
 }
 
-fn run_suite(suite: Suite, cli: &Cli, host: &Host) -> Tested {
-    let op = match load(&suite.op, cli, host) {
+fn run_suite(suite: Suite, host: &Host) -> Tested {
+    let op = match target::from_file(host, &suite.op, compute_wasm::NAME) {
         Ok(op) => op,
         Err(failure) => return Tested { suite, results: Err(failure), sources: Vec::new() },
     };
     let cases = suite.cases.iter();
-    let results = cases.map(|case| run_case(&suite, case, &op, &host.manager)).collect();
-    Tested { suite, results, sources: op.sources }
+    let results = cases.map(|case| run_case(&suite, case, &op, host)).collect();
+    Tested { sources: op.sources().to_vec(), suite, results }
 }
 
-fn load(file: &Path, cli: &Cli, host: &Host) -> Result<Op, Failure> {
-    if target::is_source(file) {
-        let built = target::build(host, file, &compute_js::BuildOptions::default())?;
-        host.at_hand.add(built.artifact.clone());
-        return Ok(Op {
-            artifact: built.artifact,
-            source_map: SourceMap::read(&built.source_map).ok(),
-            sources: built.sources,
-        });
-    }
-    let target = target::from_file(host, file, compute_wasm::NAME)?;
-    let source_map = target.source_map(cli);
-    Ok(Op { artifact: target.artifact, source_map, sources: Vec::new() })
-}
-
-fn run_case(suite: &Suite, case: &Case, op: &Op, manager: &Manager) -> Result<CaseResult, Failure> {
+fn run_case(suite: &Suite, case: &Case, op: &Target, host: &Host) -> Result<CaseResult, Failure> {
     let name = op_name(&suite.op);
     let limits = Limits {
         now: case.now.map(values::system_time).transpose().map_err(Failure::Usage)?,
@@ -175,14 +149,14 @@ fn run_case(suite: &Suite, case: &Case, op: &Op, manager: &Manager) -> Result<Ca
     };
     let input = serde_json::to_vec(&case.input).map_err(|error| Failure::host(&error))?;
     let started = Instant::now();
-    let outcome = manager.run_blocking(op.artifact.reference(), &input, &options)?;
+    let outcome = host.manager.run_blocking(op.artifact.reference(), &input, &options)?;
     let time = started.elapsed();
     let (output, wrong) = match (outcome.result, &case.error) {
         (Ok(output), expected_error) => {
             let output: Value =
                 serde_json::from_slice(&output).map_err(|error| Failure::host(&error))?;
             let wrong = match (&case.output, expected_error) {
-                (Some(expected), _) if same(expected, &output) => None,
+                (Some(expected), _) if txcl::same(expected, &output) => None,
                 (Some(expected), _) => Some(difference(expected, &output)),
                 (None, Some(error)) => {
                     Some(format!("expected an error with `{error}`, and it gave {output}"))
@@ -193,7 +167,7 @@ fn run_case(suite: &Suite, case: &Case, op: &Op, manager: &Manager) -> Result<Ca
         }
         (Err(failure), Some(error)) if failure.to_string().contains(error) => (None, None),
         (Err(failure), expected) => {
-            let told = report::failure(&failure, op.source_map.as_ref());
+            let told = report::failure(&failure, op.source_map(host).as_ref());
             let before = expected.as_ref().map_or_else(String::new, |error| {
                 format!("expected an error with `{error}`, and got ")
             });
@@ -205,21 +179,6 @@ fn run_case(suite: &Suite, case: &Case, op: &Op, manager: &Manager) -> Result<Ca
 
 fn op_name(op: &Path) -> String {
     op.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
-}
-
-/// Whether two JSON values are the same: 1 and 1.0 are one number.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
-        }
-        _ => a == b,
-    }
 }
 
 /// How an output differs from what was expected, by lines.
@@ -324,22 +283,11 @@ fn write_junit(file: &Path, tested: &[Tested]) -> Result<(), Failure> {
 }
 
 /// Runs again whenever something in the folders of what was run changes, until the process is ended.
-fn watch(cli: &Cli, host: &Host, args: &TestArgs) -> Result<(), Failure> {
-    let (sender, changes) = mpsc::channel();
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let relevant = event.is_ok_and(|event| {
-            let kind = event.kind;
-            (kind.is_create() || kind.is_modify() || kind.is_remove())
-                && !event.paths.iter().all(|path| is_generated(path))
-        });
-        if relevant {
-            let _ = sender.send(());
-        }
-    })
-    .map_err(|error| Failure::host(&error))?;
+fn watch(host: &Host, args: &TestArgs) -> Result<(), Failure> {
+    let mut watch = Watch::new()?;
     let mut watched = Vec::new();
     loop {
-        let files = match run_all(cli, host, args) {
+        let files = match run_all(host, args) {
             Ok(files) => files,
             // A mistake in a fixture is mended while this waits.
             Err(failure) => {
@@ -349,16 +297,14 @@ fn watch(cli: &Cli, host: &Host, args: &TestArgs) -> Result<(), Failure> {
         };
         for folder in files.iter().map(|file| folder_of(file)) {
             if !watched.contains(&folder) {
-                let watch = watcher.watch(&folder, notify::RecursiveMode::NonRecursive);
-                watch.map_err(|error| Failure::host(&error))?;
+                watch.add(&folder, RecursiveMode::NonRecursive)?;
                 watched.push(folder);
             }
         }
         anstream::eprintln!("waiting for changes; ctrl-c ends it");
-        if changes.recv().is_err() {
+        if watch.next().is_none() {
             return Ok(());
         }
-        while changes.recv_timeout(SETTLE).is_ok() {}
     }
 }
 
@@ -370,8 +316,4 @@ fn folder_of(file: &Path) -> PathBuf {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
     }
-}
-
-pub(super) fn is_generated(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == "dist" || part.as_os_str() == ".git")
 }

@@ -1,15 +1,15 @@
 //! `compute trace`: what happened to documents.
 
 use std::collections::HashSet;
-use std::sync::mpsc;
 
 use compute_flow::{Traces, TracesError};
-use notify::Watcher as _;
+use notify::RecursiveMode;
 
 use super::{print_json, print_line, print_styled};
 use crate::args::{Cli, TraceArgs, TraceCommand, TraceLsArgs, TraceShowArgs};
 use crate::failure::Failure;
 use crate::state::Place;
+use crate::watch::Watch;
 use crate::waterfall;
 
 pub(crate) fn trace(cli: &Cli, args: &TraceArgs) -> Result<(), Failure> {
@@ -57,22 +57,14 @@ fn print_new(
 fn follow(traces: &Traces, mut seen: HashSet<String>, json: bool) -> Result<(), Failure> {
     let folder = traces.folder();
     std::fs::create_dir_all(folder).map_err(|error| Failure::host(&error))?;
-    let (sender, changes) = mpsc::channel();
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| event.kind.is_create() || event.kind.is_modify()) {
-            let _ = sender.send(());
-        }
-    })
-    .map_err(|error| Failure::host(&error))?;
-    let watched = watcher.watch(folder, notify::RecursiveMode::NonRecursive);
-    watched.map_err(|error| Failure::host(&error))?;
+    let mut watch = Watch::new()?;
+    watch.add(folder, RecursiveMode::NonRecursive)?;
     loop {
         // What came before the watch began is seen here, too.
         print_new(traces, traces.ids()?, &mut seen, json)?;
-        if changes.recv().is_err() {
+        if watch.next().is_none() {
             return Ok(());
         }
-        while changes.try_recv().is_ok() {}
     }
 }
 

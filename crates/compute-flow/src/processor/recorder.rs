@@ -5,10 +5,9 @@ use std::time::Instant;
 
 use compute::Outcome;
 use serde_json::{Value, json};
-use txcl::Path;
+use txcl::{Path, TXC};
 
 use super::{Detail, Request};
-use crate::control::TXC;
 use crate::trace::{StepEvent, StepLog, StepMetrics};
 use crate::{Event, EventKind, Failure, Stack, StackName, Step, Trace};
 

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use compute::{Cancel, Meta, OpCall, Outcome, Ref, RunOptions, Runner, Secrets, Status};
 use serde_json::{Map, Value};
-use txcl::{Context, Control, EvalError, Selected};
+use txcl::{Context, Control, EvalError, Selected, TXC};
 
 use super::{Request, Settings, seed_of};
-use crate::control::{self, TXC};
+use crate::control;
 use crate::{Reason, StackName, StackRule};
 
 /// Where a rule stands in a document's way.

@@ -84,11 +84,8 @@ pub(super) async fn run(
     let outcome = server.shared.manager.run(&reference, input, options).await?;
     drop(place);
 
-    let mut response = match &outcome.result {
-        Ok(output) => {
-            let json = [(header::CONTENT_TYPE, "application/json")];
-            (json, output.clone()).into_response()
-        }
+    let mut response = match outcome.result {
+        Ok(output) => ([(header::CONTENT_TYPE, "application/json")], output).into_response(),
         Err(failure) => {
             let status = status_of_run(failure.status());
             let detail = failure.to_string();

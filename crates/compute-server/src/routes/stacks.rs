@@ -38,20 +38,15 @@ pub(super) async fn process(
 ) -> Answer<Response> {
     let accepted = Instant::now();
     let wishes = Wishes::read(&headers)?;
-    let stage = match stage.parse::<Stage>() {
-        Ok(stage) => stage,
-        Err(_) => {
-            let stack = stage.parse::<StackName>();
-            Stage::new(stack.map_err(|error| Problem::bad("invalid_stage", error.to_string()))?, 0)
-        }
-    };
+    let stage =
+        Stage::start(&stage).map_err(|error| Problem::bad("invalid_stage", error.to_string()))?;
     let shared = std::sync::Arc::clone(&server.shared);
     let input = body(content, MAX_INPUT, shared.settings.body).await?;
     let most = shared.settings.documents.deadline;
     let limit = wishes.deadline.map_or(most, |asked| asked.min(most));
     let place = within(limit, accepted, shared.admission.enter("")).await??;
 
-    let mut request = Request::new(stage, input.to_vec());
+    let mut request = Request::new(stage, input.into());
     request.rid = wishes.rid;
     request.detail = Detail::Summary;
     request.now = wishes.now.unwrap_or(request.now);
@@ -61,7 +56,7 @@ pub(super) async fn process(
     // The one deadline covers the queue, too.
     request.deadline = Some(limit.saturating_sub(accepted.elapsed()));
     // Whoever goes away drops this future.
-    let gone = CancelOnDrop(cancel);
+    let gone = cancel.drop_guard();
     let answer = blocking::unblock(move || {
         let snapshot = shared.live.snapshot().map_err(|error| Problem::internal(&error))?;
         let answer = shared.processor.process(&snapshot, &request);
@@ -82,14 +77,6 @@ pub(super) async fn process(
         response.headers_mut().insert(HeaderName::from_static("x-compute-rid"), rid);
     }
     Ok(response)
-}
-
-struct CancelOnDrop(Cancel);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
 }
 
 /// The document as an answer, or what it says of the answer in `_txc.web.res`: `status`, `headers`, `body`.
