@@ -1,6 +1,8 @@
 //! The versions of stacks, and which of them are active: a SQLite file.
 
+mod edit;
 mod schema;
+mod secrets;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +14,9 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 use serde::Serialize;
 
 use crate::{File, StackName, manifest_hash};
+use edit::keep_refs;
+
+pub use secrets::{SecretError, SecretInfo};
 
 /// How long a writer waits for another.
 const BUSY: Duration = Duration::from_secs(10);
@@ -99,6 +104,26 @@ pub enum CatalogueError {
     /// The stack has no such version.
     #[error("the stack `{stack}` has no version {number}")]
     NoVersion {
+        /// The stack.
+        stack: StackName,
+        /// The number.
+        number: u32,
+    },
+    /// The version has no such file.
+    #[error("the version {number} of the stack `{stack}` has no file `{path}`")]
+    NoFile {
+        /// The stack.
+        stack: StackName,
+        /// The version.
+        number: u32,
+        /// The file's path.
+        path: String,
+    },
+    /// The version was active, and never changes.
+    #[error(
+        "the version {number} of the stack `{stack}` was active, so it never changes: make another"
+    )]
+    Immutable {
         /// The stack.
         stack: StackName,
         /// The number.
@@ -296,15 +321,11 @@ impl Catalogue {
                 "INSERT INTO files (stack, number, path, text) VALUES (?1, ?2, ?3, ?4)",
                 params![name, number, file.path, file.text],
             ))?;
-            for reference in compute::scan_refs(&file.text) {
-                self.sql(change.execute(
-                    "INSERT OR IGNORE INTO refs (stack, number, ref) VALUES (?1, ?2, ?3)",
-                    params![name, number, reference.as_str()],
-                ))?;
-            }
         }
+        let draft = Draft { stack: stack.clone(), number };
+        self.sql(keep_refs(&change, &draft, files))?;
         self.sql(change.commit())?;
-        Ok(Draft { stack: stack.clone(), number })
+        Ok(draft)
     }
 
     /// Forgets versions that were never active.

@@ -6,6 +6,7 @@
 //! - A [`Catalogue`] keeps the versions of stacks, and which of them are active.
 //! - A [`Processor`] takes a document through a snapshot, scope by scope, and hands what the rules run to a
 //!   [`compute::Runner`].
+//! - A [`Place`] is where a tenant's stacks and artifacts are kept; a [`Vault`] seals the secrets among them.
 //! - A [`Trace`] tells what happened; [`Traces`] keeps some.
 //!
 //! ```
@@ -34,7 +35,9 @@ mod estimate;
 mod failure;
 mod index;
 mod lint;
+mod mask;
 mod merge;
+mod place;
 mod processor;
 mod settings;
 mod snapshot;
@@ -42,13 +45,18 @@ mod stack;
 mod stage;
 mod trace;
 mod traces;
+mod vault;
 mod workspace;
 
 pub use activate::{Problem, ProblemCode, validate};
-pub use catalogue::{ActiveStack, Catalogue, CatalogueError, Draft, Version, VersionInfo};
+pub use catalogue::{
+    ActiveStack, Catalogue, CatalogueError, Draft, SecretError, SecretInfo, Version, VersionInfo,
+};
 pub use failure::{Failure, Reason, Transition};
 pub use lint::loops;
+pub use mask::Mask;
 pub use merge::merge;
+pub use place::{Place, TenantError, TenantName};
 pub use processor::{Answer, Detail, Processor, Request, Settings as ProcessorSettings};
 pub use settings::{Settings, SettingsError, Target};
 pub use snapshot::Snapshot;
@@ -56,4 +64,5 @@ pub use stack::{File, RuleProblem, Scope, Stack, StackRule, manifest_hash};
 pub use stage::{StackName, Stage, StageError};
 pub use trace::{Event, EventKind, Step, StepEvent, StepLog, StepMetrics, Trace};
 pub use traces::{Traces, TracesError};
+pub use vault::{Vault, VaultError};
 pub use workspace::{Op, Workspace, WorkspaceError, WorkspaceRule};

@@ -2,7 +2,8 @@
 
 /// Each step from one format to the next; `user_version` counts those that were taken. Steps that were
 /// released are never changed.
-pub(super) const MIGRATIONS: [&str; 1] = ["
+pub(super) const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE stacks (
     name TEXT PRIMARY KEY,
     active INTEGER
@@ -35,7 +36,15 @@ CREATE TABLE changes (
     number INTEGER NOT NULL     -- how often what is active was changed
 ) STRICT;
 INSERT INTO changes VALUES (0);
-"];
+",
+    "
+CREATE TABLE secrets (
+    name TEXT PRIMARY KEY,
+    sealed BLOB NOT NULL,       -- as `Vault::seal` gives it
+    set_at INTEGER NOT NULL     -- milliseconds since 1970
+) STRICT, WITHOUT ROWID;
+",
+];
 
 /// All stacks, with what is active.
 pub(super) const STACKS: &str = "

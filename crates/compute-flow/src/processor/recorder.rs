@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use txcl::{Path, TXC};
 
 use super::{Detail, Request};
+use crate::mask::{MASK, Mask};
 use crate::trace::{StepEvent, StepLog, StepMetrics};
 use crate::{Event, EventKind, Failure, Stack, StackName, Step, Trace};
 
@@ -17,10 +18,6 @@ const MAX_PAYLOAD: usize = 64 << 10;
 const MAX_PAYLOADS: usize = 4 << 20;
 /// How many events, and how many steps.
 const MAX_ITEMS: usize = 2000;
-/// The shortest secret that is looked for: shorter ones are found in everything.
-const MIN_SECRET: usize = 4;
-/// What stands for what is masked.
-const MASK: &str = "[redacted]";
 
 #[derive(Debug)]
 pub(super) struct Recorder {
@@ -31,7 +28,7 @@ pub(super) struct Recorder {
     versions: BTreeMap<StackName, String>,
     redact: BTreeSet<Path>,
     omit: BTreeSet<Path>,
-    secrets: BTreeSet<String>,
+    mask: Mask,
     left: usize,
     dropped: u64,
 }
@@ -46,7 +43,7 @@ impl Recorder {
             versions: BTreeMap::new(),
             redact: BTreeSet::new(),
             omit: BTreeSet::new(),
-            secrets: BTreeSet::new(),
+            mask: Mask::default(),
             left: MAX_PAYLOADS,
             dropped: 0,
         }
@@ -87,7 +84,7 @@ impl Recorder {
         if self.is_on() {
             self.redact.extend(control.redact.iter().cloned());
             self.omit.extend(control.omit.iter().cloned());
-            self.secrets.extend(secrets.into_iter().filter(|one| one.len() >= MIN_SECRET).cloned());
+            self.mask.add(secrets);
         }
     }
 
@@ -217,39 +214,19 @@ impl Recorder {
             for path in &self.omit {
                 path.remove(value);
             }
-            self.mask(value);
+            self.mask.value(value);
         }
         if let Some(error) = &mut trace.error {
-            self.mask_text(error);
+            self.mask.text(error);
         }
         for step in &mut trace.steps {
-            step.error.iter_mut().chain([&mut step.stderr]).for_each(|text| self.mask_text(text));
-            step.log.iter_mut().for_each(|line| self.mask_text(&mut line.text));
-            step.events.iter_mut().for_each(|event| self.mask(&mut event.data));
+            step.error.iter_mut().chain([&mut step.stderr]).for_each(|text| self.mask.text(text));
+            step.log.iter_mut().for_each(|line| self.mask.text(&mut line.text));
+            step.events.iter_mut().for_each(|event| self.mask.value(&mut event.data));
         }
         for event in &mut trace.events {
             if let EventKind::Warning { message, .. } = &mut event.kind {
-                self.mask_text(message);
-            }
-        }
-    }
-
-    fn mask(&self, value: &mut Value) {
-        if self.secrets.is_empty() {
-            return;
-        }
-        match value {
-            Value::String(text) => self.mask_text(text),
-            Value::Array(items) => items.iter_mut().for_each(|item| self.mask(item)),
-            Value::Object(map) => map.values_mut().for_each(|value| self.mask(value)),
-            _ => {}
-        }
-    }
-
-    fn mask_text(&self, text: &mut String) {
-        for secret in &self.secrets {
-            if text.contains(secret.as_str()) {
-                *text = text.replace(secret.as_str(), MASK);
+                self.mask.text(message);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use compute::{Algorithm, Artifact};
 use compute_flow::{
-    Catalogue, CatalogueError, Draft, File, ProblemCode, StackName, manifest_hash, validate,
+    Catalogue, CatalogueError, Draft, File, ProblemCode, StackName, Vault, manifest_hash, validate,
 };
 use compute_store::NewArtifact;
 
@@ -81,6 +81,68 @@ fn what_was_active_is_not_forgotten() {
 }
 
 #[test]
+fn a_draft_changes_until_it_was_active() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = Catalogue::open(&folder.path().join("c.sqlite")).unwrap();
+    let draft = catalogue.draft(&stack("a"), &files("EXEC \"compute://sha256/aa\"")).unwrap();
+    let hash = |number| catalogue.version(&stack("a"), number).unwrap().info.hash;
+    let first = hash(1);
+    catalogue.edit(&draft, "200/more.txcl", Some("EXEC \"compute://sha256/bb\"")).unwrap();
+    assert_ne!(hash(1), first);
+    let refs = || -> Vec<String> {
+        catalogue.refs().unwrap().iter().map(|one| one.digest().to_owned()).collect()
+    };
+    assert_eq!(refs(), ["aa", "bb"]);
+    catalogue.edit(&draft, "200/more.txcl", None).unwrap();
+    assert_eq!((hash(1), refs()), (first, vec!["aa".to_owned()]));
+    let error = catalogue.edit(&draft, "200/more.txcl", None).unwrap_err();
+    assert_eq!(error.to_string(), "the version 1 of the stack `a` has no file `200/more.txcl`");
+
+    catalogue.activate(std::slice::from_ref(&draft)).unwrap();
+    for refused in [
+        catalogue.edit(&draft, "200/more.txcl", Some("")),
+        catalogue.edit(&draft, "100/rule.txcl", None),
+        catalogue.delete_draft(&draft),
+    ] {
+        assert!(refused.unwrap_err().to_string().contains("was active, so it never changes"));
+    }
+    let other = catalogue.draft(&stack("a"), &files("EMIT .b = 1")).unwrap();
+    catalogue.delete_draft(&other).unwrap();
+    assert!(catalogue.delete_draft(&other).is_err());
+    assert_eq!(catalogue.versions(&stack("a")).unwrap().len(), 1);
+}
+
+#[test]
+fn secrets_are_kept_sealed_and_seen_by_who_has_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.sqlite");
+    let catalogue = Catalogue::open(&path).unwrap();
+    let vault = Vault::new(&"a".repeat(64)).unwrap();
+    let before = catalogue.change_number().unwrap();
+    catalogue.set_secret(&vault, "API_KEY", "first-value").unwrap();
+    catalogue.set_secret(&vault, "API_KEY", "hunter2-value").unwrap();
+    assert_ne!(catalogue.change_number().unwrap(), before, "others must see it");
+    let names: Vec<_> = catalogue.secrets().unwrap().into_iter().map(|one| one.name).collect();
+    assert_eq!(names, ["API_KEY"]);
+    assert_eq!(catalogue.open_secrets(&vault).unwrap()["API_KEY"], "hunter2-value");
+    let other = Vault::new(&"b".repeat(64)).unwrap();
+    let error = catalogue.open_secrets(&other).unwrap_err().to_string();
+    assert!(error.contains("`API_KEY` was sealed with another key"), "{error}");
+    for name in ["", "a b", "a/b", &"x".repeat(200)] {
+        assert!(catalogue.set_secret(&vault, name, "value").is_err(), "{name}");
+    }
+    assert!(catalogue.set_secret(&vault, "A", &"x".repeat(70_000)).is_err());
+    drop(catalogue);
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(!bytes.windows(7).any(|part| part == b"hunter2"), "in the clear");
+    }
+    let catalogue = Catalogue::open(&path).unwrap();
+    catalogue.delete_secret("API_KEY").unwrap();
+    assert!(catalogue.delete_secret("API_KEY").is_err());
+}
+
+#[test]
 fn a_catalogue_of_a_later_program_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.sqlite");
@@ -89,7 +151,7 @@ fn a_catalogue_of_a_later_program_is_refused() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     let error = Catalogue::open(&path).unwrap_err();
     assert!(
-        error.to_string().contains("the format 99; this program knows formats up to 1"),
+        error.to_string().contains("the format 99; this program knows formats up to "),
         "{error}"
     );
 }
