@@ -1,6 +1,7 @@
 //! The arguments, with their help.
 
 mod flow;
+mod server;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,9 +14,12 @@ use compute::{Ref, Seed};
 use crate::values;
 
 pub(crate) use flow::{
-    ApplyArgs, CheckArgs, DevArgs, FireArgs, FmtArgs, ServeArgs, StackActivateArgs, StackArgs,
-    StackCommand, StackDiffArgs, StackShowArgs, TraceArgs, TraceCommand, TraceDetail, TraceLsArgs,
-    TraceShowArgs,
+    ApplyArgs, CheckArgs, DevArgs, FireArgs, FmtArgs, StackActivateArgs, StackArgs, StackCommand,
+    StackDiffArgs, StackShowArgs, TraceArgs, TraceCommand, TraceDetail, TraceLsArgs, TraceShowArgs,
+};
+pub(crate) use server::{
+    ConfigArgs, ConfigCommand, LogFormat, SecretArgs, SecretCommand, ServeArgs, ServeOptions,
+    TokenArgs, TokenCommand, TokenCreateArgs,
 };
 
 /// Run content-addressed functions: JSON in, JSON out, each call in a fresh sandbox.
@@ -46,8 +50,18 @@ pub(crate) struct Cli {
     #[arg(long, global = true, env = "COMPUTE_STORE", value_name = "URL")]
     pub(crate) store: Option<String>,
 
+    /// A server that has the artifacts and the stacks; its token is in COMPUTE_TOKEN
+    #[arg(
+        long,
+        global = true,
+        env = "COMPUTE_SERVER",
+        value_name = "URL",
+        conflicts_with = "store"
+    )]
+    pub(crate) server: Option<String>,
+
     /// When to use colours
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, env = "COMPUTE_COLOR", value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
 }
 
@@ -95,6 +109,12 @@ pub(crate) enum Command {
     Dev(DevArgs),
     /// Answer over HTTP: upload, run, take documents through stacks
     Serve(ServeArgs),
+    /// Make, list and end the tokens that a server takes
+    Token(TokenArgs),
+    /// Set, list and forget the secrets that rules may name
+    Secret(SecretArgs),
+    /// Show settings, and where each came from
+    Config(ConfigArgs),
     /// Store a compute, and print its ref
     Put(PutArgs),
     /// Get a stored compute's bytes
@@ -275,13 +295,13 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "HEX")]
     pub(crate) seed: Option<Seed>,
 
-    /// Memory that the guest may have
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = values::size)]
-    pub(crate) memory: ByteSize,
+    /// Memory that the guest may have [default: 64MiB; on a server, its own]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub(crate) memory: Option<ByteSize>,
 
-    /// Time for the whole run
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
-    pub(crate) wall: Duration,
+    /// Time for the whole run [default: 5s; on a server, its own]
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub(crate) wall: Option<Duration>,
 
     /// Meter the run, and stop it after this many instructions
     #[arg(long, value_name = "N")]

@@ -4,6 +4,7 @@ pub(crate) mod apply;
 pub(crate) mod bench;
 pub(crate) mod build;
 pub(crate) mod check;
+pub(crate) mod config;
 pub(crate) mod dev;
 pub(crate) mod fire;
 pub(crate) mod fmt;
@@ -16,9 +17,11 @@ pub(crate) mod plugin;
 pub(crate) mod put;
 pub(crate) mod refs;
 pub(crate) mod run;
+pub(crate) mod secret;
 pub(crate) mod serve;
 pub(crate) mod stack;
 pub(crate) mod test;
+pub(crate) mod token;
 pub(crate) mod trace;
 pub(crate) mod verify;
 
@@ -75,7 +78,7 @@ pub(crate) fn count(number: usize, what: &str) -> String {
 }
 
 /// That there is no such stack, and which there are; nothing if there is none at all.
-fn no_stack<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<Failure> {
+pub(crate) fn no_stack<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<Failure> {
     let known: Vec<_> = known.collect();
     let hint = match txcl::nearest(name, &known) {
         Some(meant) => format!("did you mean `{meant}`?"),

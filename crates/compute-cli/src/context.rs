@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use compute::{EngineConfig, Limits, Manager};
 use compute_store::Store;
@@ -13,10 +14,15 @@ use crate::args::{Cli, LimitArgs};
 use crate::bindings;
 use crate::failure::Failure;
 use crate::resolver::AtHand;
+use crate::state::Home;
+
+/// What a run on this machine may use, unless the command says otherwise.
+const MEMORY: u64 = 64 << 20;
+const WALL: Duration = Duration::from_secs(5);
 
 /// The store that the command names, or the user's own.
 pub(crate) fn open_store(cli: &Cli) -> Result<Arc<dyn Store>, Failure> {
-    Ok(compute_store::open(&store_url(cli)?)?)
+    Home::new(cli, None)?.open_store()
 }
 
 /// Where the store is.
@@ -49,18 +55,18 @@ impl Host {
     /// A host with the limits of the command line, for computes of at most this much memory and this many
     /// calls at once.
     pub(crate) fn new(cli: &Cli, memory: u64, calls: u16) -> Result<Self, Failure> {
-        Self::with(store_url(cli).map_err(|failure| failure.to_string()), memory, calls)
+        Self::with(Home::new(cli, None).map_err(|failure| failure.to_string()), memory, calls)
     }
 
-    /// The same, with the store at this URL.
-    pub(crate) fn at(store: &str, memory: u64, calls: u16) -> Result<Self, Failure> {
-        Self::with(Ok(store.to_owned()), memory, calls)
+    /// The same, with the store of this home.
+    pub(crate) fn at(home: &Home, memory: u64, calls: u16) -> Result<Self, Failure> {
+        Self::with(Ok(home.clone()), memory, calls)
     }
 
-    fn with(store: Result<String, String>, memory: u64, calls: u16) -> Result<Self, Failure> {
+    fn with(home: Result<Home, String>, memory: u64, calls: u16) -> Result<Self, Failure> {
         let mut config = engine_config(calls)?;
         config.memory = Some(memory.max(1 << 30));
-        let at_hand = Arc::new(AtHand::new(store));
+        let at_hand = Arc::new(AtHand::new(home));
         let manager = Manager::builder()
             .shared_resolver(Arc::clone(&at_hand) as _)
             .engine(compute_wasm::NAME, config)
@@ -93,13 +99,18 @@ pub(crate) fn settings_folder() -> Result<PathBuf, Failure> {
 /// The limits that the command names.
 pub(crate) fn limits(args: &LimitArgs) -> Limits {
     Limits {
-        memory: Some(args.memory.as_u64()),
-        wall: Some(args.wall),
+        memory: Some(memory(args)),
+        wall: Some(args.wall.unwrap_or(WALL)),
         fuel: args.fuel,
         now: args.now,
         seed: args.seed,
         ..Limits::COMMAND_LINE
     }
+}
+
+/// The memory that a guest may have.
+pub(crate) fn memory(args: &LimitArgs) -> u64 {
+    args.memory.map_or(MEMORY, |bytes| bytes.as_u64())
 }
 
 fn strategy() -> Result<impl etcetera::BaseStrategy, Failure> {

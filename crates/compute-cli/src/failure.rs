@@ -5,8 +5,9 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 use compute::{ErrorKind, Ref, with_causes};
-use compute_flow::{CatalogueError, TracesError};
+use compute_flow::{CatalogueError, SecretError, TracesError};
 use compute_js::Diagnostic;
+use compute_server::AccessError;
 use compute_store::StoreError;
 
 /// The exit code of a wrong command.
@@ -104,6 +105,26 @@ impl From<CatalogueError> for Failure {
     fn from(error: CatalogueError) -> Self {
         match error {
             CatalogueError::NoStack(_) | CatalogueError::NoVersion { .. } => Self::usage_of(&error),
+            _ => Self::host(&error),
+        }
+    }
+}
+
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        match error {
+            SecretError::Vault(_) | SecretError::Catalogue(_) => Self::host(&error),
+            _ => Self::usage_of(&error),
+        }
+    }
+}
+
+impl From<AccessError> for Failure {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::NoScope | AccessError::Name | AccessError::NoToken(_) => {
+                Self::usage_of(&error)
+            }
             _ => Self::host(&error),
         }
     }

@@ -13,6 +13,7 @@ mod input;
 mod parallel;
 mod plan;
 mod project;
+mod remote;
 mod report;
 mod resolver;
 mod state;
@@ -74,6 +75,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Fire(args) => commands::fire::fire(cli, args),
         Command::Trace(args) => commands::trace::trace(cli, args),
         Command::Serve(args) => commands::serve::serve(cli, args),
+        Command::Token(args) => commands::token::token(cli, args),
+        Command::Secret(args) => commands::secret::secret(cli, args),
+        Command::Config(args) => commands::config::config(cli, args),
         Command::Dev(args) => commands::dev::dev(cli, args),
         Command::Engines => commands::engines(),
         Command::Plugin(command) => commands::plugin::plugin(cli, command),

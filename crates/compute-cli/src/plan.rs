@@ -6,7 +6,7 @@ use std::fmt;
 use anstyle::{AnsiColor, Style};
 use bytesize::ByteSize;
 use compute::Ref;
-use compute_flow::{Catalogue, File, StackName, Version};
+use compute_flow::{File, StackName, Version};
 use compute_store::{Store, StoreError};
 use compute_wasm::Caps;
 use serde::Serialize;
@@ -14,6 +14,7 @@ use txcl::{Control, Exec};
 
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::state::Stacks;
 
 /// What applying a workspace changes.
 #[derive(Debug, Serialize)]
@@ -71,14 +72,10 @@ impl StackPlan {
 }
 
 /// Compares a workspace with what is active and stored.
-pub(crate) fn plan(
-    project: &Project,
-    catalogue: &Catalogue,
-    store: &dyn Store,
-) -> Result<Plan, Failure> {
+pub(crate) fn plan(project: &Project, now: &Stacks, store: &dyn Store) -> Result<Plan, Failure> {
     let mut stacks = Vec::new();
     for (stack, files) in &project.stacks {
-        let active = catalogue.active(stack)?;
+        let active = now.active(stack)?;
         stacks.push(stack_plan(project, stack, files, active.as_ref()));
     }
     Ok(Plan { stacks, uploads: uploads(project, store)? })

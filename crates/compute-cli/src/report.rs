@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use compute::{Failure, Level, Log, LogLine};
+use compute::{Failure, Level, Log, LogLine, StackFrame};
 use compute_js_plugin::SourceMap;
 
 use crate::terminal;
@@ -13,13 +13,23 @@ const FRAMES: usize = 10;
 
 /// A failure as one text: what happened, the author's line, the stack.
 pub(crate) fn failure(failure: &Failure, map: Option<&SourceMap>) -> String {
-    let mut text = format!("{failure} [{}]", failure.status());
-    if failure.stack.is_empty() {
+    failed(&failure.to_string(), failure.status().name(), &failure.stack, map)
+}
+
+/// The same, of what a server says.
+pub(crate) fn failed(
+    message: &str,
+    status: &str,
+    stack: &[StackFrame],
+    map: Option<&SourceMap>,
+) -> String {
+    let mut text = format!("{message} [{status}]");
+    if stack.is_empty() {
         return text;
     }
     let trace = match map {
-        Some(map) => map.trace(&failure.stack),
-        None => compute_js_plugin::Trace { stack: failure.stack.clone(), place: None },
+        Some(map) => map.trace(stack),
+        None => compute_js_plugin::Trace { stack: stack.to_vec(), place: None },
     };
     if let Some(frame) = trace.place.as_ref().and_then(|place| place.frame(false)) {
         let _ = write!(text, "\n{}", frame.trim_end());

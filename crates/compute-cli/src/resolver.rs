@@ -7,18 +7,19 @@ use compute::{Artifact, ArtifactMap, BoxFuture, Error, Ref, Resolver};
 use compute_store::{Store, StoreResolver};
 
 use crate::failure::Failure;
+use crate::state::Home;
 
 /// Looks in the artifacts at hand first. The store is opened only if it is needed.
 pub(crate) struct AtHand {
     known: ArtifactMap,
-    url: Result<String, String>,
+    home: Result<Home, String>,
     store: OnceLock<Result<StoreResolver, Error>>,
 }
 
 impl AtHand {
-    /// The store's URL, or why there is none, which matters only if the store is needed.
-    pub(crate) fn new(url: Result<String, String>) -> Self {
-        Self { known: ArtifactMap::default(), url, store: OnceLock::new() }
+    /// Where the store is, or why there is none, which matters only if the store is needed.
+    pub(crate) fn new(home: Result<Home, String>) -> Self {
+        Self { known: ArtifactMap::default(), home, store: OnceLock::new() }
     }
 
     /// Keeps an artifact at hand.
@@ -28,16 +29,14 @@ impl AtHand {
 
     /// The store itself.
     pub(crate) fn open_store(&self) -> Result<Arc<dyn Store>, Failure> {
-        let url = self.url.as_ref().map_err(|error| Failure::Host(error.clone()))?;
-        Ok(compute_store::open(url)?)
+        self.home.as_ref().map_err(|error| Failure::Host(error.clone()))?.open_store()
     }
 
     fn store(&self, reference: &Ref) -> Result<&StoreResolver, Error> {
         let open = || {
-            let url =
-                self.url.clone().map_err(|error| Error::unresolved(reference.clone(), error))?;
-            let store: Arc<dyn Store> = compute_store::open(&url)
-                .map_err(|error| Error::unresolved(reference.clone(), error))?;
+            let store = self
+                .open_store()
+                .map_err(|failure| Error::unresolved(reference.clone(), failure.to_string()))?;
             Ok(StoreResolver::new(store))
         };
         self.store.get_or_init(open).as_ref().map_err(Clone::clone)
@@ -46,7 +45,7 @@ impl AtHand {
 
 impl fmt::Debug for AtHand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AtHand").field("known", &self.known).field("url", &self.url).finish()
+        f.debug_struct("AtHand").field("known", &self.known).field("home", &self.home).finish()
     }
 }
 

@@ -1,66 +1,207 @@
-//! Where a command's stacks and artifacts are: the user's own, or those of a workspace's target.
+//! Where a command's stacks and artifacts are: on this machine, or on a server.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
-use compute_flow::{Catalogue, Traces, Workspace};
+use compute_flow::{
+    ActiveStack, Catalogue, CatalogueError, Draft, File, Place, StackName, Version, VersionInfo,
+    Workspace,
+};
+use compute_store::{Store, Verified};
 
 use crate::args::Cli;
 use crate::context;
 use crate::failure::Failure;
+use crate::remote::{Client, RemoteStore};
 
 /// Where a command's stacks and artifacts are.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
-    /// The store's URL.
-    pub(crate) store: String,
-    /// The folder of the catalogue and the traces.
-    pub(crate) state: PathBuf,
+pub(crate) enum Home {
+    /// On this machine, or in a store that it reaches.
+    Here(Place),
+    /// On a server.
+    There(Client),
 }
 
-impl Place {
-    /// The place that the command line names, or the user's own.
+impl Home {
+    /// The one that the command line names, or the user's own.
     pub(crate) fn new(cli: &Cli, state: Option<&Path>) -> Result<Self, Failure> {
-        let state = match state {
-            Some(folder) => folder.to_owned(),
-            None => context::data("state")?,
-        };
-        Ok(Self { store: context::store_url(cli)?, state })
+        match &cli.server {
+            Some(url) => Ok(Self::There(Client::new(url, None)?)),
+            None => place(cli, state).map(Self::Here),
+        }
     }
 
-    /// The place that a workspace's file gives this name. What the command line says comes first.
+    /// The one that a workspace's file gives this name. What the command line says comes first.
     pub(crate) fn of_target(
         cli: &Cli,
         state: Option<&Path>,
         workspace: &Workspace,
         name: Option<&str>,
     ) -> Result<Self, Failure> {
-        let mut place = Self::new(cli, state)?;
-        let Some(name) = name else { return Ok(place) };
+        let Some(name) = name else { return Self::new(cli, state) };
         let targets = &workspace.settings.targets;
         let Some(target) = targets.get(name) else {
             let known: Vec<_> = targets.keys().map(String::as_str).collect();
             let known = match &known[..] {
-                [] => "compute.toml names none: [targets.NAME] has `state` and `store`".to_owned(),
+                [] => {
+                    "compute.toml names none: [targets.NAME] has `server`, or `state` and `store`"
+                        .to_owned()
+                }
                 known => format!("compute.toml names {}", known.join(", ")),
             };
             return Err(Failure::usage(format!("there is no target `{name}`; {known}")));
         };
+        if let (None, Some(url)) = (&cli.server, &target.server) {
+            return Ok(Self::There(Client::new(url, target.token_env.as_deref())?));
+        }
+        if cli.server.is_some() {
+            return Self::new(cli, state);
+        }
+        let mut place = place(cli, state)?;
         if let (None, Some(folder)) = (state, &target.state) {
             place.state = workspace.root.join(folder);
         }
         if let (None, Some(url)) = (&cli.store, &target.store) {
             place.store = context::url_of(url, &workspace.root)?;
         }
-        Ok(place)
+        Ok(Self::Here(place))
     }
 
-    /// The catalogue of stacks.
-    pub(crate) fn catalogue(&self) -> Result<Catalogue, Failure> {
-        Ok(Catalogue::open(&self.state.join("catalogue.sqlite"))?)
+    /// The store of artifacts.
+    pub(crate) fn open_store(&self) -> Result<Arc<dyn Store>, Failure> {
+        match self {
+            Self::Here(place) => Ok(place.open_store()?),
+            Self::There(client) => Ok(Arc::new(Verified::new(RemoteStore::new(client.clone())))),
+        }
     }
 
-    /// The traces of documents.
-    pub(crate) fn traces(&self) -> Traces {
-        Traces::new(self.state.join("traces"))
+    /// The stacks.
+    pub(crate) fn stacks(&self) -> Result<Stacks, Failure> {
+        Ok(match self {
+            Self::Here(place) => Stacks::Here(place.catalogue()?, self.clone()),
+            Self::There(client) => Stacks::There(client.clone()),
+        })
+    }
+}
+
+/// The place on this machine, for a command that has no use for a server.
+pub(crate) fn here(cli: &Cli, state: Option<&Path>, command: &str) -> Result<Place, Failure> {
+    if cli.server.is_some() {
+        return Err(Failure::usage(format!(
+            "`compute {command}` works on this machine, and not on a server: leave out --server (COMPUTE_SERVER)"
+        )));
+    }
+    place(cli, state)
+}
+
+fn place(cli: &Cli, state: Option<&Path>) -> Result<Place, Failure> {
+    let state = match state {
+        Some(folder) => folder.to_owned(),
+        None => context::data("state")?,
+    };
+    Ok(Place::new(context::store_url(cli)?, state))
+}
+
+/// The versions of stacks, and which are active.
+#[derive(Debug)]
+pub(crate) enum Stacks {
+    Here(Catalogue, Home),
+    There(Client),
+}
+
+/// Why versions do not become active.
+pub(crate) enum NotActive {
+    /// What keeps them from it; nothing was changed.
+    Problems(Vec<compute_flow::Problem>),
+    /// Something else.
+    Failure(Failure),
+}
+
+impl From<Failure> for NotActive {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl Stacks {
+    pub(crate) fn all(&self) -> Result<Vec<ActiveStack>, Failure> {
+        match self {
+            Self::Here(catalogue, _) => Ok(catalogue.stacks()?),
+            Self::There(client) => Ok(client.stacks()?),
+        }
+    }
+
+    /// The versions of a stack; if there is no such stack, the error names one like it.
+    pub(crate) fn versions(&self, stack: &StackName) -> Result<Vec<VersionInfo>, Failure> {
+        let versions = match self {
+            Self::Here(catalogue, _) => match catalogue.versions(stack) {
+                Err(CatalogueError::NoStack(_)) => None,
+                versions => Some(versions?),
+            },
+            Self::There(client) => client.versions(stack)?,
+        };
+        versions.ok_or_else(|| {
+            let names = self.all().unwrap_or_default();
+            let names = names.iter().map(|one| one.stack.as_str());
+            crate::commands::no_stack(stack.as_str(), names)
+                .unwrap_or_else(|| CatalogueError::NoStack(stack.clone()).into())
+        })
+    }
+
+    pub(crate) fn version(&self, stack: &StackName, number: u32) -> Result<Version, Failure> {
+        match self {
+            Self::Here(catalogue, _) => Ok(catalogue.version(stack, number)?),
+            Self::There(client) => Ok(client.version(stack, number)?),
+        }
+    }
+
+    /// The active version of a stack, if one is.
+    pub(crate) fn active(&self, stack: &StackName) -> Result<Option<Version>, Failure> {
+        match self {
+            Self::Here(catalogue, _) => Ok(catalogue.active(stack)?),
+            Self::There(client) => {
+                let versions = client.versions(stack)?.unwrap_or_default();
+                let active = versions.iter().find(|one| one.active);
+                active.map(|one| Ok(client.version(stack, one.number)?)).transpose()
+            }
+        }
+    }
+
+    /// Keeps a version that is not active yet.
+    pub(crate) fn draft(&self, stack: &StackName, files: &[File]) -> Result<Draft, Failure> {
+        match self {
+            Self::Here(catalogue, _) => Ok(catalogue.draft(stack, files)?),
+            Self::There(client) => Ok(client.draft(stack, files)?),
+        }
+    }
+
+    /// Forgets versions that were never active.
+    pub(crate) fn forget(&self, drafts: &[Draft]) -> Result<(), Failure> {
+        match self {
+            Self::Here(catalogue, _) => Ok(catalogue.forget(drafts)?),
+            Self::There(client) => Ok(client.forget(drafts)?),
+        }
+    }
+
+    /// Makes versions active at one moment, if everything that they name is there.
+    pub(crate) fn activate(&self, drafts: &[Draft]) -> Result<(), NotActive> {
+        let (catalogue, home) = match self {
+            Self::Here(catalogue, home) => (catalogue, home),
+            Self::There(client) => return client.activate(drafts),
+        };
+        let store = home.open_store()?;
+        let mut problems = Vec::new();
+        for draft in drafts {
+            let version = catalogue.version(&draft.stack, draft.number).map_err(Failure::from)?;
+            let validated = compute_flow::validate(&draft.stack, &version.files, &*store);
+            problems.extend(
+                pollster::block_on(validated).map_err(Failure::from)?.err().unwrap_or_default(),
+            );
+        }
+        if !problems.is_empty() {
+            return Err(NotActive::Problems(problems));
+        }
+        Ok(catalogue.activate(drafts).map_err(Failure::from)?)
     }
 }

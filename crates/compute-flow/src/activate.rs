@@ -4,32 +4,36 @@ use std::fmt;
 
 use compute::Ref;
 use compute_store::{Store, StoreError};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{File, Stack, StackName};
 
 /// Something that keeps a version from becoming active.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Problem {
     /// What kind it is.
     pub code: ProblemCode,
     /// The stack.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub stack: StackName,
     /// The rule's scope; none if the problem is the stack's.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<u32>,
     /// The rule's name.
     pub name: String,
     /// The ref that it names.
-    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub reference: Option<Ref>,
     /// What is wrong, in a line.
     pub message: String,
 }
 
 /// What kind of problem it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ProblemCode {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use compute::Ref;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{File, StackName, manifest_hash};
 use edit::keep_refs;
@@ -32,32 +32,39 @@ pub struct Catalogue {
 }
 
 /// A stack and its versions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct ActiveStack {
     /// Its name.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub stack: StackName,
     /// The version that is active, if one is.
     pub active: Option<u32>,
     /// How many versions there are.
     pub versions: u32,
     /// When the active version became so.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub activated: Option<Timestamp>,
 }
 
 /// What is known of a version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct VersionInfo {
     /// The stack.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub stack: StackName,
     /// Its number, from 1.
     pub number: u32,
     /// The hash of its files.
     pub hash: String,
     /// When it was made.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created: Timestamp,
     /// When it last became active.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub activated: Option<Timestamp>,
     /// Whether it is active.
     pub active: bool,
@@ -74,6 +81,14 @@ pub struct Version {
     /// Its files, by path.
     #[serde(skip)]
     pub files: Vec<File>,
+}
+
+impl Version {
+    /// A version that came from elsewhere.
+    #[must_use]
+    pub const fn new(info: VersionInfo, files: Vec<File>) -> Self {
+        Self { info, files }
+    }
 }
 
 /// A version that is not active yet.

@@ -92,6 +92,8 @@ pub struct Request {
     pub seed: Seed,
     /// How long it may take, if that is less than the settings say.
     pub deadline: Option<Duration>,
+    /// Meter each compute, and stop it after this many instructions; as the settings say, unless set.
+    pub fuel: Option<u64>,
     /// The secrets that rules may name.
     pub secrets: Arc<BTreeMap<String, String>>,
     /// How much of it is written down.
@@ -111,6 +113,7 @@ impl Request {
             now: SystemTime::now(),
             seed: Seed::random(),
             deadline: None,
+            fuel: None,
             secrets: Arc::default(),
             detail: Detail::Off,
             cancel: None,

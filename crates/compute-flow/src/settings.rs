@@ -45,6 +45,12 @@ pub struct Target {
     /// The store of the artifacts, as `--store` takes it.
     #[serde(default)]
     pub store: Option<String>,
+    /// The URL of a server that has both.
+    #[serde(default)]
+    pub server: Option<String>,
+    /// The environment variable that holds the token for the server: `COMPUTE_TOKEN`, unless it is named.
+    #[serde(default)]
+    pub token_env: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,29 +1,48 @@
 //! Computes and stacks over HTTP.
 //!
-//! [`Server`] holds what requests share: the store, the manager, the catalogue, the places for work.
-//! [`router`] is the routes; [`serve`] answers on a listener until it is told to stop, and then finishes what it
-//! accepted. The caller binds, and opens what the server stands on.
+//! A [`Server`] holds what requests share: the tenants, each with artifacts, stacks, secrets and traces of its own
+//! at its [`compute_flow::Place`]; the one manager that runs for all of them; the [`Tokens`] that say who is who; the
+//! places for work. [`router`] is the routes, [`openapi`] their description; [`serve`] answers on a listener until
+//! it is told to stop, and then finishes what it accepted.
 //!
-//! | route | what it does |
-//! |---|---|
-//! | `PUT /v1/computes/{alg}/{digest}?engine=NAME` | checks, compiles and stores an artifact |
-//! | `HEAD`, `GET`, `DELETE /v1/computes/{alg}/{digest}`, `GET /v1/computes` | what is stored |
-//! | `POST /run/{alg}/{digest}` | runs a compute: the body is its input |
-//! | `POST /stacks/{stack}`, `POST /stacks/{stack}/{scope}` | takes a document through the active versions |
-//! | `GET /v1/stacks`, `GET /v1/stacks/{stack}` | stacks and their versions; a `/` in a name is written `%2F` |
-//! | `POST /v1/stacks/{stack}/versions/{number}/activate` | makes a version active |
-//! | `GET /v1/traces`, `GET /v1/traces/{id}` | what happened to documents |
-//! | `GET /healthz`, `GET /readyz` | whether it lives; whether it takes work |
+//! Every error is `application/problem+json` (RFC 9457) with a stable `code`. Dropping a request cancels its run.
 //!
-//! Every error is `application/problem+json` (RFC 9457) with a stable `code`.
+//! ```
+//! use axum::body::Body;
+//! use axum::http::Request;
+//! use compute::Manager;
+//! use compute_flow::Place;
+//! use compute_server::{Server, Settings, router};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! let place = Place::new("memory:", folder.path());
+//! let vault = place.vault()?;
+//! let settings = Settings { dev: true, ..Settings::default() };
+//! let server = Server::open(place, vault, Manager::builder(), settings)?;
+//! let request = Request::get("/v1/stacks").body(Body::empty())?;
+//! assert_eq!(router(server).oneshot(request).await?.status(), 200);
+//! # Ok(())
+//! # }
+//! ```
 
+mod access;
 mod admission;
-mod live;
+mod body;
+mod connections;
 mod problem;
 mod routes;
 mod server;
+mod telemetry;
+mod tenants;
+pub mod wire;
 
+pub use access::{AccessError, NewToken, Scope, ScopeError, TokenInfo, Tokens};
 pub use admission::{Admission, Full, Permit};
+pub use connections::serve;
 pub use problem::Problem;
-pub use routes::router;
-pub use server::{Server, ServerError, Settings, serve};
+pub use routes::{differences, openapi, router};
+pub use server::{Server, ServerError, Settings, tokens_file};
+pub use telemetry::TelemetryError;

@@ -3,11 +3,12 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compute::{ErrorKind, Status, with_causes};
-use compute_flow::{CatalogueError, Reason, TracesError};
+use compute_flow::{CatalogueError, Mask, Reason, SecretError, TracesError};
 use compute_store::StoreError;
 use serde_json::{Map, Value, json};
 
-use crate::Full;
+use crate::tenants::{LiveError, TenantError};
+use crate::{AccessError, Full};
 
 /// An error as RFC 9457 has it: `application/problem+json`.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,9 +46,18 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
-    /// Something that is nobody's fault but the server's.
+    /// This, without the values of secrets.
+    pub(crate) fn masked(mut self, mask: &Mask) -> Self {
+        mask.text(&mut self.detail);
+        self.extra.values_mut().for_each(|value| mask.value(value));
+        self
+    }
+
+    /// Something that is nobody's fault but the server's. What it was is for the log, and not for the caller.
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", with_causes(error))
+        tracing::error!(target: "request", "{}", with_causes(error));
+        let detail = "the server failed, and its log says why";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 }
 
@@ -66,6 +76,11 @@ impl IntoResponse for Problem {
         let mut response = (self.status, body.to_string()).into_response();
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if self.status == StatusCode::UNAUTHORIZED {
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if self.status == StatusCode::TOO_MANY_REQUESTS {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -123,11 +138,55 @@ impl From<StoreError> for Problem {
 impl From<CatalogueError> for Problem {
     fn from(error: CatalogueError) -> Self {
         match error {
-            CatalogueError::NoStack(_) | CatalogueError::NoVersion { .. } => {
-                Self::not_found(with_causes(&error))
+            CatalogueError::NoStack(_)
+            | CatalogueError::NoVersion { .. }
+            | CatalogueError::NoFile { .. } => Self::not_found(with_causes(&error)),
+            CatalogueError::Immutable { .. } => {
+                Self::new(StatusCode::CONFLICT, "version_immutable", with_causes(&error))
             }
             error => Self::internal(&error),
         }
+    }
+}
+
+impl From<SecretError> for Problem {
+    fn from(error: SecretError) -> Self {
+        match error {
+            SecretError::Name(_) => Self::bad("invalid_name", error.to_string()),
+            SecretError::TooLong(_) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "secret_too_large", error.to_string())
+            }
+            SecretError::TooMany => {
+                Self::new(StatusCode::CONFLICT, "too_many_secrets", error.to_string())
+            }
+            SecretError::NoSecret(_) => Self::not_found(error.to_string()),
+            SecretError::Catalogue(error) => error.into(),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::NoScope | AccessError::Name => {
+                Self::bad("invalid_body", error.to_string())
+            }
+            AccessError::NoToken(_) => Self::not_found(error.to_string()),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<LiveError> for Problem {
+    fn from(error: LiveError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<TenantError> for Problem {
+    fn from(error: TenantError) -> Self {
+        Self::internal(&error)
     }
 }
 

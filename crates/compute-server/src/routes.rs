@@ -1,81 +1,145 @@
 //! The routes: each takes its request apart, calls, and puts the answer together.
 
+#![allow(unused_qualifications, reason = "what utoipa's macros write")]
+
+mod caller;
 mod computes;
 mod extract;
 mod health;
 mod run;
+mod secrets;
 mod stacks;
-
-use std::time::Duration;
+mod tokens;
+mod traces;
+mod versions;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::{get, post, put};
-use bytes::{Bytes, BytesMut};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware;
+use axum::response::IntoResponse as _;
+use axum::routing::{get, post};
 use compute::Ref;
-use http_body_util::BodyExt as _;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+pub use stacks::differences;
+
+use crate::telemetry::observe;
+use crate::wire::ProblemBody;
 use crate::{Problem, Server};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "compute",
+        description = "Computes and stacks over HTTP. Every error is `application/problem+json` (RFC 9457) with a stable `code`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    // A stage has slashes in it, so its route is a wildcard, which OpenAPI has no word for.
+    paths(stacks::process),
+    components(schemas(ProblemBody)),
+    tags(
+        (name = "invoke", description = "Run computes, and take documents through stacks"),
+        (name = "computes", description = "Artifacts, by their digests"),
+        (name = "stacks", description = "Stacks, their versions and drafts; a `/` in a stack's name is written `%2F`"),
+        (name = "traces", description = "What happened to documents"),
+        (name = "access", description = "Tokens, and the secrets that rules may name"),
+        (name = "health", description = "Whether the server lives, and what it does")
+    )
+)]
+struct Described;
 
 /// The routes of a server.
 pub fn router(server: Server) -> Router {
-    Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/v1/computes", get(computes::list))
+    let (routes, document) = described();
+    let document = document.to_json().unwrap_or_default();
+    routes
         .route(
-            "/v1/computes/{alg}/{digest}",
-            put(computes::put).get(computes::get).head(computes::head).delete(computes::delete),
+            "/openapi.json",
+            get(move || async move {
+                ([(header::CONTENT_TYPE, "application/json")], document.clone()).into_response()
+            }),
         )
-        .route("/v1/stacks", get(stacks::list))
-        .route("/v1/stacks/{stack}", get(stacks::show))
-        .route("/v1/stacks/{stack}/versions/{number}/activate", post(stacks::activate))
-        .route("/v1/traces", get(stacks::traces))
-        .route("/v1/traces/{id}", get(stacks::trace))
-        .route("/run/{alg}/{digest}", post(run::run))
         .route("/stacks/{*stage}", post(stacks::process))
         .fallback(|| async { Problem::not_found("there is no such route") })
         .method_not_allowed_fallback(|| async {
             let detail = "this route does not take this method";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
         })
+        .layer(middleware::from_fn_with_state(server.clone(), observe))
         .with_state(server)
 }
 
+/// The routes' description: OpenAPI 3.1, as `/openapi.json` answers it.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    described().1
+}
+
+fn described() -> (Router<Server>, OpenApi) {
+    let mut document = Described::openapi();
+    let scheme = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some(
+            "A token of `compute token create`. A server with `--dev` asks for none.",
+        ))
+        .build();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    OpenApiRouter::with_openapi(document)
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .routes(routes!(run::run))
+        .routes(routes!(run::once))
+        .routes(routes!(computes::list))
+        .routes(routes!(computes::put, computes::get, computes::head, computes::delete))
+        .routes(routes!(computes::manifest))
+        .routes(routes!(computes::attach))
+        .routes(routes!(computes::attachment))
+        .routes(routes!(stacks::list))
+        .routes(routes!(stacks::show))
+        .routes(routes!(stacks::diff))
+        .routes(routes!(versions::draft))
+        .routes(routes!(versions::show, versions::delete))
+        .routes(routes!(versions::file, versions::write, versions::remove))
+        .routes(routes!(versions::validate))
+        .routes(routes!(versions::activate))
+        .routes(routes!(versions::activate_all))
+        .routes(routes!(traces::list))
+        .routes(routes!(traces::show))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::set, secrets::delete))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .split_for_parts()
+}
+
 type Answer<T> = Result<T, Problem>;
+
+/// What every route may answer instead.
+struct Refusals;
+
+impl utoipa::IntoResponses for Refusals {
+    fn responses()
+    -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+        let schema = utoipa::openapi::Ref::from_schema_name("Problem");
+        let content = utoipa::openapi::ContentBuilder::new().schema(Some(schema)).build();
+        let response = utoipa::openapi::ResponseBuilder::new()
+            .description("A problem")
+            .content("application/problem+json", content)
+            .build();
+        [("default".to_owned(), response.into())].into()
+    }
+}
 
 /// The ref that a path names.
 fn reference(alg: &str, digest: &str) -> Answer<Ref> {
     Ref::parse(&format!("compute://{alg}/{digest}"))
         .map_err(|error| Problem::bad("invalid_ref", error.to_string()))
-}
-
-/// A body of at most so many bytes, within so much time.
-async fn body(body: Body, limit: u64, time: Duration) -> Answer<Bytes> {
-    let late = |_| {
-        let detail = format!("the body did not arrive within {time:?}");
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
-    };
-    tokio::time::timeout(time, collect(body, limit)).await.map_err(late)?
-}
-
-async fn collect(mut body: Body, limit: u64) -> Answer<Bytes> {
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Problem::bad("broken_body", error.to_string()))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if (all.len() + data.len()) as u64 > limit {
-            return Err(too_large(limit));
-        }
-        all.extend_from_slice(&data);
-    }
-    Ok(all.freeze())
-}
-
-fn too_large(limit: u64) -> Problem {
-    let detail = format!("the body has more than {limit} bytes");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).with("limit", limit)
 }
 
 /// A header's value, read as something.

@@ -1,24 +1,25 @@
-//! What requests share, and how a server begins and ends.
+//! What requests share, and how a server begins.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use compute::{Artifact, ArtifactMap};
-use compute::{BoxFuture, Error, Limits, Manager, ManagerBuilder, Ref, Resolver};
-use compute_flow::{Catalogue, CatalogueError, Processor, ProcessorSettings, Traces};
-use compute_store::{Store, StoreResolver};
-use tokio::net::TcpListener;
+use compute::{Limits, Manager, ManagerBuilder};
+use compute_flow::{Place, ProcessorSettings, TenantName, Vault};
 
-use crate::live::Live;
-use crate::{Admission, router};
+use crate::body::Budget;
+use crate::telemetry::{GuestLog, Telemetry, TelemetryError, Watched};
+use crate::tenants::{Everywhere, Shelves, TenantError, Tenants};
+use crate::{AccessError, Admission, Tokens};
 
 /// What a server may use.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
+    /// Whether requests without a token are taken, from this machine only.
+    pub dev: bool,
     /// How many requests work at once: four for each processor.
     pub places: usize,
-    /// How many of them one caller may hold: half.
+    /// How many of them one tenant may hold: half.
     pub share: usize,
     /// How many requests may wait: 1,000.
     pub queue: usize,
@@ -30,12 +31,23 @@ pub struct Settings {
     pub compile: Duration,
     /// How long a body may take to arrive: half a minute.
     pub body: Duration,
+    /// How many bytes all bodies under way may have together: 256 MiB.
+    pub bodies: u64,
+    /// How many connections may be open: 10,000.
+    pub connections: usize,
+    /// How long the head of a request may take to arrive: 10 seconds.
+    pub head: Duration,
+    /// How long a connection may do nothing: half a minute.
+    pub idle: Duration,
+    /// How long what was accepted may take to be answered when the server ends: 35 seconds.
+    pub drain: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
+            dev: false,
             places: processors * 4,
             share: processors * 2,
             queue: 1000,
@@ -43,6 +55,11 @@ impl Default for Settings {
             documents: ProcessorSettings::default(),
             compile: Duration::from_secs(60),
             body: Duration::from_secs(30),
+            bodies: 256 << 20,
+            connections: 10_000,
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(30),
+            drain: Duration::from_secs(35),
         }
     }
 }
@@ -56,63 +73,101 @@ pub struct Server {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) traces: Traces,
-    pub(crate) live: Live,
+    pub(crate) tokens: Tokens,
+    pub(crate) tenants: Tenants,
+    pub(crate) shelves: Arc<Shelves>,
     pub(crate) manager: Manager,
-    pub(crate) processor: Processor,
     pub(crate) admission: Admission,
-    /// What is being uploaded: it is compiled before it is stored.
-    pub(crate) arriving: Arc<ArtifactMap>,
-    draining: AtomicBool,
+    /// Uploads wait for places of their own: their bodies come as slowly as their senders like.
+    pub(crate) uploads: Admission,
+    pub(crate) budget: Budget,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) draining: AtomicBool,
 }
 
-/// A server cannot begin.
+/// A server cannot begin, or its listener failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// The catalogue cannot be opened.
+    /// The tokens cannot be opened.
     #[error(transparent)]
-    Catalogue(#[from] CatalogueError),
-    /// The listener failed.
-    #[error("the listener failed")]
-    Listener(#[from] std::io::Error),
+    Access(#[from] AccessError),
+    /// The first tenant's place cannot be opened.
+    #[error("cannot open {place}")]
+    Place {
+        /// What.
+        place: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Telemetry cannot begin.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// The listener failed, or a thread cannot be started.
+    #[error("the server failed")]
+    Io(#[from] std::io::Error),
 }
 
 impl Server {
-    /// A server on this store, catalogue and folder of traces. The builder says what the engines are opened
-    /// with; where artifacts come from is set here.
-    #[must_use]
-    pub fn new(
-        store: Arc<dyn Store>,
-        catalogue: Catalogue,
-        traces: Traces,
+    /// A server on this place; each tenant has its own below it. The vault opens their secrets. The builder says
+    /// what the engines are opened with; where artifacts come from is set here.
+    ///
+    /// # Errors
+    /// [`ServerError`] if the place cannot be opened.
+    pub fn open(
+        place: Place,
+        vault: Vault,
         manager: ManagerBuilder,
         settings: Settings,
-    ) -> Self {
-        let arriving = Arc::new(ArtifactMap::default());
-        let resolver = Arriving {
-            arriving: Arc::clone(&arriving),
-            stored: StoreResolver::new(Arc::clone(&store)),
-        };
-        let manager = manager.resolver(resolver).limits(settings.limits).build();
-        let catalogue = Arc::new(catalogue);
-        let runner = Arc::new(manager.clone());
-        Self {
+    ) -> Result<Self, ServerError> {
+        let tokens = Tokens::open(&tokens_file(&place))?;
+        let shelves = Arc::new(Shelves::default());
+        let guest_log = GuestLog::new()?;
+        let logs_dropped = Arc::clone(&guest_log.dropped);
+        let manager = manager
+            .resolver(Everywhere(Arc::clone(&shelves)))
+            .limits(settings.limits)
+            .log(move |reference: &compute::Ref, rid: &str, log: &compute::Log| {
+                guest_log.take(reference, rid, log);
+            })
+            .build();
+        let admission = Admission::new(settings.places, settings.share, settings.queue);
+        let connections = Arc::<AtomicUsize>::default();
+        let telemetry = Telemetry::new(Watched {
+            admission: admission.clone(),
+            manager: manager.clone(),
+            connections: Arc::clone(&connections),
+            logs_dropped,
+        })?;
+        let tenants = Tenants::new(
+            place.clone(),
+            vault,
+            manager.clone(),
+            Arc::clone(&shelves),
+            settings.documents,
+        );
+        // What is wrong with the place is told now, and not to the first caller.
+        let opened = tenants.open(&TenantName::default());
+        opened.map_err(|error: TenantError| ServerError::Place {
+            place: format!("{} and {}", place.store, place.state.display()),
+            source: error.into(),
+        })?;
+        Ok(Self {
             shared: Arc::new(Shared {
-                live: Live::new(Arc::clone(&catalogue)),
-                processor: Processor::with_settings(runner, settings.documents),
-                admission: Admission::new(settings.places, settings.share, settings.queue),
-                store,
-                catalogue,
-                traces,
+                tokens,
+                tenants,
+                shelves,
                 manager,
-                arriving,
+                uploads: Admission::new(settings.places, settings.share, settings.queue),
+                budget: Budget::new(settings.bodies),
+                admission,
+                telemetry,
+                connections,
                 settings,
                 draining: AtomicBool::new(false),
             }),
-        }
+        })
     }
 
     /// How many requests work, and how many wait.
@@ -126,38 +181,8 @@ impl Server {
     }
 }
 
-/// Answers requests until `shutdown` is done; then takes no more, and finishes what it accepted.
-///
-/// # Errors
-/// [`ServerError::Listener`] if the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    server: Server,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), ServerError> {
-    let draining = server.clone();
-    let shutdown = async move {
-        shutdown.await;
-        draining.shared.draining.store(true, Ordering::Relaxed);
-    };
-    axum::serve(listener, router(server)).with_graceful_shutdown(shutdown).await?;
-    Ok(())
-}
-
-/// Looks first among what is being uploaded.
-#[derive(Debug)]
-struct Arriving {
-    arriving: Arc<ArtifactMap>,
-    stored: StoreResolver,
-}
-
-impl Resolver for Arriving {
-    fn resolve<'a>(&'a self, reference: &'a Ref) -> BoxFuture<'a, Result<Artifact, Error>> {
-        Box::pin(async move {
-            match self.arriving.resolve(reference).await {
-                Err(Error::NotFound { .. }) => self.stored.resolve(reference).await,
-                found => found,
-            }
-        })
-    }
+/// Where the tokens of all tenants are kept.
+#[must_use]
+pub fn tokens_file(place: &Place) -> std::path::PathBuf {
+    place.state.join("access.sqlite")
 }

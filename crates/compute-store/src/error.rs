@@ -64,7 +64,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(crate) fn storage(
+    /// That the storage failed.
+    pub fn storage(
         action: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {

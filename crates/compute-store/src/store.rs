@@ -67,10 +67,12 @@ pub trait Store: fmt::Debug + Send + Sync {
 
 /// What a store knows of an artifact; kept as JSON beside its bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Manifest {
     /// Its address.
     #[serde(rename = "ref")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub reference: Ref,
     /// The engine that runs it.
     pub engine: String,
@@ -81,12 +83,15 @@ pub struct Manifest {
     /// Its size in bytes.
     pub size: u64,
     /// When it was first stored.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created: Timestamp,
     /// The artifacts that it needs to run.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub links: Vec<Ref>,
     /// What belongs to it and is not needed to run it, by name.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
     pub attachments: BTreeMap<String, Ref>,
 }
 
@@ -118,6 +123,14 @@ pub struct Stored {
     pub manifest: Manifest,
     /// The artifact, for an engine to load.
     pub artifact: Artifact,
+}
+
+impl Stored {
+    /// An artifact that came from a storage, with what that knows of it.
+    #[must_use]
+    pub const fn new(manifest: Manifest, artifact: Artifact) -> Self {
+        Self { manifest, artifact }
+    }
 }
 
 /// What a sweep deleted, or would delete.

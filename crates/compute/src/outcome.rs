@@ -356,6 +356,14 @@ pub enum Level {
 }
 
 impl Level {
+    /// The level of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Debug, Self::Info, Self::Warn, Self::Error]
+            .into_iter()
+            .find(|one| one.name() == name)
+    }
+
     /// The level's name.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -1,6 +1,5 @@
 //! The arguments of commands on workspaces, stacks and documents.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -58,8 +57,8 @@ Examples:
   compute apply --target staging
 
 A version of a stack never changes, and all stacks that change do so at one moment. What is as it was makes
-no new version. Targets are in compute.toml: [targets.NAME] with `state`, a folder, and `store`, as --store
-takes it.")]
+no new version. Targets are in compute.toml: [targets.NAME] with `server`, a URL, and the token's variable in
+`token_env`; or with `state`, a folder, and `store`, as --store takes it.")]
 pub(crate) struct ApplyArgs {
     /// A folder in the workspace [default: this folder]
     #[arg(value_name = "DIR")]
@@ -169,7 +168,7 @@ pub(crate) struct FireArgs {
     #[arg(long, short, value_name = "JSON|@FILE|-", allow_hyphen_values = true)]
     pub(crate) input: Option<String>,
 
-    /// A secret that rules may name in WITH secrets
+    /// A secret that rules may name in WITH secrets, besides those of `compute secret set`
     #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
     pub(crate) secret: Vec<(String, String)>,
 
@@ -191,9 +190,9 @@ pub(crate) struct FireArgs {
     #[arg(long, value_name = "HEX")]
     pub(crate) seed: Option<Seed>,
 
-    /// Time for the whole document
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
-    pub(crate) wall: Duration,
+    /// Time for the whole document [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub(crate) wall: Option<Duration>,
 
     /// Meter each compute, and stop it after this many instructions
     #[arg(long, value_name = "N")]
@@ -270,27 +269,6 @@ pub(crate) struct DevArgs {
     /// A folder in the workspace [default: this folder]
     #[arg(value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) state: StateArgs,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  compute serve --dev
-  compute serve --dev --listen 127.0.0.1:0 --store s3://bucket/prefix --state /var/lib/compute
-
-It takes requests from whoever reaches it: there are no tokens yet. So it must be told --dev, and listens to this
-machine only. SIGTERM and ctrl-c end it once what it accepted is answered.")]
-pub(crate) struct ServeArgs {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, env = "COMPUTE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:7700")]
-    pub(crate) listen: SocketAddr,
-
-    /// Answer whoever asks, without a token
-    #[arg(long)]
-    pub(crate) dev: bool,
 
     #[command(flatten)]
     pub(crate) state: StateArgs,

@@ -11,20 +11,20 @@ use crate::context::Host;
 use crate::failure::Failure;
 use crate::plan::{self, Plan};
 use crate::project::{self, Project};
-use crate::state::Place;
+use crate::state::{Home, NotActive};
 
 pub(crate) fn apply(cli: &Cli, args: &ApplyArgs) -> Result<(), Failure> {
     let workspace = project::find(args.folder.as_deref())?;
     let state = args.state.state.as_deref();
-    let place = Place::of_target(cli, state, &workspace, args.target.as_deref())?;
-    let host = Host::at(&place.store, 0, 1)?;
-    let plan = run(&place, &host, workspace, args.dry_run)?;
+    let home = Home::of_target(cli, state, &workspace, args.target.as_deref())?;
+    let host = Host::at(&home, 0, 1)?;
+    let plan = run(&home, &host, workspace, args.dry_run)?;
     if args.json {
         return print_json(&plan);
     }
-    let catalogue = place.catalogue()?;
+    let stacks = home.stacks()?;
     for stack in &plan.stacks {
-        let active = catalogue.active(&stack.stack)?.map(|version| version.info.number);
+        let active = stacks.active(&stack.stack)?.map(|version| version.info.number);
         let what = match (stack.is_unchanged(), args.dry_run) {
             (true, _) => "unchanged",
             (false, true) => "would change",
@@ -38,7 +38,7 @@ pub(crate) fn apply(cli: &Cli, args: &ApplyArgs) -> Result<(), Failure> {
 
 /// Applies a workspace; gives back what it did.
 pub(crate) fn run(
-    place: &Place,
+    home: &Home,
     host: &Host,
     workspace: Workspace,
     dry_run: bool,
@@ -46,9 +46,9 @@ pub(crate) fn run(
     let started = Instant::now();
     let project = Project::open(workspace, host)?;
     project.report()?;
-    let store = compute_store::open(&place.store)?;
-    let catalogue = place.catalogue()?;
-    let plan = plan::plan(&project, &catalogue, &*store)?;
+    let store = home.open_store()?;
+    let stacks = home.stacks()?;
+    let plan = plan::plan(&project, &stacks, &*store)?;
     anstream::eprint!("{plan}");
     let changed: Vec<_> = plan.stacks.iter().filter(|stack| !stack.is_unchanged()).collect();
     if dry_run {
@@ -63,21 +63,14 @@ pub(crate) fn run(
         );
         return Ok(plan);
     }
-    let mut drafts = Vec::new();
-    let mut problems = Vec::new();
-    for stack in &changed {
-        let validated =
-            pollster::block_on(compute_flow::validate(&stack.stack, &stack.files, &*store))?;
-        match validated {
-            Ok(_) => drafts.push(catalogue.draft(&stack.stack, &stack.files)?),
-            Err(found) => problems.extend(found),
-        }
+    let drafts: Vec<_> = changed
+        .iter()
+        .map(|stack| stacks.draft(&stack.stack, &stack.files))
+        .collect::<Result<_, _>>()?;
+    if let Err(not) = stacks.activate(&drafts) {
+        stacks.forget(&drafts)?;
+        return Err(refused(not));
     }
-    if !problems.is_empty() {
-        catalogue.forget(&drafts)?;
-        return Err(refused(&problems));
-    }
-    catalogue.activate(&drafts)?;
     told(&drafts, &plan, started);
     Ok(plan)
 }
@@ -94,7 +87,11 @@ fn told(drafts: &[Draft], plan: &Plan, started: Instant) {
 }
 
 /// Why versions do not become active; nothing was changed.
-pub(crate) fn refused(problems: &[compute_flow::Problem]) -> Failure {
+pub(crate) fn refused(not: NotActive) -> Failure {
+    let problems = match not {
+        NotActive::Problems(problems) => problems,
+        NotActive::Failure(failure) => return failure,
+    };
     let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
     Failure::Host(format!("{}\nnothing was activated", lines.join("\n")))
 }

@@ -29,7 +29,7 @@ struct Report {
 }
 
 pub(crate) fn bench(cli: &Cli, args: &BenchArgs) -> Result<(), Failure> {
-    let host = Host::new(cli, args.limits.memory.as_u64(), args.threads)?;
+    let host = Host::new(cli, context::memory(&args.limits), args.threads)?;
     let artifact = target::load(cli, &host, &args.target)?.artifact;
     let input = input::read(args.input.as_deref(), false)?;
     let reference = artifact.reference().clone();

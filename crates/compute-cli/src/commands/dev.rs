@@ -9,14 +9,14 @@ use super::test::{self, Suites};
 use crate::args::{Cli, DevArgs};
 use crate::context::Host;
 use crate::failure::Failure;
-use crate::state::Place;
+use crate::state::{self, Home};
 use crate::watch::Watch;
 use crate::{parallel, project};
 
 pub(crate) fn dev(cli: &Cli, args: &DevArgs) -> Result<(), Failure> {
     let root = project::find(args.folder.as_deref())?.root;
-    let place = Place::new(cli, args.state.state.as_deref())?;
-    let host = Host::at(&place.store, 0, parallel::threads())?;
+    let home = Home::Here(state::here(cli, args.state.state.as_deref(), "dev")?);
+    let host = Host::at(&home, 0, parallel::threads())?;
 
     let mut watch = Watch::new()?;
     watch.add(&root, RecursiveMode::Recursive)?;
@@ -24,7 +24,7 @@ pub(crate) fn dev(cli: &Cli, args: &DevArgs) -> Result<(), Failure> {
     let mut suites = Suites::default();
     let mut changed: Option<BTreeSet<PathBuf>> = None;
     loop {
-        round(&place, &host, &root, &mut suites, changed.as_ref());
+        round(&home, &host, &root, &mut suites, changed.as_ref());
         anstream::eprintln!("waiting for changes in {}; ctrl-c ends it", root.display());
         let Some(paths) = watch.next() else { return Ok(()) };
         changed = Some(paths);
@@ -33,14 +33,14 @@ pub(crate) fn dev(cli: &Cli, args: &DevArgs) -> Result<(), Failure> {
 
 /// Applies, and runs fixtures. A mistake is told, and mended while this waits.
 fn round(
-    place: &Place,
+    home: &Home,
     host: &Host,
     root: &Path,
     suites: &mut Suites,
     changed: Option<&BTreeSet<PathBuf>>,
 ) {
     let workspace = project::find(Some(root));
-    let applied = workspace.and_then(|one| super::apply::run(place, host, one, false)).map(|_| ());
+    let applied = workspace.and_then(|one| super::apply::run(home, host, one, false)).map(|_| ());
     let tested = test::run_changed(host, root, suites, changed);
     for failure in [applied, tested].into_iter().filter_map(Result::err) {
         failure.print();

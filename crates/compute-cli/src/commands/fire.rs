@@ -1,28 +1,37 @@
 //! `compute fire`: a document through the active versions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use compute::Limits;
 use compute_flow::{
-    Answer, Detail, Failure as FlowFailure, Processor, ProcessorSettings, Reason, Request,
-    Snapshot, Stage,
+    Answer, Detail, Failure as FlowFailure, Mask, Place, Processor, ProcessorSettings, Reason,
+    Request, Snapshot, Stage, Trace,
 };
+use jiff::Timestamp;
 use txcl::{Code, Diagnostic};
 
 use super::print_line;
+use super::trace::Kept;
 use crate::args::{Cli, FireArgs, TraceDetail};
 use crate::context::Host;
 use crate::failure::Failure;
-use crate::state::Place;
+use crate::remote::Client;
+use crate::state::Home;
 use crate::terminal::printable;
 use crate::{input, parallel, report, target, waterfall};
 
 pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
-    let place = Place::new(cli, args.state.state.as_deref())?;
-    let snapshot = snapshot(&place)?;
+    let home = Home::new(cli, args.state.state.as_deref())?;
+    let place = match &home {
+        Home::Here(place) => place,
+        Home::There(client) => return remote(client, &home, args),
+    };
+    let snapshot = snapshot(place)?;
     let stage = stage(&args.stage, &snapshot)?;
-    let host = Host::at(&place.store, 0, parallel::threads())?;
-    let mut settings = ProcessorSettings { deadline: args.wall, ..ProcessorSettings::default() };
+    let host = Host::at(&home, 0, parallel::threads())?;
+    let mut settings = ProcessorSettings::default();
+    settings.deadline = args.wall.unwrap_or(settings.deadline);
     settings.limits = Limits { fuel: args.fuel, ..Limits::COMMAND_LINE };
     let processor = Processor::with_settings(Arc::new(host.manager.clone()), settings);
 
@@ -33,15 +42,78 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     if let Some(seed) = args.seed {
         request.seed = seed;
     }
-    request.secrets = Arc::new(args.secret.iter().cloned().collect());
+    let secrets = secrets(place, args)?;
+    let mask = Mask::new(secrets.values().cloned());
+    request.secrets = Arc::new(secrets);
     // What computes log is shown, so all is written down; how much of it is kept is for --trace to say.
     request.detail = Detail::Full;
     let answer = processor.process(&snapshot, &request);
-    tell(&answer);
-    keep(args, &place, &answer)?;
+    for warning in &answer.warnings {
+        let mut warning = warning.clone();
+        mask.text(&mut warning);
+        anstream::eprintln!("warning: {warning}");
+    }
+    answer.trace.iter().for_each(tell);
+    keep(args, place, &answer)?;
     match &answer.result {
         Ok(document) => print_line(document),
-        Err(failure) => Err(told(failure, &host)),
+        Err(failure) => Err(told(failure, &host, &mask)),
+    }
+}
+
+/// The secrets that are set, and those of the command, which come first.
+fn secrets(place: &Place, args: &FireArgs) -> Result<BTreeMap<String, String>, Failure> {
+    let catalogue = place.catalogue()?;
+    let mut secrets = BTreeMap::new();
+    if !catalogue.secrets()?.is_empty() {
+        secrets = catalogue.open_secrets(&super::secret::vault(place, None)?)?;
+    }
+    secrets.extend(args.secret.iter().cloned());
+    Ok(secrets)
+}
+
+/// Takes the document through a stack of a server.
+fn remote(client: &Client, home: &Home, args: &FireArgs) -> Result<(), Failure> {
+    if !args.secret.is_empty() {
+        return Err(Failure::usage(
+            "a server's rules see its own secrets: set them with `compute secret set`, and leave out --secret",
+        ));
+    }
+    Stage::start(&args.stage).map_err(Failure::usage)?;
+    let detail = match args.trace {
+        Some(TraceDetail::Off) => "off",
+        None | Some(TraceDetail::Summary) => "summary",
+        Some(TraceDetail::Full) => "full",
+    };
+    let mut headers = vec![("x-compute-trace", detail.to_owned())];
+    if let Some(now) = args.now {
+        let now = Timestamp::try_from(now).map_err(|error| Failure::usage_of(&error))?;
+        headers.push(("x-compute-now", now.to_string()));
+    }
+    headers.extend(args.seed.map(|seed| ("x-compute-seed", seed.to_string())));
+    headers.extend(args.fuel.map(|fuel| ("x-compute-fuel", fuel.to_string())));
+    let millis = args.wall.map(|wall| wall.as_millis().max(1));
+    headers.extend(millis.map(|millis| ("x-compute-deadline", millis.to_string())));
+    let fired = client.fire(&args.stage, input::read(args.input.as_deref(), false)?, &headers);
+    let rid = match &fired {
+        Ok((_, rid)) => rid.as_deref(),
+        Err(error) => error.rid(),
+    };
+    // Whoever may run need not be one who may look.
+    let trace = match (detail, rid) {
+        ("off", _) | (_, None) => None,
+        (_, Some(rid)) => Kept::new(home).read(rid).unwrap_or_default(),
+    };
+    if let Some(trace) = &trace {
+        tell(trace);
+        match args.trace {
+            None => anstream::eprintln!("trace {}", trace.id),
+            Some(_) => anstream::eprint!("{}", waterfall::show(trace, false)),
+        }
+    }
+    match fired {
+        Ok((document, _)) => print_line(document),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -66,12 +138,9 @@ fn stage(text: &str, snapshot: &Snapshot) -> Result<Stage, Failure> {
     }))
 }
 
-/// Shows what rules' authors should know, and what computes logged.
-fn tell(answer: &Answer) {
-    for warning in &answer.warnings {
-        anstream::eprintln!("warning: {warning}");
-    }
-    for step in answer.trace.iter().flat_map(|trace| &trace.steps) {
+/// Shows what computes logged.
+fn tell(trace: &Trace) {
+    for step in &trace.steps {
         for line in &step.log {
             anstream::eprintln!("{} {}: {}", step.op, line.level, printable(&line.text));
         }
@@ -98,7 +167,7 @@ fn keep(args: &FireArgs, place: &Place, answer: &Answer) -> Result<(), Failure> 
 }
 
 /// A document's failure in the words of the rule's and the compute's author.
-fn told(failure: &FlowFailure, host: &Host) -> Failure {
+fn told(failure: &FlowFailure, host: &Host, mask: &Mask) -> Failure {
     let mut text = format!("{failure} [{}]", failure.reason.code());
     match &failure.reason {
         Reason::Guest(guest) => {
@@ -118,6 +187,7 @@ fn told(failure: &FlowFailure, host: &Host) -> Failure {
         }
         _ => {}
     }
+    mask.text(&mut text);
     match &failure.reason {
         Reason::Host(_) => Failure::Host(text),
         Reason::Input(_) | Reason::UnknownStage(_) => Failure::Usage(text),

@@ -5,15 +5,15 @@ use compute_store::GcOptions;
 
 use super::print_line;
 use crate::args::{Cli, GcArgs};
-use crate::context::open_store;
 use crate::failure::Failure;
-use crate::state::Place;
+use crate::state;
 
 pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
-    let store = open_store(cli)?;
+    let place = state::here(cli, args.state.state.as_deref(), "gc")?;
+    let store = place.open_store()?;
     let mut roots = args.roots.clone();
     // Every version of every stack can be gone back to.
-    roots.extend(Place::new(cli, args.state.state.as_deref())?.catalogue()?.refs()?);
+    roots.extend(place.catalogue()?.refs()?);
     if roots.is_empty() {
         return Err(Failure::usage(
             "there are no stacks, and no --root: everything would be deleted; name what to keep",

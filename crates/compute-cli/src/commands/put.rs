@@ -55,7 +55,7 @@ pub(super) fn store_target(
 }
 
 /// Makes sure that the plugin a compute links to is stored, too.
-fn put_plugin(store: &dyn Store, reference: &Ref, file: &str) -> Result<(), Failure> {
+pub(super) fn put_plugin(store: &dyn Store, reference: &Ref, file: &str) -> Result<(), Failure> {
     let own = compute_js_plugin::plugin();
     if own.reference() == reference {
         pollster::block_on(store.put(&NewArtifact::new(own)))?;

@@ -1,19 +1,30 @@
 //! `compute run`: one call, its result on stdout.
 
-use std::time::SystemTime;
-
-use compute::{Artifact, Meta, OpCall, Outcome, Ref, RunOptions, Runner as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use compute::{
+    Artifact, Level, Log, LogLine, Meta, OpCall, Ref, RunOptions, Runner as _, StackFrame,
+};
+use compute_server::wire::{RunFrame, RunLog, RunMetrics, RunRequest};
 use jiff::Timestamp;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{print_bytes, print_line};
 use crate::args::{Cli, RunArgs};
 use crate::context::{self, Host};
 use crate::failure::Failure;
+use crate::remote::Client;
+use crate::state::Home;
 use crate::{input, report, target};
 
 pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
-    let host = Host::new(cli, args.limits.memory.as_u64(), 1)?;
+    let host = Host::new(cli, context::memory(&args.limits), 1)?;
+    if cli.server.is_some()
+        && let home @ Home::There(client) = &Home::new(cli, None)?
+    {
+        return remote(client, &host, home, args);
+    }
     let target = target::load(cli, &host, &args.target)?;
     let input = input::read(args.input.as_deref(), args.raw)?;
     let artifact = &target.artifact;
@@ -34,7 +45,7 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
         anstream::eprintln!("event {}", json!({ "event": event.name, "data": event.data }));
     }
     if args.metrics {
-        anstream::eprintln!("{}", metrics(&reference, &outcome));
+        anstream::eprintln!("{}", json!(RunMetrics::new(&reference, &outcome)));
     }
     match outcome.result {
         Ok(output) if args.raw => print_bytes(&output),
@@ -68,34 +79,75 @@ fn op_call(args: &RunArgs, artifact: &Artifact) -> Result<Option<OpCall>, Failur
     }))
 }
 
-fn metrics(reference: &Ref, outcome: &Outcome) -> Value {
-    let (metrics, bounds) = (&outcome.metrics, &outcome.bounds);
-    let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    json!({
-        "ref": reference,
-        "status": metrics.status,
-        "wall_ns": nanos(metrics.wall),
-        "load_ns": nanos(metrics.phases.load),
-        "queue_ns": nanos(metrics.phases.queue),
-        "instantiate_ns": nanos(metrics.phases.instantiate),
-        "guest_ns": nanos(metrics.phases.guest),
-        "output_ns": nanos(metrics.phases.output),
-        "peak_memory": metrics.peak_memory,
-        "fuel": metrics.fuel,
-        "now": rfc3339(bounds.now),
-        "seed": bounds.seed.to_string(),
-        "limits": {
-            "memory": bounds.memory,
-            "wall_ns": nanos(bounds.wall),
-            "fuel": bounds.fuel,
-            "stack": bounds.stack,
-            "table_elements": bounds.table_elements,
-            "output": bounds.output,
-            "log": bounds.log,
-        },
-    })
-}
+/// Runs it on a server. What is not stored there comes with the request.
+fn remote(client: &Client, host: &Host, home: &Home, args: &RunArgs) -> Result<(), Failure> {
+    if args.raw {
+        return Err(Failure::usage("a server takes and gives JSON: leave out --raw"));
+    }
+    let value =
+        |text: &String| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
+    let input = input::read(args.input.as_deref(), false)?;
+    let limits = &args.limits;
+    let mut request = RunRequest {
+        // It was checked to be JSON.
+        input: String::from_utf8(input).ok().and_then(|text| RawValue::from_string(text).ok()),
+        env: args.env.iter().map(|(key, text)| (key.clone(), value(text))).collect(),
+        secrets: args.secret.iter().cloned().collect(),
+        rid: Some("local".to_owned()),
+        memory: limits.memory.map(|bytes| bytes.as_u64()),
+        wall_ms: limits.wall.map(|wall| u64::try_from(wall.as_millis()).unwrap_or(u64::MAX).max(1)),
+        fuel: limits.fuel,
+        now: limits.now.and_then(|now| Timestamp::try_from(now).ok()),
+        seed: limits.seed.map(|seed| seed.to_string()),
+        ..RunRequest::default()
+    };
+    let mut built = None;
+    if args.target.contains("://") {
+        request.reference = Some(Ref::parse(&args.target).map_err(Failure::usage)?);
+    } else {
+        let target = target::from_file(host, args.target.as_ref(), compute_wasm::NAME)?;
+        let store = home.open_store()?;
+        for link in host.manager.links(&target.artifact)? {
+            super::put::put_plugin(&*store, &link, &args.target)?;
+        }
+        request.module = Some(STANDARD.encode(target.artifact.wasm()));
+        built = Some(target);
+    }
+    let answer = client.run(&request)?;
 
-fn rfc3339(time: SystemTime) -> Option<String> {
-    Timestamp::try_from(time).ok().map(|time| time.to_string())
+    let line = |one: RunLog| LogLine {
+        level: Level::from_name(&one.level).unwrap_or(Level::Info),
+        text: one.text,
+    };
+    let log = Log {
+        bytes: answer.stderr.into_bytes(),
+        lines: answer.log.into_iter().map(line).collect(),
+        dropped: answer.log_dropped,
+    };
+    report::log(&log).map_err(|error| Failure::host(&error))?;
+    for event in &answer.events {
+        anstream::eprintln!("event {}", json!({ "event": event.name, "data": event.data }));
+    }
+    if args.metrics {
+        anstream::eprintln!("{}", json!(answer.metrics));
+    }
+    match (answer.output, answer.error) {
+        (Some(output), _) => print_line(output.get()),
+        (None, Some(error)) => {
+            let frame = |frame: RunFrame| StackFrame {
+                function: frame.function,
+                file: frame.file,
+                line: frame.line,
+                column: frame.column,
+            };
+            let stack: Vec<_> = error.stack.into_iter().map(frame).collect();
+            let map = match &built {
+                Some(built) => built.source_map(host),
+                None => target::stored_source_map(host, &answer.metrics.reference),
+            };
+            let status = &answer.metrics.status;
+            Err(Failure::Guest(report::failed(&error.message, status, &stack, map.as_ref())))
+        }
+        (None, None) => Err(Failure::Host("the server's answer has no output".to_owned())),
+    }
 }

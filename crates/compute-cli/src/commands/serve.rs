@@ -2,42 +2,58 @@
 
 use std::io;
 
-use compute::Manager;
-use compute_server::{Server, Settings};
+use compute::{Limits, Manager};
+use compute_flow::ProcessorSettings;
+use compute_server::{Server, Settings, Tokens, tokens_file};
 use compute_wasm::NAME;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
 
-use crate::args::{Cli, ServeArgs};
+use super::secret;
+use crate::args::{Cli, LogFormat, ServeArgs, ServeOptions};
 use crate::context;
 use crate::failure::Failure;
-use crate::state::Place;
+use crate::state;
+
+/// How many lines of log wait to be written; what comes beyond is dropped, and nobody waits for it.
+const WAITING_LINES: usize = 10_000;
+/// Files that are open besides connections.
+const OTHER_FILES: u64 = 256;
 
 pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
-    if !args.dev {
-        return Err(Failure::usage(
-            "there are no tokens yet, so a server answers whoever asks: say so with --dev",
-        ));
-    }
-    if !args.listen.ip().is_loopback() {
+    let options = &args.options;
+    if options.dev && !options.listen.ip().is_loopback() {
         return Err(Failure::usage(format!(
-            "with --dev it listens to this machine only, and {} is more: use 127.0.0.1",
-            args.listen.ip()
+            "with --dev it listens to this machine only, and {} is more: use 127.0.0.1, or tokens",
+            options.listen.ip()
         )));
     }
-    let place = Place::new(cli, args.state.state.as_deref())?;
-    let settings = Settings::default();
+    let place = state::here(cli, args.state.state.as_deref(), "serve")?;
+    let _log = log(options)?;
+    let mut settings = settings(options);
+    settings.connections = files_for(settings.connections);
     let calls = u16::try_from(settings.places).unwrap_or(u16::MAX);
-    let manager = Manager::builder().engine(NAME, context::engine_config(calls)?);
-    let store = compute_store::open(&place.store)?;
-    let server = Server::new(store, place.catalogue()?, place.traces(), manager, settings);
+    let manager = Manager::builder()
+        .engine(NAME, context::engine_config(calls)?)
+        .cache_bytes(options.cache.as_u64());
+    if !options.dev && Tokens::open(&tokens_file(&place))?.list(None)?.is_empty() {
+        anstream::eprintln!(
+            "warning: there are no tokens, so it refuses everybody: `compute token create --scope admin` makes one, --dev asks for none"
+        );
+    }
+    let vault = secret::vault(&place, options.secret_key_file.as_deref())?;
+    let server =
+        Server::open(place, vault, manager, settings).map_err(|error| Failure::host(&error))?;
 
     let failed = |error: io::Error| Failure::Host(format!("the server failed: {error}"));
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     runtime.block_on(async {
-        let listener = TcpListener::bind(args.listen).await.map_err(|error| {
-            Failure::usage(format!("cannot listen on {}: {error}", args.listen))
+        let listener = TcpListener::bind(options.listen).await.map_err(|error| {
+            Failure::usage(format!("cannot listen on {}: {error}", options.listen))
         })?;
         let address = listener.local_addr().map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -51,4 +67,70 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
         };
         compute_server::serve(listener, server, told).await.map_err(|error| Failure::host(&error))
     })
+}
+
+fn settings(options: &ServeOptions) -> Settings {
+    let standard = Settings::default();
+    let places = options.places.map_or(standard.places, usize::from);
+    let limits = Limits {
+        memory: Some(options.memory.as_u64()),
+        wall: Some(options.wall),
+        ..Limits::DEFAULT
+    };
+    Settings {
+        dev: options.dev,
+        places,
+        share: options.share.map_or(places.div_ceil(2), usize::from),
+        queue: options.queue as usize,
+        limits,
+        documents: ProcessorSettings {
+            limits,
+            deadline: options.document_wall,
+            ..ProcessorSettings::default()
+        },
+        bodies: options.bodies.as_u64(),
+        connections: options.connections as usize,
+        idle: options.idle,
+        drain: options.drain,
+        ..standard
+    }
+}
+
+/// Asks for as many files as that many connections need; gives back for how many there are enough.
+fn files_for(connections: usize) -> usize {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = connections as u64 + OTHER_FILES;
+    let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= wanted);
+    if enough(current) {
+        return connections;
+    }
+    let most = if enough(maximum) { Some(wanted) } else { maximum };
+    let got = match setrlimit(Resource::Nofile, Rlimit { current: most, maximum }) {
+        Ok(()) => most,
+        Err(_) => current,
+    };
+    let got = got.unwrap_or(wanted).saturating_sub(OTHER_FILES).max(1);
+    let got = usize::try_from(got).unwrap_or(connections).min(connections);
+    if got < connections {
+        anstream::eprintln!(
+            "warning: the limit of open files allows {got} connections, not {connections}"
+        );
+    }
+    got
+}
+
+/// Logs to stderr, as told, until the answer is dropped.
+fn log(options: &ServeOptions) -> Result<WorkerGuard, Failure> {
+    let filter = EnvFilter::try_new(&options.log)
+        .map_err(|error| Failure::usage(format!("--log `{}`: {error}", options.log)))?;
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(WAITING_LINES)
+        .finish(io::stderr());
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    match options.log_format {
+        LogFormat::Text => subscriber.with_ansi(false).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+    Ok(guard)
 }

@@ -1,28 +1,26 @@
 //! `compute stack`: the versions of stacks, and which are active.
 
-use compute_flow::{Catalogue, Draft, StackName, Version, VersionInfo};
+use compute_flow::{Draft, VersionInfo};
 use serde::Serialize;
-use similar::TextDiff;
 
 use super::{print_json, print_line};
 use crate::args::{Cli, StackActivateArgs, StackArgs, StackCommand, StackDiffArgs, StackShowArgs};
 use crate::failure::Failure;
 use crate::plan::{self, short};
-use crate::state::Place;
+use crate::state::{Home, Stacks};
 
 pub(crate) fn stack(cli: &Cli, args: &StackArgs) -> Result<(), Failure> {
-    let place = Place::new(cli, args.state.state.as_deref())?;
-    let catalogue = place.catalogue()?;
+    let stacks = Home::new(cli, args.state.state.as_deref())?.stacks()?;
     match &args.command {
-        StackCommand::Ls(args) => ls(&catalogue, args.json),
-        StackCommand::Show(args) => show(&catalogue, args),
-        StackCommand::Diff(args) => diff(&catalogue, args),
-        StackCommand::Activate(args) => activate(&catalogue, &place, args),
+        StackCommand::Ls(args) => ls(&stacks, args.json),
+        StackCommand::Show(args) => show(&stacks, args),
+        StackCommand::Diff(args) => diff(&stacks, args),
+        StackCommand::Activate(args) => activate(&stacks, args),
     }
 }
 
-fn ls(catalogue: &Catalogue, json: bool) -> Result<(), Failure> {
-    let stacks = catalogue.stacks()?;
+fn ls(stacks: &Stacks, json: bool) -> Result<(), Failure> {
+    let stacks = stacks.all()?;
     if stacks.is_empty() && !json {
         anstream::eprintln!("there are no stacks yet; `compute apply` in a workspace makes some");
     }
@@ -59,12 +57,12 @@ struct ShownRule {
     reference: Option<compute::Ref>,
 }
 
-fn show(catalogue: &Catalogue, args: &StackShowArgs) -> Result<(), Failure> {
-    let versions = known(catalogue, &args.stack)?;
+fn show(stacks: &Stacks, args: &StackShowArgs) -> Result<(), Failure> {
+    let versions = stacks.versions(&args.stack)?;
     let number =
         args.version.or_else(|| versions.iter().find(|one| one.active).map(|one| one.number));
     let number = number.unwrap_or(versions[0].number);
-    let version = catalogue.version(&args.stack, number)?;
+    let version = stacks.version(&args.stack, number)?;
     let rules: Vec<_> = version.files.iter().map(shown).collect();
     if args.json {
         return print_json(&Shown { info: &version.info, rules });
@@ -91,57 +89,24 @@ fn shown(file: &compute_flow::File) -> ShownRule {
     ShownRule { path: file.path.clone(), reference: plan::reference(&file.text) }
 }
 
-fn diff(catalogue: &Catalogue, args: &StackDiffArgs) -> Result<(), Failure> {
-    known(catalogue, &args.stack)?;
-    let [old, new] = [args.old, args.new].map(|number| catalogue.version(&args.stack, number));
-    let (old, new) = (old?, new?);
-    let text = |version: &Version, path: &str| -> String {
-        let found = version.files.iter().find(|file| file.path == path);
-        found.map(|file| file.text.clone()).unwrap_or_default()
-    };
-    let mut paths: Vec<_> =
-        old.files.iter().chain(&new.files).map(|file| file.path.clone()).collect();
-    paths.sort();
-    paths.dedup();
-    for path in paths {
-        let (before, after) = (text(&old, &path), text(&new, &path));
-        if before != after {
-            let diff = TextDiff::from_lines(&before, &after);
-            let names = (
-                format!("{path} (version {})", args.old),
-                format!("{path} (version {})", args.new),
-            );
-            super::print_bytes(
-                diff.unified_diff().header(&names.0, &names.1).to_string().as_bytes(),
-            )?;
-        }
+fn diff(stacks: &Stacks, args: &StackDiffArgs) -> Result<(), Failure> {
+    stacks.versions(&args.stack)?;
+    let [old, new] = [args.old, args.new].map(|number| stacks.version(&args.stack, number));
+    for file in compute_server::differences(&old?.files, &new?.files, (args.old, args.new)) {
+        super::print_bytes(file.diff.as_bytes())?;
     }
     Ok(())
 }
 
-fn activate(catalogue: &Catalogue, place: &Place, args: &StackActivateArgs) -> Result<(), Failure> {
-    known(catalogue, &args.stack)?;
-    let version = catalogue.version(&args.stack, args.version)?;
+fn activate(stacks: &Stacks, args: &StackActivateArgs) -> Result<(), Failure> {
+    stacks.versions(&args.stack)?;
+    let version = stacks.version(&args.stack, args.version)?;
     if version.info.active {
         anstream::eprintln!("version {} of {} is active already", args.version, args.stack);
         return Ok(());
     }
-    let store = compute_store::open(&place.store)?;
-    let validated =
-        pollster::block_on(compute_flow::validate(&args.stack, &version.files, &*store))?;
-    if let Err(problems) = validated {
-        return Err(super::apply::refused(&problems));
-    }
-    catalogue.activate(&[Draft::new(args.stack.clone(), args.version)])?;
+    let draft = Draft::new(args.stack.clone(), args.version);
+    stacks.activate(&[draft]).map_err(super::apply::refused)?;
     anstream::eprintln!("version {} of {} is active", args.version, args.stack);
     Ok(())
-}
-
-/// The versions of a stack; if there is no such stack, the error names one like it.
-fn known(catalogue: &Catalogue, stack: &StackName) -> Result<Vec<VersionInfo>, Failure> {
-    catalogue.versions(stack).map_err(|error| {
-        let names = catalogue.stacks().unwrap_or_default();
-        let names = names.iter().map(|one| one.stack.as_str());
-        super::no_stack(stack.as_str(), names).unwrap_or_else(|| error.into())
-    })
 }

@@ -1,79 +1,134 @@
 //! `compute trace`: what happened to documents.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use compute_flow::{Traces, TracesError};
+use compute_flow::{Trace, Traces, TracesError};
 use notify::RecursiveMode;
 
 use super::{print_json, print_line, print_styled};
 use crate::args::{Cli, TraceArgs, TraceCommand, TraceLsArgs, TraceShowArgs};
 use crate::failure::Failure;
-use crate::state::Place;
+use crate::remote::Client;
+use crate::state::Home;
 use crate::watch::Watch;
 use crate::waterfall;
 
+/// How often a server is asked for traces that came.
+const ASKED: Duration = Duration::from_secs(1);
+/// How many it is asked for.
+const NEWEST: usize = 1000;
+
+/// The traces, here or on a server.
+pub(crate) enum Kept {
+    Here(Traces),
+    There(Client),
+}
+
+impl Kept {
+    pub(crate) fn new(home: &Home) -> Self {
+        match home {
+            Home::Here(place) => Self::Here(place.traces()),
+            Home::There(client) => Self::There(client.clone()),
+        }
+    }
+
+    /// A trace; nothing if there is none of this id, or more than one that begins so.
+    pub(crate) fn read(&self, id: &str) -> Result<Option<Trace>, Failure> {
+        match self {
+            Self::Here(traces) => match traces.read(id) {
+                Err(TracesError::NotFound(_)) => Ok(None),
+                trace => Ok(Some(trace?)),
+            },
+            Self::There(client) => Ok(client.trace(id)?),
+        }
+    }
+
+    /// The newest traces that were not seen yet, the oldest of them first.
+    fn newest(&self, last: usize, seen: &mut HashSet<String>) -> Result<Vec<Trace>, Failure> {
+        let traces = match self {
+            Self::Here(traces) => {
+                let ids = traces.ids()?;
+                let skipped = ids.len().saturating_sub(last);
+                let new = ids.iter().skip(skipped).filter(|id| !seen.contains(*id));
+                let read = new.filter_map(|id| match traces.read(id) {
+                    Ok(trace) => Some(trace),
+                    // It was one of the oldest, and has gone since.
+                    Err(TracesError::NotFound(_)) => None,
+                    Err(error) => {
+                        anstream::eprintln!("warning: {}", Failure::host(&error));
+                        None
+                    }
+                });
+                let read = read.collect();
+                seen.extend(ids);
+                read
+            }
+            Self::There(client) => client.traces(last.min(NEWEST))?,
+        };
+        Ok(match self {
+            Self::Here(_) => traces,
+            Self::There(_) => {
+                traces.into_iter().filter(|trace| seen.insert(trace.id.clone())).collect()
+            }
+        })
+    }
+}
+
 pub(crate) fn trace(cli: &Cli, args: &TraceArgs) -> Result<(), Failure> {
-    let traces = Place::new(cli, args.state.state.as_deref())?.traces();
+    let traces = Kept::new(&Home::new(cli, args.state.state.as_deref())?);
     match &args.command {
         TraceCommand::Ls(args) => ls(&traces, args),
         TraceCommand::Show(args) => show(&traces, args),
     }
 }
 
-fn ls(traces: &Traces, args: &TraceLsArgs) -> Result<(), Failure> {
-    let ids = traces.ids()?;
-    if ids.is_empty() && !args.json && !args.follow {
+fn ls(traces: &Kept, args: &TraceLsArgs) -> Result<(), Failure> {
+    let mut seen = HashSet::new();
+    let listed = traces.newest(args.last, &mut seen)?;
+    if listed.is_empty() && !args.json && !args.follow {
         anstream::eprintln!("there are no traces yet; `compute fire STACK` makes some");
     }
-    let skipped = ids.len().saturating_sub(args.last);
-    let mut seen: HashSet<_> = ids.iter().take(skipped).cloned().collect();
-    print_new(traces, ids, &mut seen, args.json)?;
+    print(&listed, args.json)?;
     if args.follow { follow(traces, seen, args.json) } else { Ok(()) }
 }
 
-fn print_new(
-    traces: &Traces,
-    ids: Vec<String>,
-    seen: &mut HashSet<String>,
-    json: bool,
-) -> Result<(), Failure> {
-    for id in ids {
-        if seen.contains(&id) {
-            continue;
-        }
-        match traces.read(&id) {
-            Ok(trace) if json => print_json(&trace)?,
-            Ok(trace) => print_line(waterfall::line(&trace))?,
-            // It was one of the oldest, and has gone since.
-            Err(TracesError::NotFound(_)) => {}
-            Err(error) => anstream::eprintln!("warning: {}", Failure::host(&error)),
-        }
-        seen.insert(id);
+fn print(traces: &[Trace], json: bool) -> Result<(), Failure> {
+    for trace in traces {
+        if json { print_json(trace)? } else { print_line(waterfall::line(trace))? }
     }
     Ok(())
 }
 
 /// Prints traces as they come, until the process is ended.
-fn follow(traces: &Traces, mut seen: HashSet<String>, json: bool) -> Result<(), Failure> {
-    let folder = traces.folder();
-    std::fs::create_dir_all(folder).map_err(|error| Failure::host(&error))?;
-    let mut watch = Watch::new()?;
-    watch.add(folder, RecursiveMode::NonRecursive)?;
+fn follow(traces: &Kept, mut seen: HashSet<String>, json: bool) -> Result<(), Failure> {
+    let mut watch = match traces {
+        Kept::Here(traces) => {
+            let folder = traces.folder();
+            std::fs::create_dir_all(folder).map_err(|error| Failure::host(&error))?;
+            let mut watch = Watch::new()?;
+            watch.add(folder, RecursiveMode::NonRecursive)?;
+            Some(watch)
+        }
+        Kept::There(_) => None,
+    };
     loop {
         // What came before the watch began is seen here, too.
-        print_new(traces, traces.ids()?, &mut seen, json)?;
-        if watch.next().is_none() {
-            return Ok(());
+        print(&traces.newest(NEWEST, &mut seen)?, json)?;
+        match &mut watch {
+            Some(watch) if watch.next().is_none() => return Ok(()),
+            Some(_) => {}
+            None => std::thread::sleep(ASKED),
         }
     }
 }
 
-fn show(traces: &Traces, args: &TraceShowArgs) -> Result<(), Failure> {
-    let trace = traces.read(&args.id).map_err(|error| match error {
-        TracesError::NotFound(id) => Failure::usage(format!(
-            "there is no trace `{id}`, or more than one that begins so; `compute trace ls` lists them"
-        )),
-        error => Failure::host(&error),
+fn show(traces: &Kept, args: &TraceShowArgs) -> Result<(), Failure> {
+    let trace = traces.read(&args.id)?.ok_or_else(|| {
+        Failure::usage(format!(
+            "there is no trace `{}`, or more than one that begins so; `compute trace ls` lists them",
+            args.id
+        ))
     })?;
     if args.json {
         return print_json(&trace);

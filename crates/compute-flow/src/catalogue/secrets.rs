@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rusqlite::params;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Catalogue, CatalogueError, Result, time};
 use crate::{Vault, VaultError};
@@ -17,12 +17,14 @@ const MAX_VALUE: usize = 64 << 10;
 const MAX_SECRETS: u32 = 1000;
 
 /// What is known of a secret: never its value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct SecretInfo {
     /// Its name.
     pub name: String,
     /// When it was set.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub set: Timestamp,
 }
 

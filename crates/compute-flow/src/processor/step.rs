@@ -136,6 +136,7 @@ impl<'r, 'd> Prepared<'r, 'd> {
         let mut limits = settings.limits;
         // Zero would mean the default.
         limits.wall = Some(timeout.min(left).max(Duration::from_nanos(1)));
+        limits.fuel = request.fuel.or(limits.fuel);
         limits.now = Some(request.now);
         limits.seed = Some(seed_of(request.seed, place.entry, &self.op, "compute"));
         let op = OpCall {

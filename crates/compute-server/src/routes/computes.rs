@@ -1,81 +1,92 @@
 //! Artifacts: uploaded, looked at, deleted.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use compute::{Algorithm, Artifact, Limits};
-use compute_store::{MAX_BYTES, Manifest, NewArtifact};
-use futures_util::{StreamExt as _, TryStreamExt as _};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use compute::{Algorithm, Artifact, Limits, Ref};
+use compute_store::{MAX_BYTES, Manifest, NewArtifact, StoreError};
+use futures_util::TryStreamExt as _;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
+use super::caller::{Caller, Read, Update};
 use super::extract::{Path, Query};
-use super::{Answer, body, reference};
+use super::{Answer, Refusals, reference};
+use crate::tenants::Tenant;
+use crate::wire::{Attached, Computes, Uploaded};
 use crate::{Problem, Server};
 
 /// How many artifacts a list has.
 const LISTED: usize = 1000;
+/// How many attachments an artifact may have, and how long their names may be.
+const MAX_ATTACHMENTS: usize = 16;
+const MAX_NAME: usize = 64;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Upload {
+    /// The engine that runs it
     #[serde(default = "wasm")]
+    #[param(default = "wasm")]
     engine: String,
 }
 
-fn wasm() -> String {
+pub(super) fn wasm() -> String {
     "wasm".to_owned()
 }
 
-#[derive(Serialize)]
-pub(super) struct Uploaded {
-    #[serde(rename = "ref")]
-    reference: String,
-    alg: String,
-    digest: String,
-    engine: String,
-    bytes: u64,
-}
-
-/// Checks, compiles and stores an artifact, in this order of refusals: the algorithm, the size, the digest,
-/// the module.
+/// Store an artifact
+///
+/// Refused in this order: the token, the algorithm, the size, the digest, the module. It is compiled before it is
+/// stored, so what could never run is refused, and the first call is fast.
+#[utoipa::path(
+    put, path = "/v1/computes/{alg}/{digest}", tag = "computes", security(("token" = ["update"])),
+    params(
+        ("alg" = String, Path, description = "The digest algorithm: sha256 or blake3"),
+        ("digest" = String, Path, description = "The digest of the body, in hex"),
+        Upload,
+    ),
+    request_body(content_type = "application/wasm", description = "The artifact, at most 32 MiB"),
+    responses((status = 200, body = Uploaded), Refusals)
+)]
 pub(super) async fn put(
+    caller: Caller<Update>,
     State(server): State<Server>,
     Path((alg, digest)): Path<(String, String)>,
     Query(upload): Query<Upload>,
-    headers: HeaderMap,
     content: Body,
 ) -> Answer<Json<Uploaded>> {
     let algorithm = Algorithm::from_name(&alg).ok_or_else(|| {
         let detail = format!("`{alg}` is not a digest algorithm; use sha256 or blake3");
         Problem::bad("unsupported_digest_alg", detail)
     })?;
-    let wanted = reference(&alg, &digest)?;
-    let announced =
-        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|bytes: u64| bytes > MAX_BYTES) {
-        return Err(too_large());
-    }
-    let bytes = body(content, MAX_BYTES, server.shared.settings.body)
-        .await
+    reference(&alg, &digest)?;
+    let shared = &server.shared;
+    let place = shared.uploads.enter(caller.tenant.name.as_str()).await?;
+    let taken = shared.budget.take(content, MAX_BYTES, shared.settings.body).await;
+    let taken = taken
         .map_err(|problem| if problem.code == "body_too_large" { too_large() } else { problem })?;
-    let place = server.shared.admission.enter("uploads").await?;
+    let (bytes, part) = taken.split();
+    let server = server.clone();
     let manifest = blocking::unblock(move || {
         let got = algorithm.hex_digest(&bytes);
-        if got != wanted.digest() {
+        if got != digest {
             let detail = "the bytes have another digest than the path says";
             let problem = Problem::bad("digest_mismatch", detail);
-            return Err(problem.with("want", wanted.digest()).with("got", got));
+            return Err(problem.with("want", digest).with("got", got));
         }
         let artifact = Artifact::new(algorithm, upload.engine, bytes);
-        let stored = store(&server, artifact);
-        drop(place);
+        let stored = store(&server, &caller.tenant, artifact);
+        drop((place, part));
         stored
     })
     .await?;
     Ok(Json(Uploaded {
-        reference: manifest.reference.to_string(),
+        reference: manifest.reference,
         alg: manifest.alg,
         digest: manifest.digest,
         engine: manifest.engine,
@@ -83,79 +94,235 @@ pub(super) async fn put(
     }))
 }
 
-fn too_large() -> Problem {
+pub(super) fn too_large() -> Problem {
     let detail = format!("an artifact has at most {MAX_BYTES} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "artifact_too_large", detail)
         .with("limit", MAX_BYTES)
 }
 
 /// Compiles an artifact, so that what could never run is refused and the first call is fast, and stores it.
-fn store(server: &Server, artifact: Artifact) -> Answer<Manifest> {
+fn store(server: &Server, tenant: &Tenant, artifact: Artifact) -> Answer<Manifest> {
     let shared = &server.shared;
     let reference = artifact.reference().clone();
     let mut new = NewArtifact::new(artifact.clone());
-    new.links = shared.manager.links(&artifact)?;
-    shared.arriving.insert(artifact);
+    new.links = pollster::block_on(has_links(server, tenant, &artifact))?;
+    let held = shared.shelves.hold(artifact);
     let limits = Limits { wall: Some(shared.settings.compile), ..Limits::default() };
-    let loaded = shared.manager.preload(&reference, limits);
-    shared.arriving.remove(&reference);
-    match loaded? {
-        Ok(()) => {}
-        Err(failure) => {
-            let detail = failure.to_string();
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_module", detail));
-        }
+    let loaded = shared.manager.preload(&reference, limits)?;
+    drop(held);
+    if let Err(failure) = loaded {
+        let detail = failure.to_string();
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_module", detail));
     }
-    Ok(pollster::block_on(shared.store.put(&new))?)
+    Ok(pollster::block_on(tenant.shelf.store.put(&new))?)
 }
 
+/// What an artifact links to: that the tenant has all of it.
+pub(super) async fn has_links(
+    server: &Server,
+    tenant: &Tenant,
+    artifact: &Artifact,
+) -> Answer<Vec<Ref>> {
+    let (manager, artifact) = (server.shared.manager.clone(), artifact.clone());
+    let links = blocking::unblock(move || manager.links(&artifact)).await?;
+    for link in &links {
+        match tenant.shelf.store.head(link).await {
+            Ok(_) => {}
+            Err(StoreError::NotFound { .. }) => {
+                let detail =
+                    format!("the module links to {link}, which is not stored: put it first");
+                let problem =
+                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "missing_link", detail);
+                return Err(problem.with("ref", link.as_str()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(links)
+}
+
+/// Whether an artifact is stored
+#[utoipa::path(
+    head, path = "/v1/computes/{alg}/{digest}", tag = "computes", security(("token" = ["read"])),
+    params(("alg" = String, Path), ("digest" = String, Path)),
+    responses((status = 200, description = "It is"), (status = 404, description = "It is not"), (status = "default", description = "A problem, without its body"))
+)]
 pub(super) async fn head(
-    State(server): State<Server>,
+    caller: Caller<Read>,
     Path((alg, digest)): Path<(String, String)>,
 ) -> Answer<Response> {
-    let manifest = server.shared.store.head(&reference(&alg, &digest)?).await?;
+    let manifest = caller.tenant.shelf.store.head(&reference(&alg, &digest)?).await?;
     let length = [(header::CONTENT_LENGTH, manifest.size.to_string())];
     Ok((length, constant(&manifest)).into_response())
 }
 
+/// The bytes of an artifact
+///
+/// They never change; the `etag` is their digest.
+#[utoipa::path(
+    get, path = "/v1/computes/{alg}/{digest}", tag = "computes", security(("token" = ["read"])),
+    params(("alg" = String, Path), ("digest" = String, Path)),
+    responses(
+        (status = 200, content_type = "application/wasm", description = "The bytes"),
+        (status = 304, description = "The caller has them: `if-none-match` names them"),
+        Refusals
+    )
+)]
 pub(super) async fn get(
+    caller: Caller<Read>,
     State(server): State<Server>,
     Path((alg, digest)): Path<(String, String)>,
+    headers: HeaderMap,
 ) -> Answer<Response> {
-    let stored = server.shared.store.get(&reference(&alg, &digest)?).await?;
-    Ok((constant(&stored.manifest), stored.artifact.wasm().clone()).into_response())
+    let reference = reference(&alg, &digest)?;
+    let store = &caller.tenant.shelf.store;
+    let manifest = store.head(&reference).await?;
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    if known.is_some_and(|known| known.split(',').any(|one| one.trim() == etag(&manifest))) {
+        return Ok((StatusCode::NOT_MODIFIED, constant(&manifest)).into_response());
+    }
+    let bytes = store.get(&reference).await?.artifact.wasm().clone();
+    Ok((constant(&manifest), server.shared.budget.give(bytes)?).into_response())
+}
+
+fn etag(manifest: &Manifest) -> String {
+    format!("\"{}-{}\"", manifest.alg, manifest.digest)
 }
 
 /// The headers of bytes that never change.
 fn constant(manifest: &Manifest) -> [(header::HeaderName, String); 3] {
     [
         (header::CONTENT_TYPE, "application/wasm".to_owned()),
-        (header::CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned()),
-        (header::ETAG, format!("\"{}-{}\"", manifest.alg, manifest.digest)),
+        (header::CACHE_CONTROL, "private, max-age=31536000, immutable".to_owned()),
+        (header::ETAG, etag(manifest)),
     ]
 }
 
-pub(super) async fn list(State(server): State<Server>) -> Answer<Response> {
-    let listed: Vec<Manifest> = server.shared.store.list().take(LISTED + 1).try_collect().await?;
-    let more = listed.len() > LISTED;
-    Ok(Json(json!({ "computes": &listed[..listed.len().min(LISTED)], "more": more }))
-        .into_response())
+/// What is known of an artifact
+#[utoipa::path(
+    get, path = "/v1/computes/{alg}/{digest}/manifest", tag = "computes", security(("token" = ["read"])),
+    params(("alg" = String, Path), ("digest" = String, Path)),
+    responses((status = 200, body = Manifest), Refusals)
+)]
+pub(super) async fn manifest(
+    caller: Caller<Read>,
+    Path((alg, digest)): Path<(String, String)>,
+) -> Answer<Json<Manifest>> {
+    Ok(Json(caller.tenant.shelf.store.head(&reference(&alg, &digest)?).await?))
 }
 
-/// Deletes what no version of a stack needs.
-pub(super) async fn delete(
+/// Store something that belongs to an artifact, such as its source map
+#[utoipa::path(
+    put, path = "/v1/computes/{alg}/{digest}/attachments/{name}", tag = "computes", security(("token" = ["update"])),
+    params(("alg" = String, Path), ("digest" = String, Path), ("name" = String, Path, description = "1 to 64 letters, digits, `.`, `_` and `-`")),
+    request_body(content_type = "application/octet-stream", description = "At most 32 MiB"),
+    responses((status = 200, body = Attached), Refusals)
+)]
+pub(super) async fn attach(
+    caller: Caller<Update>,
     State(server): State<Server>,
+    Path((alg, digest, name)): Path<(String, String, String)>,
+    content: Body,
+) -> Answer<Json<Attached>> {
+    let reference = reference(&alg, &digest)?;
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(fits) {
+        let detail = "an attachment's name has 1 to 64 letters, digits, `.`, `_` and `-`";
+        return Err(Problem::bad("invalid_name", detail));
+    }
+    let shared = &server.shared;
+    let store = &caller.tenant.shelf.store;
+    let known = store.head(&reference).await?.attachments;
+    if known.len() >= MAX_ATTACHMENTS && !known.contains_key(&name) {
+        let detail = format!("an artifact has at most {MAX_ATTACHMENTS} attachments");
+        return Err(Problem::new(StatusCode::CONFLICT, "too_many_attachments", detail));
+    }
+    let _place = shared.uploads.enter(caller.tenant.name.as_str()).await?;
+    let taken = shared.budget.take(content, MAX_BYTES, shared.settings.body).await?;
+    let (bytes, _part) = taken.split();
+    let stored = store.get(&reference).await?;
+    let mut new = NewArtifact::new(stored.artifact);
+    new.links = stored.manifest.links;
+    new.attachments.insert(name.clone(), bytes);
+    let manifest = store.put(&new).await?;
+    let attached = manifest.attachments.get(&name).cloned();
+    let missing = || Problem::not_found("the attachment was replaced meanwhile");
+    Ok(Json(Attached { reference: attached.ok_or_else(missing)? }))
+}
+
+/// The bytes of an attachment
+#[utoipa::path(
+    get, path = "/v1/attachments/{alg}/{digest}", tag = "computes", security(("token" = ["read"])),
+    params(("alg" = String, Path), ("digest" = String, Path)),
+    responses((status = 200, content_type = "application/octet-stream", description = "The bytes"), Refusals)
+)]
+pub(super) async fn attachment(
+    caller: Caller<Read>,
+    State(server): State<Server>,
+    Path((alg, digest)): Path<(String, String)>,
+) -> Answer<Response> {
+    let bytes = caller.tenant.shelf.store.attachment(&reference(&alg, &digest)?).await?;
+    let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
+    Ok((kind, server.shared.budget.give(bytes)?).into_response())
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct After {
+    /// Go on after this ref: the `next` of the list before
+    #[param(value_type = Option<String>)]
+    after: Option<Ref>,
+}
+
+/// The artifacts that are stored
+///
+/// A thousand at a time, in the order of their refs.
+#[utoipa::path(
+    get, path = "/v1/computes", tag = "computes", security(("token" = ["read"])),
+    params(After), responses((status = 200, body = Computes), Refusals)
+)]
+pub(super) async fn list(
+    caller: Caller<Read>,
+    Query(After { after }): Query<After>,
+) -> Answer<Json<Computes>> {
+    let mut computes: Vec<Manifest> = caller.tenant.shelf.store.list().try_collect().await?;
+    computes.retain(|one| after.as_ref().is_none_or(|after| one.reference > *after));
+    computes.sort_by(|a, b| a.reference.cmp(&b.reference));
+    let more = computes.len() > LISTED;
+    computes.truncate(LISTED);
+    let next = computes.last().filter(|_| more).map(|one| one.reference.clone());
+    Ok(Json(Computes { computes, next }))
+}
+
+/// Delete an artifact that nothing needs
+///
+/// Refused with 409 `referenced` while a version of a stack names it, or another artifact links to it.
+#[utoipa::path(
+    delete, path = "/v1/computes/{alg}/{digest}", tag = "computes", security(("token" = ["update"])),
+    params(("alg" = String, Path), ("digest" = String, Path)),
+    responses((status = 204, description = "It is gone"), Refusals)
+)]
+pub(super) async fn delete(
+    caller: Caller<Update>,
     Path((alg, digest)): Path<(String, String)>,
 ) -> Answer<StatusCode> {
     let reference = reference(&alg, &digest)?;
-    let shared = server.shared;
-    shared.store.head(&reference).await?;
-    let catalogue = std::sync::Arc::clone(&shared.catalogue);
-    let named = blocking::unblock(move || catalogue.refs()).await?;
+    let tenant = Arc::clone(&caller.tenant);
+    let store = Arc::clone(&tenant.shelf.store);
+    store.head(&reference).await?;
+    let of = Arc::clone(&tenant);
+    let named = blocking::unblock(move || of.catalogue.refs()).await?;
+    let referenced = |detail: String| Err(Problem::new(StatusCode::CONFLICT, "referenced", detail));
     if named.contains(&reference) {
-        let detail = format!("a version of a stack names {reference}");
-        return Err(Problem::new(StatusCode::CONFLICT, "referenced", detail));
+        return referenced(format!("a version of a stack names {reference}"));
     }
-    shared.store.delete(&reference).await?;
+    let manifests: Vec<Manifest> = store.list().try_collect().await?;
+    if let Some(user) = manifests.iter().find(|one| one.links.contains(&reference)) {
+        return referenced(format!("{} links to {reference}", user.reference));
+    }
+    tenant.shelf.forget(&reference);
+    store.delete(&reference).await?;
+    // Whoever asked for it meanwhile may have found it.
+    tenant.shelf.forget(&reference);
     Ok(StatusCode::NO_CONTENT)
 }

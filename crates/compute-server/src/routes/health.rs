@@ -1,22 +1,48 @@
-//! Whether the server lives, and whether it takes work.
+//! Whether the server lives, whether it takes work, and what it does.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
-use super::Answer;
+use super::caller::{Admin, Caller, operator};
+use super::{Answer, Refusals};
 use crate::{Problem, Server};
 
+/// Whether the server lives
+#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
 pub(super) async fn healthz() -> &'static str {
     "ok"
 }
 
-/// Not ready while it drains, or while the catalogue or the store does not answer.
+/// Whether the server takes work
+///
+/// Not while it shuts down, or while the catalogue does not answer.
+#[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
 pub(super) async fn readyz(State(server): State<Server>) -> Answer<&'static str> {
     if server.is_draining() {
         let detail = "the server is shutting down";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail));
     }
     let shared = server.shared;
-    blocking::unblock(move || shared.catalogue.change_number()).await?;
+    blocking::unblock(move || {
+        let tenant = shared.tenants.open(&compute_flow::TenantName::default())?;
+        tenant.catalogue.change_number()?;
+        Ok::<_, Problem>(())
+    })
+    .await?;
     Ok("ready")
+}
+
+/// What the server does, in Prometheus' text format
+///
+/// For a token of the tenant `default` with the scope `admin`.
+#[utoipa::path(get, path = "/metrics", tag = "health", security(("token" = ["admin"])), responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
+pub(super) async fn metrics(
+    caller: Caller<Admin>,
+    State(server): State<Server>,
+) -> Answer<Response> {
+    operator(&caller)?;
+    let text = server.shared.telemetry.prometheus();
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }

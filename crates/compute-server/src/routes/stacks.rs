@@ -1,20 +1,26 @@
-//! Stacks: documents through them, their versions, and what happened to documents.
+//! Stacks: documents through them, and how their versions differ.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compute::Cancel;
-use compute_flow::{Detail, Draft, Request, StackName, Stage, Trace};
+use compute_flow::{Detail, File, Request, StackName, Stage};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use similar::TextDiff;
+use utoipa::IntoParams;
 
+use super::caller::{Caller, Read, Run};
 use super::extract::{Path, Query};
 use super::run::{MAX_INPUT, Wishes, within};
-use super::{Answer, body};
+use super::{Answer, Refusals};
+use crate::telemetry::Observed;
+use crate::wire::{FileDiff, Stacks, VersionDiff, Versions};
 use crate::{Problem, Server};
 
 /// Headers that an answer's connection decides, and no document.
@@ -29,9 +35,37 @@ const NOT_FOR_DOCUMENTS: [HeaderName; 6] = [
 /// How many headers a document may set.
 const MAX_HEADERS: usize = 64;
 
-/// Takes a document through the active versions, as they are now and throughout.
+/// Take a document through the active versions
+///
+/// As they are now, and throughout. `_txc.web.res` of the document sets the answer's status, headers and body.
+#[utoipa::path(
+    post, path = "/stacks/{stage}", tag = "invoke", security(("token" = ["run"])),
+    params(
+        ("stage" = String, Path, description = "The stack, or `stack/N` to begin at a scope; its slashes may stand as they are"),
+        ("x-compute-rid" = Option<String>, Header, description = "The request's id, at most 128 bytes; one is made if there is none"),
+        ("x-compute-deadline" = Option<u64>, Header, description = "Time for all of it, in milliseconds; at most the server's limit holds", minimum = 1),
+        ("x-compute-fuel" = Option<u64>, Header, description = "Meter each compute, and stop it after so many instructions", minimum = 1),
+        ("x-compute-seed" = Option<String>, Header, description = "What random numbers come from", pattern = "^[0-9a-fA-F]{64}$"),
+        ("x-compute-now" = Option<String>, Header, description = "What the clock shows, in RFC 3339; the time, if that is not said", format = DateTime),
+        ("x-compute-trace" = Option<String>, Header, description = "How much of what happens is kept: off, summary (if that is not said) or full", pattern = "^(off|summary|full)$"),
+    ),
+    request_body(content = Object, content_type = "application/json", description = "The document; nothing is an empty one"),
+    responses(
+        (status = 200, body = Value, content_type = "application/json", description = "The document at its end, or what it says of the answer", headers(
+            ("x-compute-rid" = String, description = "The request's id: that of its trace"),
+            ("x-compute-status" = String, description = "How it ended"),
+            ("x-compute-wall" = u64, description = "How long it took, in nanoseconds"),
+            ("x-compute-memory" = u64, description = "The most memory that one of its computes had, in bytes"),
+            ("x-compute-fuel" = u64, description = "The fuel that its computes used, if they were metered"),
+            ("traceparent" = String, description = "As the W3C's Trace Context has it"),
+        )),
+        Refusals
+    )
+)]
 pub(super) async fn process(
+    caller: Caller<Run>,
     State(server): State<Server>,
+    Extension(observed): Extension<Arc<Observed>>,
     Path(stage): Path<String>,
     headers: HeaderMap,
     content: Body,
@@ -40,15 +74,23 @@ pub(super) async fn process(
     let wishes = Wishes::read(&headers)?;
     let stage =
         Stage::start(&stage).map_err(|error| Problem::bad("invalid_stage", error.to_string()))?;
-    let shared = std::sync::Arc::clone(&server.shared);
-    let input = body(content, MAX_INPUT, shared.settings.body).await?;
+    let shared = Arc::clone(&server.shared);
+    let tenant = Arc::clone(&caller.tenant);
+    let taken = shared.budget.take(content, MAX_INPUT, shared.settings.body).await?;
+    let (input, part) = taken.split();
     let most = shared.settings.documents.deadline;
     let limit = wishes.deadline.map_or(most, |asked| asked.min(most));
-    let place = within(limit, accepted, shared.admission.enter("")).await??;
+    let turn = shared.admission.enter(tenant.name.as_str());
+    let place = within(limit, accepted, turn).await??;
 
     let mut request = Request::new(stage, input.into());
     request.rid = wishes.rid;
-    request.detail = Detail::Summary;
+    request.fuel = wishes.fuel;
+    request.detail = match wishes.detail {
+        Detail::Full => Detail::Full,
+        // What it took is wanted, whether it is kept or not.
+        Detail::Off | Detail::Summary => Detail::Summary,
+    };
     request.now = wishes.now.unwrap_or(request.now);
     request.seed = wishes.seed.unwrap_or(request.seed);
     let cancel = Cancel::new();
@@ -57,25 +99,41 @@ pub(super) async fn process(
     request.deadline = Some(limit.saturating_sub(accepted.elapsed()));
     // Whoever goes away drops this future.
     let gone = cancel.drop_guard();
-    let answer = blocking::unblock(move || {
-        let snapshot = shared.live.snapshot().map_err(|error| Problem::internal(&error))?;
-        let answer = shared.processor.process(&snapshot, &request);
+    let response = blocking::unblock(move || {
+        let live = tenant.live()?;
+        request.secrets = Arc::clone(&live.secrets.0);
+        let answer = tenant.processor.process(&live.snapshot, &request);
+        drop((place, part));
+        let mut response = match &answer.result {
+            Ok(document) => web(answer.web.as_ref(), document),
+            Err(failure) => Problem::from(&**failure).masked(&live.mask).into_response(),
+        };
+        let headers = response.headers_mut();
+        let mut put = |name: &'static str, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        };
+        put("x-compute-rid", &answer.rid);
         if let Some(trace) = &answer.trace {
-            shared.traces.write(trace)?;
+            shared.telemetry.document(&tenant.name, trace, &observed);
+            let metrics = || trace.steps.iter().filter_map(|step| step.metrics);
+            put("x-compute-status", &trace.status);
+            put("x-compute-wall", &trace.wall_ns.to_string());
+            let memory = metrics().map(|metrics| metrics.peak_memory).max();
+            put("x-compute-memory", &memory.unwrap_or_default().to_string());
+            if request.fuel.is_some() {
+                let fuel: u64 = metrics().filter_map(|metrics| metrics.fuel).sum();
+                put("x-compute-fuel", &fuel.to_string());
+            }
+            if wishes.detail != Detail::Off {
+                tenant.traces.write(trace)?;
+            }
         }
-        drop(place);
-        Ok::<_, Problem>(answer)
+        Ok::<_, Problem>(response)
     })
     .await?;
     drop(gone);
-
-    let mut response = match &answer.result {
-        Ok(document) => web(answer.web.as_ref(), document),
-        Err(failure) => Problem::from(&**failure).into_response(),
-    };
-    if let Ok(rid) = HeaderValue::from_str(&answer.rid) {
-        response.headers_mut().insert(HeaderName::from_static("x-compute-rid"), rid);
-    }
     Ok(response)
 }
 
@@ -109,76 +167,91 @@ fn web(wanted: Option<&Value>, document: &Value) -> Response {
     response
 }
 
-pub(super) async fn list(State(server): State<Server>) -> Answer<Response> {
-    let stacks = blocking::unblock(move || server.shared.catalogue.stacks()).await?;
-    Ok(Json(json!({ "stacks": stacks })).into_response())
+/// All stacks, and what is active
+#[utoipa::path(get, path = "/v1/stacks", tag = "stacks", security(("token" = ["read"])), responses((status = 200, body = Stacks), Refusals))]
+pub(super) async fn list(caller: Caller<Read>) -> Answer<Json<Stacks>> {
+    let tenant = caller.tenant;
+    let stacks = blocking::unblock(move || tenant.catalogue.stacks()).await?;
+    Ok(Json(Stacks { stacks }))
 }
 
-fn name(text: &str) -> Answer<StackName> {
+/// The name of a stack in a path.
+pub(super) fn name(text: &str) -> Answer<StackName> {
     text.parse::<StackName>().map_err(|error| Problem::bad("invalid_stack", error.to_string()))
 }
 
+/// The versions of a stack
+#[utoipa::path(
+    get, path = "/v1/stacks/{stack}", tag = "stacks", security(("token" = ["read"])),
+    params(("stack" = String, Path)), responses((status = 200, body = Versions), Refusals)
+)]
 pub(super) async fn show(
-    State(server): State<Server>,
+    caller: Caller<Read>,
     Path(stack): Path<String>,
-) -> Answer<Response> {
+) -> Answer<Json<Versions>> {
     let stack = name(&stack)?;
-    let shared = server.shared;
-    let versions = blocking::unblock(move || shared.catalogue.versions(&stack)).await?;
-    Ok(Json(json!({ "versions": versions })).into_response())
+    let tenant = caller.tenant;
+    let versions = blocking::unblock(move || tenant.catalogue.versions(&stack)).await?;
+    Ok(Json(Versions { versions }))
 }
 
-/// Makes a version active, if everything that it names is there; else nothing changes.
-pub(super) async fn activate(
-    State(server): State<Server>,
-    Path((stack, number)): Path<(String, u32)>,
-) -> Answer<Response> {
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Between {
+    /// The older version
+    #[param(minimum = 1)]
+    from: u32,
+    /// The newer version
+    #[param(minimum = 1)]
+    to: u32,
+}
+
+/// How two versions of a stack differ
+#[utoipa::path(
+    get, path = "/v1/stacks/{stack}/diff", tag = "stacks", security(("token" = ["read"])),
+    params(("stack" = String, Path), Between),
+    responses((status = 200, body = VersionDiff), Refusals)
+)]
+pub(super) async fn diff(
+    caller: Caller<Read>,
+    Path(stack): Path<String>,
+    Query(Between { from, to }): Query<Between>,
+) -> Answer<Json<VersionDiff>> {
     let stack = name(&stack)?;
-    let shared = server.shared;
-    let (of, catalogue) = (stack.clone(), std::sync::Arc::clone(&shared.catalogue));
-    let version = blocking::unblock(move || catalogue.version(&of, number)).await?;
-    let validated = compute_flow::validate(&stack, &version.files, &*shared.store).await?;
-    if let Err(problems) = validated {
-        let code = problems[0].code.name();
-        let detail = problems[0].to_string();
-        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
-        return Err(problem.with("problems", json!(problems)));
+    let tenant = caller.tenant;
+    let diff = blocking::unblock(move || {
+        let old = tenant.catalogue.version(&stack, from)?.files;
+        let new = tenant.catalogue.version(&stack, to)?.files;
+        Ok::<_, Problem>(differences(&old, &new, (from, to)))
+    });
+    Ok(Json(VersionDiff { files: diff.await? }))
+}
+
+/// How the files of two versions differ.
+#[must_use]
+pub fn differences(old: &[File], new: &[File], (from, to): (u32, u32)) -> Vec<FileDiff> {
+    let text = |files: &[File], path: &str| {
+        files.iter().find(|file| file.path == path).map(|file| file.text.clone())
+    };
+    let mut paths: Vec<_> = old.iter().chain(new).map(|file| file.path.as_str()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let mut differences = Vec::new();
+    for path in paths {
+        let (before, after) = (text(old, path), text(new, path));
+        if before == after {
+            continue;
+        }
+        let change = match (&before, &after) {
+            (None, _) => "added",
+            (_, None) => "removed",
+            _ => "changed",
+        };
+        let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+        let diff = TextDiff::from_lines(&before, &after);
+        let names = (format!("{path} (version {from})"), format!("{path} (version {to})"));
+        let diff = diff.unified_diff().header(&names.0, &names.1).to_string();
+        differences.push(FileDiff { path: path.to_owned(), change: change.to_owned(), diff });
     }
-    let draft = Draft::new(stack.clone(), number);
-    blocking::unblock(move || shared.catalogue.activate(&[draft])).await?;
-    Ok(Json(json!({ "stack": stack, "active": number })).into_response())
-}
-
-#[derive(Deserialize)]
-pub(super) struct Last {
-    #[serde(default = "twenty")]
-    last: usize,
-}
-
-const fn twenty() -> usize {
-    20
-}
-
-/// The newest traces, the oldest of them first.
-pub(super) async fn traces(
-    State(server): State<Server>,
-    Query(Last { last }): Query<Last>,
-) -> Answer<Response> {
-    let traces = server.shared.traces.clone();
-    let listed = blocking::unblock(move || {
-        let ids = traces.ids()?;
-        let newest = &ids[ids.len().saturating_sub(last.min(1000))..];
-        // One may have been deleted since.
-        Ok::<Vec<Trace>, Problem>(newest.iter().filter_map(|id| traces.read(id).ok()).collect())
-    })
-    .await?;
-    Ok(Json(json!({ "traces": listed })).into_response())
-}
-
-pub(super) async fn trace(
-    State(server): State<Server>,
-    Path(id): Path<String>,
-) -> Answer<Json<Trace>> {
-    let traces = server.shared.traces.clone();
-    Ok(Json(blocking::unblock(move || traces.read(&id)).await?))
+    differences
 }

@@ -75,7 +75,7 @@ async fn a_full_queue_sends_away_and_those_who_left_hold_no_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_server_answers_429_and_works_again() {
-    let mut settings = Settings { places: 1, share: 1, queue: 1, ..Settings::default() };
+    let mut settings = Settings { places: 1, share: 1, queue: 1, ..crate::dev() };
     settings.limits.wall = Some(Duration::from_secs(2));
     let home = Arc::new(Home::new(settings));
     let spin = format!("/run/{}", home.put(&spin()).await);

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod access;
 mod admission;
+mod openapi;
 mod routes;
 mod sockets;
 
@@ -12,7 +14,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use compute::{Algorithm, Manager};
-use compute_flow::{Catalogue, File, Traces};
+use compute_flow::{Catalogue, File, Place, Vault};
 use compute_server::{Server, Settings, router};
 use compute_wasm as _;
 use http_body_util::BodyExt as _;
@@ -28,10 +30,9 @@ struct Home {
 impl Home {
     fn new(settings: Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = compute_store::open("memory:").unwrap();
-        let catalogue = Catalogue::open(&folder.path().join("catalogue.sqlite")).unwrap();
-        let traces = Traces::new(folder.path().join("traces"));
-        let server = Server::new(store, catalogue, traces, Manager::builder(), settings);
+        let place = Place::new("memory:", folder.path());
+        let vault = place.vault().unwrap();
+        let server = Server::open(place, vault, Manager::builder(), settings).unwrap();
         Self { folder, server }
     }
 
@@ -39,9 +40,17 @@ impl Home {
         router(self.server.clone())
     }
 
-    /// The catalogue as another process sees it.
+    /// Where it keeps things, as another process sees it.
+    fn place(&self) -> Place {
+        Place::new("memory:", self.folder.path())
+    }
+
+    fn vault(&self) -> Vault {
+        self.place().vault().unwrap()
+    }
+
     fn catalogue(&self) -> Catalogue {
-        Catalogue::open(&self.folder.path().join("catalogue.sqlite")).unwrap()
+        self.place().catalogue().unwrap()
     }
 
     fn apply(&self, stack: &str, rule: &str) {
@@ -76,6 +85,11 @@ impl Home {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         path
     }
+}
+
+/// The settings of a server that asks for no token.
+fn dev() -> Settings {
+    Settings { dev: true, ..Settings::default() }
 }
 
 fn path_of(module: &[u8]) -> String {
@@ -137,5 +151,5 @@ fn spin() -> Vec<u8> {
 #[test]
 fn a_server_is_shared_by_threads() {
     fn shared<T: Send + Sync + 'static>(_: &T) {}
-    shared(&Arc::new(Home::new(Settings::default()).server));
+    shared(&Arc::new(Home::new(dev()).server));
 }

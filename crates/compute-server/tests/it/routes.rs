@@ -1,13 +1,12 @@
 //! Each route: what it gives, and what it refuses.
 
-use compute_server::Settings;
 use serde_json::json;
 
-use crate::{Home, echo, path_of, spin};
+use crate::{Home, dev, echo, path_of, spin};
 
 #[tokio::test]
 async fn an_artifact_is_put_looked_at_run_and_deleted() {
-    let home = Home::new(Settings::default());
+    let home = Home::new(dev());
     let module = echo();
     let path = path_of(&module);
     let at = format!("/v1/computes/{path}");
@@ -50,7 +49,7 @@ async fn an_artifact_is_put_looked_at_run_and_deleted() {
 
 #[tokio::test]
 async fn uploads_are_refused_in_the_order_of_the_contract() {
-    let home = Home::new(Settings::default());
+    let home = Home::new(dev());
     let digest = "0".repeat(64);
     let put = |path: String, body: Vec<u8>| {
         let home = &home;
@@ -83,7 +82,7 @@ async fn uploads_are_refused_in_the_order_of_the_contract() {
 
 #[tokio::test]
 async fn what_is_not_there_is_said_so() {
-    let home = Home::new(Settings::default());
+    let home = Home::new(dev());
     let path = format!("sha256/{}", "0".repeat(64));
     home.send("GET", &format!("/v1/computes/{path}"), "").await.is_problem(404, "not_found");
     home.send("POST", &format!("/run/{path}"), "{}")
@@ -106,7 +105,7 @@ async fn what_is_not_there_is_said_so() {
 
 #[tokio::test]
 async fn runs_have_limits_and_repeat() {
-    let home = Home::new(Settings::default());
+    let home = Home::new(dev());
     let path = home.put(&spin()).await;
     let run = format!("/run/{path}");
     let late = home.send_with("POST", &run, &[("x-compute-deadline", "50")], "{}").await;
@@ -134,7 +133,7 @@ async fn runs_have_limits_and_repeat() {
 
 #[tokio::test]
 async fn documents_go_through_what_is_active_now() {
-    let home = Home::new(Settings::default());
+    let home = Home::new(dev());
     let echo = home.put(&echo()).await;
     home.apply("shop/eu", &format!("WHEN .n != null EXEC \"compute://{echo}\" EMIT .seen = true"));
     // The compute gives back the envelope, as it is no op.
@@ -163,7 +162,8 @@ async fn documents_go_through_what_is_active_now() {
     let shown = home.send("GET", "/v1/stacks/shop%2Feu", "").await.json();
     assert_eq!(shown["versions"].as_array().unwrap().len(), 2);
     let back = home.send("POST", "/v1/stacks/shop%2Feu/versions/1/activate", "").await;
-    assert_eq!(back.json(), json!({"stack": "shop/eu", "active": 1}));
+    let version = &back.json()["versions"][0];
+    assert_eq!((&version["number"], &version["active"]), (&json!(1), &json!(true)));
     assert_eq!(home.send("POST", "/stacks/shop/eu", r#"{"n":1}"#).await.json()["seen"], true);
     home.send("DELETE", &format!("/v1/computes/{echo}"), "").await.is_problem(409, "referenced");
 
@@ -180,7 +180,7 @@ async fn documents_go_through_what_is_active_now() {
 
 #[tokio::test]
 async fn a_document_says_what_its_answer_is() {
-    let home = Home::new(Settings::default());
+    let home = Home::new(dev());
     home.apply(
         "web",
         "EMIT @web.res.status = 201, @web.res.body = \"made\", @web.res.headers.location = \"/x\",\n\
@@ -196,7 +196,7 @@ async fn a_document_says_what_its_answer_is() {
 
 #[tokio::test]
 async fn documents_that_fail_say_where() {
-    let home = Home::new(Settings::default());
+    let home = Home::new(dev());
     home.apply("s", "WHEN .loop == true EMIT @goto = \"100\"");
     let looped = home.send("POST", "/stacks/s", r#"{"loop":true}"#).await;
     let problem = looped.is_problem(422, "scope_ttl_exhausted");
@@ -209,7 +209,7 @@ async fn documents_that_fail_say_where() {
 
 #[tokio::test]
 async fn an_activation_without_its_artifacts_changes_nothing() {
-    let home = Home::new(Settings::default());
+    let home = Home::new(dev());
     home.apply("s", "EMIT .a = 1");
     let files = [compute_flow::File::new("100/rule.txcl", "EXEC \"compute://sha256/gone\"")];
     home.catalogue().draft(&"s".parse().unwrap(), &files).unwrap();
@@ -225,7 +225,7 @@ async fn an_activation_without_its_artifacts_changes_nothing() {
 
 #[tokio::test]
 async fn it_says_whether_it_lives_and_takes_work() {
-    let home = Home::new(Settings::default());
+    let home = Home::new(dev());
     assert_eq!(home.send("GET", "/healthz", "").await.text(), "ok");
     assert_eq!(home.send("GET", "/readyz", "").await.text(), "ready");
 }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::{Home, echo, spin};
+use crate::{Home, dev, echo, spin};
 
 /// A server on a port of its own, and what stops it.
 async fn start(home: &Home) -> (String, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
@@ -24,7 +24,7 @@ async fn start(home: &Home) -> (String, oneshot::Sender<()>, tokio::task::JoinHa
 async fn send(address: &str, path: &str, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -33,9 +33,13 @@ async fn send(address: &str, path: &str, body: &str) -> TcpStream {
 
 /// Waits until a request works.
 async fn working(home: &Home) {
-    while home.server.load().0 == 0 {
+    for _ in 0..5000 {
+        if home.server.load().0 > 0 {
+            return;
+        }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+    panic!("no request works");
 }
 
 async fn answer(mut stream: TcpStream) -> String {
@@ -46,7 +50,7 @@ async fn answer(mut stream: TcpStream) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_finishes_what_was_accepted() {
-    let mut settings = Settings::default();
+    let mut settings = dev();
     settings.limits.wall = Some(Duration::from_millis(400));
     let home = Home::new(settings);
     let path = format!("/run/{}", home.put(&spin()).await);
@@ -61,7 +65,7 @@ async fn a_shutdown_finishes_what_was_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_goes_away_stops_its_run() {
-    let mut settings = Settings { places: 1, share: 1, ..Settings::default() };
+    let mut settings = Settings { places: 1, share: 1, ..dev() };
     settings.limits.wall = Some(Duration::from_secs(60));
     let home = Home::new(settings);
     let spin = format!("/run/{}", home.put(&spin()).await);
@@ -79,14 +83,91 @@ async fn a_caller_that_goes_away_stops_its_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_come_is_not_waited_for() {
-    let home = Home::new(Settings { body: Duration::from_millis(200), ..Settings::default() });
+    let home = Home::new(Settings { body: Duration::from_millis(200), ..dev() });
     let path = format!("/run/{}", home.put(&echo()).await);
     let (address, _stop, _running) = start(&home).await;
     let mut stream = TcpStream::connect(&address).await.unwrap();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1000\r\n\r\n{{"
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 1000\r\n\r\n{{"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let text = answer(stream).await;
     assert!(text.starts_with("HTTP/1.1 408") && text.contains("body_too_slow"), "{text}");
+}
+
+/// Sends bytes and gives back what comes until the server closes the connection.
+async fn answer_to(address: &str, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // The server may refuse before it has read all.
+    let _ = stream.write_all(bytes).await;
+    let mut text = Vec::new();
+    let _ = stream.read_to_end(&mut text).await;
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_does_not_come_or_is_a_bomb_is_refused() {
+    let limits = (Duration::from_millis(300), Duration::from_millis(600));
+    let home = Home::new(Settings { head: limits.0, idle: limits.1, ..dev() });
+    let (address, _stop, _running) = start(&home).await;
+    // Nothing at all, and the beginning of a head.
+    for begun in ["", "GET /healthz HTTP/1.1\r\nhost: loc"] {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest));
+        ended.await.expect("it is ended").ok();
+    }
+    // A head that comes a byte at a time, each soon enough for a connection that only must not be idle.
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let begun = Instant::now();
+    stream.write_all(b"GET / HTTP/1.1\r\nx-slow: ").await.unwrap();
+    while stream.write_all(b"x").await.is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is not ended");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let many = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "x-a: b\r\n".repeat(5000));
+    let large = format!("GET /healthz HTTP/1.1\r\nx-a: {}\r\n\r\n", "b".repeat(1 << 20));
+    for bomb in [many, large] {
+        let text = answer_to(&address, bomb.as_bytes()).await;
+        assert!(text.is_empty() || text.starts_with("HTTP/1.1 431"), "{text}");
+    }
+    let text = answer(send(&address, "/nothing", "").await).await;
+    assert!(text.starts_with("HTTP/1.1 404"), "it still answers: {text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_too_many_is_told_so_and_idle_ones_make_room() {
+    let home = Home::new(Settings { connections: 2, idle: Duration::from_millis(400), ..dev() });
+    let (address, _stop, _running) = start(&home).await;
+    let (first, second) =
+        (TcpStream::connect(&address).await.unwrap(), TcpStream::connect(&address).await.unwrap());
+    // Accepting takes a moment.
+    let mut text = String::new();
+    for _ in 0..100 {
+        text = answer_to(&address, b"").await;
+        if !text.is_empty() {
+            break;
+        }
+    }
+    assert!(text.starts_with("HTTP/1.1 503") && text.contains("\"code\":\"busy\""), "{text}");
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let request = b"GET /nothing HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        text = answer_to(&address, request).await;
+        if text.starts_with("HTTP/1.1 404") {
+            break;
+        }
+    }
+    assert!(text.starts_with("HTTP/1.1 404"), "{text}");
+    drop((first, second));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_announced_too_large_is_not_read() {
+    let home = Home::new(dev());
+    let (address, _stop, _running) = start(&home).await;
+    let head = "PUT /v1/computes/sha256/00 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 1073741824\r\n\r\n";
+    let text = answer_to(&address, head.as_bytes()).await;
+    assert!(text.starts_with("HTTP/1.1 413") && text.contains("artifact_too_large"), "{text}");
 }

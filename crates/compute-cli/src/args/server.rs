@@ -1,0 +1,235 @@
+//! The arguments of commands that run a server, or say who may use it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::{Args, Subcommand, ValueEnum};
+use compute_flow::TenantName;
+use compute_server::Scope;
+
+use super::flow::StateArgs;
+use crate::values;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute serve --dev                          # on this machine, without tokens
+  compute token create --scope admin           # then, with tokens:
+  compute serve --listen 0.0.0.0:7700 --store s3://bucket/prefix --state /var/lib/compute
+
+Each option is also an environment variable; `compute config show` says where each value came from. The key that
+seals secrets is in COMPUTE_SECRET_KEY (64 hex digits) or a file. OpenTelemetry's standard variables say where
+traces and metrics go; /metrics has them for Prometheus. SIGTERM and ctrl-c end it once what it accepted is
+answered.")]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) options: ServeOptions,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}
+
+/// What a server can be told.
+#[derive(Debug, Args)]
+pub(crate) struct ServeOptions {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, env = "COMPUTE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:7700")]
+    pub(crate) listen: SocketAddr,
+
+    /// Take requests without a token, from this machine only
+    #[arg(long, env = "COMPUTE_DEV")]
+    pub(crate) dev: bool,
+
+    /// How many requests work at once [default: 4 for each processor]
+    #[arg(long, env = "COMPUTE_PLACES", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) places: Option<u16>,
+
+    /// How many of them one tenant may hold [default: half of them]
+    #[arg(long, env = "COMPUTE_SHARE", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) share: Option<u16>,
+
+    /// How many requests may wait; those beyond get 429 at once
+    #[arg(long, env = "COMPUTE_QUEUE", value_name = "N", default_value = "1000")]
+    pub(crate) queue: u32,
+
+    /// Memory that each guest may have
+    #[arg(long, env = "COMPUTE_MEMORY", value_name = "SIZE", default_value = "32MiB", value_parser = values::size)]
+    pub(crate) memory: ByteSize,
+
+    /// Time that each run may take
+    #[arg(long, env = "COMPUTE_WALL", value_name = "TIME", default_value = "250ms", value_parser = values::duration)]
+    pub(crate) wall: Duration,
+
+    /// Time that each document may take
+    #[arg(long, env = "COMPUTE_DOCUMENT_WALL", value_name = "TIME", default_value = "30s", value_parser = values::duration)]
+    pub(crate) document_wall: Duration,
+
+    /// Loaded artifacts that are kept in memory
+    #[arg(long, env = "COMPUTE_CACHE", value_name = "SIZE", default_value = "512MiB", value_parser = values::size)]
+    pub(crate) cache: ByteSize,
+
+    /// Bodies that may be under way, all together
+    #[arg(long, env = "COMPUTE_BODIES", value_name = "SIZE", default_value = "256MiB", value_parser = values::size)]
+    pub(crate) bodies: ByteSize,
+
+    /// How many connections may be open
+    #[arg(long, env = "COMPUTE_CONNECTIONS", value_name = "N", default_value = "10000")]
+    pub(crate) connections: u32,
+
+    /// How long a connection may do nothing
+    #[arg(long, env = "COMPUTE_IDLE", value_name = "TIME", default_value = "30s", value_parser = values::duration)]
+    pub(crate) idle: Duration,
+
+    /// How long the end waits for what was accepted
+    #[arg(long, env = "COMPUTE_DRAIN", value_name = "TIME", default_value = "35s", value_parser = values::duration)]
+    pub(crate) drain: Duration,
+
+    /// The file of the key that seals secrets [default: secret.key in --state, made if there is none]
+    #[arg(long, env = "COMPUTE_SECRET_KEY_FILE", value_name = "FILE")]
+    pub(crate) secret_key_file: Option<PathBuf>,
+
+    /// What is logged, as `tracing` filters: debug has each request, guest=off leaves out what computes log
+    #[arg(long, env = "COMPUTE_LOG", value_name = "FILTER", default_value = "info")]
+    pub(crate) log: String,
+
+    /// How it is logged, on stderr
+    #[arg(long, env = "COMPUTE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How a server logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A line for a person
+    Text,
+    /// A line of JSON
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token, and print it: the only time that it is shown
+    Create(TokenCreateArgs),
+    /// List the tokens, and what they allow
+    Ls {
+        /// Print each as a line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a token
+    Revoke {
+        /// Its id
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute token create --scope admin
+  compute token create --tenant acme --scope run,read --name ci --expires 2027-01-01T00:00:00Z
+  export COMPUTE_TOKEN=$(compute token create --scope run)
+
+Scopes: read looks at artifacts, stacks and traces; run runs; update uploads and drafts; activate makes versions
+active; admin is all of these, and tokens and secrets. With --server the token is for the tenant of the token in
+COMPUTE_TOKEN.")]
+pub(crate) struct TokenCreateArgs {
+    /// Whose it is: each tenant has artifacts, stacks, secrets and traces of its own [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tenant: Option<TenantName>,
+
+    /// What it allows: read, run, update, activate, admin
+    #[arg(long, value_name = "SCOPE", required = true, value_delimiter = ',')]
+    pub(crate) scope: Vec<Scope>,
+
+    /// What it is for
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) name: String,
+
+    /// When it ends, in RFC 3339 [default: never]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires: Option<jiff::Timestamp>,
+
+    /// Print the token and what is known of it as a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SecretArgs {
+    #[command(subcommand)]
+    pub(crate) command: SecretCommand,
+
+    /// Whose secrets, on this machine [default: default]
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) tenant: Option<TenantName>,
+
+    /// The file of the key that seals them [default: secret.key in --state, made if there is none]
+    #[arg(long, env = "COMPUTE_SECRET_KEY_FILE", value_name = "FILE", global = true)]
+    pub(crate) secret_key_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Set a secret; its value is read from stdin
+    #[command(after_help = "\
+Examples:
+  compute secret set API_KEY < key.txt
+  printf %s \"$KEY\" | compute secret set API_KEY
+
+A line's end at the end of the value is not part of it.")]
+    Set {
+        /// Its name: letters, digits, `_`, `-` and `.`
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// List the names of the secrets
+    Ls {
+        /// Print each as a line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget a secret
+    Rm {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show what `compute serve` would run with, given the same options, and where each value came from
+    Show {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+
+        #[command(flatten)]
+        options: Box<ServeOptions>,
+
+        #[command(flatten)]
+        state: StateArgs,
+    },
+}

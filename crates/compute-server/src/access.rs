@@ -1,0 +1,375 @@
+//! Who may do what: tokens, each of one tenant and with some scopes.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use compute_flow::TenantName;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use utoipa::ToSchema;
+
+/// What a token begins with, so that one that leaked is recognised.
+const PREFIX: &str = "compute_";
+/// The length of a token's id, in bytes; it is written in hex.
+const ID: usize = 8;
+/// The longest name of a token, in bytes.
+const MAX_NAME: usize = 100;
+/// How long a writer waits for another.
+const BUSY: Duration = Duration::from_secs(10);
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS tokens (
+    id TEXT PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    name TEXT NOT NULL,
+    hash BLOB NOT NULL,         -- SHA-256 of the whole token
+    scopes TEXT NOT NULL,       -- with commas between them
+    created INTEGER NOT NULL,   -- milliseconds since 1970
+    expires INTEGER
+) STRICT, WITHOUT ROWID;";
+const COLUMNS: &str = "id, tenant, name, scopes, created, expires";
+
+/// What a token allows.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Look at artifacts, stacks and traces.
+    Read,
+    /// Run computes, and take documents through stacks.
+    Run,
+    /// Upload and delete artifacts, and write drafts.
+    Update,
+    /// Make versions active.
+    Activate,
+    /// All of these, and tokens and secrets.
+    Admin,
+}
+
+impl Scope {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Read, Self::Run, Self::Update, Self::Activate, Self::Admin];
+
+    /// The scope's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Run => "run",
+            Self::Update => "update",
+            Self::Activate => "activate",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A text that is no scope.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a scope: they are read, run, update, activate and admin")]
+pub struct ScopeError(String);
+
+impl FromStr for Scope {
+    type Err = ScopeError;
+
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        let named = Self::ALL.into_iter().find(|scope| scope.name() == text);
+        named.ok_or_else(|| ScopeError(text.chars().take(40).collect()))
+    }
+}
+
+/// What is known of a token: never the token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[non_exhaustive]
+pub struct TokenInfo {
+    /// What it is called by.
+    pub id: String,
+    /// Whose it is.
+    #[schema(value_type = String)]
+    pub tenant: TenantName,
+    /// What it is for.
+    pub name: String,
+    /// What it allows.
+    pub scopes: BTreeSet<Scope>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created: Timestamp,
+    /// When it ends.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires: Option<Timestamp>,
+}
+
+impl TokenInfo {
+    /// Whether it allows this.
+    #[must_use]
+    pub fn allows(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+    }
+}
+
+/// A new token: the only time that it is shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[non_exhaustive]
+pub struct NewToken {
+    /// The token.
+    pub token: String,
+    /// What is known of it.
+    #[serde(flatten)]
+    pub info: TokenInfo,
+}
+
+impl fmt::Debug for NewToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewToken").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+/// Tokens cannot be read or written, or there is no such token.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccessError {
+    /// A token allows something.
+    #[error("a token needs at least one scope: read, run, update, activate or admin")]
+    NoScope,
+    /// The name is too long.
+    #[error("a token's name has at most {MAX_NAME} bytes")]
+    Name,
+    /// There is no such token.
+    #[error("there is no token `{0}`")]
+    NoToken(String),
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
+    /// The folder for the file cannot be made.
+    #[error("cannot make the folder of {}", .path.display())]
+    Folder {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// SQLite failed.
+    #[error("the tokens in {}", .path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+}
+
+type Result<T, E = AccessError> = std::result::Result<T, E>;
+
+/// The tokens there are: a SQLite file. Of each only its hash is kept.
+///
+/// A token is 256 random bits, so a fast hash keeps it: there is nothing to guess.
+#[derive(Debug)]
+pub struct Tokens {
+    connection: Mutex<Connection>,
+    path: PathBuf,
+}
+
+impl Tokens {
+    /// Opens the tokens in this file, and makes it if there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn open(path: &Path) -> Result<Self> {
+        if let Some(folder) = path.parent() {
+            let made = std::fs::create_dir_all(folder);
+            made.map_err(|source| AccessError::Folder { path: path.to_owned(), source })?;
+        }
+        let failed = |source| AccessError::Sqlite { path: path.to_owned(), source };
+        let connection = Connection::open(path).map_err(failed)?;
+        connection.busy_timeout(BUSY).map_err(failed)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+        connection.execute_batch(SCHEMA).map_err(failed)?;
+        Ok(Self { connection: Mutex::new(connection), path: path.to_owned() })
+    }
+
+    /// Makes a token.
+    ///
+    /// # Errors
+    /// No scope, a name that is too long, or a file that cannot be written.
+    pub fn create(
+        &self,
+        tenant: &TenantName,
+        name: &str,
+        scopes: &BTreeSet<Scope>,
+        expires: Option<Timestamp>,
+    ) -> Result<NewToken> {
+        if scopes.is_empty() {
+            return Err(AccessError::NoScope);
+        }
+        if name.len() > MAX_NAME {
+            return Err(AccessError::Name);
+        }
+        let (mut id, mut secret) = ([0; ID], [0; 32]);
+        getrandom::fill(&mut id).map_err(|_| AccessError::Random)?;
+        getrandom::fill(&mut secret).map_err(|_| AccessError::Random)?;
+        let id = hex::encode(id);
+        let token = format!("{PREFIX}{id}_{}", URL_SAFE_NO_PAD.encode(secret));
+        // As it will be read again.
+        let whole =
+            |time: Timestamp| Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time);
+        let info = TokenInfo {
+            id,
+            tenant: tenant.clone(),
+            name: name.to_owned(),
+            scopes: scopes.clone(),
+            created: whole(Timestamp::now()),
+            expires: expires.map(whole),
+        };
+        let names: Vec<_> = scopes.iter().map(|scope| scope.name()).collect();
+        self.sql(self.connection().execute(
+            "INSERT INTO tokens (id, tenant, name, hash, scopes, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                info.id,
+                tenant.as_str(),
+                name,
+                hash(&token).as_slice(),
+                names.join(","),
+                info.created.as_millisecond(),
+                info.expires.map(Timestamp::as_millisecond),
+            ],
+        ))?;
+        Ok(NewToken { token, info })
+    }
+
+    /// The tokens of a tenant, or of all of them, the oldest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn list(&self, tenant: Option<&TenantName>) -> Result<Vec<TokenInfo>> {
+        let connection = self.connection();
+        let mut query = self.sql(connection.prepare(&format!(
+            "SELECT {COLUMNS} FROM tokens WHERE ?1 IS NULL OR tenant = ?1 ORDER BY created, id"
+        )))?;
+        let rows = query.query_map([tenant.map(TenantName::as_str)], read);
+        self.sql(rows.and_then(Iterator::collect))
+    }
+
+    /// Ends a token, if it is this tenant's, or whoever's it is.
+    ///
+    /// # Errors
+    /// [`AccessError::NoToken`] if there is none of this id.
+    pub fn revoke(&self, id: &str, tenant: Option<&TenantName>) -> Result<()> {
+        let gone = self.sql(self.connection().execute(
+            "DELETE FROM tokens WHERE id = ?1 AND (?2 IS NULL OR tenant = ?2)",
+            params![id, tenant.map(TenantName::as_str)],
+        ))?;
+        if gone == 0 {
+            return Err(AccessError::NoToken(id.chars().take(40).collect()));
+        }
+        Ok(())
+    }
+
+    /// The token that this is, if it is one and has not ended.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn check(&self, token: &str) -> Result<Option<TokenInfo>> {
+        let id = token.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_'));
+        let id = id.map_or("", |(id, _)| id);
+        let found: Option<(TokenInfo, Vec<u8>)> = {
+            let connection = self.connection();
+            // Each request asks.
+            let query = format!("SELECT {COLUMNS}, hash FROM tokens WHERE id = ?1");
+            let mut query = self.sql(connection.prepare_cached(&query))?;
+            self.sql(query.query_row([id], |row| Ok((read(row)?, row.get(6)?))).optional())?
+        };
+        // An id that there isn't takes as long as one that there is.
+        let (info, kept) = found.unzip();
+        let kept = kept.unwrap_or_else(|| vec![0; 32]);
+        let same = bool::from(kept.as_slice().ct_eq(hash(token).as_slice()));
+        let now = Timestamp::now();
+        Ok(info.filter(|info| same && info.expires.is_none_or(|end| now < end)))
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sql<T>(&self, result: rusqlite::Result<T>) -> Result<T> {
+        result.map_err(|source| AccessError::Sqlite { path: self.path.clone(), source })
+    }
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<TokenInfo> {
+    let wrong = |column: usize, error: Box<dyn std::error::Error + Send + Sync>| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error)
+    };
+    let time = |millis| Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
+    let (tenant, scopes): (String, String) = (row.get(1)?, row.get(3)?);
+    let scopes: Result<_, ScopeError> = scopes.split(',').map(str::parse).collect();
+    Ok(TokenInfo {
+        id: row.get(0)?,
+        tenant: tenant.parse().map_err(|error| wrong(1, Box::new(error)))?,
+        name: row.get(2)?,
+        scopes: scopes.map_err(|error| wrong(3, Box::new(error)))?,
+        created: time(row.get(4)?),
+        expires: row.get::<_, Option<i64>>(5)?.map(time),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Scope, Tokens};
+
+    #[test]
+    fn a_token_is_shown_once_and_kept_as_a_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.sqlite");
+        let tokens = Tokens::open(&path).unwrap();
+        let acme = "acme".parse().unwrap();
+        let new = tokens.create(&acme, "ci", &[Scope::Run].into(), None).unwrap();
+        let info = tokens.check(&new.token).unwrap().unwrap();
+        assert_eq!(
+            (&info, info.allows(Scope::Run), info.allows(Scope::Read)),
+            (&new.info, true, false)
+        );
+        let secret = new.token.rsplit('_').next().unwrap().as_bytes();
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            assert!(!bytes.windows(20).any(|part| part == &secret[..20]), "in the clear");
+        }
+        let mut other = new.token.clone();
+        other.pop();
+        for wrong in ["", "compute_", &other, &format!("{}x", new.token), &new.info.id] {
+            assert_eq!(tokens.check(wrong).unwrap(), None, "{wrong}");
+        }
+        assert!(tokens.revoke(&info.id, Some(&"other".parse().unwrap())).is_err());
+        tokens.revoke(&info.id, Some(&acme)).unwrap();
+        assert_eq!(tokens.check(&new.token).unwrap(), None);
+    }
+
+    #[test]
+    fn a_token_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::open(&folder.path().join("access.sqlite")).unwrap();
+        let past = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(1);
+        let tenant = "default".parse().unwrap();
+        let new = tokens.create(&tenant, "", &[Scope::Admin].into(), Some(past)).unwrap();
+        assert_eq!(tokens.check(&new.token).unwrap(), None);
+        assert!(tokens.create(&tenant, "", &[].into(), None).is_err());
+    }
+}

@@ -1,0 +1,269 @@
+//! Connections: how many there may be, how long they may do nothing, and how they end.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tower::ServiceExt as _;
+
+use crate::{Server, ServerError, Settings, router};
+
+/// The largest head of a request, in bytes, and how many headers it may have.
+const MAX_HEAD: usize = 64 << 10;
+const MAX_HEADERS: usize = 100;
+/// How many requests one HTTP/2 connection may have under way.
+const MAX_STREAMS: u32 = 100;
+/// What a connection gets that is one too many.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 127\r\n\r\n{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"code\":\"busy\",\"detail\":\"the server has too many connections\"}\n";
+
+/// Answers requests until `shutdown` is done; then takes no more, and finishes what it accepted.
+///
+/// # Errors
+/// [`ServerError::Io`] if the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    server: Server,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServerError> {
+    let routes = router(server.clone());
+    let shared = &server.shared;
+    let (stop, stopping) = watch::channel(false);
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) if is_of_the_connection(&error) => continue,
+            Err(error) => {
+                // No more files may be open: some will close.
+                tracing::warn!(target: "request", %error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let Some(place) = Open::new(&shared.connections, shared.settings.connections) else {
+            // A new connection's buffer has room for it.
+            let _ = stream.try_write(FULL);
+            continue;
+        };
+        let connection = connection(stream, routes.clone(), shared.settings, stopping.clone());
+        tokio::spawn(async move {
+            connection.await;
+            drop(place);
+        });
+    }
+    shared.draining.store(true, Ordering::Relaxed);
+    drop(listener);
+    drop(stopping);
+    stop.send_replace(true);
+    // Each connection holds a receiver.
+    let _ = tokio::time::timeout(shared.settings.drain, stop.closed()).await;
+    let telemetry = server.clone();
+    blocking::unblock(move || telemetry.shared.telemetry.finish()).await;
+    Ok(())
+}
+
+/// Whether it is the connection that failed, and not the listener.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// One of the connections that there may be.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn new(open: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let more = |now: usize| (now < most).then_some(now + 1);
+        open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Self(Arc::clone(open)))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Serves one connection to its end.
+async fn connection(
+    stream: TcpStream,
+    routes: Router,
+    settings: Settings,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let _ = stream.set_nodelay(true);
+    let life = Arc::new(Life::new());
+    let io = TokioIo::new(Watched { stream, life: Arc::clone(&life) });
+    let counted = Arc::clone(&life);
+    let service = tower::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let (routes, at_work) = (routes.clone(), AtWork::new(&counted));
+        async move {
+            let response = routes.oneshot(request).await;
+            drop(at_work);
+            response
+        }
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.head)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(MAX_HEAD as u32)
+        .max_concurrent_streams(MAX_STREAMS);
+    let mut connection = pin!(builder.serve_connection(io, TowerToHyperService::new(service)));
+    // Whoever never sends a whole request is noticed here, and whoever does not read the answer.
+    let mut look = tokio::time::interval(settings.idle.div_f32(4.0).max(Duration::from_millis(50)));
+    let mut told = false;
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = stopping.changed(), if !told => {
+                told = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            _ = look.tick() => {
+                if life.is_idle(settings.idle) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// When a connection last did something.
+#[derive(Debug)]
+struct Life {
+    began: Instant,
+    /// In milliseconds from the beginning.
+    moved: AtomicU64,
+    /// How many of its requests are at work.
+    working: AtomicUsize,
+}
+
+impl Life {
+    fn new() -> Self {
+        Self { began: Instant::now(), moved: AtomicU64::new(0), working: AtomicUsize::new(0) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn move_on(&self) {
+        self.moved.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn is_idle(&self, limit: Duration) -> bool {
+        let still = self.now().saturating_sub(self.moved.load(Ordering::Relaxed));
+        self.working.load(Ordering::Relaxed) == 0 && u128::from(still) >= limit.as_millis()
+    }
+}
+
+/// A request at work: its connection waits for it.
+struct AtWork(Arc<Life>);
+
+impl AtWork {
+    fn new(life: &Arc<Life>) -> Self {
+        life.working.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(life))
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.working.fetch_sub(1, Ordering::Relaxed);
+        self.0.move_on();
+    }
+}
+
+/// A stream that says when something moved.
+struct Watched {
+    stream: TcpStream,
+    life: Arc<Life>,
+}
+
+impl Watched {
+    fn moved<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Ok(_)) = polled {
+            self.life.move_on();
+        }
+        polled
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.moved(polled)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.moved(polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.moved(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FULL;
+
+    #[test]
+    fn the_answer_to_one_too_many_is_whole() {
+        let text = std::str::from_utf8(FULL).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+        let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!((&problem["status"], &problem["code"]), (&503.into(), &"busy".into()));
+    }
+}

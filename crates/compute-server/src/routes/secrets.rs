@@ -1,0 +1,56 @@
+//! Secrets that rules may name: set and forgotten, and never given back.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::caller::{Admin, Caller};
+use super::extract::Path;
+use super::{Answer, Refusals};
+use crate::Server;
+use crate::wire::{SecretList, SecretValue};
+
+/// The largest body that sets a secret, in bytes.
+const MAX_BODY: u64 = 256 << 10;
+
+/// The names of the secrets
+#[utoipa::path(get, path = "/v1/secrets", tag = "access", security(("token" = ["admin"])), responses((status = 200, body = SecretList), Refusals))]
+pub(super) async fn list(caller: Caller<Admin>) -> Answer<Json<SecretList>> {
+    let tenant = caller.tenant;
+    let secrets = blocking::unblock(move || tenant.catalogue.secrets()).await?;
+    Ok(Json(SecretList { secrets }))
+}
+
+/// Set a secret
+///
+/// It is sealed before it is kept. A rule's compute sees it if its `WITH secrets` names it.
+#[utoipa::path(
+    put, path = "/v1/secrets/{name}", tag = "access", security(("token" = ["admin"])),
+    params(("name" = String, Path, description = "1 to 128 letters, digits, `_`, `-` and `.`")),
+    request_body = SecretValue, responses((status = 204, description = "It is set"), Refusals)
+)]
+pub(super) async fn set(
+    caller: Caller<Admin>,
+    State(server): State<Server>,
+    Path(name): Path<String>,
+    content: Body,
+) -> Answer<StatusCode> {
+    let shared = &server.shared;
+    let taken = shared.budget.take(content, MAX_BODY, shared.settings.body).await?;
+    let SecretValue { value } = taken.json()?;
+    let tenant = caller.tenant;
+    blocking::unblock(move || tenant.set_secret(&name, &value)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Forget a secret
+#[utoipa::path(
+    delete, path = "/v1/secrets/{name}", tag = "access", security(("token" = ["admin"])),
+    params(("name" = String, Path)), responses((status = 204, description = "It is gone"), Refusals)
+)]
+pub(super) async fn delete(caller: Caller<Admin>, Path(name): Path<String>) -> Answer<StatusCode> {
+    let tenant = caller.tenant;
+    blocking::unblock(move || tenant.catalogue.delete_secret(&name)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,64 @@
+//! Tokens of the caller's own tenant.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::caller::{Admin, Caller};
+use super::extract::Path;
+use super::{Answer, Refusals};
+use crate::Server;
+use crate::access::NewToken;
+use crate::wire::{TokenList, TokenRequest};
+
+/// The largest body that asks for a token, in bytes.
+const MAX_BODY: u64 = 16 << 10;
+
+/// The tokens of this tenant
+#[utoipa::path(get, path = "/v1/tokens", tag = "access", security(("token" = ["admin"])), responses((status = 200, body = TokenList), Refusals))]
+pub(super) async fn list(
+    caller: Caller<Admin>,
+    State(server): State<Server>,
+) -> Answer<Json<TokenList>> {
+    let (shared, name) = (Arc::clone(&server.shared), caller.tenant.name.clone());
+    let tokens = blocking::unblock(move || shared.tokens.list(Some(&name))).await?;
+    Ok(Json(TokenList { tokens }))
+}
+
+/// Make a token for this tenant
+///
+/// It is shown here, and never again.
+#[utoipa::path(
+    post, path = "/v1/tokens", tag = "access", security(("token" = ["admin"])),
+    request_body = TokenRequest, responses((status = 201, body = NewToken), Refusals)
+)]
+pub(super) async fn create(
+    caller: Caller<Admin>,
+    State(server): State<Server>,
+    content: Body,
+) -> Answer<(StatusCode, Json<NewToken>)> {
+    let shared = Arc::clone(&server.shared);
+    let taken = shared.budget.take(content, MAX_BODY, shared.settings.body).await?;
+    let TokenRequest { name, scopes, expires } = taken.json()?;
+    let tenant = caller.tenant.name.clone();
+    let new = blocking::unblock(move || shared.tokens.create(&tenant, &name, &scopes, expires));
+    Ok((StatusCode::CREATED, Json(new.await?)))
+}
+
+/// End a token of this tenant
+#[utoipa::path(
+    delete, path = "/v1/tokens/{id}", tag = "access", security(("token" = ["admin"])),
+    params(("id" = String, Path)), responses((status = 204, description = "It has ended"), Refusals)
+)]
+pub(super) async fn revoke(
+    caller: Caller<Admin>,
+    State(server): State<Server>,
+    Path(id): Path<String>,
+) -> Answer<StatusCode> {
+    let (shared, name) = (Arc::clone(&server.shared), caller.tenant.name.clone());
+    blocking::unblock(move || shared.tokens.revoke(&id, Some(&name))).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,430 @@
+//! Tokens, tenants and secrets: who may do what, and what nobody gets to see.
+
+use std::collections::BTreeSet;
+
+use compute_flow::{File, TenantName};
+use compute_server::{Scope, Settings, Tokens, tokens_file};
+use serde_json::{Value, json};
+
+use crate::{Answer, Home, dev, echo, path_of};
+
+fn token(home: &Home, tenant: &str, scopes: &[Scope]) -> String {
+    let tokens = Tokens::open(&tokens_file(&home.place())).unwrap();
+    let tenant: TenantName = tenant.parse().unwrap();
+    let scopes: BTreeSet<_> = scopes.iter().copied().collect();
+    tokens.create(&tenant, "test", &scopes, None).unwrap().token
+}
+
+async fn ask(
+    home: &Home,
+    token: &str,
+    method: &str,
+    path: &str,
+    body: impl Into<Vec<u8>>,
+) -> Answer {
+    let bearer = format!("Bearer {token}");
+    home.send_with(method, path, &[("authorization", &bearer)], body.into()).await
+}
+
+/// Every operation that the description has, with something in the place of each parameter.
+fn operations() -> Vec<(String, String, String)> {
+    let document: Value =
+        serde_json::from_str(&compute_server::openapi().to_json().unwrap()).unwrap();
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let Some(scope) = operation["security"][0]["token"][0].as_str() else { continue };
+            operations.push((method.to_uppercase(), path.clone(), scope.to_owned()));
+        }
+    }
+    assert!(operations.len() > 25, "{}", operations.len());
+    operations
+}
+
+fn filled(path: &str, fill: &[(&str, &str)]) -> String {
+    let mut path = path.to_owned();
+    for (name, value) in fill {
+        path = path.replace(&format!("{{{name}}}"), value);
+    }
+    path
+}
+
+const ZERO: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+const SOMETHING: [(&str, &str); 9] = [
+    ("alg", "sha256"),
+    ("digest", ZERO),
+    ("stack", "s"),
+    ("stage", "s"),
+    ("number", "1"),
+    ("scope", "100"),
+    ("file", "a.txcl"),
+    ("name", "n"),
+    ("id", "i"),
+];
+
+#[tokio::test]
+async fn every_route_asks_for_a_token_with_its_scope() {
+    let home = Home::new(Settings::default());
+    for (method, path, scope) in operations() {
+        let path = filled(&path, &SOMETHING);
+        let what = format!("{method} {path}");
+        let without = home.send(&method, &path, "").await;
+        assert_eq!(without.status, 401, "{what}");
+        assert_eq!(without.header("www-authenticate"), "Bearer");
+        let wrong = ask(&home, "compute_00_wrong", &method, &path, "").await;
+        assert_eq!(wrong.status, 401, "{what}");
+        let others: Vec<_> = Scope::ALL
+            .into_iter()
+            .filter(|one| one.name() != scope && *one != Scope::Admin)
+            .collect();
+        let other = ask(&home, &token(&home, "default", &others), &method, &path, "").await;
+        assert_eq!(other.status, 403, "{what}");
+        let scopes = [scope.parse().unwrap()];
+        let right = ask(&home, &token(&home, "default", &scopes), &method, &path, "").await;
+        assert!(![401, 403].contains(&right.status.as_u16()), "{what}: {}", right.status);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_revoked_or_has_no_scheme_is_none() {
+    let home = Home::new(Settings::default());
+    let admin = token(&home, "default", &[Scope::Admin]);
+    let made = ask(&home, &admin, "POST", "/v1/tokens", r#"{"name":"ci","scopes":["read"]}"#).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let made = made.json();
+    let (new, id) = (made["token"].as_str().unwrap(), made["id"].as_str().unwrap());
+    assert_eq!(ask(&home, new, "GET", "/v1/stacks", "").await.status, 200);
+    let listed = ask(&home, &admin, "GET", "/v1/tokens", "").await;
+    assert_eq!(listed.json()["tokens"].as_array().unwrap().len(), 2);
+    assert!(!listed.text().contains(new.rsplit('_').next().unwrap()), "never shown again");
+    assert_eq!(ask(&home, &admin, "DELETE", &format!("/v1/tokens/{id}"), "").await.status, 204);
+    ask(&home, new, "GET", "/v1/stacks", "").await.is_problem(401, "unauthenticated");
+    for header in [admin.clone(), format!("Basic {admin}"), "Bearer".to_owned(), String::new()] {
+        let answer = home.send_with("GET", "/v1/stacks", &[("authorization", &header)], "").await;
+        answer.is_problem(401, "unauthenticated");
+    }
+    let none = ask(&home, &admin, "POST", "/v1/tokens", r#"{"scopes":[]}"#).await;
+    none.is_problem(400, "invalid_body");
+}
+
+#[tokio::test]
+async fn a_tenant_sees_nothing_of_another() {
+    let home = Home::new(Settings::default());
+    let (acme, other) =
+        (token(&home, "acme", &[Scope::Admin]), token(&home, "other", &[Scope::Admin]));
+    let module = echo();
+    let path = path_of(&module);
+    let stored = ask(&home, &acme, "PUT", &format!("/v1/computes/{path}"), module.clone()).await;
+    assert_eq!(stored.status, 200, "{}", stored.text());
+    let rule = json!({ "files": [{ "path": "100/a.txcl", "text": format!("EXEC \"compute://{path}\"") }] });
+    let drafted = ask(&home, &acme, "POST", "/v1/stacks/s/drafts", rule.to_string()).await;
+    assert_eq!(drafted.status, 201, "{}", drafted.text());
+    let active = ask(&home, &acme, "POST", "/v1/stacks/s/versions/1/activate", "").await;
+    assert_eq!(active.status, 200, "{}", active.text());
+    // It is loaded now, in the one engine.
+    let ran = ask(&home, &acme, "POST", &format!("/run/{path}"), "{}").await;
+    assert_eq!(ran.status, 200, "{}", ran.text());
+    let fired = home
+        .send_with(
+            "POST",
+            "/stacks/s",
+            &[("authorization", &format!("Bearer {acme}")), ("x-compute-rid", "r-1")],
+            "{}",
+        )
+        .await;
+    assert_eq!(fired.status, 200, "{}", fired.text());
+    let value = json!({ "value": "of-acme" }).to_string();
+    assert_eq!(ask(&home, &acme, "PUT", "/v1/secrets/KEY", value).await.status, 204);
+    let listed = ask(&home, &acme, "GET", "/v1/tokens", "").await.json();
+    let id = listed["tokens"][0]["id"].as_str().unwrap().to_owned();
+
+    let digest = path.rsplit('/').next().unwrap();
+    let fill = [
+        ("alg", "sha256"),
+        ("digest", digest),
+        ("stack", "s"),
+        ("stage", "s"),
+        ("number", "1"),
+        ("scope", "100"),
+        ("file", "a.txcl"),
+        ("name", "KEY"),
+        ("id", id.as_str()),
+    ];
+    for (method, path, _) in operations() {
+        // The lists of a tenant that has nothing, and what makes something of its own.
+        let own = ["/v1/computes", "/v1/stacks", "/v1/traces", "/v1/tokens", "/v1/secrets"];
+        if own.contains(&path.as_str()) {
+            if method == "GET" {
+                let list = ask(&home, &other, &method, &path, "").await;
+                let text = list.text();
+                assert!(
+                    !text.contains(digest) && !text.contains("KEY") && !text.contains("acme"),
+                    "{text}"
+                );
+            }
+            continue;
+        }
+        let body = match (method.as_str(), path.as_str()) {
+            ("PUT", "/v1/computes/{alg}/{digest}") | ("POST", "/v1/stacks/{stack}/drafts") => {
+                continue;
+            }
+            ("PUT", "/v1/secrets/{name}") => continue,
+            (_, "/v1/activate") => r#"{"versions":[{"stack":"s","number":1}]}"#.to_owned(),
+            (_, "/v1/run") => json!({ "ref": format!("compute://sha256/{digest}") }).to_string(),
+            _ => "{}".to_owned(),
+        };
+        let at = filled(&path, &fill);
+        let at = at.replace(&format!("/traces/{id}"), "/traces/r-1");
+        let at = at.replace("/diff", "/diff?from=1&to=1");
+        let answer = ask(&home, &other, &method, &at, body).await;
+        let expected = if path == "/metrics" { 403 } else { 404 };
+        assert_eq!(answer.status, expected, "{method} {at}: {}", answer.text());
+    }
+    // A rule that names another's artifact does not become active.
+    let drafted = ask(&home, &other, "POST", "/v1/stacks/s/drafts", rule.to_string()).await;
+    assert_eq!(drafted.status, 201);
+    let refused = ask(&home, &other, "POST", "/v1/stacks/s/versions/1/activate", "").await;
+    refused.is_problem(422, "missing_compute_artifact");
+    // All of it is still there.
+    assert_eq!(ask(&home, &acme, "POST", &format!("/run/{path}"), "{}").await.status, 200);
+    assert_eq!(ask(&home, &acme, "GET", "/v1/traces/r-1", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn secrets_reach_the_rule_that_names_them_and_nobody_else() {
+    let home = Home::new(dev());
+    let echo = home.put(&echo()).await;
+    let set = home.send("PUT", "/v1/secrets/API_KEY", r#"{"value":"hunter2-secret"}"#).await;
+    assert_eq!(set.status, 204, "{}", set.text());
+    let listed = home.send("GET", "/v1/secrets", "").await;
+    assert_eq!(listed.json()["secrets"][0]["name"], "API_KEY");
+    home.apply("named", &format!("EXEC \"compute://{echo}\" WITH secrets = \"API_KEY\""));
+    home.apply("silent", &format!("EXEC \"compute://{echo}\""));
+    // This compute gives back all that it receives.
+    let named = home.send("POST", "/stacks/named", "{}").await;
+    assert!(named.text().contains("hunter2-secret"), "{}", named.text());
+    let silent = home.send("POST", "/stacks/silent", "{}").await;
+    assert!(!silent.text().contains("hunter2"), "{}", silent.text());
+    home.apply("absent", &format!("EXEC \"compute://{echo}\" WITH secrets = \"OTHER\""));
+    home.send("POST", "/stacks/absent", "{}").await.is_problem(422, "missing_secret");
+
+    // A rule that fails with it in its words.
+    home.apply(
+        "loud",
+        &format!("EXEC \"compute://{}\" WITH secrets = \"API_KEY\"", home.put(&tells()).await),
+    );
+    let loud = home.send_with("POST", "/stacks/loud", &[("x-compute-trace", "full")], "{}").await;
+    assert_eq!(loud.status, 422, "{}", loud.text());
+    assert!(!loud.text().contains("hunter2"), "{}", loud.text());
+    let rid = loud.header("x-compute-rid").to_owned();
+    let trace = home.send("GET", &format!("/v1/traces/{rid}"), "").await;
+    assert!(!trace.text().contains("hunter2"), "{}", trace.text());
+    for answer in [&listed, &home.send("GET", "/v1/traces?last=100", "").await] {
+        assert!(!answer.text().contains("hunter2"), "{}", answer.text());
+    }
+    // Another process sets it anew; the next document has it.
+    home.catalogue().set_secret(&home.vault(), "API_KEY", "another-value").unwrap();
+    assert!(home.send("POST", "/stacks/named", "{}").await.text().contains("another-value"));
+    assert_eq!(home.send("DELETE", "/v1/secrets/API_KEY", "").await.status, 204);
+    home.send("DELETE", "/v1/secrets/API_KEY", "").await.is_problem(404, "not_found");
+    home.send("PUT", "/v1/secrets/a%2Fb", r#"{"value":"x"}"#).await.is_problem(400, "invalid_name");
+    home.send("PUT", "/v1/secrets/a", r#"{"valu":"x"}"#).await.is_problem(400, "invalid_body");
+}
+
+/// A module that writes what it receives to standard error, and fails.
+fn tells() -> Vec<u8> {
+    wat::parse_str(
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "\10\00\00\00\00\10\00\00")
+            (func (export "_start")
+              (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+              (i32.store (i32.const 4) (i32.load (i32.const 8)))
+              (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 8)))
+              (unreachable)))"#,
+    )
+    .unwrap()
+}
+
+#[tokio::test]
+async fn drafts_change_until_they_were_active() {
+    let home = Home::new(dev());
+    let files = json!({ "files": [{ "path": "100/a.txcl", "text": "EMIT .a = 1" }] }).to_string();
+    let made = home.send("POST", "/v1/stacks/shop%2Feu/drafts", files.clone()).await;
+    assert_eq!((made.status.as_u16(), &made.json()["number"]), (201, &json!(1)), "{}", made.text());
+    assert_eq!(home.send("POST", "/v1/stacks/shop%2Feu/drafts", files).await.json()["number"], 1);
+    let at = "/v1/stacks/shop%2Feu/versions/1";
+    let file = format!("{at}/files/200/b.txcl");
+    let written = home.send("PUT", &file, "EMIT .b = ").await;
+    assert_eq!((written.status.as_u16(), &written.json()["rules"]), (200, &json!(2)));
+    let validated = home.send("POST", &format!("{at}/validate"), "").await.json();
+    assert_eq!(
+        (&validated["valid"], &validated["problems"][0]["name"]),
+        (&json!(false), &json!("b"))
+    );
+    home.send("POST", &format!("{at}/activate"), "").await.is_problem(422, "invalid_rule");
+    home.send("PUT", &file, "EMIT .b = 2").await;
+    assert_eq!(home.send("GET", &file, "").await.text(), "EMIT .b = 2");
+    let shown = home.send("GET", at, "").await.json();
+    assert_eq!(shown["files"][1], json!({ "path": "200/b.txcl", "text": "EMIT .b = 2" }));
+    assert_eq!(home.send("POST", &format!("{at}/validate"), "").await.json()["valid"], true);
+    assert_eq!(home.send("POST", &format!("{at}/activate"), "").await.status, 200);
+    assert_eq!(home.send("POST", "/stacks/shop/eu", "{}").await.json(), json!({ "a": 1, "b": 2 }));
+    home.send("PUT", &file, "").await.is_problem(409, "version_immutable");
+    home.send("DELETE", &file, "").await.is_problem(409, "version_immutable");
+    home.send("DELETE", at, "").await.is_problem(409, "version_immutable");
+
+    let files = json!({ "files": [{ "path": "100/a.txcl", "text": "EMIT .a = 3" }] });
+    home.send("POST", "/v1/stacks/shop%2Feu/drafts", files.to_string()).await;
+    let diff = home.send("GET", "/v1/stacks/shop%2Feu/diff?from=1&to=2", "").await.json();
+    let changes: Vec<_> =
+        diff["files"].as_array().unwrap().iter().map(|one| &one["change"]).collect();
+    assert_eq!(changes, ["changed", "removed"]);
+    assert!(diff["files"][0]["diff"].as_str().unwrap().contains("+EMIT .a = 3"));
+    let second = "/v1/stacks/shop%2Feu/versions/2";
+    assert_eq!(home.send("DELETE", second, "").await.status, 204);
+    home.send("GET", second, "").await.is_problem(404, "not_found");
+    for path in ["..%2F..", "100%2Fa", "x"] {
+        let at = format!("{at}/files/{path}/a.txcl");
+        home.send("PUT", &at, "").await.is_problem(400, "invalid_rule_path");
+    }
+    let twice = json!({ "files": [{ "path": "100/a.txcl", "text": "" }, { "path": "100/a.txcl", "text": "" }] });
+    home.send("POST", "/v1/stacks/t/drafts", twice.to_string())
+        .await
+        .is_problem(400, "invalid_body");
+}
+
+#[tokio::test]
+async fn several_stacks_become_active_at_one_moment_or_none_does() {
+    let home = Home::new(dev());
+    for (stack, text) in [("a", "EMIT .a = 1"), ("b", "EXEC \"op://gone\"")] {
+        let files = [File::new("100/rule.txcl", text)];
+        home.catalogue().draft(&stack.parse().unwrap(), &files).unwrap();
+    }
+    let both = r#"{"versions":[{"stack":"a","number":1},{"stack":"b","number":1}]}"#;
+    let refused = home.send("POST", "/v1/activate", both).await;
+    refused.is_problem(422, "unresolved_op_ref");
+    home.send("POST", "/stacks/a", "{}").await.is_problem(404, "unknown_stage");
+    let one = r#"{"versions":[{"stack":"a","number":1}]}"#;
+    assert_eq!(home.send("POST", "/v1/activate", one).await.status, 200);
+    assert_eq!(home.send("POST", "/stacks/a", "{}").await.json(), json!({ "a": 1 }));
+    home.send("POST", "/v1/activate", r#"{"versions":[]}"#).await.is_problem(400, "invalid_body");
+}
+
+#[tokio::test]
+async fn something_runs_once_and_all_of_it_is_told() {
+    use base64::Engine as _;
+    let home = Home::new(dev());
+    let module = base64::engine::general_purpose::STANDARD.encode(echo());
+    let body = json!({ "module": module, "input": { "n": 12_345_678_901_234_567_890_u64 }, "fuel": 1_000_000,
+        "now": "2026-01-01T00:00:00Z", "seed": ZERO });
+    let answer = home.send("POST", "/v1/run", body.to_string()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.text().contains(r#""output":{"n":12345678901234567890}"#), "{}", answer.text());
+    let metrics = &answer.json()["metrics"];
+    assert_eq!((&metrics["status"], &metrics["seed"]), (&json!("ok"), &json!(ZERO)));
+    assert!(metrics["fuel"].as_u64().unwrap() > 0);
+    // It is not stored.
+    let at = format!("/v1/computes/{}", path_of(&echo()));
+    assert_eq!(home.send("HEAD", &at, "").await.status, 404);
+    let run = format!("/run/{}", path_of(&echo()));
+    home.send("POST", &run, "{}").await.is_problem(404, "missing_compute_artifact");
+
+    let tells = base64::engine::general_purpose::STANDARD.encode(tells());
+    let body = json!({ "module": tells, "input": "said" });
+    let failed = home.send("POST", "/v1/run", body.to_string()).await.json();
+    assert_eq!(
+        (&failed["stderr"], &failed["metrics"]["status"]),
+        (&json!("\"said\""), &json!("trapped"))
+    );
+    assert!(failed["error"]["message"].as_str().unwrap().contains("unreachable"), "{failed}");
+    for (body, code) in [
+        (json!({}), "invalid_body"),
+        (json!({ "module": "***" }), "invalid_body"),
+        (json!({ "module": module, "wall_ms": 60_000 }), "limit_above_cap"),
+        (json!({ "module": module, "memory": 1_u64 << 40 }), "limit_above_cap"),
+        (json!({ "module": module, "wall_ms": 0 }), "invalid_body"),
+        (json!({ "module": module, "engine": "cobol" }), "unknown_engine"),
+        (json!({ "module": module, "surprise": 1 }), "invalid_body"),
+    ] {
+        home.send("POST", "/v1/run", body.to_string()).await.is_problem(400, code);
+    }
+}
+
+#[tokio::test]
+async fn a_web_page_cannot_use_a_server_without_tokens() {
+    let home = Home::new(dev());
+    for headers in [
+        [("host", "localhost:7700"), ("accept", "*/*")],
+        [("host", "127.0.0.1:7700"), ("origin", "http://localhost:3000")],
+        [("host", "[::1]:7700"), ("accept", "*/*")],
+    ] {
+        assert_eq!(
+            home.send_with("GET", "/v1/stacks", &headers, "").await.status,
+            200,
+            "{headers:?}"
+        );
+    }
+    for headers in [
+        [("host", "evil.example:7700"), ("accept", "*/*")],
+        [("host", "localhost.evil.example"), ("accept", "*/*")],
+        [("host", "localhost:7700"), ("origin", "https://evil.example")],
+        [("host", "localhost:7700"), ("origin", "null")],
+    ] {
+        let answer = home.send_with("GET", "/v1/stacks", &headers, "").await;
+        answer.is_problem(403, "forbidden");
+    }
+}
+
+#[tokio::test]
+async fn attachments_belong_to_their_artifact() {
+    let home = Home::new(dev());
+    let path = home.put(&echo()).await;
+    let at = format!("/v1/computes/{path}");
+    let attached = home.send("PUT", &format!("{at}/attachments/source-map"), "{}").await;
+    assert_eq!(attached.status, 200, "{}", attached.text());
+    let reference = attached.json()["ref"].as_str().unwrap().to_owned();
+    let manifest = home.send("GET", &format!("{at}/manifest"), "").await.json();
+    assert_eq!(manifest["attachments"]["source-map"], reference);
+    let bytes = reference.replace("compute://", "/v1/attachments/");
+    assert_eq!(home.send("GET", &bytes, "").await.text(), "{}");
+    home.send("PUT", &format!("{at}/attachments/a%2Fb"), "").await.is_problem(400, "invalid_name");
+    for number in 0..15 {
+        let at = format!("{at}/attachments/a{number}");
+        assert_eq!(home.send("PUT", &at, "x").await.status, 200);
+    }
+    let over = home.send("PUT", &format!("{at}/attachments/more"), "x").await;
+    over.is_problem(409, "too_many_attachments");
+}
+
+#[tokio::test]
+async fn answers_carry_a_trace_context_and_what_it_took() {
+    let home = Home::new(dev());
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let given = format!("00-{trace}-00f067aa0ba902b7-01");
+    let path = format!("/run/{}", home.put(&echo()).await);
+    let headers = [("traceparent", given.as_str()), ("x-compute-fuel", "1000000")];
+    let answer = home.send_with("POST", &path, &headers, "{}").await;
+    let parent = answer.header("traceparent");
+    assert!(parent.starts_with(&format!("00-{trace}-")) && parent.ends_with("-01"), "{parent}");
+    assert_ne!(parent, given, "the server's own span");
+    assert!(answer.header("x-compute-fuel").parse::<u64>().unwrap() > 0);
+    assert_eq!(home.send("GET", "/healthz", "").await.header("traceparent").len(), 55);
+    home.apply("s", &format!("EXEC \"compute://{}\"", &path["/run/".len()..]));
+    let answer = home.send("POST", "/stacks/s", "{}").await;
+    assert_eq!(answer.header("x-compute-status"), "ok");
+    assert!(answer.header("x-compute-memory").parse::<u64>().unwrap() >= 65_536);
+    let metrics = home.send("GET", "/metrics", "").await.text();
+    for line in [
+        "compute_op_duration_seconds_count{op=\"s/100/rule\",status=\"ok\",tenant=\"default\"} 1",
+        "compute_document_duration_seconds_count{stack=\"s\",status=\"ok\",tenant=\"default\"} 1",
+        "compute_run_duration_seconds_count{status=\"ok\",tenant=\"default\"} 1",
+        "compute_requests_waiting 0",
+        "compute_cold_loads_total 1",
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+    assert!(metrics.contains("http_server_request_duration_seconds_bucket{"), "{metrics}");
+}
