@@ -1,5 +1,4 @@
-//! Measures, side by side in one run: `cargo xtask bench engine`, `cargo xtask
-//! bench js` and `cargo xtask bench flow`.
+//! Measures, side by side in one run: `cargo xtask bench engine`, `js`, `flow` and `server`.
 //!
 //! Absolute times differ between machines and moments, so contenders take turns in short rounds and the
 //! ratios are what counts.
@@ -9,6 +8,7 @@ mod bare_op;
 mod first_call;
 mod flow;
 mod js;
+mod server;
 mod steady;
 mod with_wasi;
 
@@ -184,6 +184,7 @@ fn main() -> Result<()> {
         Some("engine") => engine(),
         Some("js") => js::print(std::env::args().any(|arg| arg == "--peers")),
         Some("flow") => flow::flow(),
-        _ => bail!("say what to measure: engine, js or flow"),
+        Some("server") => server::server(std::env::args().any(|arg| arg == "--peers")),
+        _ => bail!("say what to measure: engine, js, flow or server"),
     }
 }

@@ -19,9 +19,17 @@ pub(crate) fn bench(what: &str, peers: bool) -> Result<()> {
     if what != "engine" {
         bench.env("COMPUTE_OPS", build_ops(&compute)?);
     }
+    if what == "server" {
+        let (wrk, libraries) = tools::wrk()?;
+        bench.env("COMPUTE_WRK", wrk).env("LD_LIBRARY_PATH", libraries);
+    }
     if peers {
-        tools::node_modules(&root().join("bench/peers"))?;
-        bench.arg("--peers").env("COMPUTE_NODE", tools::node()?.get_program());
+        let peers = root().join("bench/peers");
+        tools::node_modules(&peers)?;
+        bench.arg("--peers").env("COMPUTE_NODE", tools::node()?.get_program()).env(
+            "COMPUTE_WORKERD",
+            peers.join("node_modules/@cloudflare/workerd-linux-64/bin/workerd"),
+        );
     }
     run(&mut bench)
 }

@@ -44,10 +44,10 @@ enum Chore {
     },
     /// Check what the machine can check of the architecture and the house style
     Tidy,
-    /// Measure, side by side: `cargo xtask bench engine`, `js` or `flow`
+    /// Measure, side by side: `cargo xtask bench engine`, `js`, `flow` or `server`
     Bench {
         /// What to measure
-        #[arg(value_parser = ["engine", "js", "flow"])]
+        #[arg(value_parser = ["engine", "js", "flow", "server"])]
         what: String,
         /// Measure what others do on the same input, too: they are installed from npm
         #[arg(long)]

@@ -2,7 +2,7 @@
 //! only Rust and Python; the Rust guest also needs the packages of Debian 12.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -39,6 +39,9 @@ const DEBIAN_RUST: [&str; 17] = [
     "zlib1g",
 ];
 
+/// Debian's wrk, and what it needs besides what every Debian has.
+const DEBIAN_WRK: [&str; 3] = ["wrk", "libluajit-5.1-2", "libluajit-5.1-common"];
+
 /// `python3 -m ziglang`, with its caches under `target/`.
 pub(crate) fn zig() -> Result<Command> {
     tools().zig()
@@ -74,7 +77,7 @@ pub(crate) fn assemblyscript(package: &Path) -> Result<Command> {
 /// A `rustc` that builds for wasm32-wasi.
 pub(crate) fn wasi_rustc() -> Result<Command> {
     let folder = tools().install("rust-wasi", &DEBIAN_RUST.join(" "), |folder| {
-        unpack_debian(folder).context(
+        unpack_debian(folder, &DEBIAN_RUST).context(
             "the Rust guest is built with Debian 12's packages, which `apt-get download` must reach",
         )
     })?;
@@ -96,6 +99,16 @@ pub(crate) fn wasi_rustc() -> Result<Command> {
         .args(["--target", "wasm32-wasi", "-C", "linker-flavor=wasm-ld", "-C"])
         .arg(format!("linker={}", linker.display()));
     Ok(rustc)
+}
+
+/// Debian's wrk, which makes load over HTTP, and the folder of the libraries that it needs.
+pub(crate) fn wrk() -> Result<(PathBuf, PathBuf)> {
+    let folder = tools().install("wrk", &DEBIAN_WRK.join(" "), |folder| {
+        unpack_debian(folder, &DEBIAN_WRK)
+            .context("wrk comes from Debian's packages, which `apt-get download` must reach")
+    })?;
+    let system = folder.join("root/usr");
+    Ok((system.join("bin/wrk"), system.join("lib/x86_64-linux-gnu")))
 }
 
 /// Installs the S3 server for the tests of the store, which start it.
@@ -143,7 +156,7 @@ fn tools() -> Tools {
 
 /// Downloads Debian's packages and unpacks them here, with package lists of our own: neither needs root,
 /// and the system stays as it is.
-fn unpack_debian(folder: &Path) -> Result<()> {
+fn unpack_debian(folder: &Path, packages: &[&str]) -> Result<()> {
     for part in ["lists/partial", "cache/archives/partial", "root"] {
         fs::create_dir_all(folder.join(part))?;
     }
@@ -158,7 +171,7 @@ fn unpack_debian(folder: &Path) -> Result<()> {
         apt
     };
     run(&mut apt("update"))?;
-    run(apt("download").args(DEBIAN_RUST))?;
+    run(apt("download").args(packages))?;
     let mut unpacked = 0;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -168,8 +181,8 @@ fn unpack_debian(folder: &Path) -> Result<()> {
             unpacked += 1;
         }
     }
-    if unpacked != DEBIAN_RUST.len() {
-        bail!("only {unpacked} of {} packages were downloaded", DEBIAN_RUST.len());
+    if unpacked != packages.len() {
+        bail!("only {unpacked} of {} packages were downloaded", packages.len());
     }
     Ok(())
 }

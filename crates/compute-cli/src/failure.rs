@@ -10,6 +10,8 @@ use compute_js::Diagnostic;
 use compute_server::AccessError;
 use compute_store::StoreError;
 
+use crate::remote::RemoteError;
+
 /// The exit code of a wrong command.
 pub(crate) const USAGE: u8 = 2;
 
@@ -141,6 +143,12 @@ impl From<StoreError> for Failure {
         let message = with_causes(&error);
         match error {
             StoreError::Url { .. } => Self::Usage(message),
+            // A token is for the person at the keyboard to bring.
+            StoreError::Storage { ref source, .. }
+                if source.downcast_ref().is_some_and(RemoteError::is_of_the_token) =>
+            {
+                Self::Usage(message)
+            }
             StoreError::NotFound { .. } => {
                 Self::Host(format!("{message}; `compute ls` lists what is stored"))
             }

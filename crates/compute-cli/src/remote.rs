@@ -103,6 +103,11 @@ impl RemoteError {
         }
     }
 
+    /// Whether a token is missing, or does not allow it.
+    pub(crate) fn is_of_the_token(&self) -> bool {
+        matches!(self, Self::Problem { status, .. } if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(status))
+    }
+
     fn is_not_found(&self) -> bool {
         matches!(self, Self::Problem { status, .. } if *status == StatusCode::NOT_FOUND)
     }

@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod docs;
+mod running;
+mod server;
 mod workspaces;
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 #[test]
@@ -21,6 +23,48 @@ fn commands_print_what_is_written() {
         .env("XDG_CACHE_HOME", path("cache"))
         .env("XDG_CONFIG_HOME", path("config"))
         .env("COLUMNS", "100");
+}
+
+const FIXED: [&str; 4] = [
+    "--now",
+    "2026-01-01T00:00:00Z",
+    "--seed",
+    "0000000000000000000000000000000000000000000000000000000000000001",
+];
+
+fn example(name: &str) -> PathBuf {
+    compute_guests::root().join("examples").join(name)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A small workspace in a folder of its own; its op is a module that needs no building.
+fn workspace(home: &Home) -> PathBuf {
+    let folder = home.0.path().join("shop");
+    let scope = folder.join("OPS/shop/100");
+    std::fs::create_dir_all(&scope).unwrap();
+    std::fs::write(scope.join("rule.txcl"), "EXEC \"op://say\"\n").unwrap();
+    std::fs::write(folder.join("compute.toml"), "").unwrap();
+    say(&folder, "one");
+    folder
+}
+
+/// An op that answers with this word, in WebAssembly text.
+fn say(folder: &Path, word: &str) {
+    let wat = format!(
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write"
+                (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "\10\00\00\00\0e\00\00\00")
+            (data (i32.const 16) "{{\"say\":\"{word}\" }}")
+            (func (export "_start")
+                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#
+    );
+    let module = wat::parse_str(wat).unwrap();
+    std::fs::write(folder.join("OPS/shop/100/say.wasm"), module).unwrap();
 }
 
 /// A home of its own for one test's commands.
@@ -37,6 +81,8 @@ impl Home {
             .args(args)
             .env_remove("COMPUTE_STORE")
             .env_remove("COMPUTE_STATE")
+            .env_remove("COMPUTE_SERVER")
+            .env_remove("COMPUTE_TOKEN")
             .env("XDG_DATA_HOME", self.0.path().join("data"))
             .env("XDG_CACHE_HOME", self.0.path().join("cache"))
             .env("XDG_CONFIG_HOME", self.0.path().join("config"))

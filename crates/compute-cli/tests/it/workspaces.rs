@@ -1,28 +1,11 @@
 //! Workspaces as their authors use them: the examples, going back, missing artifacts, dying, `compute dev`.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::sync::mpsc;
+use std::path::Path;
 use std::time::Duration;
 
-use crate::Home;
-
-const FIXED: [&str; 4] = [
-    "--now",
-    "2026-01-01T00:00:00Z",
-    "--seed",
-    "0000000000000000000000000000000000000000000000000000000000000001",
-];
-
-fn example(name: &str) -> PathBuf {
-    compute_guests::root().join("examples").join(name)
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
+use crate::running::Running;
+use crate::{FIXED, Home, example, say, text, workspace};
 
 /// Every document of an example gives its answer. `COMPUTE_BLESS=1` takes what is given now.
 #[test]
@@ -58,33 +41,6 @@ fn the_example_workspaces_give_their_answers() {
         }
         assert!(documents >= 1, "{name}");
     }
-}
-
-/// A small workspace in a folder of its own; its op is a module that needs no building.
-fn workspace(home: &Home) -> PathBuf {
-    let folder = home.0.path().join("shop");
-    let scope = folder.join("OPS/shop/100");
-    fs::create_dir_all(&scope).unwrap();
-    fs::write(scope.join("rule.txcl"), "EXEC \"op://say\"\n").unwrap();
-    fs::write(folder.join("compute.toml"), "").unwrap();
-    say(&folder, "one");
-    folder
-}
-
-/// An op that answers with this word, in WebAssembly text.
-fn say(folder: &Path, word: &str) {
-    let wat = format!(
-        r#"(module
-            (import "wasi_snapshot_preview1" "fd_write"
-                (func $write (param i32 i32 i32 i32) (result i32)))
-            (memory (export "memory") 1)
-            (data (i32.const 0) "\10\00\00\00\0e\00\00\00")
-            (data (i32.const 16) "{{\"say\":\"{word}\" }}")
-            (func (export "_start")
-                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#
-    );
-    let module = wat::parse_str(wat).unwrap();
-    fs::write(folder.join("OPS/shop/100/say.wasm"), module).unwrap();
 }
 
 fn fire(home: &Home) -> String {
@@ -189,105 +145,6 @@ fn many_ops_are_built_at_once() {
     }
     let check = Running::start(&home, &["check", text(&folder)], false);
     check.until("24 rules in 1 stack, 24 ops built: no mistakes");
-}
-
-#[test]
-fn a_server_answers_a_python_script_and_ends_when_told() {
-    let home = Home::new();
-    home.stdout(&["apply", text(&example("triage"))], b"");
-    let serve = Running::start(&home, &["serve", "--dev", "--listen", "127.0.0.1:0"], false);
-    let line = serve.until("listening on ");
-    let address = line.split(' ').nth(2).unwrap().trim_end_matches(';');
-    let output = std::process::Command::new("python3")
-        .arg(compute_guests::root().join("examples/client.py"))
-        .arg(compute_guests::transform("c"))
-        .env("COMPUTE_SERVER", address)
-        .output()
-        .unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for part in [
-        "stored compute://sha256/",
-        "'computed': True",
-        "we are looking into your payment",
-        "step triage/100/classify ok",
-        "step triage/300/answer ok",
-    ] {
-        assert!(told.contains(part), "no `{part}` in {told}");
-    }
-    // What the command line activates, the server answers with.
-    let folder = workspace(&home);
-    home.stdout(&["apply", text(&folder)], b"");
-    let listed = home.stdout(&["trace", "ls"], b"");
-    assert!(listed.contains("triage/0"), "they share their traces: {listed}");
-
-    let mut serve = serve;
-    let id = i32::try_from(serve.child.id()).unwrap().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-    serve.until("finishing what was accepted");
-    assert_eq!(serve.child.wait().unwrap().code(), Some(0));
-}
-
-#[test]
-fn a_server_without_tokens_is_for_this_machine_only() {
-    let home = Home::new();
-    for (args, told) in [
-        (&["serve"][..], "say so with --dev"),
-        (&["serve", "--dev", "--listen", "0.0.0.0:7700"], "use 127.0.0.1"),
-        (&["serve", "--dev", "--listen", "here"], "invalid socket address"),
-    ] {
-        let output = home.compute(args, b"");
-        assert_eq!(output.status.code(), Some(2));
-        let words = String::from_utf8(output.stderr).unwrap();
-        assert!(words.contains(told), "{words}");
-    }
-}
-
-/// A command that goes on, and what it prints.
-struct Running {
-    child: Child,
-    lines: mpsc::Receiver<String>,
-}
-
-impl Running {
-    fn start(home: &Home, args: &[&str], on_stdout: bool) -> Self {
-        let mut child = home.command(args).stdin(Stdio::null()).spawn().unwrap();
-        let (sender, lines) = mpsc::channel();
-        let stream: Box<dyn std::io::Read + Send> = if on_stdout {
-            Box::new(child.stdout.take().unwrap())
-        } else {
-            Box::new(child.stderr.take().unwrap())
-        };
-        std::thread::spawn(move || {
-            for line in BufReader::new(stream).lines() {
-                if line.is_ok_and(|line| sender.send(line).is_err()) {
-                    return;
-                }
-            }
-        });
-        Self { child, lines }
-    }
-
-    /// Waits for a line with a text in it.
-    fn until(&self, wanted: &str) -> String {
-        let mut seen = String::new();
-        loop {
-            let line = self.lines.recv_timeout(Duration::from_secs(60));
-            let line = line.unwrap_or_else(|_| panic!("no `{wanted}` came, but: {seen}"));
-            if line.contains(wanted) {
-                return line;
-            }
-            seen += &line;
-            seen.push('\n');
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]

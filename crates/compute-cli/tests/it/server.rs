@@ -1,0 +1,314 @@
+//! A server, and the command line that uses it from elsewhere.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use compute::{Algorithm, Ref};
+use reqwest::blocking::Client;
+use serde_json::{Value, json};
+
+use crate::running::Running;
+use crate::{FIXED, Home, example, text, workspace};
+
+#[test]
+fn a_server_answers_a_python_script_and_ends_when_told() {
+    let home = Home::new();
+    home.stdout(&["apply", text(&example("triage"))], b"");
+    let serve = Running::start(&home, &["serve", "--dev", "--listen", "127.0.0.1:0"], false);
+    let line = serve.until("listening on ");
+    let address = line.split(' ').nth(2).unwrap().trim_end_matches(';');
+    let output = Command::new("python3")
+        .arg(compute_guests::root().join("examples/client.py"))
+        .arg(compute_guests::transform("c"))
+        .env("COMPUTE_SERVER", address)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for part in [
+        "stored compute://sha256/",
+        "'computed': True",
+        "we are looking into your payment",
+        "step triage/100/classify ok",
+        "step triage/300/answer ok",
+    ] {
+        assert!(told.contains(part), "no `{part}` in {told}");
+    }
+    // What the command line activates, the server answers with.
+    let folder = workspace(&home);
+    home.stdout(&["apply", text(&folder)], b"");
+    let listed = home.stdout(&["trace", "ls"], b"");
+    assert!(listed.contains("triage/0"), "they share their traces: {listed}");
+
+    let mut serve = serve;
+    let id = i32::try_from(serve.child.id()).unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    serve.until("finishing what was accepted");
+    assert_eq!(serve.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_server_without_tokens_is_for_this_machine_only() {
+    let home = Home::new();
+    for (args, told) in [
+        (&["serve", "--dev", "--listen", "0.0.0.0:7700"][..], "use 127.0.0.1"),
+        (&["serve", "--server", "http://127.0.0.1:7700"], "leave out --server"),
+        (&["serve", "--log", "[["], "--log `[[`"),
+        (&["serve", "--dev", "--listen", "here"], "invalid socket address"),
+    ] {
+        let output = home.compute(args, b"");
+        assert_eq!(output.status.code(), Some(2));
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert!(words.contains(told), "{words}");
+    }
+}
+
+/// A server with its home, and a token for it.
+struct Served {
+    home: Home,
+    _running: Running,
+    url: String,
+    token: String,
+}
+
+impl Served {
+    fn start() -> Self {
+        let home = Home::new();
+        let token = home.stdout(&["token", "create", "--scope", "admin"], b"").trim().to_owned();
+        let (running, url) = serve(&home, &[]);
+        Self { home, _running: running, url, token }
+    }
+
+    /// A command of somebody elsewhere, who has the token.
+    fn command(&self, elsewhere: &Home, args: &[&str]) -> Command {
+        let mut command = elsewhere.command(args);
+        command.env("COMPUTE_SERVER", &self.url).env("COMPUTE_TOKEN", &self.token);
+        command
+    }
+}
+
+fn serve(home: &Home, options: &[&str]) -> (Running, String) {
+    let mut args = vec!["serve", "--listen", "127.0.0.1:0"];
+    args.extend(options);
+    let running = Running::start(home, &args, false);
+    let line = running.until("listening on ");
+    let url = line.split(' ').nth(2).unwrap().trim_end_matches(';').to_owned();
+    (running, url)
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn commands_do_the_same_here_and_on_a_server() {
+    let (here, elsewhere, served) = (Home::new(), Home::new(), Served::start());
+    let folder = workspace(&here);
+    let echo = "tests/cmd/guests/echo.wat";
+    let fail = "tests/cmd/guests/fail.wat";
+    let op = example("order-discount.ts");
+    let reference = here.stdout(&["put", echo], b"");
+    let reference = reference.trim();
+    let gone = format!("compute://sha256/{}", "0".repeat(64));
+    let fire: Vec<_> = ["fire", "shop"].into_iter().chain(FIXED).collect();
+    let seeded: Vec<_> =
+        ["run", "tests/cmd/guests/random.wat", "--raw"].into_iter().chain(FIXED).collect();
+    let commands: Vec<Vec<&str>> = vec![
+        vec!["put", echo],
+        vec!["put", text(&op)],
+        vec!["get", reference, "-o", "-"],
+        vec!["get", &gone, "-o", "-"],
+        vec!["verify", reference],
+        vec!["run", reference, "--input", r#"{"n":12345678901234567890}"#],
+        vec!["run", echo, "--input", "[1]"],
+        vec!["run", &gone],
+        vec!["run", fail],
+        vec!["run", text(&op), "--input", r#"{"total":1}"#],
+        vec!["run", echo, "--input", "{"],
+        vec!["stack", "ls"],
+        vec!["fire", "shop"],
+        vec!["apply", text(&folder), "--dry-run"],
+        vec!["apply", text(&folder)],
+        vec!["apply", text(&folder)],
+        fire.clone(),
+        vec!["fire", "shop", "--input", "[1]"],
+        vec!["fire", "shop/x/100"],
+        vec!["stack", "activate", "shop", "1"],
+        vec!["stack", "activate", "shop", "7"],
+        vec!["stack", "activate", "shoop", "1"],
+        vec!["stack", "diff", "shop", "1", "1"],
+        vec!["trace", "show", "none"],
+        vec!["secret", "ls"],
+        vec!["secret", "rm", "NONE"],
+        vec!["token", "revoke", "none"],
+        vec!["inspect", reference],
+    ];
+    for args in commands {
+        let near = here.finish(here.command(&args), b"");
+        let far = elsewhere.finish(served.command(&elsewhere, &args), b"");
+        let told = format!("{args:?}\nhere: {}\nthere: {}", words(&near), words(&far));
+        assert_eq!(near.status.code(), far.status.code(), "{told}");
+        assert_eq!(near.stdout, far.stdout, "{told}");
+        assert_eq!(near.stderr.is_empty(), far.stderr.is_empty(), "{told}");
+    }
+    let raw = elsewhere.finish(served.command(&elsewhere, &seeded), b"");
+    assert_eq!(raw.status.code(), Some(2), "{}", words(&raw));
+
+    // A failure points at the author's line, wherever the op ran.
+    let csv = example("csv-to-json.ts");
+    let failing = ["run", text(&csv), "--input", r#"{"csv":3}"#];
+    let near = here.finish(here.command(&failing), b"");
+    let far = elsewhere.finish(served.command(&elsewhere, &failing), b"");
+    assert_eq!(words(&near), words(&far));
+    assert!(words(&far).contains("csv-to-json.ts:7:55"), "{}", words(&far));
+    // What ran is told: the trace, and the log.
+    let far = elsewhere.finish(served.command(&elsewhere, &["fire", "shop", "--trace"]), b"");
+    assert!(words(&far).contains("shop/100\n  rule"), "{}", words(&far));
+    let listed = elsewhere.finish(served.command(&elsewhere, &["trace", "ls"]), b"");
+    assert_eq!(String::from_utf8(listed.stdout).unwrap().lines().count(), 5, "each that fired");
+}
+
+#[test]
+fn a_target_names_a_server_and_where_its_token_is() {
+    let (elsewhere, served) = (Home::new(), Served::start());
+    let folder = workspace(&elsewhere);
+    let settings =
+        format!("[targets.staging]\nserver = \"{}\"\ntoken_env = \"STAGING\"\n", served.url);
+    std::fs::write(folder.join("compute.toml"), settings).unwrap();
+    let mut apply = elsewhere.command(&["apply", text(&folder), "--target", "staging"]);
+    let without =
+        elsewhere.finish(elsewhere.command(&["apply", text(&folder), "--target", "staging"]), b"");
+    assert_eq!(without.status.code(), Some(2), "{}", words(&without));
+    assert!(words(&without).contains("put a token into STAGING"), "{}", words(&without));
+    apply.env("STAGING", &served.token);
+    let with = elsewhere.finish(apply, b"");
+    assert!(with.status.success(), "{}", words(&with));
+    assert_eq!(String::from_utf8(with.stdout).unwrap(), "shop 1 activated\n");
+    let fired = elsewhere.finish(served.command(&elsewhere, &["fire", "shop"]), b"");
+    assert_eq!(String::from_utf8(fired.stdout).unwrap(), "{\"say\":\"one\"}\n");
+}
+
+#[test]
+fn secrets_and_tokens_are_kept_from_a_shell() {
+    let (elsewhere, served) = (Home::new(), Served::start());
+    let far =
+        |args: &[&str], stdin: &[u8]| elsewhere.finish(served.command(&elsewhere, args), stdin);
+    assert!(far(&["secret", "set", "API_KEY"], b"hunter2-hunter2\n").status.success());
+    let listed = String::from_utf8(far(&["secret", "ls"], b"").stdout).unwrap();
+    assert!(listed.starts_with("API_KEY") && !listed.contains("hunter2"), "{listed}");
+    let empty = far(&["secret", "set", "API_KEY"], b"");
+    assert_eq!(empty.status.code(), Some(2), "{}", words(&empty));
+
+    let made = far(&["token", "create", "--scope", "read", "--json"], b"");
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    let (token, id) = (made["token"].as_str().unwrap(), made["id"].as_str().unwrap());
+    let mut ls = served.command(&elsewhere, &["ls"]);
+    ls.env("COMPUTE_TOKEN", token);
+    assert!(elsewhere.finish(ls, b"").status.success());
+    let mut put = served.command(&elsewhere, &["put", "tests/cmd/guests/echo.wat"]);
+    put.env("COMPUTE_TOKEN", token);
+    let refused = elsewhere.finish(put, b"");
+    assert!(words(&refused).contains("lacks the scope `update`"), "{}", words(&refused));
+    assert!(far(&["token", "revoke", id], b"").status.success());
+    let mut ls = served.command(&elsewhere, &["ls"]);
+    ls.env("COMPUTE_TOKEN", token);
+    assert_ne!(elsewhere.finish(ls, b"").status.code(), Some(0));
+    let other = far(&["token", "create", "--tenant", "acme", "--scope", "read"], b"");
+    assert_eq!(other.status.code(), Some(2), "{}", words(&other));
+
+    // Where the server is, the operator makes tenants.
+    let acme =
+        served.home.stdout(&["token", "create", "--tenant", "acme", "--scope", "admin"], b"");
+    let mut ls = served.command(&elsewhere, &["secret", "ls"]);
+    ls.env("COMPUTE_TOKEN", acme.trim());
+    let theirs = elsewhere.finish(ls, b"");
+    assert!(theirs.status.success() && theirs.stdout.is_empty(), "{}", words(&theirs));
+    for (url, told) in [
+        ("http://127.0.0.1:1", "cannot reach http://127.0.0.1:1/"),
+        ("ftp://x", "is not a server's URL"),
+        ("nonsense", "is not a server's URL"),
+    ] {
+        let output = elsewhere.compute(&["ls", "--server", url], b"");
+        assert!(words(&output).contains(told), "{}", words(&output));
+    }
+}
+
+#[test]
+fn settings_say_where_they_come_from() {
+    let home = Home::new();
+    let mut show = home.command(&["config", "show", "--json", "--wall", "100ms"]);
+    show.env("COMPUTE_LISTEN", "127.0.0.1:9000").env("COMPUTE_SECRET_KEY", "ab".repeat(32));
+    let output = home.finish(show, b"");
+    let settings: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let settings: BTreeMap<_, _> = settings
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["name"].as_str().unwrap(), (one["value"].clone(), one["from"].clone())))
+        .collect();
+    assert_eq!(settings["--listen"], (json!("127.0.0.1:9000"), json!("COMPUTE_LISTEN")));
+    assert_eq!(settings["--wall"], (json!("100ms"), json!("option")));
+    assert_eq!(settings["--memory"], (json!("32MiB"), json!("default")));
+    assert_eq!(settings["COMPUTE_SECRET_KEY"], (json!("(hidden)"), json!("COMPUTE_SECRET_KEY")));
+    assert!(settings["--state"].0.as_str().unwrap().ends_with("compute/state"));
+    assert!(settings.len() > 20, "{settings:?}");
+}
+
+/// What was answered with 200 is there after `kill -9`, and what was active is.
+#[test]
+fn what_a_server_accepted_survives_its_death() {
+    let home = Home::new();
+    let (mut uploaded, mut activated) = (Vec::new(), 0);
+    let client = Client::new();
+    for round in 0..5_u64 {
+        let (mut running, url) = serve(&home, &["--dev"]);
+        let killed = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(150 + 90 * round));
+            running.child.kill().unwrap();
+            running.child.wait().unwrap();
+        });
+        for number in 0.. {
+            let module = numbered(round * 10_000 + number);
+            let reference = Ref::of(Algorithm::Sha256, &module);
+            let at = format!("{url}/v1/computes/sha256/{}", reference.digest());
+            if !client.put(at).body(module).send().is_ok_and(|answer| answer.status() == 200) {
+                break;
+            }
+            let files = json!({ "files": [{ "path": "100/a.txcl", "text": format!("EXEC \"{reference}\"") }] });
+            uploaded.push(reference);
+            let draft = client.post(format!("{url}/v1/stacks/s/drafts")).json(&files).send();
+            let Ok(draft) = draft.and_then(|draft| draft.json::<Value>()) else { break };
+            let version = draft["number"].as_u64().unwrap();
+            let active =
+                client.post(format!("{url}/v1/stacks/s/versions/{version}/activate")).send();
+            if !active.is_ok_and(|answer| answer.status() == 200) {
+                break;
+            }
+            activated = version;
+        }
+        killed.join().unwrap();
+    }
+    assert!(uploaded.len() > 5 && activated > 3, "{} uploads, version {activated}", uploaded.len());
+    let (_running, url) = serve(&home, &["--dev"]);
+    for reference in &uploaded {
+        let at = format!("{url}/v1/computes/sha256/{}", reference.digest());
+        let bytes = client.get(at).send().unwrap().bytes().unwrap();
+        assert_eq!(Ref::of(Algorithm::Sha256, &bytes), *reference);
+    }
+    let stacks: Value = client.get(format!("{url}/v1/stacks")).send().unwrap().json().unwrap();
+    // An activation that was not answered may have happened.
+    let active = stacks["stacks"][0]["active"].as_u64().unwrap();
+    assert!([activated, activated + 1].contains(&active), "{active}, and {activated} was answered");
+    let fired = client.post(format!("{url}/stacks/s")).body("{}").send().unwrap();
+    assert_eq!(fired.status(), 200, "{}", fired.text().unwrap());
+    assert!(home.compute(&["verify"], b"").status.success());
+}
+
+/// A module that gives back its input, and another one for each number.
+fn numbered(number: u64) -> Vec<u8> {
+    let text = std::fs::read_to_string("tests/cmd/guests/echo.wat").unwrap();
+    let at = text.rfind(')').unwrap();
+    let text = format!("{}(@custom \"number\" \"{number}\"))", &text[..at]);
+    wat::parse_str(text).unwrap()
+}
