@@ -9,6 +9,7 @@ mod first_call;
 mod flow;
 mod js;
 mod server;
+mod soak;
 mod steady;
 mod with_wasi;
 
@@ -185,6 +186,11 @@ fn main() -> Result<()> {
         Some("js") => js::print(std::env::args().any(|arg| arg == "--peers")),
         Some("flow") => flow::flow(),
         Some("server") => server::server(std::env::args().any(|arg| arg == "--peers")),
-        _ => bail!("say what to measure: engine, js, flow or server"),
+        Some("siege") => soak::siege(),
+        Some("soak") => {
+            let seconds = std::env::args().nth(2).and_then(|text| text.parse().ok());
+            soak::soak(seconds.unwrap_or(600))
+        }
+        _ => bail!("say what to measure: engine, js, flow, server, siege or soak"),
     }
 }

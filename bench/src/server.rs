@@ -251,7 +251,7 @@ impl Workerd {
 }
 
 /// A module that never ends.
-fn spin() -> Result<Vec<u8>> {
+pub(crate) fn spin() -> Result<Vec<u8>> {
     let text = r#"(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))"#;
     Ok(wat::parse_str(text)?)
 }

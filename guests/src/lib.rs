@@ -44,6 +44,14 @@ pub fn echo(pages: u32) -> Vec<u8> {
     wasm(&include_str!("../echo.wat").replace("PAGES", &pages.to_string()))
 }
 
+/// The same with one page, and another module for each number.
+#[must_use]
+pub fn numbered_echo(number: u32) -> Vec<u8> {
+    let text = include_str!("../echo.wat").replace("PAGES", "1");
+    let end = text.rfind(')').unwrap_or_default();
+    wasm(&format!("{}(@custom \"number\" \"{number}\"))", &text[..end]))
+}
+
 /// The module that this text stands for.
 ///
 /// # Panics

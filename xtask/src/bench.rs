@@ -11,12 +11,15 @@ use crate::{cargo, root, run, target, tools};
 const OPS: [&str; 5] = ["trivial", "zod", "zod-warm", "document", "fib"];
 
 /// Runs a benchmark, optimised.
-pub(crate) fn bench(what: &str, peers: bool) -> Result<()> {
+pub(crate) fn bench(what: &str, seconds: u32, peers: bool) -> Result<()> {
     run(&mut cargo(&["build", "--release", "-p", "compute-cli"]))?;
     let compute = target().join("release/compute");
     let mut bench = cargo(&["run", "--release", "-p", "compute-bench", "--", what]);
     bench.env("COMPUTE", &compute);
-    if what != "engine" {
+    if what == "soak" {
+        bench.arg(seconds.to_string());
+    }
+    if ["js", "flow", "server"].contains(&what) {
         bench.env("COMPUTE_OPS", build_ops(&compute)?);
     }
     if what == "server" {

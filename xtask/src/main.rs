@@ -44,11 +44,15 @@ enum Chore {
     },
     /// Check what the machine can check of the architecture and the house style
     Tidy,
-    /// Measure, side by side: `cargo xtask bench engine`, `js`, `flow` or `server`
+    /// Measure, side by side: `cargo xtask bench engine`, `js`, `flow` or `server`; or see what a server lives
+    /// through: `siege` (callers who mean it no good) and `soak` (killed again and again under load)
     Bench {
         /// What to measure
-        #[arg(value_parser = ["engine", "js", "flow", "server"])]
+        #[arg(value_parser = ["engine", "js", "flow", "server", "siege", "soak"])]
         what: String,
+        /// For how long `soak` goes on
+        #[arg(long, default_value = "600")]
+        seconds: u32,
         /// Measure what others do on the same input, too: they are installed from npm
         #[arg(long)]
         peers: bool,
@@ -74,7 +78,7 @@ fn main() -> Result<()> {
         Chore::Plugin => plugin::record(),
         Chore::Prelude { check } => plugin::prelude(check),
         Chore::Tidy => tidy::tidy(),
-        Chore::Bench { what, peers } => bench::bench(&what, peers),
+        Chore::Bench { what, seconds, peers } => bench::bench(&what, seconds, peers),
         Chore::Fuzz { target, seconds } => fuzz::fuzz(&target, seconds),
         Chore::Ci => check::ci(),
     }

@@ -5,9 +5,8 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 use compute::{ErrorKind, Ref, with_causes};
-use compute_flow::{CatalogueError, SecretError, TracesError};
+use compute_flow::{CatalogueError, SecretError, TokensError, TracesError};
 use compute_js::Diagnostic;
-use compute_server::AccessError;
 use compute_store::StoreError;
 
 use crate::remote::RemoteError;
@@ -121,10 +120,10 @@ impl From<SecretError> for Failure {
     }
 }
 
-impl From<AccessError> for Failure {
-    fn from(error: AccessError) -> Self {
+impl From<TokensError> for Failure {
+    fn from(error: TokensError) -> Self {
         match error {
-            AccessError::NoScope | AccessError::Name | AccessError::NoToken(_) => {
+            TokensError::NoScope | TokensError::Name | TokensError::NoToken(_) => {
                 Self::usage_of(&error)
             }
             _ => Self::host(&error),

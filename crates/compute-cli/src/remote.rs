@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use compute::{Artifact, BoxFuture, Ref};
-use compute_flow::{ActiveStack, Draft, File, StackName, Trace, Version, VersionInfo};
-use compute_server::NewToken;
+use compute_flow::{ActiveStack, Draft, File, NewToken, StackName, Trace, Version, VersionInfo};
 use compute_server::wire::{
     Activation, Attached, Computes, NewDraft, ProblemBody, RuleFile, RunAnswer, RunRequest,
     SecretList, SecretValue, StackVersion, Stacks, TokenList, TokenRequest, TraceList, Uploaded,
@@ -52,15 +51,8 @@ impl fmt::Debug for Client {
 /// What a server said instead of what it was asked for, or that it said nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RemoteError {
-    #[error("{}{}", .problem.detail, hint(.status, .problem, .variable))]
-    Problem {
-        status: StatusCode,
-        problem: Box<ProblemBody>,
-        whole: Value,
-        variable: String,
-        /// The id of the request, where the server gave it one.
-        rid: Option<String>,
-    },
+    #[error("{0}")]
+    Problem(Box<Said>),
     #[error("cannot reach {base}: is a server running there?")]
     Unreachable { base: String, source: reqwest::Error },
     #[error(
@@ -69,53 +61,69 @@ pub(crate) enum RemoteError {
     Strange { base: String, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
-fn hint(status: &StatusCode, problem: &ProblemBody, variable: &str) -> String {
-    match *status {
-        StatusCode::UNAUTHORIZED => {
-            format!("; put a token into {variable}: `compute token create` makes one")
+/// A problem that a server told.
+#[derive(Debug)]
+pub(crate) struct Said {
+    status: StatusCode,
+    problem: ProblemBody,
+    /// All of it.
+    whole: Value,
+    /// Where the token was looked for.
+    variable: String,
+    /// The id of the request, where the server gave it one.
+    rid: Option<String>,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, problem, variable, .. } = self;
+        f.write_str(&problem.detail)?;
+        if *status == StatusCode::UNAUTHORIZED {
+            return write!(f, "; put a token into {variable}: `compute token create` makes one");
         }
-        _ => format!(" [{}]", problem.code),
+        write!(f, " [{}]", problem.code)
     }
 }
 
 type Result<T, E = RemoteError> = std::result::Result<T, E>;
 
 impl RemoteError {
+    fn said(&self) -> Option<&Said> {
+        match self {
+            Self::Problem(said) => Some(said),
+            Self::Unreachable { .. } | Self::Strange { .. } => None,
+        }
+    }
+
     /// The code of the server's problem.
     fn code(&self) -> &str {
-        match self {
-            Self::Problem { problem, .. } => &problem.code,
-            _ => "",
-        }
+        self.said().map_or("", |said| &said.problem.code)
     }
 
     /// What keeps versions from becoming active, if that is what it is about.
     fn problems(&self) -> Option<Vec<compute_flow::Problem>> {
-        let Self::Problem { whole, .. } = self else { return None };
-        serde_json::from_value(whole.get("problems")?.clone()).ok()
+        serde_json::from_value(self.said()?.whole.get("problems")?.clone()).ok()
     }
 
     /// The id of the request that failed, where the server gave it one.
     pub(crate) fn rid(&self) -> Option<&str> {
-        match self {
-            Self::Problem { rid, .. } => rid.as_deref(),
-            _ => None,
-        }
+        self.said()?.rid.as_deref()
     }
 
     /// Whether a token is missing, or does not allow it.
     pub(crate) fn is_of_the_token(&self) -> bool {
-        matches!(self, Self::Problem { status, .. } if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(status))
+        let of_the_token = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
+        self.said().is_some_and(|said| of_the_token.contains(&said.status))
     }
 
     fn is_not_found(&self) -> bool {
-        matches!(self, Self::Problem { status, .. } if *status == StatusCode::NOT_FOUND)
+        self.said().is_some_and(|said| said.status == StatusCode::NOT_FOUND)
     }
 }
 
 impl From<RemoteError> for Failure {
     fn from(error: RemoteError) -> Self {
-        let RemoteError::Problem { status, .. } = &error else { return Self::host(&error) };
+        let Some(status) = error.said().map(|said| said.status) else { return Self::host(&error) };
         match error.code() {
             // What the same commands say of what is on this machine.
             "missing_compute_artifact" => {
@@ -225,7 +233,7 @@ impl Client {
             return Err(self.strange(format!("status {status}")));
         };
         let variable = self.variable.clone();
-        Err(RemoteError::Problem { status, problem: Box::new(problem), whole, variable, rid })
+        Err(RemoteError::Problem(Box::new(Said { status, problem, whole, variable, rid })))
     }
 
     fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {

@@ -5,21 +5,18 @@ mod schema;
 mod secrets;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::MutexGuard;
 
 use compute::Ref;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use serde::{Deserialize, Serialize};
 
+use crate::database::{Database, DatabaseError};
 use crate::{File, StackName, manifest_hash};
 use edit::keep_refs;
 
 pub use secrets::{SecretError, SecretInfo};
-
-/// How long a writer waits for another.
-const BUSY: Duration = Duration::from_secs(10);
 
 /// Keeps the versions of stacks, and which of them are active.
 ///
@@ -27,8 +24,7 @@ const BUSY: Duration = Duration::from_secs(10);
 /// dies leaves the old state or the new one.
 #[derive(Debug)]
 pub struct Catalogue {
-    connection: Mutex<Connection>,
-    path: PathBuf,
+    database: Database,
 }
 
 /// A stack and its versions.
@@ -144,14 +140,6 @@ pub enum CatalogueError {
         /// The number.
         number: u32,
     },
-    /// The folder for the file cannot be made.
-    #[error("cannot make the folder {}", .folder.display())]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// The file was written by a later version of this program.
     #[error("the catalogue {} has the format {found}; this program knows formats up to {known}: use a newer one", .path.display())]
     Newer {
@@ -162,14 +150,9 @@ pub enum CatalogueError {
         /// The newest known.
         known: u32,
     },
-    /// SQLite failed.
-    #[error("the catalogue {}", .path.display())]
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: rusqlite::Error,
-    },
+    /// The file cannot be opened, read or written.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
 }
 
 type Result<T> = std::result::Result<T, CatalogueError>;
@@ -180,18 +163,7 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueError::Newer`] if a later version of this program wrote it.
     pub fn open(path: &Path) -> Result<Self> {
-        if let Some(folder) = path.parent() {
-            let made = std::fs::create_dir_all(folder);
-            made.map_err(|source| CatalogueError::Folder { folder: folder.to_owned(), source })?;
-        }
-        let failed = |source| CatalogueError::Sqlite { path: path.to_owned(), source };
-        let connection = Connection::open(path).map_err(failed)?;
-        connection.busy_timeout(BUSY).map_err(failed)?;
-        // What was answered survives a power cut.
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-        connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
-        let catalogue = Self { connection: Mutex::new(connection), path: path.to_owned() };
+        let catalogue = Self { database: Database::open(path)? };
         catalogue.migrate()?;
         Ok(catalogue)
     }
@@ -202,7 +174,8 @@ impl Catalogue {
             self.sql(connection.query_row("PRAGMA user_version", [], |row| row.get(0)))?;
         let known = schema::MIGRATIONS.len() as u32;
         if found > known {
-            return Err(CatalogueError::Newer { path: self.path.clone(), found, known });
+            let path = self.database.path().to_owned();
+            return Err(CatalogueError::Newer { path, found, known });
         }
         if found == known {
             return Ok(());
@@ -413,16 +386,16 @@ impl Catalogue {
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.database.connection()
     }
 
     /// A transaction that writes, and takes its turn at once.
     fn change<'a>(&self, connection: &'a mut Connection) -> Result<Transaction<'a>> {
-        self.sql(connection.transaction_with_behavior(TransactionBehavior::Immediate))
+        Ok(self.database.change(connection)?)
     }
 
     fn sql<T>(&self, result: rusqlite::Result<T>) -> Result<T> {
-        result.map_err(|source| CatalogueError::Sqlite { path: self.path.clone(), source })
+        Ok(self.database.sql(result)?)
     }
 }
 

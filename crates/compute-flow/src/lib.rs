@@ -7,6 +7,7 @@
 //! - A [`Processor`] takes a document through a snapshot, scope by scope, and hands what the rules run to a
 //!   [`compute::Runner`].
 //! - A [`Place`] is where a tenant's stacks and artifacts are kept; a [`Vault`] seals the secrets among them.
+//! - [`Tokens`] say who may do what with it over a network.
 //! - A [`Trace`] tells what happened; [`Traces`] keeps some.
 //!
 //! ```
@@ -31,6 +32,7 @@ mod activate;
 mod batch;
 mod catalogue;
 mod control;
+mod database;
 mod estimate;
 mod failure;
 mod index;
@@ -43,6 +45,7 @@ mod settings;
 mod snapshot;
 mod stack;
 mod stage;
+mod tokens;
 mod trace;
 mod traces;
 mod vault;
@@ -52,6 +55,7 @@ pub use activate::{Problem, ProblemCode, validate};
 pub use catalogue::{
     ActiveStack, Catalogue, CatalogueError, Draft, SecretError, SecretInfo, Version, VersionInfo,
 };
+pub use database::DatabaseError;
 pub use failure::{Failure, Reason, Transition};
 pub use lint::loops;
 pub use mask::Mask;
@@ -62,6 +66,7 @@ pub use settings::{Settings, SettingsError, Target};
 pub use snapshot::Snapshot;
 pub use stack::{File, RuleProblem, Scope, Stack, StackRule, manifest_hash};
 pub use stage::{StackName, Stage, StageError};
+pub use tokens::{NewToken, ScopeError, TokenInfo, TokenScope, Tokens, TokensError};
 pub use trace::{Event, EventKind, Step, StepEvent, StepLog, StepMetrics, Trace};
 pub use traces::{Traces, TracesError};
 pub use vault::{Vault, VaultError};

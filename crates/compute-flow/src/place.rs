@@ -8,7 +8,7 @@ use std::sync::Arc;
 use compute_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
-use crate::{Catalogue, CatalogueError, Traces, Vault, VaultError};
+use crate::{Catalogue, CatalogueError, Tokens, TokensError, Traces, Vault, VaultError};
 
 /// Where a tenant's artifacts and stacks are kept: a store, and a folder for the catalogue and the traces.
 ///
@@ -66,6 +66,14 @@ impl Place {
     /// As [`Catalogue::open`].
     pub fn catalogue(&self) -> Result<Catalogue, CatalogueError> {
         Catalogue::open(&self.state.join("catalogue.sqlite"))
+    }
+
+    /// The tokens of all tenants, which are kept at the first one's place.
+    ///
+    /// # Errors
+    /// As [`Tokens::open`].
+    pub fn tokens(&self) -> Result<Tokens, TokensError> {
+        Tokens::open(&self.state.join("access.sqlite"))
     }
 
     /// The traces of documents.

@@ -1,7 +1,7 @@
 //! Computes and stacks over HTTP.
 //!
 //! A [`Server`] holds what requests share: the tenants, each with artifacts, stacks, secrets and traces of its own
-//! at its [`compute_flow::Place`]; the one manager that runs for all of them; the [`Tokens`] that say who is who; the
+//! at its [`compute_flow::Place`]; the one manager that runs for all of them; the [`compute_flow::Tokens`] that say who is who; the
 //! places for work. [`router`] is the routes, [`openapi`] their description; [`serve`] answers on a listener until
 //! it is told to stop, and then finishes what it accepted.
 //!
@@ -28,7 +28,6 @@
 //! # }
 //! ```
 
-mod access;
 mod admission;
 mod body;
 mod connections;
@@ -39,10 +38,9 @@ mod telemetry;
 mod tenants;
 pub mod wire;
 
-pub use access::{AccessError, NewToken, Scope, ScopeError, TokenInfo, Tokens};
 pub use admission::{Admission, Full, Permit};
 pub use connections::serve;
 pub use problem::Problem;
 pub use routes::{differences, openapi, router};
-pub use server::{Server, ServerError, Settings, tokens_file};
+pub use server::{Server, ServerError, Settings};
 pub use telemetry::TelemetryError;

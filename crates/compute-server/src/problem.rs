@@ -3,12 +3,12 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compute::{ErrorKind, Status, with_causes};
-use compute_flow::{CatalogueError, Mask, Reason, SecretError, TracesError};
+use compute_flow::{CatalogueError, Mask, Reason, SecretError, TokensError, TracesError};
 use compute_store::StoreError;
 use serde_json::{Map, Value, json};
 
+use crate::Full;
 use crate::tenants::{LiveError, TenantError};
-use crate::{AccessError, Full};
 
 /// An error as RFC 9457 has it: `application/problem+json`.
 #[derive(Clone, Debug, PartialEq)]
@@ -166,13 +166,13 @@ impl From<SecretError> for Problem {
     }
 }
 
-impl From<AccessError> for Problem {
-    fn from(error: AccessError) -> Self {
+impl From<TokensError> for Problem {
+    fn from(error: TokensError) -> Self {
         match error {
-            AccessError::NoScope | AccessError::Name => {
+            TokensError::NoScope | TokensError::Name => {
                 Self::bad("invalid_body", error.to_string())
             }
-            AccessError::NoToken(_) => Self::not_found(error.to_string()),
+            TokensError::NoToken(_) => Self::not_found(error.to_string()),
             error => Self::internal(&error),
         }
     }

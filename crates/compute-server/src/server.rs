@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use compute::{Limits, Manager, ManagerBuilder};
-use compute_flow::{Place, ProcessorSettings, TenantName, Vault};
+use compute_flow::{Place, ProcessorSettings, TenantName, Tokens, TokensError, Vault};
 
+use crate::Admission;
 use crate::body::Budget;
 use crate::telemetry::{GuestLog, Telemetry, TelemetryError, Watched};
 use crate::tenants::{Everywhere, Shelves, TenantError, Tenants};
-use crate::{AccessError, Admission, Tokens};
 
 /// What a server may use.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +92,7 @@ pub(crate) struct Shared {
 pub enum ServerError {
     /// The tokens cannot be opened.
     #[error(transparent)]
-    Access(#[from] AccessError),
+    Tokens(#[from] TokensError),
     /// The first tenant's place cannot be opened.
     #[error("cannot open {place}")]
     Place {
@@ -121,7 +121,7 @@ impl Server {
         manager: ManagerBuilder,
         settings: Settings,
     ) -> Result<Self, ServerError> {
-        let tokens = Tokens::open(&tokens_file(&place))?;
+        let tokens = place.tokens()?;
         let shelves = Arc::new(Shelves::default());
         let guest_log = GuestLog::new()?;
         let logs_dropped = Arc::clone(&guest_log.dropped);
@@ -179,10 +179,4 @@ impl Server {
     pub(crate) fn is_draining(&self) -> bool {
         self.shared.draining.load(Ordering::Relaxed)
     }
-}
-
-/// Where the tokens of all tenants are kept.
-#[must_use]
-pub fn tokens_file(place: &Place) -> std::path::PathBuf {
-    place.state.join("access.sqlite")
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use compute::{Outcome, Ref};
 use compute_flow::{
-    ActiveStack, Problem as ActivationProblem, SecretInfo, StackName, Trace, VersionInfo,
+    ActiveStack, Problem as ActivationProblem, SecretInfo, StackName, TokenInfo, TokenScope, Trace,
+    VersionInfo,
 };
 use compute_store::Manifest;
 use jiff::Timestamp;
@@ -13,8 +14,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
-
-use crate::{Scope, TokenInfo};
 
 /// An error, as RFC 9457 has it. What else is known of it stands beside these.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -207,7 +206,7 @@ pub struct TokenRequest {
     pub name: String,
     /// What it allows.
     #[schema(min_items = 1)]
-    pub scopes: BTreeSet<Scope>,
+    pub scopes: BTreeSet<TokenScope>,
     /// When it ends; never, if that is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]

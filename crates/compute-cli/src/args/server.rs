@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Subcommand, ValueEnum};
-use compute_flow::TenantName;
-use compute_server::Scope;
+use compute_flow::{TenantName, TokenScope};
 
 use super::flow::StateArgs;
 use crate::values;
@@ -152,7 +151,7 @@ pub(crate) struct TokenCreateArgs {
 
     /// What it allows: read, run, update, activate, admin
     #[arg(long, value_name = "SCOPE", required = true, value_delimiter = ',')]
-    pub(crate) scope: Vec<Scope>,
+    pub(crate) scope: Vec<TokenScope>,
 
     /// What it is for
     #[arg(long, value_name = "TEXT", default_value = "")]

@@ -4,7 +4,7 @@ use std::io;
 
 use compute::{Limits, Manager};
 use compute_flow::ProcessorSettings;
-use compute_server::{Server, Settings, Tokens, tokens_file};
+use compute_server::{Server, Settings};
 use compute_wasm::NAME;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -39,7 +39,7 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
     let manager = Manager::builder()
         .engine(NAME, context::engine_config(calls)?)
         .cache_bytes(options.cache.as_u64());
-    if !options.dev && Tokens::open(&tokens_file(&place))?.list(None)?.is_empty() {
+    if !options.dev && place.tokens()?.list(None)?.is_empty() {
         anstream::eprintln!(
             "warning: there are no tokens, so it refuses everybody: `compute token create --scope admin` makes one, --dev asks for none"
         );

@@ -1,8 +1,7 @@
 //! `compute token`: who may use a server.
 
-use compute_flow::TenantName;
+use compute_flow::{NewToken, TenantName, TokenInfo, TokenScope, Tokens};
 use compute_server::wire::TokenRequest;
-use compute_server::{NewToken, Scope, TokenInfo, Tokens, tokens_file};
 
 use super::{print_json, print_line};
 use crate::args::{Cli, TokenArgs, TokenCommand, TokenCreateArgs};
@@ -18,7 +17,7 @@ enum Keeper {
 
 pub(crate) fn token(cli: &Cli, args: &TokenArgs) -> Result<(), Failure> {
     let keeper = match Home::new(cli, args.state.state.as_deref())? {
-        Home::Here(place) => Keeper::Here(Tokens::open(&tokens_file(&place))?),
+        Home::Here(place) => Keeper::Here(place.tokens()?),
         Home::There(client) => Keeper::There(client),
     };
     match &args.command {
@@ -77,7 +76,7 @@ fn ls(keeper: &Keeper, json: bool) -> Result<(), Failure> {
 
 fn line(token: &TokenInfo) -> String {
     let TokenInfo { id, tenant, name, scopes, created, expires, .. } = token;
-    let scopes: Vec<_> = scopes.iter().map(|scope: &Scope| scope.name()).collect();
+    let scopes: Vec<_> = scopes.iter().map(|scope: &TokenScope| scope.name()).collect();
     let tenant: &TenantName = tenant;
     let expires = expires.map_or_else(|| "never ends".to_owned(), |end| format!("ends {end}"));
     let created = created.strftime("%Y-%m-%d");

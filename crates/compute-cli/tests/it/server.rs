@@ -261,15 +261,15 @@ fn what_a_server_accepted_survives_its_death() {
     let home = Home::new();
     let (mut uploaded, mut activated) = (Vec::new(), 0);
     let client = Client::new();
-    for round in 0..5_u64 {
+    for round in 0..5 {
         let (mut running, url) = serve(&home, &["--dev"]);
         let killed = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(150 + 90 * round));
+            std::thread::sleep(Duration::from_millis(150 + 90 * u64::from(round)));
             running.child.kill().unwrap();
             running.child.wait().unwrap();
         });
         for number in 0.. {
-            let module = numbered(round * 10_000 + number);
+            let module = compute_guests::numbered_echo(round * 10_000 + number);
             let reference = Ref::of(Algorithm::Sha256, &module);
             let at = format!("{url}/v1/computes/sha256/{}", reference.digest());
             if !client.put(at).body(module).send().is_ok_and(|answer| answer.status() == 200) {
@@ -303,12 +303,4 @@ fn what_a_server_accepted_survives_its_death() {
     let fired = client.post(format!("{url}/stacks/s")).body("{}").send().unwrap();
     assert_eq!(fired.status(), 200, "{}", fired.text().unwrap());
     assert!(home.compute(&["verify"], b"").status.success());
-}
-
-/// A module that gives back its input, and another one for each number.
-fn numbered(number: u64) -> Vec<u8> {
-    let text = std::fs::read_to_string("tests/cmd/guests/echo.wat").unwrap();
-    let at = text.rfind(')').unwrap();
-    let text = format!("{}(@custom \"number\" \"{number}\"))", &text[..at]);
-    wat::parse_str(text).unwrap()
 }

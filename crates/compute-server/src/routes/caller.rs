@@ -6,11 +6,11 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use compute_flow::TenantName;
+use compute_flow::{TenantName, TokenScope};
 
 use crate::telemetry::Observed;
 use crate::tenants::Tenant;
-use crate::{Problem, Scope, Server};
+use crate::{Problem, Server};
 
 /// A caller who may do what `S` says. It is the first thing that a route takes: whoever may not gets to know nothing
 /// else.
@@ -21,7 +21,7 @@ pub(super) struct Caller<S> {
 
 /// What a route needs of its caller.
 pub(super) trait Needs: Send {
-    const SCOPE: Scope;
+    const SCOPE: TokenScope;
 }
 
 macro_rules! needs {
@@ -30,7 +30,7 @@ macro_rules! needs {
             pub(super) struct $name;
 
             impl Needs for $name {
-                const SCOPE: Scope = Scope::$name;
+                const SCOPE: TokenScope = TokenScope::$name;
             }
         )*
     };
@@ -58,7 +58,7 @@ impl<S: Needs> FromRequestParts<Server> for Caller<S> {
     }
 }
 
-fn tenant(headers: &HeaderMap, scope: Scope, server: &Server) -> Result<TenantName, Problem> {
+fn tenant(headers: &HeaderMap, scope: TokenScope, server: &Server) -> Result<TenantName, Problem> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         if server.shared.settings.dev {
             near(headers)?;

@@ -6,12 +6,12 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
+use compute_flow::NewToken;
 
 use super::caller::{Admin, Caller};
 use super::extract::Path;
 use super::{Answer, Refusals};
 use crate::Server;
-use crate::access::NewToken;
 use crate::wire::{TokenList, TokenRequest};
 
 /// The largest body that asks for a token, in bytes.

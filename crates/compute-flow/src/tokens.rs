@@ -2,20 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use compute_flow::TenantName;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use utoipa::ToSchema;
+
+use crate::TenantName;
+use crate::database::{Database, DatabaseError};
 
 /// What a token begins with, so that one that leaked is recognised.
 const PREFIX: &str = "compute_";
@@ -23,8 +22,6 @@ const PREFIX: &str = "compute_";
 const ID: usize = 8;
 /// The longest name of a token, in bytes.
 const MAX_NAME: usize = 100;
-/// How long a writer waits for another.
-const BUSY: Duration = Duration::from_secs(10);
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS tokens (
     id TEXT PRIMARY KEY,
@@ -38,11 +35,10 @@ CREATE TABLE IF NOT EXISTS tokens (
 const COLUMNS: &str = "id, tenant, name, scopes, created, expires";
 
 /// What a token allows.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum Scope {
+pub enum TokenScope {
     /// Look at artifacts, stacks and traces.
     Read,
     /// Run computes, and take documents through stacks.
@@ -55,7 +51,7 @@ pub enum Scope {
     Admin,
 }
 
-impl Scope {
+impl TokenScope {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Read, Self::Run, Self::Update, Self::Activate, Self::Admin];
 
@@ -72,7 +68,7 @@ impl Scope {
     }
 }
 
-impl fmt::Display for Scope {
+impl fmt::Display for TokenScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
@@ -83,7 +79,7 @@ impl fmt::Display for Scope {
 #[error("`{0}` is not a scope: they are read, run, update, activate and admin")]
 pub struct ScopeError(String);
 
-impl FromStr for Scope {
+impl FromStr for TokenScope {
     type Err = ScopeError;
 
     fn from_str(text: &str) -> Result<Self, ScopeError> {
@@ -93,36 +89,38 @@ impl FromStr for Scope {
 }
 
 /// What is known of a token: never the token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct TokenInfo {
     /// What it is called by.
     pub id: String,
     /// Whose it is.
-    #[schema(value_type = String)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub tenant: TenantName,
     /// What it is for.
     pub name: String,
     /// What it allows.
-    pub scopes: BTreeSet<Scope>,
+    pub scopes: BTreeSet<TokenScope>,
     /// When it was made.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created: Timestamp,
     /// When it ends.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub expires: Option<Timestamp>,
 }
 
 impl TokenInfo {
     /// Whether it allows this.
     #[must_use]
-    pub fn allows(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+    pub fn allows(&self, scope: TokenScope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&TokenScope::Admin)
     }
 }
 
 /// A new token: the only time that it is shown.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct NewToken {
     /// The token.
@@ -141,7 +139,7 @@ impl fmt::Debug for NewToken {
 /// Tokens cannot be read or written, or there is no such token.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum AccessError {
+pub enum TokensError {
     /// A token allows something.
     #[error("a token needs at least one scope: read, run, update, activate or admin")]
     NoScope,
@@ -154,33 +152,19 @@ pub enum AccessError {
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     Random,
-    /// The folder for the file cannot be made.
-    #[error("cannot make the folder of {}", .path.display())]
-    Folder {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// SQLite failed.
-    #[error("the tokens in {}", .path.display())]
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: rusqlite::Error,
-    },
+    /// The file cannot be opened, read or written.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
 }
 
-type Result<T, E = AccessError> = std::result::Result<T, E>;
+type Result<T, E = TokensError> = std::result::Result<T, E>;
 
 /// The tokens there are: a SQLite file. Of each only its hash is kept.
 ///
 /// A token is 256 random bits, so a fast hash keeps it: there is nothing to guess.
 #[derive(Debug)]
 pub struct Tokens {
-    connection: Mutex<Connection>,
-    path: PathBuf,
+    database: Database,
 }
 
 impl Tokens {
@@ -189,17 +173,9 @@ impl Tokens {
     /// # Errors
     /// When the file cannot be opened.
     pub fn open(path: &Path) -> Result<Self> {
-        if let Some(folder) = path.parent() {
-            let made = std::fs::create_dir_all(folder);
-            made.map_err(|source| AccessError::Folder { path: path.to_owned(), source })?;
-        }
-        let failed = |source| AccessError::Sqlite { path: path.to_owned(), source };
-        let connection = Connection::open(path).map_err(failed)?;
-        connection.busy_timeout(BUSY).map_err(failed)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-        connection.execute_batch(SCHEMA).map_err(failed)?;
-        Ok(Self { connection: Mutex::new(connection), path: path.to_owned() })
+        let database = Database::open(path)?;
+        database.sql(database.connection().execute_batch(SCHEMA))?;
+        Ok(Self { database })
     }
 
     /// Makes a token.
@@ -210,18 +186,18 @@ impl Tokens {
         &self,
         tenant: &TenantName,
         name: &str,
-        scopes: &BTreeSet<Scope>,
+        scopes: &BTreeSet<TokenScope>,
         expires: Option<Timestamp>,
     ) -> Result<NewToken> {
         if scopes.is_empty() {
-            return Err(AccessError::NoScope);
+            return Err(TokensError::NoScope);
         }
         if name.len() > MAX_NAME {
-            return Err(AccessError::Name);
+            return Err(TokensError::Name);
         }
         let (mut id, mut secret) = ([0; ID], [0; 32]);
-        getrandom::fill(&mut id).map_err(|_| AccessError::Random)?;
-        getrandom::fill(&mut secret).map_err(|_| AccessError::Random)?;
+        getrandom::fill(&mut id).map_err(|_| TokensError::Random)?;
+        getrandom::fill(&mut secret).map_err(|_| TokensError::Random)?;
         let id = hex::encode(id);
         let token = format!("{PREFIX}{id}_{}", URL_SAFE_NO_PAD.encode(secret));
         // As it will be read again.
@@ -236,7 +212,7 @@ impl Tokens {
             expires: expires.map(whole),
         };
         let names: Vec<_> = scopes.iter().map(|scope| scope.name()).collect();
-        self.sql(self.connection().execute(
+        self.database.sql(self.database.connection().execute(
             "INSERT INTO tokens (id, tenant, name, hash, scopes, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 info.id,
@@ -256,25 +232,25 @@ impl Tokens {
     /// # Errors
     /// When the file cannot be read.
     pub fn list(&self, tenant: Option<&TenantName>) -> Result<Vec<TokenInfo>> {
-        let connection = self.connection();
-        let mut query = self.sql(connection.prepare(&format!(
+        let connection = self.database.connection();
+        let mut query = self.database.sql(connection.prepare(&format!(
             "SELECT {COLUMNS} FROM tokens WHERE ?1 IS NULL OR tenant = ?1 ORDER BY created, id"
         )))?;
         let rows = query.query_map([tenant.map(TenantName::as_str)], read);
-        self.sql(rows.and_then(Iterator::collect))
+        Ok(self.database.sql(rows.and_then(Iterator::collect))?)
     }
 
     /// Ends a token, if it is this tenant's, or whoever's it is.
     ///
     /// # Errors
-    /// [`AccessError::NoToken`] if there is none of this id.
+    /// [`TokensError::NoToken`] if there is none of this id.
     pub fn revoke(&self, id: &str, tenant: Option<&TenantName>) -> Result<()> {
-        let gone = self.sql(self.connection().execute(
+        let gone = self.database.sql(self.database.connection().execute(
             "DELETE FROM tokens WHERE id = ?1 AND (?2 IS NULL OR tenant = ?2)",
             params![id, tenant.map(TenantName::as_str)],
         ))?;
         if gone == 0 {
-            return Err(AccessError::NoToken(id.chars().take(40).collect()));
+            return Err(TokensError::NoToken(id.chars().take(40).collect()));
         }
         Ok(())
     }
@@ -287,11 +263,12 @@ impl Tokens {
         let id = token.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_'));
         let id = id.map_or("", |(id, _)| id);
         let found: Option<(TokenInfo, Vec<u8>)> = {
-            let connection = self.connection();
+            let connection = self.database.connection();
             // Each request asks.
             let query = format!("SELECT {COLUMNS}, hash FROM tokens WHERE id = ?1");
-            let mut query = self.sql(connection.prepare_cached(&query))?;
-            self.sql(query.query_row([id], |row| Ok((read(row)?, row.get(6)?))).optional())?
+            let mut query = self.database.sql(connection.prepare_cached(&query))?;
+            self.database
+                .sql(query.query_row([id], |row| Ok((read(row)?, row.get(6)?))).optional())?
         };
         // An id that there isn't takes as long as one that there is.
         let (info, kept) = found.unzip();
@@ -299,14 +276,6 @@ impl Tokens {
         let same = bool::from(kept.as_slice().ct_eq(hash(token).as_slice()));
         let now = Timestamp::now();
         Ok(info.filter(|info| same && info.expires.is_none_or(|end| now < end)))
-    }
-
-    fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn sql<T>(&self, result: rusqlite::Result<T>) -> Result<T> {
-        result.map_err(|source| AccessError::Sqlite { path: self.path.clone(), source })
     }
 }
 
@@ -333,7 +302,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<TokenInfo> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Scope, Tokens};
+    use super::{TokenScope, Tokens};
 
     #[test]
     fn a_token_is_shown_once_and_kept_as_a_hash() {
@@ -341,13 +310,13 @@ mod tests {
         let path = folder.path().join("access.sqlite");
         let tokens = Tokens::open(&path).unwrap();
         let acme = "acme".parse().unwrap();
-        let new = tokens.create(&acme, "ci", &[Scope::Run].into(), None).unwrap();
+        let new = tokens.create(&acme, "ci", &[TokenScope::Run].into(), None).unwrap();
         let info = tokens.check(&new.token).unwrap().unwrap();
         assert_eq!(
-            (&info, info.allows(Scope::Run), info.allows(Scope::Read)),
+            (&info, info.allows(TokenScope::Run), info.allows(TokenScope::Read)),
             (&new.info, true, false)
         );
-        let secret = new.token.rsplit('_').next().unwrap().as_bytes();
+        let secret = new.token.splitn(3, '_').nth(2).unwrap().as_bytes();
         for entry in std::fs::read_dir(folder.path()).unwrap() {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();
             assert!(!bytes.windows(20).any(|part| part == &secret[..20]), "in the clear");
@@ -368,7 +337,7 @@ mod tests {
         let tokens = Tokens::open(&folder.path().join("access.sqlite")).unwrap();
         let past = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(1);
         let tenant = "default".parse().unwrap();
-        let new = tokens.create(&tenant, "", &[Scope::Admin].into(), Some(past)).unwrap();
+        let new = tokens.create(&tenant, "", &[TokenScope::Admin].into(), Some(past)).unwrap();
         assert_eq!(tokens.check(&new.token).unwrap(), None);
         assert!(tokens.create(&tenant, "", &[].into(), None).is_err());
     }
