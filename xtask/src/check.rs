@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{cargo, guests, plugin, root, run, tidy, tools};
+use crate::{api, cargo, guests, plugin, root, run, tidy, tools};
 
 /// Runs all tests.
 pub(crate) fn test(args: &[String]) -> Result<()> {
@@ -21,6 +21,7 @@ pub(crate) fn ci() -> Result<()> {
     plugin::prelude(true)?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     test(&[])?;
+    api::check()?;
     // The workspace, as clippy has checked it: what it depends on is not checked again.
     run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
 }

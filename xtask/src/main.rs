@@ -1,5 +1,6 @@
 //! The project's chores: `cargo xtask --help`.
 
+mod api;
 mod bench;
 mod check;
 mod demo;
@@ -66,6 +67,8 @@ enum Chore {
         #[arg(long, default_value = "60")]
         seconds: u32,
     },
+    /// Check the server against its OpenAPI document, with schemathesis
+    Api,
     /// Everything that must hold before a change lands
     Ci,
 }
@@ -80,6 +83,7 @@ fn main() -> Result<()> {
         Chore::Tidy => tidy::tidy(),
         Chore::Bench { what, seconds, peers } => bench::bench(&what, seconds, peers),
         Chore::Fuzz { target, seconds } => fuzz::fuzz(&target, seconds),
+        Chore::Api => api::check(),
         Chore::Ci => check::ci(),
     }
 }

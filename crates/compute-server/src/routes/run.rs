@@ -15,10 +15,11 @@ use compute::{
 use compute_flow::Detail;
 use compute_store::MAX_BYTES;
 use jiff::Timestamp;
+use utoipa::IntoParams;
 
 use super::caller::{self, Caller};
-use super::extract::Path;
-use super::{Answer, Refusals, header as read, reference};
+use super::extract::{ArtifactPath, Path};
+use super::{Answer, Refusals, header as read};
 use crate::problem::status_of_run;
 use crate::wire::{RunAnswer, RunRequest, system_time};
 use crate::{Problem, Server};
@@ -29,6 +30,28 @@ pub(super) const MAX_INPUT: u64 = 4 << 20;
 const MAX_ONCE: u64 = MAX_BYTES / 3 * 4 + MAX_INPUT + (1 << 20);
 /// The longest request id.
 const MAX_RID: usize = 128;
+
+/// What a request may say of how it is to be answered; [`Wishes`] reads it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "it only describes")]
+pub(super) struct RunHeaders {
+    /// The request's id, at most 128 bytes
+    #[param(rename = "x-compute-rid", required = false, max_length = 128)]
+    rid: String,
+    /// Time for all of it, in milliseconds; the server's limit holds if that is less
+    #[param(rename = "x-compute-deadline", required = false, minimum = 1)]
+    deadline: u64,
+    /// Meter computes, and stop each after so many instructions
+    #[param(rename = "x-compute-fuel", required = false, minimum = 1)]
+    fuel: u64,
+    /// What random numbers come from: 64 hex digits; fresh, if that is not said
+    #[param(rename = "x-compute-seed", required = false, pattern = "^[0-9a-fA-F]{64}$")]
+    seed: String,
+    /// What the clock shows at the start, in RFC 3339: of a run 1970, of a document the time, if that is not said
+    #[param(rename = "x-compute-now", required = false, format = DateTime)]
+    now: String,
+}
 
 /// What a request says of how it is to be answered.
 pub(super) struct Wishes {
@@ -91,16 +114,8 @@ impl Wishes {
 /// The body is its input, the answer its output. Each call has a sandbox of its own.
 #[utoipa::path(
     post, path = "/run/{alg}/{digest}", tag = "invoke", security(("token" = ["run"])),
-    params(
-        ("alg" = String, Path, description = "The digest algorithm: sha256 or blake3"),
-        ("digest" = String, Path, description = "The digest, in hex"),
-        ("x-compute-rid" = Option<String>, Header, description = "The request's id, at most 128 bytes"),
-        ("x-compute-deadline" = Option<u64>, Header, description = "Time for all of it, in milliseconds; at most the server's limit holds", minimum = 1),
-        ("x-compute-fuel" = Option<u64>, Header, description = "Meter the run, and stop it after so many instructions", minimum = 1),
-        ("x-compute-seed" = Option<String>, Header, description = "What random bytes come from", pattern = "^[0-9a-fA-F]{64}$"),
-        ("x-compute-now" = Option<String>, Header, description = "What the clock shows at the start, in RFC 3339", format = DateTime),
-    ),
-    request_body(content = Value, content_type = "application/json", description = "The input"),
+    params(ArtifactPath, RunHeaders),
+    request_body(content = Option<Value>, content_type = "application/json", description = "The input"),
     responses(
         (status = 200, body = Value, content_type = "application/json", description = "The output", headers(
             ("x-compute-status" = String, description = "How it ended"),
@@ -115,13 +130,13 @@ impl Wishes {
 pub(super) async fn run(
     caller: Caller<caller::Run>,
     State(server): State<Server>,
-    Path((alg, digest)): Path<(String, String)>,
+    Path(path): Path<ArtifactPath>,
     headers: HeaderMap,
     content: Body,
 ) -> Answer<Response> {
     let accepted = Instant::now();
     let wishes = Wishes::read(&headers)?;
-    let reference = reference(&alg, &digest)?;
+    let reference = path.reference()?;
     let shared = &server.shared;
     let taken = shared.budget.take(content, MAX_INPUT, shared.settings.body).await?;
     let (input, part) = taken.split();

@@ -27,7 +27,7 @@ pub(super) async fn list(caller: Caller<Admin>) -> Answer<Json<SecretList>> {
 /// It is sealed before it is kept. A rule's compute sees it if its `WITH secrets` names it.
 #[utoipa::path(
     put, path = "/v1/secrets/{name}", tag = "access", security(("token" = ["admin"])),
-    params(("name" = String, Path, description = "1 to 128 letters, digits, `_`, `-` and `.`")),
+    params(("name" = String, Path, pattern = "^[A-Za-z0-9._-]{1,128}$")),
     request_body = SecretValue, responses((status = 204, description = "It is set"), Refusals)
 )]
 pub(super) async fn set(
@@ -47,7 +47,7 @@ pub(super) async fn set(
 /// Forget a secret
 #[utoipa::path(
     delete, path = "/v1/secrets/{name}", tag = "access", security(("token" = ["admin"])),
-    params(("name" = String, Path)), responses((status = 204, description = "It is gone"), Refusals)
+    params(("name" = String, Path, pattern = "^[A-Za-z0-9._-]{1,128}$")), responses((status = 204, description = "It is gone"), Refusals)
 )]
 pub(super) async fn delete(caller: Caller<Admin>, Path(name): Path<String>) -> Answer<StatusCode> {
     let tenant = caller.tenant;

@@ -9,15 +9,15 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compute::Cancel;
-use compute_flow::{Detail, File, Request, StackName, Stage};
+use compute_flow::{Detail, File, Request, Stage};
 use serde::Deserialize;
 use serde_json::Value;
 use similar::TextDiff;
 use utoipa::IntoParams;
 
 use super::caller::{Caller, Read, Run};
-use super::extract::{Path, Query};
-use super::run::{MAX_INPUT, Wishes, within};
+use super::extract::{Path, Query, StackPath};
+use super::run::{MAX_INPUT, RunHeaders, Wishes, within};
 use super::{Answer, Refusals};
 use crate::telemetry::Observed;
 use crate::wire::{FileDiff, Stacks, VersionDiff, Versions};
@@ -35,21 +35,27 @@ const NOT_FOR_DOCUMENTS: [HeaderName; 6] = [
 /// How many headers a document may set.
 const MAX_HEADERS: usize = 64;
 
+/// What a document's request may say besides; [`Wishes`] reads it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "it only describes")]
+pub(super) struct TraceHeader {
+    /// How much of what happens is kept: off, summary (if that is not said) or full
+    #[param(rename = "x-compute-trace", required = false, pattern = "^(off|summary|full)$")]
+    trace: String,
+}
+
 /// Take a document through the active versions
 ///
 /// As they are now, and throughout. `_txc.web.res` of the document sets the answer's status, headers and body.
 #[utoipa::path(
     post, path = "/stacks/{stage}", tag = "invoke", security(("token" = ["run"])),
     params(
-        ("stage" = String, Path, description = "The stack, or `stack/N` to begin at a scope; its slashes may stand as they are"),
-        ("x-compute-rid" = Option<String>, Header, description = "The request's id, at most 128 bytes; one is made if there is none"),
-        ("x-compute-deadline" = Option<u64>, Header, description = "Time for all of it, in milliseconds; at most the server's limit holds", minimum = 1),
-        ("x-compute-fuel" = Option<u64>, Header, description = "Meter each compute, and stop it after so many instructions", minimum = 1),
-        ("x-compute-seed" = Option<String>, Header, description = "What random numbers come from", pattern = "^[0-9a-fA-F]{64}$"),
-        ("x-compute-now" = Option<String>, Header, description = "What the clock shows, in RFC 3339; the time, if that is not said", format = DateTime),
-        ("x-compute-trace" = Option<String>, Header, description = "How much of what happens is kept: off, summary (if that is not said) or full", pattern = "^(off|summary|full)$"),
+        ("stage" = String, Path, description = "The stack, or `stack/N` to begin at a scope; its slashes may stand as they are", pattern = "^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,32})?$"),
+        RunHeaders,
+        TraceHeader,
     ),
-    request_body(content = Object, content_type = "application/json", description = "The document; nothing is an empty one"),
+    request_body(content = Option<Object>, content_type = "application/json", description = "The document; nothing is an empty one"),
     responses(
         (status = 200, body = Value, content_type = "application/json", description = "The document at its end, or what it says of the answer", headers(
             ("x-compute-rid" = String, description = "The request's id: that of its trace"),
@@ -175,21 +181,16 @@ pub(super) async fn list(caller: Caller<Read>) -> Answer<Json<Stacks>> {
     Ok(Json(Stacks { stacks }))
 }
 
-/// The name of a stack in a path.
-pub(super) fn name(text: &str) -> Answer<StackName> {
-    text.parse::<StackName>().map_err(|error| Problem::bad("invalid_stack", error.to_string()))
-}
-
 /// The versions of a stack
 #[utoipa::path(
     get, path = "/v1/stacks/{stack}", tag = "stacks", security(("token" = ["read"])),
-    params(("stack" = String, Path)), responses((status = 200, body = Versions), Refusals)
+    params(StackPath), responses((status = 200, body = Versions), Refusals)
 )]
 pub(super) async fn show(
     caller: Caller<Read>,
-    Path(stack): Path<String>,
+    Path(path): Path<StackPath>,
 ) -> Answer<Json<Versions>> {
-    let stack = name(&stack)?;
+    let stack = path.name()?;
     let tenant = caller.tenant;
     let versions = blocking::unblock(move || tenant.catalogue.versions(&stack)).await?;
     Ok(Json(Versions { versions }))
@@ -199,25 +200,25 @@ pub(super) async fn show(
 #[into_params(parameter_in = Query)]
 pub(super) struct Between {
     /// The older version
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 4294967295_u64)]
     from: u32,
     /// The newer version
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 4294967295_u64)]
     to: u32,
 }
 
 /// How two versions of a stack differ
 #[utoipa::path(
     get, path = "/v1/stacks/{stack}/diff", tag = "stacks", security(("token" = ["read"])),
-    params(("stack" = String, Path), Between),
+    params(StackPath, Between),
     responses((status = 200, body = VersionDiff), Refusals)
 )]
 pub(super) async fn diff(
     caller: Caller<Read>,
-    Path(stack): Path<String>,
+    Path(path): Path<StackPath>,
     Query(Between { from, to }): Query<Between>,
 ) -> Answer<Json<VersionDiff>> {
-    let stack = name(&stack)?;
+    let stack = path.name()?;
     let tenant = caller.tenant;
     let diff = blocking::unblock(move || {
         let old = tenant.catalogue.version(&stack, from)?.files;

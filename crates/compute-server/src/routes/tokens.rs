@@ -51,7 +51,7 @@ pub(super) async fn create(
 /// End a token of this tenant
 #[utoipa::path(
     delete, path = "/v1/tokens/{id}", tag = "access", security(("token" = ["admin"])),
-    params(("id" = String, Path)), responses((status = 204, description = "It has ended"), Refusals)
+    params(("id" = String, Path, pattern = "^[0-9a-f]{16}$")), responses((status = 204, description = "It has ended"), Refusals)
 )]
 pub(super) async fn revoke(
     caller: Caller<Admin>,

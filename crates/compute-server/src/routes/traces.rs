@@ -53,7 +53,7 @@ pub(super) async fn list(
 /// A trace
 #[utoipa::path(
     get, path = "/v1/traces/{id}", tag = "traces", security(("token" = ["read"])),
-    params(("id" = String, Path, description = "The request's id, or the beginning of one")),
+    params(("id" = String, Path, description = "The request's id, or the beginning of one", min_length = 1, max_length = 128)),
     responses((status = 200, body = Object), Refusals)
 )]
 pub(super) async fn show(caller: Caller<Read>, Path(id): Path<String>) -> Answer<Json<Trace>> {

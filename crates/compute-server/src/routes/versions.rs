@@ -7,12 +7,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use compute_flow::{Draft, File, StackName, Version, VersionInfo};
+use compute_flow::{Draft, File, Version, VersionInfo};
 use serde_json::json;
 
 use super::caller::{Activate, Caller, Read, Update};
-use super::extract::Path;
-use super::stacks::name;
+use super::extract::{FilePath, Path, StackPath, VersionPath};
 use super::{Answer, Refusals};
 use crate::tenants::Tenant;
 use crate::wire::{
@@ -27,11 +26,6 @@ const MAX_FILES: usize = 20_000;
 /// The largest rule, in bytes.
 const MAX_RULE: u64 = 1 << 20;
 
-/// A version number in a path: what is none is none.
-fn number(text: &str) -> Answer<u32> {
-    text.parse().map_err(|_| Problem::bad("invalid_path", "a version is a number from 1"))
-}
-
 /// That a file is where a rule is.
 fn placed(path: &str, text: String) -> Answer<File> {
     let file = File::new(path, text);
@@ -43,7 +37,7 @@ fn placed(path: &str, text: String) -> Answer<File> {
     Err(Problem::bad("invalid_rule_path", detail))
 }
 
-async fn info(tenant: &Arc<Tenant>, stack: StackName, number: u32) -> Answer<Version> {
+async fn version(tenant: &Arc<Tenant>, Draft { stack, number, .. }: Draft) -> Answer<Version> {
     let tenant = Arc::clone(tenant);
     Ok(blocking::unblock(move || tenant.catalogue.version(&stack, number)).await?)
 }
@@ -53,16 +47,16 @@ async fn info(tenant: &Arc<Tenant>, stack: StackName, number: u32) -> Answer<Ver
 /// Of the same files there is one version: it is answered if there is one.
 #[utoipa::path(
     post, path = "/v1/stacks/{stack}/drafts", tag = "stacks", security(("token" = ["update"])),
-    params(("stack" = String, Path)), request_body = NewDraft,
+    params(StackPath), request_body = NewDraft,
     responses((status = 201, body = VersionInfo), Refusals)
 )]
 pub(super) async fn draft(
     caller: Caller<Update>,
     State(server): State<Server>,
-    Path(stack): Path<String>,
+    Path(path): Path<StackPath>,
     content: Body,
 ) -> Answer<(StatusCode, Json<VersionInfo>)> {
-    let stack = name(&stack)?;
+    let stack = path.name()?;
     let shared = &server.shared;
     let taken = shared.budget.take(content, MAX_DRAFT, shared.settings.body).await?;
     let new: NewDraft = taken.json()?;
@@ -79,23 +73,21 @@ pub(super) async fn draft(
         files.push(placed(&path, text)?);
     }
     let tenant = Arc::clone(&caller.tenant);
-    let of = stack.clone();
-    let draft = blocking::unblock(move || tenant.catalogue.draft(&of, &files)).await?;
-    let version = info(&caller.tenant, stack, draft.number).await?;
-    Ok((StatusCode::CREATED, Json(version.info)))
+    let draft = blocking::unblock(move || tenant.catalogue.draft(&stack, &files)).await?;
+    Ok((StatusCode::CREATED, Json(version(&caller.tenant, draft).await?.info)))
 }
 
 /// A version and its files
 #[utoipa::path(
     get, path = "/v1/stacks/{stack}/versions/{number}", tag = "stacks", security(("token" = ["read"])),
-    params(("stack" = String, Path), ("number" = u32, Path, minimum = 1)),
+    params(VersionPath),
     responses((status = 200, body = VersionFiles), Refusals)
 )]
 pub(super) async fn show(
     caller: Caller<Read>,
-    Path((stack, version)): Path<(String, String)>,
+    Path(path): Path<VersionPath>,
 ) -> Answer<Json<VersionFiles>> {
-    let version = info(&caller.tenant, name(&stack)?, number(&version)?).await?;
+    let version = version(&caller.tenant, path.draft()?).await?;
     let file = |File { path, text }| RuleFile { path, text };
     Ok(Json(VersionFiles {
         info: version.info,
@@ -106,14 +98,14 @@ pub(super) async fn show(
 /// Forget a version that was never active
 #[utoipa::path(
     delete, path = "/v1/stacks/{stack}/versions/{number}", tag = "stacks", security(("token" = ["update"])),
-    params(("stack" = String, Path), ("number" = u32, Path, minimum = 1)),
+    params(VersionPath),
     responses((status = 204, description = "It is gone"), Refusals)
 )]
 pub(super) async fn delete(
     caller: Caller<Update>,
-    Path((stack, version)): Path<(String, String)>,
+    Path(path): Path<VersionPath>,
 ) -> Answer<StatusCode> {
-    let draft = Draft::new(name(&stack)?, number(&version)?);
+    let draft = path.draft()?;
     let tenant = caller.tenant;
     blocking::unblock(move || tenant.catalogue.delete_draft(&draft)).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -122,15 +114,13 @@ pub(super) async fn delete(
 /// A file of a version
 #[utoipa::path(
     get, path = "/v1/stacks/{stack}/versions/{number}/files/{scope}/{file}", tag = "stacks", security(("token" = ["read"])),
-    params(("stack" = String, Path), ("number" = u32, Path, minimum = 1), ("scope" = String, Path, description = "`<NNN[_label]>`"), ("file" = String, Path, description = "`<name>.txcl`")),
+    params(FilePath),
     responses((status = 200, body = String, content_type = "text/plain"), Refusals)
 )]
-pub(super) async fn file(
-    caller: Caller<Read>,
-    Path((stack, version, scope, file)): Path<(String, String, String, String)>,
-) -> Answer<Response> {
-    let version = info(&caller.tenant, name(&stack)?, number(&version)?).await?;
-    let path = placed(&format!("{scope}/{file}"), String::new())?.path;
+pub(super) async fn file(caller: Caller<Read>, Path(path): Path<FilePath>) -> Answer<Response> {
+    let (draft, path) = path.split()?;
+    let path = placed(&path, String::new())?.path;
+    let version = version(&caller.tenant, draft).await?;
     let found = version.files.into_iter().find(|file| file.path == path);
     let missing = || Problem::not_found(format!("the version has no file `{path}`"));
     let text = found.ok_or_else(missing)?.text;
@@ -140,18 +130,17 @@ pub(super) async fn file(
 /// Write a file of a version that was never active
 #[utoipa::path(
     put, path = "/v1/stacks/{stack}/versions/{number}/files/{scope}/{file}", tag = "stacks", security(("token" = ["update"])),
-    params(("stack" = String, Path), ("number" = u32, Path, minimum = 1), ("scope" = String, Path, description = "`<NNN[_label]>`"), ("file" = String, Path, description = "`<name>.txcl`")),
-    request_body(content = String, content_type = "text/plain", description = "The rule's text, at most 1 MiB"),
+    params(FilePath),
+    request_body(content = Option<String>, content_type = "text/plain", description = "The rule's text, at most 1 MiB"),
     responses((status = 200, body = VersionInfo), Refusals)
 )]
 pub(super) async fn write(
     caller: Caller<Update>,
     State(server): State<Server>,
-    Path((stack, version, scope, file)): Path<(String, String, String, String)>,
+    Path(path): Path<FilePath>,
     content: Body,
 ) -> Answer<Json<VersionInfo>> {
-    let draft = Draft::new(name(&stack)?, number(&version)?);
-    let path = format!("{scope}/{file}");
+    let (draft, path) = path.split()?;
     placed(&path, String::new())?;
     let shared = &server.shared;
     let taken = shared.budget.take(content, MAX_RULE, shared.settings.body).await?;
@@ -163,15 +152,15 @@ pub(super) async fn write(
 /// Take a file out of a version that was never active
 #[utoipa::path(
     delete, path = "/v1/stacks/{stack}/versions/{number}/files/{scope}/{file}", tag = "stacks", security(("token" = ["update"])),
-    params(("stack" = String, Path), ("number" = u32, Path, minimum = 1), ("scope" = String, Path, description = "`<NNN[_label]>`"), ("file" = String, Path, description = "`<name>.txcl`")),
+    params(FilePath),
     responses((status = 200, body = VersionInfo), Refusals)
 )]
 pub(super) async fn remove(
     caller: Caller<Update>,
-    Path((stack, version, scope, file)): Path<(String, String, String, String)>,
+    Path(path): Path<FilePath>,
 ) -> Answer<Json<VersionInfo>> {
-    let draft = Draft::new(name(&stack)?, number(&version)?);
-    change(caller.tenant, draft, format!("{scope}/{file}"), None).await
+    let (draft, path) = path.split()?;
+    change(caller.tenant, draft, path, None).await
 }
 
 async fn change(
@@ -182,29 +171,26 @@ async fn change(
 ) -> Answer<Json<VersionInfo>> {
     let (of, at) = (Arc::clone(&tenant), draft.clone());
     blocking::unblock(move || of.catalogue.edit(&at, &path, text.as_deref())).await?;
-    Ok(Json(info(&tenant, draft.stack, draft.number).await?.info))
+    Ok(Json(version(&tenant, draft).await?.info))
 }
 
 /// Whether a version could become active
 #[utoipa::path(
     post, path = "/v1/stacks/{stack}/versions/{number}/validate", tag = "stacks", security(("token" = ["read"])),
-    params(("stack" = String, Path), ("number" = u32, Path, minimum = 1)),
+    params(VersionPath),
     responses((status = 200, body = Validated), Refusals)
 )]
 pub(super) async fn validate(
     caller: Caller<Read>,
-    Path((stack, version)): Path<(String, String)>,
+    Path(path): Path<VersionPath>,
 ) -> Answer<Json<Validated>> {
-    let problems = problems(&caller.tenant, name(&stack)?, number(&version)?).await?;
+    let problems = problems(&caller.tenant, path.draft()?).await?;
     Ok(Json(Validated { valid: problems.is_empty(), problems }))
 }
 
-async fn problems(
-    tenant: &Arc<Tenant>,
-    stack: StackName,
-    number: u32,
-) -> Answer<Vec<compute_flow::Problem>> {
-    let version = info(tenant, stack.clone(), number).await?;
+async fn problems(tenant: &Arc<Tenant>, draft: Draft) -> Answer<Vec<compute_flow::Problem>> {
+    let stack = draft.stack.clone();
+    let version = version(tenant, draft).await?;
     let store = Arc::clone(&tenant.shelf.store);
     // Reading many rules takes a while.
     let validated = blocking::unblock(move || {
@@ -218,15 +204,14 @@ async fn problems(
 /// If everything that it names is there; else nothing changes. An older version is gone back to so, too.
 #[utoipa::path(
     post, path = "/v1/stacks/{stack}/versions/{number}/activate", tag = "stacks", security(("token" = ["activate"])),
-    params(("stack" = String, Path), ("number" = u32, Path, minimum = 1)),
+    params(VersionPath),
     responses((status = 200, body = Versions), Refusals)
 )]
 pub(super) async fn activate(
     caller: Caller<Activate>,
-    Path((stack, version)): Path<(String, String)>,
+    Path(path): Path<VersionPath>,
 ) -> Answer<Json<Versions>> {
-    let one = StackVersion { stack: name(&stack)?, number: number(&version)? };
-    Ok(Json(activated(&caller.tenant, vec![one]).await?))
+    Ok(Json(activated(&caller.tenant, vec![path.draft()?]).await?))
 }
 
 /// Make versions of several stacks active at one moment
@@ -247,26 +232,25 @@ pub(super) async fn activate_all(
     if versions.is_empty() {
         return Err(Problem::bad("invalid_body", "`versions` names none"));
     }
-    Ok(Json(activated(&caller.tenant, versions).await?))
+    let draft = |one: StackVersion| Draft::new(one.stack, one.number);
+    Ok(Json(activated(&caller.tenant, versions.into_iter().map(draft).collect()).await?))
 }
 
-async fn activated(tenant: &Arc<Tenant>, versions: Vec<StackVersion>) -> Answer<Versions> {
+async fn activated(tenant: &Arc<Tenant>, drafts: Vec<Draft>) -> Answer<Versions> {
     let mut found = Vec::new();
-    for StackVersion { stack, number } in &versions {
-        found.extend(problems(tenant, stack.clone(), *number).await?);
+    for draft in &drafts {
+        found.extend(problems(tenant, draft.clone()).await?);
     }
     if let Some(first) = found.first() {
         let problem =
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, first.code.name(), first.to_string());
         return Err(problem.with("problems", json!(found)));
     }
-    let drafts: Vec<_> =
-        versions.iter().map(|one| Draft::new(one.stack.clone(), one.number)).collect();
-    let catalogue = Arc::clone(tenant);
-    blocking::unblock(move || catalogue.catalogue.activate(&drafts)).await?;
+    let (of, all) = (Arc::clone(tenant), drafts.clone());
+    blocking::unblock(move || of.catalogue.activate(&all)).await?;
     let mut active = Vec::new();
-    for StackVersion { stack, number } in versions {
-        active.push(info(tenant, stack, number).await?.info);
+    for draft in drafts {
+        active.push(version(tenant, draft).await?.info);
     }
     Ok(Versions { versions: active })
 }
