@@ -96,7 +96,7 @@ impl RemoteError {
     }
 
     /// The code of the server's problem.
-    fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         self.said().map_or("", |said| &said.problem.code)
     }
 

@@ -35,40 +35,47 @@ pub async fn serve(
     server: Server,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServerError> {
-    let routes = router(server.clone());
     let shared = &server.shared;
     let (stop, stopping) = watch::channel(false);
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut shutdown => break,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) if is_of_the_connection(&error) => continue,
-            Err(error) => {
-                // No more files may be open: some will close.
-                tracing::warn!(target: "request", %error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
+    let routes = router(server.clone());
+    let take = |stream: TcpStream| {
         let Some(place) = Open::new(&shared.connections, shared.settings.connections) else {
             // A new connection's buffer has room for it.
             let _ = stream.try_write(FULL);
-            continue;
+            return;
         };
         let connection = connection(stream, routes.clone(), shared.settings, stopping.clone());
         tokio::spawn(async move {
             connection.await;
             drop(place);
         });
+    };
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => break,
+        };
+        match accepted {
+            Ok((stream, _)) => take(stream),
+            Err(error) if is_of_the_connection(&error) => {}
+            Err(error) => {
+                // No more files may be open: some will close.
+                tracing::warn!(target: "request", %error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
     }
     shared.draining.store(true, Ordering::Relaxed);
+    // Those that the system has accepted already are answered, too.
+    while let Ok(Ok((stream, _))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
+        take(stream);
+    }
     drop(listener);
-    drop(stopping);
+    // The new ones must have begun to read, or they end before they have.
+    tokio::time::sleep(Duration::from_millis(10)).await;
     stop.send_replace(true);
+    drop(stopping);
     // Each connection holds a receiver.
     let _ = tokio::time::timeout(shared.settings.drain, stop.closed()).await;
     let telemetry = server.clone();

@@ -79,7 +79,7 @@ fn remote(client: &Client, home: &Home, args: &FireArgs) -> Result<(), Failure> 
             "a server's rules see its own secrets: set them with `compute secret set`, and leave out --secret",
         ));
     }
-    Stage::start(&args.stage).map_err(Failure::usage)?;
+    let stage = Stage::start(&args.stage).map_err(Failure::usage)?;
     let detail = match args.trace {
         Some(TraceDetail::Off) => "off",
         None | Some(TraceDetail::Summary) => "summary",
@@ -113,6 +113,12 @@ fn remote(client: &Client, home: &Home, args: &FireArgs) -> Result<(), Failure> 
     }
     match fired {
         Ok((document, _)) => print_line(document),
+        Err(error) if error.code() == "unknown_stage" => {
+            // Which there are, if the token may look.
+            let stacks = client.stacks().unwrap_or_default();
+            let names = stacks.iter().map(|one| one.stack.as_str());
+            Err(super::no_stack(stage.stack.as_str(), names).unwrap_or_else(|| error.into()))
+        }
         Err(error) => Err(error.into()),
     }
 }

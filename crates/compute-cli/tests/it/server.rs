@@ -1,7 +1,10 @@
 //! A server, and the command line that uses it from elsewhere.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::{Command, Output};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use compute::{Algorithm, Ref};
@@ -303,4 +306,92 @@ fn what_a_server_accepted_survives_its_death() {
     let fired = client.post(format!("{url}/stacks/s")).body("{}").send().unwrap();
     assert_eq!(fired.status(), 200, "{}", fired.text().unwrap());
     assert!(home.compute(&["verify"], b"").status.success());
+}
+
+/// What comes to a collector of OpenTelemetry: the path, and the body, whose texts stand in it as they are.
+fn collector() -> (String, mpsc::Receiver<(String, String)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, received) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let (mut path, mut length) = (String::new(), 0);
+            for line in (&mut reader).lines() {
+                let line = line.unwrap().to_ascii_lowercase();
+                if let Some(rest) = line.strip_prefix("post ") {
+                    path = rest.split(' ').next().unwrap_or_default().to_owned();
+                } else if let Some(rest) = line.strip_prefix("content-length: ") {
+                    length = rest.parse().unwrap();
+                } else if line.is_empty() {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+            reader.get_mut().write_all(answer).unwrap();
+            if sender.send((path, String::from_utf8_lossy(&body).into_owned())).is_err() {
+                return;
+            }
+        }
+    });
+    (url, received)
+}
+
+#[test]
+fn a_server_tells_of_what_it_does() {
+    let home = Home::new();
+    let (url, received) = collector();
+    home.stdout(&["apply", text(&example("triage"))], b"");
+    let args =
+        ["serve", "--dev", "--listen", "127.0.0.1:0", "--log", "debug", "--log-format", "json"];
+    let mut command = home.command(&args);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", url);
+    let mut serve = Running::of(command, false);
+    let line = serve.until("listening on ");
+    let address = line.split(' ').nth(2).unwrap().trim_end_matches(';').to_owned();
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let fired = Client::new()
+        .post(format!("{address}/stacks/triage"))
+        .header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"))
+        .header("x-compute-rid", "r-1")
+        .body("{\"subject\":\"Refund\"}")
+        .send()
+        .unwrap();
+    assert_eq!(fired.status(), 200);
+    // The request, and what its compute logged, each as a line of JSON.
+    let mut lines = [Value::Null, Value::Null];
+    while lines.iter().any(Value::is_null) {
+        let line: Value = serde_json::from_str(&serve.until("\"target\":")).unwrap();
+        match line["target"].as_str() {
+            Some("request") if line["route"] == "/stacks/{*stage}" => lines[0] = line,
+            Some("guest") => lines[1] = line,
+            _ => {}
+        }
+    }
+    let [request, guest] = lines;
+    assert_eq!(
+        (&request["status"], &request["trace"], &request["tenant"]),
+        (&json!(200), &json!(trace), &json!("default"))
+    );
+    assert_eq!(
+        (&guest["rid"], &guest["message"], &guest["level"]),
+        (&json!("r-1"), &json!("a refund ticket of priority 0"), &json!("INFO"))
+    );
+    // What it has not sent is sent at its end.
+    let id = serve.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert_eq!(serve.child.wait().unwrap().code(), Some(0));
+    let all: BTreeMap<_, String> =
+        received.try_iter().fold(BTreeMap::new(), |mut all, (path, body)| {
+            *all.entry(path).or_default() += &body;
+            all
+        });
+    for span in ["POST /stacks/{*stage}", "triage/100/classify", "triage/300/answer"] {
+        assert!(all["/v1/traces"].contains(span), "no span {span}");
+    }
+    for metric in ["compute.op.duration", "http.server.request.duration"] {
+        assert!(all["/v1/metrics"].contains(metric), "no metric {metric}");
+    }
 }

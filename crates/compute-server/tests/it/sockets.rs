@@ -171,3 +171,34 @@ async fn a_body_that_is_announced_too_large_is_not_read() {
     let text = answer_to(&address, head.as_bytes()).await;
     assert!(text.starts_with("HTTP/1.1 413") && text.contains("artifact_too_large"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_share_a_connection_of_http_2() {
+    use http_body_util::{BodyExt as _, Full};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let home = Home::new(dev());
+    let path = format!("/run/{}", home.put(&echo()).await);
+    let (address, stop, running) = start(&home).await;
+    let stream = TokioIo::new(TcpStream::connect(&address).await.unwrap());
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    let answers = (0..50).map(|number| {
+        let mut sender = sender.clone();
+        let request = hyper::Request::post(format!("http://localhost{path}"));
+        let request = request.body(Full::new(bytes::Bytes::from(number.to_string()))).unwrap();
+        tokio::spawn(async move {
+            sender.ready().await.unwrap();
+            let answer = sender.send_request(request).await.unwrap();
+            assert_eq!(answer.status(), 200);
+            answer.into_body().collect().await.unwrap().to_bytes()
+        })
+    });
+    let answers: Vec<_> = answers.collect();
+    for (number, answer) in answers.into_iter().enumerate() {
+        assert_eq!(answer.await.unwrap(), number.to_string());
+    }
+    // An idle connection does not hold up the end.
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(10), running).await.expect("it ends").unwrap();
+}
