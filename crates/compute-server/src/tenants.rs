@@ -29,6 +29,8 @@ pub(crate) struct Tenant {
     live: ArcSwap<Live>,
     /// Held by whoever makes `live` anew.
     renewing: Mutex<()>,
+    /// Held by whoever changes what a version is made of, or makes one active.
+    pub(crate) changing: tokio::sync::Mutex<()>,
 }
 
 /// What documents need of a tenant, as the catalogue had it at one change.
@@ -149,6 +151,7 @@ impl Tenants {
             vault: self.vault.clone(),
             live: ArcSwap::default(),
             renewing: Mutex::new(()),
+            changing: tokio::sync::Mutex::new(()),
             shelf: Arc::clone(&shelf),
         });
         self.shelves.add(name.clone(), shelf);

@@ -42,7 +42,7 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
 
     report::log(&outcome.log).map_err(|error| Failure::host(&error))?;
     for event in &outcome.events {
-        anstream::eprintln!("event {}", json!({ "event": event.name, "data": event.data }));
+        tell(&event.name, &event.data);
     }
     if args.metrics {
         anstream::eprintln!("{}", json!(RunMetrics::new(&reference, &outcome)));
@@ -69,14 +69,22 @@ fn op_call(args: &RunArgs, artifact: &Artifact) -> Result<Option<OpCall>, Failur
             args.target
         )));
     }
-    let value =
-        |text: &String| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
     Ok(takes_envelope.then(|| OpCall {
         meta: Meta { rid: "local".into(), ..Meta::default() },
-        env: args.env.iter().map(|(key, text)| (key.clone(), value(text))).collect(),
+        env: args.env.iter().map(|(key, text)| (key.clone(), env_value(text))).collect(),
         secrets: args.secret.iter().cloned().collect(),
         always: false,
     }))
+}
+
+/// Tells of what the guest emitted.
+fn tell(name: &str, data: &Value) {
+    anstream::eprintln!("event {}", json!({ "event": name, "data": data }));
+}
+
+/// An environment value: JSON where it is JSON, else text.
+fn env_value(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 /// Runs it on a server. What is not stored there comes with the request.
@@ -84,14 +92,12 @@ fn remote(client: &Client, host: &Host, home: &Home, args: &RunArgs) -> Result<(
     if args.raw {
         return Err(Failure::usage("a server takes and gives JSON: leave out --raw"));
     }
-    let value =
-        |text: &String| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
     let input = input::read(args.input.as_deref(), false)?;
     let limits = &args.limits;
     let mut request = RunRequest {
         // It was checked to be JSON.
         input: String::from_utf8(input).ok().and_then(|text| RawValue::from_string(text).ok()),
-        env: args.env.iter().map(|(key, text)| (key.clone(), value(text))).collect(),
+        env: args.env.iter().map(|(key, text)| (key.clone(), env_value(text))).collect(),
         secrets: args.secret.iter().cloned().collect(),
         rid: Some("local".to_owned()),
         memory: limits.memory.map(|bytes| bytes.as_u64()),
@@ -126,7 +132,7 @@ fn remote(client: &Client, host: &Host, home: &Home, args: &RunArgs) -> Result<(
     };
     report::log(&log).map_err(|error| Failure::host(&error))?;
     for event in &answer.events {
-        anstream::eprintln!("event {}", json!({ "event": event.name, "data": event.data }));
+        tell(&event.name, &event.data);
     }
     if args.metrics {
         anstream::eprintln!("{}", json!(answer.metrics));

@@ -16,7 +16,7 @@ use utoipa::IntoParams;
 use super::caller::{Caller, Read, Update};
 use super::extract::{ArtifactPath, Path, Query};
 use super::{Answer, Refusals};
-use crate::tenants::Tenant;
+use crate::tenants::{AtHand, Tenant};
 use crate::wire::{Attached, Computes, Uploaded};
 use crate::{Problem, Server};
 
@@ -98,19 +98,23 @@ pub(super) fn too_large() -> Problem {
 
 /// Compiles an artifact, so that what could never run is refused and the first call is fast, and stores it.
 fn store(server: &Server, tenant: &Tenant, artifact: Artifact) -> Answer<Manifest> {
-    let shared = &server.shared;
-    let reference = artifact.reference().clone();
     let mut new = NewArtifact::new(artifact.clone());
     new.links = pollster::block_on(has_links(server, tenant, &artifact))?;
+    drop(load(server, artifact)?);
+    Ok(pollster::block_on(tenant.shelf.store.put(&new))?)
+}
+
+/// Compiles an artifact that is not stored, and keeps it within the engine's reach until the answer is dropped.
+pub(super) fn load(server: &Server, artifact: Artifact) -> Answer<AtHand> {
+    let shared = &server.shared;
+    let reference = artifact.reference().clone();
     let held = shared.shelves.hold(artifact);
     let limits = Limits { wall: Some(shared.settings.compile), ..Limits::default() };
-    let loaded = shared.manager.preload(&reference, limits)?;
-    drop(held);
-    if let Err(failure) = loaded {
+    shared.manager.preload(&reference, limits)?.map_err(|failure| {
         let detail = failure.to_string();
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_module", detail));
-    }
-    Ok(pollster::block_on(tenant.shelf.store.put(&new))?)
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_module", detail)
+    })?;
+    Ok(held)
 }
 
 /// What an artifact links to: that the tenant has all of it.
@@ -308,6 +312,8 @@ pub(super) async fn delete(
     let reference = path.reference()?;
     let tenant = Arc::clone(&caller.tenant);
     let store = Arc::clone(&tenant.shelf.store);
+    // No version that names it becomes active meanwhile.
+    let _changing = tenant.changing.lock().await;
     store.head(&reference).await?;
     let of = Arc::clone(&tenant);
     let named = blocking::unblock(move || of.catalogue.refs()).await?;

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use compute::Cancel;
+use compute::{Cancel, with_causes};
 use compute_flow::{Detail, File, Request, Stage};
 use serde::Deserialize;
 use serde_json::Value;
@@ -132,8 +132,11 @@ pub(super) async fn process(
                 let fuel: u64 = metrics().filter_map(|metrics| metrics.fuel).sum();
                 put("x-compute-fuel", &fuel.to_string());
             }
-            if wishes.detail != Detail::Off {
-                tenant.traces.write(trace)?;
+            if wishes.detail != Detail::Off
+                && let Err(error) = tenant.traces.write(trace)
+            {
+                // The document has its answer all the same.
+                tracing::warn!(target: "request", "{}", with_causes(&error));
             }
         }
         Ok::<_, Problem>(response)

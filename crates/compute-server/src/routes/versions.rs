@@ -106,8 +106,10 @@ pub(super) async fn delete(
     Path(path): Path<VersionPath>,
 ) -> Answer<StatusCode> {
     let draft = path.draft()?;
-    let tenant = caller.tenant;
-    blocking::unblock(move || tenant.catalogue.delete_draft(&draft)).await?;
+    let tenant = &caller.tenant;
+    let _changing = tenant.changing.lock().await;
+    let of = Arc::clone(tenant);
+    blocking::unblock(move || of.catalogue.delete_draft(&draft)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -169,6 +171,8 @@ async fn change(
     path: String,
     text: Option<String>,
 ) -> Answer<Json<VersionInfo>> {
+    // What is being made active is what was validated.
+    let _changing = tenant.changing.lock().await;
     let (of, at) = (Arc::clone(&tenant), draft.clone());
     blocking::unblock(move || of.catalogue.edit(&at, &path, text.as_deref())).await?;
     Ok(Json(version(&tenant, draft).await?.info))
@@ -237,6 +241,7 @@ pub(super) async fn activate_all(
 }
 
 async fn activated(tenant: &Arc<Tenant>, drafts: Vec<Draft>) -> Answer<Versions> {
+    let _changing = tenant.changing.lock().await;
     let mut found = Vec::new();
     for draft in &drafts {
         found.extend(problems(tenant, draft.clone()).await?);
