@@ -50,14 +50,9 @@ pub(crate) struct Cli {
     #[arg(long, global = true, env = "COMPUTE_STORE", value_name = "URL")]
     pub(crate) store: Option<String>,
 
-    /// A server that has the artifacts and the stacks; its token is in COMPUTE_TOKEN
-    #[arg(
-        long,
-        global = true,
-        env = "COMPUTE_SERVER",
-        value_name = "URL",
-        conflicts_with = "store"
-    )]
+    /// A server that has the artifacts and the stacks, in place of --store and --state; its token is in
+    /// COMPUTE_TOKEN
+    #[arg(long, global = true, env = "COMPUTE_SERVER", value_name = "URL")]
     pub(crate) server: Option<String>,
 
     /// When to use colours

@@ -57,8 +57,8 @@ Examples:
   compute apply --target staging
 
 A version of a stack never changes, and all stacks that change do so at one moment. What is as it was makes
-no new version. Targets are in compute.toml: [targets.NAME] with `server`, a URL, and the token's variable in
-`token_env`; or with `state`, a folder, and `store`, as --store takes it.")]
+no new version. Targets are in compute.toml: [targets.NAME] with `server`, a URL, and the token's
+variable in `token_env`; or with `state`, a folder, and `store`, as --store takes it.")]
 pub(crate) struct ApplyArgs {
     /// A folder in the workspace [default: this folder]
     #[arg(value_name = "DIR")]

@@ -18,10 +18,10 @@ Examples:
   compute token create --scope admin           # then, with tokens:
   compute serve --listen 0.0.0.0:7700 --store s3://bucket/prefix --state /var/lib/compute
 
-Each option is also an environment variable; `compute config show` says where each value came from. The key that
-seals secrets is in COMPUTE_SECRET_KEY (64 hex digits) or a file. OpenTelemetry's standard variables say where
-traces and metrics go; /metrics has them for Prometheus. SIGTERM and ctrl-c end it once what it accepted is
-answered.")]
+Each option is also an environment variable; `compute config show` says where each value came
+from. The key that seals secrets is in COMPUTE_SECRET_KEY (64 hex digits) or a file. OpenTelemetry's
+standard variables say where traces and metrics go; /metrics has them for Prometheus. SIGTERM and
+ctrl-c end it once what it accepted is answered.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) options: ServeOptions,
@@ -38,7 +38,7 @@ pub(crate) struct ServeOptions {
     pub(crate) listen: SocketAddr,
 
     /// Take requests without a token, from this machine only
-    #[arg(long, env = "COMPUTE_DEV")]
+    #[arg(long, env = "COMPUTE_DEV", value_parser = clap::builder::BoolishValueParser::new())]
     pub(crate) dev: bool,
 
     /// How many requests work at once [default: 4 for each processor]
@@ -141,9 +141,9 @@ Examples:
   compute token create --tenant acme --scope run,read --name ci --expires 2027-01-01T00:00:00Z
   export COMPUTE_TOKEN=$(compute token create --scope run)
 
-Scopes: read looks at artifacts, stacks and traces; run runs; update uploads and drafts; activate makes versions
-active; admin is all of these, and tokens and secrets. With --server the token is for the tenant of the token in
-COMPUTE_TOKEN.")]
+Scopes: read looks at artifacts, stacks and traces; run runs; update uploads and writes drafts;
+activate makes versions active; admin is all of these, and tokens and secrets. With --server the
+token is for the tenant of the token in COMPUTE_TOKEN.")]
 pub(crate) struct TokenCreateArgs {
     /// Whose it is: each tenant has artifacts, stacks, secrets and traces of its own [default: default]
     #[arg(long, value_name = "NAME")]

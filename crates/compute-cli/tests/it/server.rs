@@ -86,6 +86,8 @@ impl Served {
     /// A command of somebody elsewhere, who has the token.
     fn command(&self, elsewhere: &Home, args: &[&str]) -> Command {
         let mut command = elsewhere.command(args);
+        // What is set for other commands does not count.
+        command.env("COMPUTE_STORE", "/nowhere");
         command.env("COMPUTE_SERVER", &self.url).env("COMPUTE_TOKEN", &self.token);
         command
     }
@@ -241,7 +243,9 @@ fn secrets_and_tokens_are_kept_from_a_shell() {
 fn settings_say_where_they_come_from() {
     let home = Home::new();
     let mut show = home.command(&["config", "show", "--json", "--wall", "100ms"]);
-    show.env("COMPUTE_LISTEN", "127.0.0.1:9000").env("COMPUTE_SECRET_KEY", "ab".repeat(32));
+    show.env("COMPUTE_LISTEN", "127.0.0.1:9000")
+        .env("COMPUTE_DEV", "1")
+        .env("COMPUTE_SECRET_KEY", "ab".repeat(32));
     let output = home.finish(show, b"");
     let settings: Value = serde_json::from_slice(&output.stdout).unwrap();
     let settings: BTreeMap<_, _> = settings
@@ -252,6 +256,7 @@ fn settings_say_where_they_come_from() {
         .collect();
     assert_eq!(settings["--listen"], (json!("127.0.0.1:9000"), json!("COMPUTE_LISTEN")));
     assert_eq!(settings["--wall"], (json!("100ms"), json!("option")));
+    assert_eq!(settings["--dev"].1, "COMPUTE_DEV");
     assert_eq!(settings["--memory"], (json!("32MiB"), json!("default")));
     assert_eq!(settings["COMPUTE_SECRET_KEY"], (json!("(hidden)"), json!("COMPUTE_SECRET_KEY")));
     assert!(settings["--state"].0.as_str().unwrap().ends_with("compute/state"));
