@@ -229,3 +229,34 @@ async fn it_says_whether_it_lives_and_takes_work() {
     assert_eq!(home.send("GET", "/healthz", "").await.text(), "ok");
     assert_eq!(home.send("GET", "/readyz", "").await.text(), "ready");
 }
+
+#[tokio::test]
+async fn a_list_goes_on_after_a_ref() {
+    let home = Home::new(dev());
+    let mut paths = [home.put(&echo()).await, home.put(&spin()).await];
+    paths.sort();
+    let [first, second] = paths.map(|path| format!("compute://{path}"));
+    let listed = home.send("GET", "/v1/computes", "").await.json();
+    let refs: Vec<_> =
+        listed["computes"].as_array().unwrap().iter().map(|one| &one["ref"]).collect();
+    assert_eq!((refs, &listed["next"]), (vec![&json!(first), &json!(second)], &json!(null)));
+    let rest = home.send("GET", &format!("/v1/computes?after={first}"), "").await.json();
+    let refs: Vec<_> = rest["computes"].as_array().unwrap().iter().map(|one| &one["ref"]).collect();
+    assert_eq!(refs, [&json!(second)]);
+    home.send("GET", "/v1/computes?after=x", "").await.is_problem(400, "invalid_query");
+}
+
+#[tokio::test]
+async fn all_bodies_together_are_bounded() {
+    let home = Home::new(compute_server::Settings { bodies: 64 << 10, ..dev() });
+    let path = home.put(&echo()).await;
+    let run = format!("/run/{path}");
+    let large = format!("\"{}\"", "x".repeat(100 << 10));
+    let refused = home.send("POST", &run, large).await;
+    refused.is_problem(429, "busy");
+    assert_eq!(refused.header("retry-after"), "1");
+    for _ in 0..20 {
+        let answer = home.send("POST", &run, format!("\"{}\"", "x".repeat(40 << 10))).await;
+        assert_eq!(answer.status, 200, "what was taken is given back");
+    }
+}
