@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::http::{HeaderValue, Version, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -23,6 +24,8 @@ const MAX_HEAD: usize = 64 << 10;
 const MAX_HEADERS: usize = 100;
 /// How many requests one HTTP/2 connection may have under way.
 const MAX_STREAMS: u32 = 100;
+/// How long requests are taken from open connections once the server ends: what was sent is not lost.
+const LAST_REQUESTS: Duration = Duration::from_millis(250);
 /// What a connection gets that is one too many.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 127\r\n\r\n{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"code\":\"busy\",\"detail\":\"the server has too many connections\"}\n";
 
@@ -72,8 +75,6 @@ pub async fn serve(
         take(stream);
     }
     drop(listener);
-    // The new ones must have begun to read, or they end before they have.
-    tokio::time::sleep(Duration::from_millis(10)).await;
     stop.send_replace(true);
     drop(stopping);
     // Each connection holds a receiver.
@@ -116,11 +117,20 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let life = Arc::new(Life::new());
     let io = TokioIo::new(Watched { stream, life: Arc::clone(&life) });
-    let counted = Arc::clone(&life);
+    let (counted, ending) = (Arc::clone(&life), stopping.clone());
     let service = tower::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let (routes, at_work) = (routes.clone(), AtWork::new(&counted));
+        let (ending, version) = (ending.clone(), request.version());
         async move {
-            let response = routes.oneshot(request).await;
+            let mut response = routes.oneshot(request).await;
+            if let Ok(response) = &mut response
+                && version < Version::HTTP_2
+                && *ending.borrow()
+            {
+                response
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             drop(at_work);
             response
         }
@@ -140,12 +150,18 @@ async fn connection(
     let mut connection = pin!(builder.serve_connection(io, TowerToHyperService::new(service)));
     // Whoever never sends a whole request is noticed here, and whoever does not read the answer.
     let mut look = tokio::time::interval(settings.idle.div_f32(4.0).max(Duration::from_millis(50)));
-    let mut told = false;
+    let mut last_requests = pin!(tokio::time::sleep(LAST_REQUESTS));
+    let (mut told, mut ended) = (false, false);
     loop {
         tokio::select! {
             _ = connection.as_mut() => return,
             _ = stopping.changed(), if !told => {
                 told = true;
+                // What is on its way is answered, with `connection: close`; then those that are idle end.
+                last_requests.as_mut().reset(tokio::time::Instant::now() + LAST_REQUESTS);
+            }
+            () = &mut last_requests, if told && !ended => {
+                ended = true;
                 connection.as_mut().graceful_shutdown();
             }
             _ = look.tick() => {
