@@ -111,7 +111,7 @@ impl Taken {
     }
 }
 
-pub(crate) fn too_large(limit: u64) -> Problem {
+fn too_large(limit: u64) -> Problem {
     let detail = format!("the body has more than {limit} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).with("limit", limit)
 }

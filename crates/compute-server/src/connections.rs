@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use crate::{Server, ServerError, Settings, router};
+use crate::{Server, ServerError, router};
 
 /// The largest head of a request, in bytes, and how many headers it may have.
 const MAX_HEAD: usize = 64 << 10;
@@ -47,7 +47,7 @@ pub async fn serve(
             let _ = stream.try_write(FULL);
             return;
         };
-        let connection = connection(stream, routes.clone(), shared.settings, stopping.clone());
+        let connection = connection(stream, routes.clone(), server.clone(), stopping.clone());
         tokio::spawn(async move {
             connection.await;
             drop(place);
@@ -75,6 +75,8 @@ pub async fn serve(
         take(stream);
     }
     drop(listener);
+    // What is on its way is answered, with `connection: close`; then those that are idle end.
+    tokio::time::sleep(LAST_REQUESTS).await;
     stop.send_replace(true);
     drop(stopping);
     // Each connection holds a receiver.
@@ -111,21 +113,22 @@ impl Drop for Open {
 async fn connection(
     stream: TcpStream,
     routes: Router,
-    settings: Settings,
+    server: Server,
     mut stopping: watch::Receiver<bool>,
 ) {
+    let settings = server.shared.settings;
     let _ = stream.set_nodelay(true);
     let life = Arc::new(Life::new());
     let io = TokioIo::new(Watched { stream, life: Arc::clone(&life) });
-    let (counted, ending) = (Arc::clone(&life), stopping.clone());
+    let counted = Arc::clone(&life);
     let service = tower::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let (routes, at_work) = (routes.clone(), AtWork::new(&counted));
-        let (ending, version) = (ending.clone(), request.version());
+        let (server, version) = (server.clone(), request.version());
         async move {
             let mut response = routes.oneshot(request).await;
             if let Ok(response) = &mut response
                 && version < Version::HTTP_2
-                && *ending.borrow()
+                && server.is_draining()
             {
                 response
                     .headers_mut()
@@ -150,18 +153,12 @@ async fn connection(
     let mut connection = pin!(builder.serve_connection(io, TowerToHyperService::new(service)));
     // Whoever never sends a whole request is noticed here, and whoever does not read the answer.
     let mut look = tokio::time::interval(settings.idle.div_f32(4.0).max(Duration::from_millis(50)));
-    let mut last_requests = pin!(tokio::time::sleep(LAST_REQUESTS));
-    let (mut told, mut ended) = (false, false);
+    let mut told = false;
     loop {
         tokio::select! {
             _ = connection.as_mut() => return,
             _ = stopping.changed(), if !told => {
                 told = true;
-                // What is on its way is answered, with `connection: close`; then those that are idle end.
-                last_requests.as_mut().reset(tokio::time::Instant::now() + LAST_REQUESTS);
-            }
-            () = &mut last_requests, if told && !ended => {
-                ended = true;
                 connection.as_mut().graceful_shutdown();
             }
             _ = look.tick() => {

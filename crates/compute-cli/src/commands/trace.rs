@@ -46,7 +46,7 @@ impl Kept {
 
     /// The newest traces that were not seen yet, the oldest of them first.
     fn newest(&self, last: usize, seen: &mut HashSet<String>) -> Result<Vec<Trace>, Failure> {
-        let traces = match self {
+        match self {
             Self::Here(traces) => {
                 let ids = traces.ids()?;
                 let skipped = ids.len().saturating_sub(last);
@@ -62,16 +62,14 @@ impl Kept {
                 });
                 let read = read.collect();
                 seen.extend(ids);
-                read
+                Ok(read)
             }
-            Self::There(client) => client.traces(last.min(NEWEST))?,
-        };
-        Ok(match self {
-            Self::Here(_) => traces,
-            Self::There(_) => {
-                traces.into_iter().filter(|trace| seen.insert(trace.id.clone())).collect()
+            Self::There(client) => {
+                let mut traces = client.traces(last.min(NEWEST))?;
+                traces.retain(|trace| seen.insert(trace.id.clone()));
+                Ok(traces)
             }
-        })
+        }
     }
 }
 
