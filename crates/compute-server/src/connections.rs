@@ -69,12 +69,13 @@ pub async fn serve(
             }
         }
     }
-    shared.draining.store(true, Ordering::Relaxed);
     // Those that the system has accepted already are answered, too.
     while let Ok(Ok((stream, _))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
         take(stream);
     }
     drop(listener);
+    // Not before: whoever is told to close comes again, and must not find a listener that is about to go.
+    shared.draining.store(true, Ordering::Relaxed);
     // What is on its way is answered, with `connection: close`; then those that are idle end.
     tokio::time::sleep(LAST_REQUESTS).await;
     stop.send_replace(true);
