@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use compute_flow::{
-    ActiveStack, Catalogue, CatalogueError, Draft, File, Place, StackName, Version, VersionInfo,
-    Workspace,
+    ActivationError, ActiveStack, Catalogue, CatalogueError, Draft, File, Place, StackName,
+    Version, VersionInfo, Workspace,
 };
 use compute_store::{Store, Verified};
 
@@ -191,17 +191,10 @@ impl Stacks {
             Self::There(client) => return client.activate(drafts),
         };
         let store = home.open_store()?;
-        let mut problems = Vec::new();
-        for draft in drafts {
-            let version = catalogue.version(&draft.stack, draft.number).map_err(Failure::from)?;
-            let validated = compute_flow::validate(&draft.stack, &version.files, &*store);
-            problems.extend(
-                pollster::block_on(validated).map_err(Failure::from)?.err().unwrap_or_default(),
-            );
-        }
-        if !problems.is_empty() {
-            return Err(NotActive::Problems(problems));
-        }
-        Ok(catalogue.activate(drafts).map_err(Failure::from)?)
+        compute_flow::activate(drafts, catalogue, &*store).map_err(|error| match error {
+            ActivationError::Problems(problems) => NotActive::Problems(problems),
+            ActivationError::Catalogue(error) => NotActive::Failure(error.into()),
+            ActivationError::Store(error) => NotActive::Failure(error.into()),
+        })
     }
 }

@@ -6,7 +6,7 @@ use compute::Ref;
 use compute_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
-use crate::{File, Stack, StackName};
+use crate::{Catalogue, CatalogueError, Draft, File, Stack, StackName};
 
 /// Something that keeps a version from becoming active.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +65,60 @@ impl fmt::Display for Problem {
         }
         write!(f, ", rule {}: {}", self.name, self.message)
     }
+}
+
+/// Why versions did not become active.
+#[derive(Debug, thiserror::Error)]
+pub enum ActivationError {
+    /// Everything that keeps them from it.
+    #[error("{}", lines(.0))]
+    Problems(Vec<Problem>),
+    /// The catalogue's.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// The store cannot say whether it has an artifact.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn lines(problems: &[Problem]) -> String {
+    let lines: Vec<_> = problems.iter().map(Problem::to_string).collect();
+    lines.join("\n")
+}
+
+/// Makes versions active at one moment, if everything that all of them name is there; else nothing changes.
+/// It blocks.
+///
+/// # Errors
+/// As [`ActivationError`] says.
+pub fn activate(
+    versions: &[Draft],
+    catalogue: &Catalogue,
+    store: &dyn Store,
+) -> Result<(), ActivationError> {
+    let mut all = Vec::new();
+    for version in versions {
+        all.extend(problems(version, catalogue, store)?);
+    }
+    if all.is_empty() {
+        Ok(catalogue.activate(versions)?)
+    } else {
+        Err(ActivationError::Problems(all))
+    }
+}
+
+/// Everything that keeps a version from becoming active. It blocks.
+///
+/// # Errors
+/// Those of the catalogue and the store.
+pub fn problems(
+    version: &Draft,
+    catalogue: &Catalogue,
+    store: &dyn Store,
+) -> Result<Vec<Problem>, ActivationError> {
+    let files = catalogue.version(&version.stack, version.number)?.files;
+    let validated = pollster::block_on(validate(&version.stack, &files, store))?;
+    Ok(validated.err().unwrap_or_default())
 }
 
 /// Makes a version ready: every rule must be right, and the store must have everything that rules run.

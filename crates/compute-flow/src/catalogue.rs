@@ -337,7 +337,7 @@ impl Catalogue {
     }
 
     /// Makes versions active, all of them or none. What must hold first is for the caller to see to:
-    /// [`crate::validate`].
+    /// [`crate::activate`].
     ///
     /// # Errors
     /// [`CatalogueError::NoVersion`] if one of them isn't there; nothing is changed then.

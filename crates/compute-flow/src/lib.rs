@@ -51,7 +51,7 @@ mod traces;
 mod vault;
 mod workspace;
 
-pub use activate::{Problem, ProblemCode, validate};
+pub use activate::{ActivationError, Problem, ProblemCode, activate, problems, validate};
 pub use catalogue::{
     ActiveStack, Catalogue, CatalogueError, Draft, SecretError, SecretInfo, Version, VersionInfo,
 };

@@ -3,7 +3,9 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compute::{ErrorKind, Status, with_causes};
-use compute_flow::{CatalogueError, Mask, Reason, SecretError, TokensError, TracesError};
+use compute_flow::{
+    ActivationError, CatalogueError, Mask, Reason, SecretError, TokensError, TracesError,
+};
 use compute_store::StoreError;
 use serde_json::{Map, Value, json};
 
@@ -131,6 +133,22 @@ impl From<StoreError> for Problem {
             StoreError::Conflict { .. } => Self::new(StatusCode::CONFLICT, "conflict", detail),
             StoreError::Digest(error) => error.into(),
             _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail),
+        }
+    }
+}
+
+impl From<ActivationError> for Problem {
+    fn from(error: ActivationError) -> Self {
+        match error {
+            ActivationError::Problems(problems) => {
+                let (code, detail) = problems
+                    .first()
+                    .map_or_else(Default::default, |first| (first.code.name(), first.to_string()));
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+                    .with("problems", json!(problems))
+            }
+            ActivationError::Catalogue(error) => error.into(),
+            ActivationError::Store(error) => error.into(),
         }
     }
 }

@@ -8,7 +8,6 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compute_flow::{Draft, File, Version, VersionInfo};
-use serde_json::json;
 
 use super::caller::{Activate, Caller, Read, Update};
 use super::extract::{FilePath, Path, StackPath, VersionPath};
@@ -188,19 +187,13 @@ pub(super) async fn validate(
     caller: Caller<Read>,
     Path(path): Path<VersionPath>,
 ) -> Answer<Json<Validated>> {
-    let problems = problems(&caller.tenant, path.draft()?).await?;
-    Ok(Json(Validated { valid: problems.is_empty(), problems }))
-}
-
-async fn problems(tenant: &Arc<Tenant>, draft: Draft) -> Answer<Vec<compute_flow::Problem>> {
-    let stack = draft.stack.clone();
-    let version = version(tenant, draft).await?;
-    let store = Arc::clone(&tenant.shelf.store);
+    let (tenant, draft) = (caller.tenant, path.draft()?);
     // Reading many rules takes a while.
-    let validated = blocking::unblock(move || {
-        pollster::block_on(compute_flow::validate(&stack, &version.files, &*store))
+    let problems = blocking::unblock(move || {
+        compute_flow::problems(&draft, &tenant.catalogue, &*tenant.shelf.store)
     });
-    Ok(validated.await?.err().unwrap_or_default())
+    let problems = problems.await?;
+    Ok(Json(Validated { valid: problems.is_empty(), problems }))
 }
 
 /// Make a version active
@@ -242,17 +235,9 @@ pub(super) async fn activate_all(
 
 async fn activated(tenant: &Arc<Tenant>, drafts: Vec<Draft>) -> Answer<Versions> {
     let _changing = tenant.changing.lock().await;
-    let mut found = Vec::new();
-    for draft in &drafts {
-        found.extend(problems(tenant, draft.clone()).await?);
-    }
-    if let Some(first) = found.first() {
-        let problem =
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, first.code.name(), first.to_string());
-        return Err(problem.with("problems", json!(found)));
-    }
     let (of, all) = (Arc::clone(tenant), drafts.clone());
-    blocking::unblock(move || of.catalogue.activate(&all)).await?;
+    blocking::unblock(move || compute_flow::activate(&all, &of.catalogue, &*of.shelf.store))
+        .await?;
     let mut active = Vec::new();
     for draft in drafts {
         active.push(version(tenant, draft).await?.info);
