@@ -6,7 +6,8 @@
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
@@ -19,6 +20,10 @@ use crate::flavour::Flavour;
 const KEY_FILE: &str = "machine.key";
 const KEY_BYTES: usize = 32;
 const MAC_BYTES: usize = blake3::OUT_LEN;
+/// What holes in a file are made of.
+const PAGE: usize = 4096;
+/// How much is read at once.
+const READ_BYTES: usize = 256 << 10;
 /// The ending of files that hold code.
 const CODE: &str = "code";
 
@@ -51,12 +56,12 @@ impl CodeCache {
         let name = file_name(of, flavour)?;
         let mut file = File::open(self.folder.join(&name)).ok()?;
         let code_bytes = file.metadata().ok()?.len().checked_sub(MAC_BYTES as u64)?;
-        let mut mac = self.start_mac(&name, code_bytes)?;
-        mac.update_reader((&mut file).take(code_bytes)).ok()?;
+        let mac = self.mac(&name, &mut file, code_bytes)?;
         let mut stored = [0; MAC_BYTES];
+        file.seek(SeekFrom::Start(code_bytes)).ok()?;
         file.read_exact(&mut stored).ok()?;
         // Compared in constant time.
-        if mac.finalize() != blake3::Hash::from_bytes(stored) {
+        if mac != blake3::Hash::from_bytes(stored) {
             return None;
         }
         // Marks the file as used, for `prune`; where that fails it is only given up earlier.
@@ -68,15 +73,18 @@ impl CodeCache {
     /// Keeps code for later processes, if that is possible.
     pub(crate) fn put(&self, of: &Compiled<'_>, flavour: &Flavour, code: &[u8]) {
         let Some(name) = file_name(of, flavour) else { return };
-        let Some(mut mac) = self.start_mac(&name, code.len() as u64) else { return };
-        if self.write(&name, code, &mac.update(code).finalize()).is_ok() {
+        if self.write(&name, code).is_ok() {
             let _ = self.prune();
         }
     }
 
-    fn write(&self, name: &str, code: &[u8], mac: &blake3::Hash) -> io::Result<()> {
+    fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
+        make_private(&self.folder)?;
         let mut file = NamedTempFile::new_in(&self.folder)?;
         write_sparse(file.as_file_mut(), code)?;
+        let mac = self.mac(name, file.as_file_mut(), code.len() as u64);
+        let mac = mac.ok_or_else(|| io::Error::other("the code has no MAC"))?;
+        file.seek(SeekFrom::Start(code.len() as u64))?;
         file.write_all(mac.as_bytes())?;
         file.persist(self.folder.join(name))?;
         Ok(())
@@ -104,14 +112,36 @@ impl CodeCache {
         Ok(())
     }
 
-    /// A MAC over the file's name and size; the code itself follows.
-    fn start_mac(&self, name: &str, code_bytes: u64) -> Option<blake3::Hasher> {
+    /// A MAC over the file's name, its size and what it holds that is not zero: a memory image is mostly
+    /// zeros, which are holes in the file and not read.
+    fn mac(&self, name: &str, file: &mut File, code_bytes: u64) -> Option<blake3::Hash> {
         let key = self.key.get_or_init(|| machine_key(&self.folder).ok()).as_ref()?;
         let mut mac = blake3::Hasher::new_keyed(key);
         mac.update(&(name.len() as u64).to_le_bytes());
         mac.update(name.as_bytes());
         mac.update(&code_bytes.to_le_bytes());
-        Some(mac)
+        // Where the pages are that were hashed; so the same bytes elsewhere give another MAC.
+        let mut places = Vec::new();
+        let mut buffer = vec![0; READ_BYTES];
+        let mut at = 0;
+        while at < code_bytes {
+            let data = next_data(file, at, code_bytes);
+            at = data.start / PAGE as u64 * PAGE as u64;
+            file.seek(SeekFrom::Start(at)).ok()?;
+            let left = usize::try_from(data.end - at).ok()?;
+            let read = &mut buffer[..left.min(READ_BYTES)];
+            file.read_exact(read).ok()?;
+            for (start, pages) in held(read) {
+                mac.update(pages);
+                let first = (at + start as u64) / PAGE as u64;
+                places.extend(
+                    (first..).zip(pages.chunks(PAGE)).flat_map(|(place, _)| place.to_le_bytes()),
+                );
+            }
+            at += read.len() as u64;
+        }
+        mac.update(&places);
+        Some(mac.finalize())
     }
 }
 
@@ -124,18 +154,45 @@ fn file_name(of: &Compiled<'_>, flavour: &Flavour) -> Option<String> {
     Some(format!("{alg}-{digest}-{part}-{compatibility:016x}-{metered}-{stack}.{CODE}"))
 }
 
-/// Writes bytes at a file's start, leaving holes where they are zeros: a memory image is mostly zeros.
+/// Writes bytes to a file, leaving holes where they are zeros.
 pub(crate) fn write_sparse(file: &mut File, bytes: &[u8]) -> io::Result<()> {
-    const STEP: usize = 4096;
-    for (number, part) in bytes.chunks(STEP).enumerate() {
-        if part.iter().any(|byte| *byte != 0) {
-            file.seek(io::SeekFrom::Start((number * STEP) as u64))?;
-            file.write_all(part)?;
-        }
+    for (start, pages) in held(bytes) {
+        file.seek(SeekFrom::Start(start as u64))?;
+        file.write_all(pages)?;
     }
-    file.set_len(bytes.len() as u64)?;
-    file.seek(io::SeekFrom::Start(bytes.len() as u64))?;
-    Ok(())
+    file.set_len(bytes.len() as u64)
+}
+
+/// The stretches of pages that hold something, and where each begins.
+fn held(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let is_zero = |page: &[u8]| page.iter().all(|byte| *byte == 0);
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + PAGE * bytes[at..].chunks(PAGE).position(|page| !is_zero(page))?;
+        let pages = bytes[start..].chunks(PAGE).position(is_zero);
+        at = pages.map_or(bytes.len(), |pages| start + PAGE * pages);
+        Some((start, &bytes[start..at]))
+    })
+}
+
+/// Where the next bytes are that are no hole, from this offset on.
+fn next_data(file: &File, at: u64, end: u64) -> Range<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{SeekFrom, seek};
+        let start = match seek(file, SeekFrom::Data(at)) {
+            Ok(start) => start.min(end),
+            Err(rustix::io::Errno::NXIO) => end,
+            // A file system that knows no holes.
+            Err(_) => return at..end,
+        };
+        start..seek(file, SeekFrom::Hole(start)).map_or(end, |hole| hole.min(end))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        at..end
+    }
 }
 
 /// This machine's key, made if there is none. A key that others own or could read is not trusted.
