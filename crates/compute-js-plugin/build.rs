@@ -13,13 +13,14 @@ use wasm_encoder::{CustomSection, Section as _};
 
 const SOURCE: &str = "src/plugin.c";
 const HEAP: &str = "src/heap.h";
-const PRELUDE: &str = "src/prelude.js";
+/// What the base image is made with.
+const SCRIPTS: [&str; 2] = ["src/prelude.js", "src/url.js"];
 const RECORD: &str = "plugin.sha256";
-/// The custom section that the plugin is given on stdin when it is initialised.
+/// The custom section that the plugin is given on stdin when it is prepared: both scripts, a NUL between.
 const INIT_SECTION: &str = "compute:init";
 
 fn main() -> Result<()> {
-    for file in [SOURCE, HEAP, PRELUDE, RECORD] {
+    for file in [SOURCE, HEAP, RECORD].iter().chain(&SCRIPTS) {
         println!("cargo:rerun-if-changed={file}");
     }
     let folder = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
@@ -46,12 +47,13 @@ fn main() -> Result<()> {
 
 fn build(folder: &Path, target: &Path) -> Result<PathBuf> {
     let source = folder.join(SOURCE);
-    let prelude = fs::read(folder.join(PRELUDE))?;
+    let scripts = SCRIPTS.map(|script| fs::read(folder.join(script)));
+    let scripts = scripts.into_iter().collect::<Result<Vec<_>, _>>()?.join(&0);
     let inputs = Sha256::new()
         .chain_update(QuickJs::recipe())
         .chain_update(fs::read(&source)?)
         .chain_update(fs::read(folder.join(HEAP))?)
-        .chain_update(&prelude)
+        .chain_update(&scripts)
         .finalize();
     let kept = target.join("js-plugin");
     let plugin = kept.join(format!("{}.wasm", &hex::encode(inputs)[..16]));
@@ -62,7 +64,7 @@ fn build(folder: &Path, target: &Path) -> Result<PathBuf> {
     let new = kept.join(format!("{}.new.wasm", std::process::id()));
     QuickJs::find(&folder.join("Cargo.toml"))?.build(&Tools::under(target), &source, &new)?;
     let mut wasm = fs::read(&new)?;
-    CustomSection { name: INIT_SECTION.into(), data: prelude.into() }.append_to(&mut wasm);
+    CustomSection { name: INIT_SECTION.into(), data: scripts.into() }.append_to(&mut wasm);
     fs::write(&new, wasm)?;
     fs::rename(new, &plugin)?;
     Ok(plugin)

@@ -20,14 +20,19 @@ pub(crate) fn record() -> Result<()> {
 /// Bundles the prelude; with `check`, only says whether the one in the repository is the same.
 pub(crate) fn prelude(check: bool) -> Result<()> {
     let sources = folder().join("prelude");
-    let kept = folder().join("src/prelude.js");
+    let kept = ["prelude.js", "url.js"].map(|script| folder().join("src").join(script));
     tools::node_modules(&sources)?;
-    let before = fs::read(&kept)?;
+    let before = kept.each_ref().map(|script| fs::read(script).unwrap_or_default());
     let mut rolldown = tools::node()?;
     bundle(rolldown.arg("node_modules/rolldown/bin/cli.mjs").arg("-c").current_dir(&sources))?;
-    if check && fs::read(&kept)? != before {
-        fs::write(&kept, before)?;
-        bail!("src/prelude.js is not what its sources give: `cargo xtask prelude` makes it");
+    for (script, before) in kept.iter().zip(before) {
+        if check && fs::read(script)? != before {
+            fs::write(script, before)?;
+            bail!(
+                "{} is not what its sources give: `cargo xtask prelude` makes it",
+                script.display()
+            );
+        }
     }
     Ok(())
 }

@@ -3,8 +3,6 @@
 // It runs once, when the base image is made. `host` holds the plugin's C functions. What this gives back
 // are the hooks that C calls.
 
-import "core-js/actual/url";
-import "core-js/actual/url-search-params";
 import { defineClone } from "./clone.js";
 import { consoleOf } from "./console.js";
 import { defineCrypto } from "./crypto.js";
@@ -12,6 +10,7 @@ import { defineEncoding } from "./encoding.js";
 import { defineEvents } from "./events.js";
 import { define } from "./globals.js";
 import { defineTimers } from "./timers.js";
+import { defineUrl } from "./lazy-url.js";
 
 export default function prelude(host) {
   Error.stackTraceLimit = 30;
@@ -22,6 +21,7 @@ export default function prelude(host) {
   defineEncoding(host);
   defineCrypto(host);
   defineEvents(host);
+  defineUrl(host);
 
   const log = logOf(host);
   const emit = emitOf(host);

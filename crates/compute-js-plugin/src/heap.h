@@ -5,6 +5,9 @@
 // nothing. When the image is done the heap is sealed: holes between its objects are never filled again,
 // and calls take their memory from one fresh stretch.
 //
+// References to what is in a sealed image are not counted, for a count would be a write to its page each
+// time that a call uses an object. So nothing of the image is ever freed; its memory goes with the call.
+//
 // Blocks up to MAX_SMALL come from lists of their size, refilled from the stretch; larger ones from malloc.
 
 // A block is aligned to 8 bytes; its size stands in the 4 before it.
@@ -13,7 +16,9 @@
 #define CLASSES 87
 // What stands before a block that malloc gave, which keeps its alignment.
 #define LARGE_HEADER 8
-#define STRETCH (256 * 1024)
+// What malloc is asked for at once: with the few bytes that it adds, a power of two.
+#define PIECE(size) ((size) - 64)
+#define STRETCH PIECE(256 * 1024)
 #define PAGE 4096
 // The stack is at the start of memory and grows down to its bottom; so much of it may be in use by what
 // zeroes the rest.
@@ -27,6 +32,13 @@ typedef struct Block {
 static Block *free_blocks[CLASSES];
 static char *stretch, *stretch_end;
 static bool making_image = true;
+// What lies below is the image.
+static uintptr_t image_end;
+// Stands for the count of everything in the image: so large that no call makes it 0, or 1, which would say
+// that an object has one owner.
+static int image_count = 1 << 30;
+// The end of the highest block that malloc gave.
+static char *highest;
 
 // Zeroes memory that is about to be freed: a compiler leaves a mere memset out.
 static void wipe(void *start, size_t size) {
@@ -50,6 +62,25 @@ static size_t class_size(int class) {
     return (((size_t)(5 + step % 4)) << (step / 4 + 7)) - HEADER;
 }
 
+static bool is_in_image(const void *block) {
+    return (uintptr_t)block < image_end;
+}
+
+static inline int *reference_count(const void *block) {
+    return is_in_image(block) ? &image_count : &js_rc(block)->ref_count;
+}
+
+// malloc, for what JavaScript allocates. What is free within a sealed image stays so.
+static char *take(size_t size) {
+    char *taken;
+    do
+        taken = malloc(size);
+    while (taken && is_in_image(taken));
+    if (taken && taken + size > highest)
+        highest = taken + size;
+    return taken;
+}
+
 static size_t *size_of(const void *block) {
     return (size_t *)((char *)block - HEADER);
 }
@@ -58,7 +89,7 @@ static void *heap_alloc(size_t size) {
     if (size > MAX_SMALL) {
         if (size > SIZE_MAX - LARGE_HEADER)
             return NULL;
-        char *large = malloc(size + LARGE_HEADER);
+        char *large = take(size + LARGE_HEADER);
         if (!large)
             return NULL;
         large += LARGE_HEADER;
@@ -73,7 +104,7 @@ static void *heap_alloc(size_t size) {
     }
     size_t whole = class_size(class) + HEADER;
     if ((size_t)(stretch_end - stretch) < whole) {
-        char *more = malloc(STRETCH);
+        char *more = take(STRETCH);
         if (!more)
             return NULL;
         // So that what follows a header is aligned.
@@ -86,8 +117,34 @@ static void *heap_alloc(size_t size) {
     return start;
 }
 
+// QuickJS's runtime and context, which every call writes to: beside the heap's own state, so that they share
+// its pages. Their sizes are theirs alone.
+static void *alloc_beside(size_t size) {
+    static struct {
+        _Alignas(8) char padding[8 - HEADER];
+        char header[HEADER];
+        char block[sizeof(JSRuntime)];
+    } runtime;
+    static struct {
+        _Alignas(8) char padding[8 - HEADER];
+        char header[HEADER];
+        char block[sizeof(JSMallocBlockHeader) + sizeof(JSContext)];
+    } context;
+    char *block;
+    if (size == sizeof runtime.block)
+        block = runtime.block;
+    else if (size == sizeof context.block)
+        block = context.block;
+    else
+        return NULL;
+    if (*size_of(block) != 0)
+        return NULL;
+    *size_of(block) = size;
+    return block;
+}
+
 static void heap_free(void *block) {
-    if (!block)
+    if (!block || is_in_image(block))
         return;
     size_t size = *size_of(block);
     if (making_image)
@@ -107,7 +164,8 @@ static void *heap_realloc(void *block, size_t size) {
     size_t old = *size_of(block);
     if (size <= old && (old <= MAX_SMALL ? class_of(size) == class_of(old) : size > old / 2))
         return block;
-    if (size > MAX_SMALL && old > MAX_SMALL && !making_image && size <= SIZE_MAX - LARGE_HEADER) {
+    bool both_large = size > MAX_SMALL && old > MAX_SMALL;
+    if (both_large && !making_image && !is_in_image(block) && size <= SIZE_MAX - LARGE_HEADER) {
         char *moved = realloc((char *)block - LARGE_HEADER, size + LARGE_HEADER);
         if (!moved)
             return NULL;
@@ -134,11 +192,14 @@ static void heap_seal(void) {
         }
         free_blocks[class] = NULL;
     }
-    char *fresh = malloc(STRETCH + PAGE);
+    // Above all that there is.
+    image_end = (uintptr_t)highest;
+    char *fresh = take(STRETCH);
     if (fresh) {
         // From a page's start, so that no page holds both old and new.
-        stretch = (char *)(((uintptr_t)fresh + PAGE - 1) & ~(uintptr_t)(PAGE - 1)) + HEADER;
-        stretch_end = fresh + STRETCH + PAGE;
+        image_end = ((uintptr_t)fresh + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+        stretch = (char *)image_end + HEADER;
+        stretch_end = fresh + STRETCH;
     }
     making_image = false;
     // What calls before left on the stack, below this one.
@@ -150,7 +211,10 @@ static void *js_heap_calloc(void *opaque, size_t count, size_t size) {
     (void)opaque;
     if (size != 0 && count > SIZE_MAX / size)
         return NULL;
-    void *block = heap_alloc(count * size);
+    void *block = making_image ? alloc_beside(count * size) : NULL;
+    if (block)
+        return block;
+    block = heap_alloc(count * size);
     if (block)
         memset(block, 0, count * size);
     return block;

@@ -1,9 +1,9 @@
 // The JS plugin: QuickJS-NG and what joins it to the sandbox.
 //
 // Exports, which the engine's `op image` and an op's own module call (ARCHITECTURE.md):
-//   prepare              compiles the prelude from stdin to stdout
-//   _initialize          makes the runtime and runs the prelude, whose bytecode is on stdin; its memory
-//                        afterwards is the base image
+//   prepare              compiles the prelude and the URL library from stdin to stdout
+//   _initialize          makes the runtime and runs the prelude, whose bytecode is on stdin with that of the
+//                        URL library; its memory afterwards is the base image
 //   alloc(size)          room for an op's bytecode
 //   load(at, size)       evaluates an op's module, and runs its warm-up; the memory afterwards is the op image
 //   call()               one call: stdin holds the envelope, stdout takes the result; 0 when it worked
@@ -13,9 +13,15 @@
 // QuickJS is included and not linked: its stack limit is switched off for WASI, and what an image bakes in
 // (the random state) must be set anew for each call. Both are private to it.
 
+#include <stdint.h>
+
 // Sends every allocation to the heap below: QuickJS would keep a page for each size of small object, and a
 // call would touch all of them. This is the only effect that the name has in these sources.
 #define __SANITIZE_ADDRESS__ 1
+// Where the references to this are counted (heap.h). QuickJS's own definition is left out when there is one
+// already (toolchains/src/quickjs.rs).
+static inline int *reference_count(const void *block);
+#define JS_REF_COUNT(p) (*reference_count(p))
 #include "quickjs.c"
 
 #include <wasi/api.h>
@@ -57,6 +63,9 @@ static bool only_compile;
 static bool random_is_seeded;
 static int unhandled_count;
 static JSValue unhandled_first;
+// The bytecode of the URL library, until an op needs it.
+static uint8_t *url_library;
+static uint32_t url_library_size;
 
 // ---- The stack limit, and interruption ----
 
@@ -327,6 +336,14 @@ static JSValue js_utf8_decode(JSContext *ctx, JSValueConst this, int argc, JSVal
     return text;
 }
 
+static JSValue js_load_url(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    JSValue library = JS_ReadObject(ctx, url_library, url_library_size, JS_READ_OBJ_BYTECODE);
+    wipe(url_library, url_library_size);
+    free(url_library);
+    url_library_size = 0;
+    return JS_IsException(library) ? library : JS_EvalFunction(ctx, library);
+}
+
 static const JSCFunctionListEntry host_functions[] = {
     JS_CFUNC_DEF("log", 2, js_log),
     JS_CFUNC_DEF("emit", 2, js_emit),
@@ -336,6 +353,7 @@ static const JSCFunctionListEntry host_functions[] = {
     JS_CFUNC_DEF("random", 0, js_random),
     JS_CFUNC_DEF("utf8Encode", 1, js_utf8_encode),
     JS_CFUNC_DEF("utf8Decode", 2, js_utf8_decode),
+    JS_CFUNC_DEF("loadUrl", 0, js_load_url),
 };
 
 // ---- Input and output ----
@@ -352,7 +370,7 @@ static void free_input(char *input, size_t size) {
 static char *read_input(size_t *size) {
     char *buffer = small_input;
     size_t room = sizeof small_input, used = 0;
-    for (;;) {
+    for (size_t larger_room = 4 * SMALL_INPUT;; larger_room *= 2) {
         __wasi_iovec_t into = {(uint8_t *)buffer + used, room - used - 1};
         __wasi_size_t got = 0;
         if (__wasi_fd_read(0, &into, 1, &got) != 0)
@@ -360,13 +378,13 @@ static char *read_input(size_t *size) {
         used += got;
         if (used < room - 1)
             break;
-        char *larger = malloc(room * 2);
+        char *larger = malloc(PIECE(larger_room));
         if (!larger)
             return NULL;
         memcpy(larger, buffer, used);
         free_input(buffer, used);
         buffer = larger;
-        room *= 2;
+        room = PIECE(larger_room);
     }
     buffer[used] = 0;
     *size = used;
@@ -401,14 +419,23 @@ static JSValue hook(JSValueConst hooks, const char *name) {
     return function;
 }
 
-// Runs the prelude, whose bytecode is on stdin.
+// Runs the prelude, whose bytecode is on stdin, and keeps that of the URL library, which follows it.
 static void run_prelude(void) {
     size_t size;
-    char *bytecode = read_input(&size);
-    if (!bytecode)
+    char *input = read_input(&size);
+    uint32_t prelude_size = 0;
+    if (input && size >= sizeof prelude_size)
+        memcpy(&prelude_size, input, sizeof prelude_size);
+    if (!input || size < sizeof prelude_size || prelude_size > size - sizeof prelude_size)
         abort();
-    JSValue prelude = JS_ReadObject(context, (uint8_t *)bytecode, size, JS_READ_OBJ_BYTECODE);
-    free_input(bytecode, size);
+    uint8_t *bytecode = (uint8_t *)input + sizeof prelude_size;
+    url_library_size = size - sizeof prelude_size - prelude_size;
+    url_library = malloc(url_library_size);
+    if (!url_library)
+        abort();
+    memcpy(url_library, bytecode + prelude_size, url_library_size);
+    JSValue prelude = JS_ReadObject(context, bytecode, prelude_size, JS_READ_OBJ_BYTECODE);
+    free_input(input, size);
     if (!JS_IsException(prelude))
         prelude = JS_EvalFunction(context, prelude);
     if (JS_IsException(prelude)) {
@@ -539,12 +566,25 @@ EXPORT("alloc") void *plugin_alloc(size_t size) {
     return malloc(size);
 }
 
+// Has the prelude load the library now, so that no call does.
+static void load_url_library(void) {
+    JSValue global = JS_GetGlobalObject(context);
+    JSValue url = JS_GetPropertyStr(context, global, "URL");
+    if (JS_IsException(url))
+        JS_FreeValue(context, JS_GetException(context));
+    JS_FreeValue(context, url);
+    JS_FreeValue(context, global);
+}
+
 EXPORT("load") int32_t plugin_load(const uint8_t *bytecode, size_t size) {
     JSRuntime *runtime = JS_GetRuntime(context);
     set_stack_limit(runtime);
     start_call();
     JSValue module = JS_ReadObject(context, bytecode, size, JS_READ_OBJ_BYTECODE);
+    bool may_use_url = memmem(bytecode, size, "URL", 3) != NULL;
     free_input((char *)bytecode, size);
+    if (may_use_url)
+        load_url_library();
     if (JS_IsException(module))
         return fail_with_exception();
     if (JS_ResolveModule(context, module) < 0)
@@ -579,6 +619,8 @@ EXPORT("load") int32_t plugin_load(const uint8_t *bytecode, size_t size) {
     start_call();
     JS_RunGC(runtime);
     heap_seal();
+    // New objects are linked to the one before: the first is to find that outside the image.
+    JS_NewObject(context);
     return 0;
 }
 
@@ -615,35 +657,47 @@ static void open_compiler(void) {
     set_stack_limit(JS_GetRuntime(context));
 }
 
-// Writes the bytecode of this source to stdout; ends the process if there is none.
-static void compile(const char *source, size_t size, const char *name, int type, int strip) {
-    size_t bytecode_size;
-    JSValue compiled = JS_Eval(context, source, size, name, type | JS_EVAL_FLAG_COMPILE_ONLY);
+// The bytecode of this source; ends the process if there is none.
+static uint8_t *compile(const char *source, size_t size, const char *name, int flags, size_t *bytecode_size) {
+    JSValue compiled = JS_Eval(context, source, size, name, flags | JS_EVAL_FLAG_COMPILE_ONLY);
     uint8_t *bytecode = NULL;
-    if (!JS_IsException(compiled))
-        bytecode = JS_WriteObject(context, &bytecode_size, compiled, JS_WRITE_OBJ_BYTECODE | strip);
+    if (!JS_IsException(compiled)) {
+        int strip = JS_WRITE_OBJ_STRIP_SOURCE;
+        if (!(flags & JS_EVAL_TYPE_MODULE))
+            strip |= JS_WRITE_OBJ_STRIP_DEBUG;
+        bytecode = JS_WriteObject(context, bytecode_size, compiled, JS_WRITE_OBJ_BYTECODE | strip);
+    }
     if (!bytecode) {
         fail_with_exception();
         __wasi_proc_exit(1);
     }
-    write_output((const char *)bytecode, bytecode_size);
+    return bytecode;
 }
 
-// Compiles the prelude, whose source is on stdin, in a memory of its own: the base image is made from what
-// this writes, and has nothing of the compiler's in it.
+// Compiles the prelude and the URL library, whose sources are on stdin with a NUL between them, in a memory
+// of its own: the base image is made from what this writes, and has nothing of the compiler's in it. It
+// writes the size of the prelude's bytecode, in 4 bytes, that bytecode, and the library's.
 EXPORT("prepare") void plugin_prepare(void) {
     open_compiler();
     size_t size;
-    char *source = read_input(&size);
-    if (!source)
+    char *sources = read_input(&size);
+    if (!sources)
         abort();
-    int strip = JS_WRITE_OBJ_STRIP_SOURCE | JS_WRITE_OBJ_STRIP_DEBUG;
-    compile(source, size, PRELUDE_NAME, JS_EVAL_TYPE_GLOBAL, strip);
+    size_t first = strlen(sources), prelude_size, url_size;
+    if (first == size)
+        abort();
+    uint8_t *prelude = compile(sources, first, PRELUDE_NAME, JS_EVAL_TYPE_GLOBAL, &prelude_size);
+    const char *url_source = sources + first + 1;
+    uint8_t *url = compile(url_source, size - first - 1, PRELUDE_NAME, JS_EVAL_TYPE_GLOBAL, &url_size);
+    uint32_t written_size = prelude_size;
+    write_output((const char *)&written_size, sizeof written_size);
+    write_output((const char *)prelude, prelude_size);
+    write_output((const char *)url, url_size);
 }
 
 EXPORT("_start") void plugin_compile(void) {
     open_compiler();
-    size_t size, name_size, source_size;
+    size_t size, name_size, source_size, bytecode_size;
     char *input = read_input(&size);
     if (!input)
         abort();
@@ -654,7 +708,8 @@ EXPORT("_start") void plugin_compile(void) {
         const char *name_text = JS_ToCStringLen(context, &name_size, name);
         const char *source_text = JS_ToCStringLen(context, &source_size, source);
         if (name_text && source_text) {
-            compile(source_text, source_size, name_text, JS_EVAL_TYPE_MODULE, JS_WRITE_OBJ_STRIP_SOURCE);
+            uint8_t *bytecode = compile(source_text, source_size, name_text, JS_EVAL_TYPE_MODULE, &bytecode_size);
+            write_output((const char *)bytecode, bytecode_size);
             return;
         }
     }

@@ -95,6 +95,23 @@ fn globals_work() {
 }
 
 #[test]
+fn the_url_library_is_there_for_code_that_does_not_name_it() {
+    let cases = [
+        ("return new globals[name]('http://a/b?c').pathname", json!("/b")),
+        (
+            "const [before] = [typeof globals[name]]; return [before, name in globals, Object.keys(globals).includes(name), new globals[name + 'SearchParams']('a=1').get('a')]",
+            json!(["function", true, false, "1"]),
+        ),
+        ("globals[name] = 1; globals[name]++; return globals[name]", json!(2)),
+    ];
+    for (body, expected) in cases {
+        let body =
+            format!("const globals = globalThis as any, name = ['U', 'RL'].join(''); {body}");
+        assert_eq!(eval(&body), expected, "{body}");
+    }
+}
+
+#[test]
 fn time_and_chance_are_the_calls_own() {
     let built = build(&format!(
         "{HEAD}const baked = [Date.now(), Math.random()];\nexport default op(() => ({{ baked, now: Math.floor(Date.now() / 1000), random: Math.random(), bytes: [...crypto.getRandomValues(new Uint8Array(4))], uuid: crypto.randomUUID() }}));"

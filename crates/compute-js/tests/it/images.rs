@@ -24,6 +24,63 @@ fn a_warm_up_that_fails_is_told() {
     assert!(outcome.result.is_err());
 }
 
+/// References to what is in an image are not counted, so whatever a call does to it must keep working, and
+/// garbage that refers to it must still be collected.
+#[test]
+fn a_call_may_do_anything_to_what_the_image_holds() {
+    let built = build(&format!(
+        "{HEAD}{}",
+        r#"
+const shared: any = { hits: 0 };
+shared.self = shared;
+let text = "ab".repeat(3);
+const list: any[] = [1, 2, 3], table = new Map<any, any>([["a", 1]]), weak = new WeakRef(shared);
+const keyed = new WeakMap([[shared, "kept"]]), pattern = /a./g, symbol = Symbol("s");
+const record: any = { a: 1, b: 2, c: 3, [symbol]: 4 };
+class Counter { #count = 0; next() { return ++this.#count; } }
+const counter = new Counter();
+function* numbers() { let n = 0; for (;;) yield n++; }
+const running = numbers();
+running.next();
+
+export default op(async () => {
+  const before = JSON.stringify([text, list, [...table], record, counter.next(), running.next().value]);
+  // 500 MB in all, in cycles that lead to the image.
+  for (let i = 0; i < 300000; i++) {
+    const garbage: any = { shared, list: new Array(100).fill(shared), pattern, symbol };
+    garbage.self = garbage;
+  }
+  shared.hits++;
+  for (let i = 0; i < 1000; i++) {
+    text += i;
+    list.push({ i });
+    table.set("k" + i, list);
+    record["p" + i] = list;
+  }
+  for (let i = 0; i < 900; i++) {
+    list.pop();
+    delete record["p" + i];
+    table.delete("k" + i);
+  }
+  delete record.a;
+  list.length = 5;
+  await null;
+  return [before, text.length, list, table.size, Object.keys(record).length, record[symbol],
+    weak.deref() === shared, keyed.get(shared), "xaby".match(pattern), shared.self.hits, running.next().value];
+});
+"#
+    ));
+    let before = "[\"ababab\",[1,2,3],[[\"a\",1]],{\"a\":1,\"b\":2,\"c\":3},1,1]";
+    for _ in 0..2 {
+        let outcome = call(&built, "{}", Limits::default());
+        assert_eq!(
+            value(&outcome),
+            json!([before, 2896, [1, 2, 3, { "i": 0 }, { "i": 1 }], 101, 102, 4, true, "kept", ["ab"], 1, 2])
+        );
+        assert!(outcome.metrics.peak_memory < 48 << 20, "{}", outcome.metrics.peak_memory);
+    }
+}
+
 #[test]
 fn a_metered_run_gives_the_same_and_repeats_its_fuel() {
     let built = build(&format!("{HEAD}export default op(({{ input }}) => input.n * 2);"));
