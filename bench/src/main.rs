@@ -20,6 +20,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use compute::{Algorithm, Artifact, ArtifactMap, Manager, Ref, RunOptions, Runner as _};
 use compute_wasm as _;
+use mimalloc::MiMalloc;
+
+/// As the command line and the server have it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// 200 bytes of JSON.
 pub fn input() -> Vec<u8> {

@@ -29,6 +29,11 @@ use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
 
 use args::{Cli, Command};
 use failure::Failure;
+use mimalloc::MiMalloc;
+
+/// glibc has threads that come later share an arena, and its lock.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 // Linking the engine registers it.
 use compute_wasm as _;
