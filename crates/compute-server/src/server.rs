@@ -125,13 +125,8 @@ impl Server {
         let shelves = Arc::new(Shelves::default());
         let guest_log = GuestLog::new()?;
         let logs_dropped = Arc::clone(&guest_log.dropped);
-        let manager = manager
-            .resolver(Everywhere(Arc::clone(&shelves)))
-            .limits(settings.limits)
-            .log(move |reference: &compute::Ref, rid: &str, log: &compute::Log| {
-                guest_log.take(reference, rid, log);
-            })
-            .build();
+        let manager =
+            manager.resolver(Everywhere(Arc::clone(&shelves))).limits(settings.limits).build();
         let admission = Admission::new(settings.places, settings.share, settings.queue);
         let connections = Arc::<AtomicUsize>::default();
         let telemetry = Telemetry::new(Watched {
@@ -146,6 +141,7 @@ impl Server {
             manager.clone(),
             Arc::clone(&shelves),
             settings.documents,
+            guest_log,
         );
         // What is wrong with the place is told now, and not to the first caller.
         let opened = tenants.open(&TenantName::default());

@@ -15,7 +15,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
-use compute::{Level, Log, Manager, Metrics, Ref, Seed};
+use compute::{Level, Log, LogWriter, Manager, Metrics, Ref, Seed};
 use compute_flow::{TenantName, Trace};
 use opentelemetry::metrics::{Counter, Histogram, MeterProvider as _};
 use opentelemetry::trace::{
@@ -382,6 +382,7 @@ pub(crate) struct GuestLog {
 
 #[derive(Debug)]
 struct Logged {
+    tenant: TenantName,
     reference: Ref,
     rid: String,
     log: Log,
@@ -398,35 +399,41 @@ impl GuestLog {
         Ok(Self { sender, dropped: Arc::default() })
     }
 
-    pub(crate) fn take(&self, reference: &Ref, rid: &str, log: &Log) {
-        if !tracing::enabled!(target: "guest", tracing::Level::ERROR) {
-            return;
-        }
-        let logged = Logged { reference: reference.clone(), rid: rid.to_owned(), log: log.clone() };
-        if let Err(TrySendError::Full(_)) = self.sender.try_send(logged) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+    /// What takes the logs of this tenant's runs.
+    pub(crate) fn of(&self, tenant: &TenantName) -> Arc<dyn LogWriter> {
+        let (own, tenant) = (self.clone(), tenant.clone());
+        Arc::new(move |reference: &Ref, rid: &str, log: &Log| {
+            if !tracing::enabled!(target: "guest", tracing::Level::ERROR) {
+                return;
+            }
+            let (tenant, reference) = (tenant.clone(), reference.clone());
+            let logged = Logged { tenant, reference, rid: rid.to_owned(), log: log.clone() };
+            if let Err(TrySendError::Full(_)) = own.sender.try_send(logged) {
+                own.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        })
     }
 }
 
 impl Logged {
     fn write(&self) {
-        let Self { reference, rid, log } = self;
+        let Self { tenant, reference, rid, log } = self;
+        let tenant = tenant.as_str();
         let text = String::from_utf8_lossy(&log.bytes);
         let bare = text.lines().map(|line| (Level::Info, line));
         let lines = log.lines.iter().map(|line| (line.level, line.text.as_str()));
         let total = log.lines.len() + text.lines().count();
         for (level, text) in lines.chain(bare).take(LINES) {
             match level {
-                Level::Debug => tracing::debug!(target: "guest", %reference, rid, "{text}"),
-                Level::Info => tracing::info!(target: "guest", %reference, rid, "{text}"),
-                Level::Warn => tracing::warn!(target: "guest", %reference, rid, "{text}"),
-                Level::Error => tracing::error!(target: "guest", %reference, rid, "{text}"),
+                Level::Debug => tracing::debug!(target: "guest", tenant, %reference, rid, "{text}"),
+                Level::Info => tracing::info!(target: "guest", tenant, %reference, rid, "{text}"),
+                Level::Warn => tracing::warn!(target: "guest", tenant, %reference, rid, "{text}"),
+                Level::Error => tracing::error!(target: "guest", tenant, %reference, rid, "{text}"),
             }
         }
         let (lines, bytes) = (total.saturating_sub(LINES), log.dropped);
         if lines > 0 || bytes > 0 {
-            tracing::warn!(target: "guest", %reference, rid, lines, bytes, "more was logged, and dropped");
+            tracing::warn!(target: "guest", tenant, %reference, rid, lines, bytes, "more was logged, and dropped");
         }
     }
 }

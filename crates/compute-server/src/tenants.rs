@@ -6,12 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use compute::{Artifact, BoxFuture, Error, Manager, Outcome, Ref, Resolver, RunOptions, Runner};
+use compute::{
+    Artifact, BoxFuture, Error, LogWriter, Manager, Outcome, Ref, Resolver, RunOptions, Runner,
+};
 use compute_flow::{
     Catalogue, CatalogueError, Mask, Place, Processor, ProcessorSettings, RuleProblem, SecretError,
     Snapshot, TenantName, Traces, Vault,
 };
 use compute_store::{Store, StoreError, StoreResolver};
+
+use crate::telemetry::GuestLog;
 
 /// How many refs are remembered to be in a tenant's store.
 const KNOWN: usize = 100_000;
@@ -113,6 +117,7 @@ pub(crate) struct Tenants {
     manager: Manager,
     shelves: Arc<Shelves>,
     documents: ProcessorSettings,
+    guest_log: GuestLog,
     open: Mutex<HashMap<TenantName, Arc<Tenant>>>,
 }
 
@@ -123,8 +128,9 @@ impl Tenants {
         manager: Manager,
         shelves: Arc<Shelves>,
         documents: ProcessorSettings,
+        guest_log: GuestLog,
     ) -> Self {
-        Self { place, vault, manager, shelves, documents, open: Mutex::default() }
+        Self { place, vault, manager, shelves, documents, guest_log, open: Mutex::default() }
     }
 
     /// A tenant that was opened already.
@@ -140,8 +146,11 @@ impl Tenants {
         }
         let place = self.place.tenant(name);
         let shelf = Arc::new(Shelf { store: place.open_store()?, known: Mutex::default() });
-        let runner =
-            Arc::new(TenantRunner { manager: self.manager.clone(), shelf: Arc::clone(&shelf) });
+        let runner = Arc::new(TenantRunner {
+            manager: self.manager.clone(),
+            shelf: Arc::clone(&shelf),
+            log: self.guest_log.of(name),
+        });
         let tenant = Arc::new(Tenant {
             name: name.clone(),
             catalogue: place.catalogue()?,
@@ -206,10 +215,29 @@ impl Shelf {
 }
 
 /// Runs what a tenant has, and nothing else.
-#[derive(Debug)]
 pub(crate) struct TenantRunner {
     manager: Manager,
     shelf: Arc<Shelf>,
+    log: Arc<dyn LogWriter>,
+}
+
+impl fmt::Debug for TenantRunner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantRunner").field("shelf", &self.shelf).finish_non_exhaustive()
+    }
+}
+
+impl TenantRunner {
+    /// Runs what came with a request of the tenant's, whether it is stored or not.
+    pub(crate) async fn run_given(
+        &self,
+        reference: &Ref,
+        input: Bytes,
+        mut options: RunOptions,
+    ) -> Result<Outcome, Error> {
+        options.log.get_or_insert_with(|| Arc::clone(&self.log));
+        self.manager.run(reference, input, options).await
+    }
 }
 
 impl Runner for TenantRunner {
@@ -221,7 +249,7 @@ impl Runner for TenantRunner {
     ) -> BoxFuture<'a, Result<Outcome, Error>> {
         Box::pin(async move {
             self.shelf.has(reference).await?;
-            self.manager.run(reference, input, options).await
+            self.run_given(reference, input, options).await
         })
     }
 
@@ -232,7 +260,9 @@ impl Runner for TenantRunner {
         options: &RunOptions,
     ) -> Result<Outcome, Error> {
         pollster::block_on(self.shelf.has(reference))?;
-        self.manager.run_blocking(reference, input, options)
+        let mut options = options.clone();
+        options.log.get_or_insert_with(|| Arc::clone(&self.log));
+        self.manager.run_blocking(reference, input, &options)
     }
 }
 

@@ -381,8 +381,8 @@ fn a_server_tells_of_what_it_does() {
         (&json!(200), &json!(trace), &json!("default"))
     );
     assert_eq!(
-        (&guest["rid"], &guest["message"], &guest["level"]),
-        (&json!("r-1"), &json!("a refund ticket of priority 0"), &json!("INFO"))
+        (&guest["tenant"], &guest["rid"], &guest["message"], &guest["level"]),
+        (&json!("default"), &json!("r-1"), &json!("a refund ticket of priority 0"), &json!("INFO"))
     );
     // What it has not sent is sent at its end.
     let id = serve.child.id().to_string();

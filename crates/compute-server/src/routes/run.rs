@@ -149,7 +149,7 @@ pub(super) async fn run(
     };
     let meta = Meta { rid: wishes.rid.unwrap_or_default(), ..Meta::default() };
     let op = OpCall { meta, ..OpCall::default() };
-    let call = Called { runner: &*caller.tenant.runner, reference: &reference, input, limits, op };
+    let call = Called { given: false, reference: &reference, input, limits, op };
     let outcome = admitted(&server, &caller, call, accepted).await?;
     drop(part);
     let mut response = match outcome.result {
@@ -168,7 +168,8 @@ pub(super) async fn run(
 
 /// What is to run.
 struct Called<'a> {
-    runner: &'a dyn Runner,
+    /// Whether it came with the request.
+    given: bool,
     reference: &'a Ref,
     input: Bytes,
     limits: Limits,
@@ -182,7 +183,7 @@ async fn admitted(
     call: Called<'_>,
     accepted: Instant,
 ) -> Answer<Outcome> {
-    let Called { runner, reference, input, mut limits, op } = call;
+    let Called { given, reference, input, mut limits, op } = call;
     let shared = &server.shared;
     let tenant = &caller.tenant;
     let most = shared.settings.limits.bounds().wall;
@@ -193,7 +194,11 @@ async fn admitted(
     limits.wall = Some(wall.saturating_sub(accepted.elapsed()).max(Duration::from_nanos(1)));
     let options = RunOptions { limits, op: Some(op), ..RunOptions::default() };
     // Whoever goes away drops this future, which cancels the run.
-    let outcome = runner.run(reference, input, options).await?;
+    let outcome = if given {
+        tenant.runner.run_given(reference, input, options).await?
+    } else {
+        tenant.runner.run(reference, input, options).await?
+    };
     drop(place);
     shared.telemetry.run(&tenant.name, &outcome.metrics);
     Ok(outcome)
@@ -285,9 +290,8 @@ pub(super) async fn once(
         ..OpCall::default()
     };
     let input = request.input.map(|input| input.get().to_owned()).unwrap_or_default();
-    // What came with the request is the caller's, whether it is stored or not.
-    let runner: &dyn Runner = if held.is_some() { &shared.manager } else { &*caller.tenant.runner };
-    let call = Called { runner, reference: &reference, input: input.into(), limits, op };
+    let given = held.is_some();
+    let call = Called { given, reference: &reference, input: input.into(), limits, op };
     let outcome = admitted(&server, &caller, call, accepted).await?;
     drop((held, part));
     Ok(Json(RunAnswer::new(&reference, outcome)))
