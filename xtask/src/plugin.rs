@@ -22,7 +22,7 @@ pub(crate) fn prelude(check: bool) -> Result<()> {
     let sources = folder().join("prelude");
     let kept = ["prelude.js", "url.js"].map(|script| folder().join("src").join(script));
     tools::node_modules(&sources)?;
-    let before = kept.each_ref().map(|script| fs::read(script).unwrap_or_default());
+    let before = kept.iter().map(fs::read).collect::<Result<Vec<_>, _>>()?;
     let mut rolldown = tools::node()?;
     bundle(rolldown.arg("node_modules/rolldown/bin/cli.mjs").arg("-c").current_dir(&sources))?;
     for (script, before) in kept.iter().zip(before) {

@@ -26,17 +26,17 @@ mod waterfall;
 use std::process::ExitCode;
 
 use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
+use mimalloc::MiMalloc;
 
 use args::{Cli, Command};
 use failure::Failure;
-use mimalloc::MiMalloc;
+
+// Linking the engine registers it.
+use compute_wasm as _;
 
 /// glibc has threads that come later share an arena, and its lock.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
-
-// Linking the engine registers it.
-use compute_wasm as _;
 
 fn main() -> ExitCode {
     let command = Cli::command().color(wanted_color());

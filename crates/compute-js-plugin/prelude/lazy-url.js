@@ -4,15 +4,20 @@
 const NAMES = ["URL", "URLSearchParams"];
 
 export function defineUrl(host) {
+  // What core-js defines in their place is as every global is.
+  const load = () => {
+    for (const name of NAMES) delete globalThis[name];
+    host.loadUrl();
+  };
   for (const name of NAMES)
     Object.defineProperty(globalThis, name, {
       get() {
-        for (const name of NAMES) delete globalThis[name];
-        host.loadUrl();
+        load();
         return globalThis[name];
       },
       set(value) {
-        Object.defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
+        load();
+        globalThis[name] = value;
       },
       enumerable: false,
       configurable: true,

@@ -9,8 +9,8 @@ import { defineCrypto } from "./crypto.js";
 import { defineEncoding } from "./encoding.js";
 import { defineEvents } from "./events.js";
 import { define } from "./globals.js";
-import { defineTimers } from "./timers.js";
 import { defineUrl } from "./lazy-url.js";
+import { defineTimers } from "./timers.js";
 
 export default function prelude(host) {
   Error.stackTraceLimit = 30;

@@ -583,10 +583,10 @@ EXPORT("load") int32_t plugin_load(const uint8_t *bytecode, size_t size) {
     JSValue module = JS_ReadObject(context, bytecode, size, JS_READ_OBJ_BYTECODE);
     bool may_use_url = memmem(bytecode, size, "URL", 3) != NULL;
     free_input((char *)bytecode, size);
-    if (may_use_url)
-        load_url_library();
     if (JS_IsException(module))
         return fail_with_exception();
+    if (may_use_url)
+        load_url_library();
     if (JS_ResolveModule(context, module) < 0)
         return fail_with_exception();
     JSModuleDef *definition = JS_VALUE_GET_PTR(module);

@@ -233,10 +233,15 @@ impl TenantRunner {
         &self,
         reference: &Ref,
         input: Bytes,
-        mut options: RunOptions,
+        options: RunOptions,
     ) -> Result<Outcome, Error> {
+        self.manager.run(reference, input, self.logged(options)).await
+    }
+
+    /// These options, with the tenant's log.
+    fn logged(&self, mut options: RunOptions) -> RunOptions {
         options.log.get_or_insert_with(|| Arc::clone(&self.log));
-        self.manager.run(reference, input, options).await
+        options
     }
 }
 
@@ -260,9 +265,7 @@ impl Runner for TenantRunner {
         options: &RunOptions,
     ) -> Result<Outcome, Error> {
         pollster::block_on(self.shelf.has(reference))?;
-        let mut options = options.clone();
-        options.log.get_or_insert_with(|| Arc::clone(&self.log));
-        self.manager.run_blocking(reference, input, &options)
+        self.manager.run_blocking(reference, input, &self.logged(options.clone()))
     }
 }
 

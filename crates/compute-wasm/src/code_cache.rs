@@ -56,12 +56,13 @@ impl CodeCache {
         let name = file_name(of, flavour)?;
         let mut file = File::open(self.folder.join(&name)).ok()?;
         let code_bytes = file.metadata().ok()?.len().checked_sub(MAC_BYTES as u64)?;
-        let mac = self.mac(&name, &mut file, code_bytes)?;
+        let mut mac = self.start_mac(&name, code_bytes)?;
+        mac.add_file(&mut file, code_bytes).ok()?;
         let mut stored = [0; MAC_BYTES];
         file.seek(SeekFrom::Start(code_bytes)).ok()?;
         file.read_exact(&mut stored).ok()?;
         // Compared in constant time.
-        if mac != blake3::Hash::from_bytes(stored) {
+        if mac.finish() != blake3::Hash::from_bytes(stored) {
             return None;
         }
         // Marks the file as used, for `prune`; where that fails it is only given up earlier.
@@ -73,17 +74,16 @@ impl CodeCache {
     /// Keeps code for later processes, if that is possible.
     pub(crate) fn put(&self, of: &Compiled<'_>, flavour: &Flavour, code: &[u8]) {
         let Some(name) = file_name(of, flavour) else { return };
-        if self.write(&name, code).is_ok() {
+        let Some(mut mac) = self.start_mac(&name, code.len() as u64) else { return };
+        mac.add(0, code);
+        if self.write(&name, code, &mac.finish()).is_ok() {
             let _ = self.prune();
         }
     }
 
-    fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
-        make_private(&self.folder)?;
+    fn write(&self, name: &str, code: &[u8], mac: &blake3::Hash) -> io::Result<()> {
         let mut file = NamedTempFile::new_in(&self.folder)?;
         write_sparse(file.as_file_mut(), code)?;
-        let mac = self.mac(name, file.as_file_mut(), code.len() as u64);
-        let mac = mac.ok_or_else(|| io::Error::other("the code has no MAC"))?;
         file.seek(SeekFrom::Start(code.len() as u64))?;
         file.write_all(mac.as_bytes())?;
         file.persist(self.folder.join(name))?;
@@ -112,36 +112,55 @@ impl CodeCache {
         Ok(())
     }
 
-    /// A MAC over the file's name, its size and what it holds that is not zero: a memory image is mostly
-    /// zeros, which are holes in the file and not read.
-    fn mac(&self, name: &str, file: &mut File, code_bytes: u64) -> Option<blake3::Hash> {
+    /// A MAC over the file's name and size; the code itself follows.
+    fn start_mac(&self, name: &str, code_bytes: u64) -> Option<Mac> {
         let key = self.key.get_or_init(|| machine_key(&self.folder).ok()).as_ref()?;
-        let mut mac = blake3::Hasher::new_keyed(key);
-        mac.update(&(name.len() as u64).to_le_bytes());
-        mac.update(name.as_bytes());
-        mac.update(&code_bytes.to_le_bytes());
-        // Where the pages are that were hashed; so the same bytes elsewhere give another MAC.
-        let mut places = Vec::new();
+        let mut hasher = blake3::Hasher::new_keyed(key);
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
+        hasher.update(&code_bytes.to_le_bytes());
+        Some(Mac { hasher, places: Vec::new() })
+    }
+}
+
+/// A MAC over what code holds that is not zero, and where that is: a memory image is mostly zeros.
+struct Mac {
+    hasher: blake3::Hasher,
+    /// The numbers of the pages that were hashed.
+    places: Vec<u8>,
+}
+
+impl Mac {
+    /// Adds what stands at this offset, which is a page's start.
+    fn add(&mut self, at: u64, bytes: &[u8]) {
+        for (start, pages) in held(bytes) {
+            self.hasher.update(pages);
+            let first = (at + start as u64) / PAGE as u64;
+            let places = (first..).zip(pages.chunks(PAGE));
+            self.places.extend(places.flat_map(|(place, _)| place.to_le_bytes()));
+        }
+    }
+
+    /// Adds a file up to this offset. Its holes are not read.
+    fn add_file(&mut self, file: &mut File, end: u64) -> io::Result<()> {
         let mut buffer = vec![0; READ_BYTES];
         let mut at = 0;
-        while at < code_bytes {
-            let data = next_data(file, at, code_bytes);
+        while at < end {
+            let data = next_data(file, at, end);
             at = data.start / PAGE as u64 * PAGE as u64;
-            file.seek(SeekFrom::Start(at)).ok()?;
-            let left = usize::try_from(data.end - at).ok()?;
+            file.seek(SeekFrom::Start(at))?;
+            let left = usize::try_from(data.end - at).unwrap_or(READ_BYTES);
             let read = &mut buffer[..left.min(READ_BYTES)];
-            file.read_exact(read).ok()?;
-            for (start, pages) in held(read) {
-                mac.update(pages);
-                let first = (at + start as u64) / PAGE as u64;
-                places.extend(
-                    (first..).zip(pages.chunks(PAGE)).flat_map(|(place, _)| place.to_le_bytes()),
-                );
-            }
+            file.read_exact(read)?;
+            self.add(at, read);
             at += read.len() as u64;
         }
-        mac.update(&places);
-        Some(mac.finalize())
+        Ok(())
+    }
+
+    fn finish(mut self) -> blake3::Hash {
+        self.hasher.update(&self.places);
+        self.hasher.finalize()
     }
 }
 

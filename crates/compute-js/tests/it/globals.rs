@@ -103,6 +103,10 @@ fn the_url_library_is_there_for_code_that_does_not_name_it() {
             json!(["function", true, false, "1"]),
         ),
         ("globals[name] = 1; globals[name]++; return globals[name]", json!(2)),
+        (
+            "globals[name] = 1; return [typeof globals[name + 'SearchParams'], globals[name]]",
+            json!(["function", 1]),
+        ),
     ];
     for (body, expected) in cases {
         let body =
