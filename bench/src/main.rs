@@ -9,6 +9,7 @@ mod first_call;
 mod flow;
 mod js;
 mod server;
+mod siege;
 mod soak;
 mod steady;
 mod with_wasi;
@@ -191,11 +192,16 @@ fn main() -> Result<()> {
         Some("js") => js::print(std::env::args().any(|arg| arg == "--peers")),
         Some("flow") => flow::flow(),
         Some("server") => server::server(std::env::args().any(|arg| arg == "--peers")),
-        Some("siege") => soak::siege(),
-        Some("soak") => {
-            let seconds = std::env::args().nth(2).and_then(|text| text.parse().ok());
-            soak::soak(seconds.unwrap_or(600))
+        Some("siege") => {
+            soak::siege()?;
+            siege::siege(seconds())
         }
+        Some("soak") => soak::soak(seconds().unwrap_or(600)),
         _ => bail!("say what to measure: engine, js, flow, server, siege or soak"),
     }
+}
+
+/// For how long, if that is said.
+fn seconds() -> Option<u64> {
+    std::env::args().nth(2)?.parse().ok()
 }

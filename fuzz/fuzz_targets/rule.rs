@@ -29,7 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = program.with(&full, &mut context).map(|with| txcl::Control::read(&with));
         let mut response = document.clone();
         if let Ok(Some(selected)) = program.select(&full, &mut context) {
-            let _ = selected.keep(&document, &mut response);
+            let _ = selected.keep(&document, &mut response, &mut context);
         }
         let _ = program.emit(&full, &mut response, &mut context);
         let _ = program.finish(&mut response, &mut context);

@@ -11,12 +11,12 @@ use crate::{cargo, root, run, target, tools};
 const OPS: [&str; 5] = ["trivial", "zod", "zod-warm", "document", "fib"];
 
 /// Runs a benchmark, optimised.
-pub(crate) fn bench(what: &str, seconds: u32, peers: bool) -> Result<()> {
+pub(crate) fn bench(what: &str, seconds: Option<u32>, peers: bool) -> Result<()> {
     run(&mut cargo(&["build", "--release", "-p", "compute-cli"]))?;
     let compute = target().join("release/compute");
     let mut bench = cargo(&["run", "--release", "-p", "compute-bench", "--", what]);
     bench.env("COMPUTE", &compute);
-    if what == "soak" {
+    if let Some(seconds) = seconds {
         bench.arg(seconds.to_string());
     }
     if ["js", "flow", "server"].contains(&what) {

@@ -18,10 +18,18 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
 pub(crate) fn ci() -> Result<()> {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     tidy::tidy()?;
+    deny()?;
     plugin::prelude(true)?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     test(&[])?;
     api::check()?;
     // The workspace, as clippy has checked it: what it depends on is not checked again.
     run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// What the lock file names: its licenses and where it comes from. Known vulnerabilities are in a git repository that no
+/// package registry has: CONTRIBUTING.md has the command.
+fn deny() -> Result<()> {
+    let checks = ["--locked", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"];
+    run(tools::cargo_deny()?.args(checks))
 }

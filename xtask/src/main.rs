@@ -51,9 +51,10 @@ enum Chore {
         /// What to measure
         #[arg(value_parser = ["engine", "js", "flow", "server", "siege", "soak"])]
         what: String,
-        /// For how long `soak` goes on
-        #[arg(long, default_value = "600")]
-        seconds: u32,
+        /// For how long `soak` goes on (600, if that is not said), and `siege` with all that it does at once (not at
+        /// all)
+        #[arg(long)]
+        seconds: Option<u32>,
         /// Measure what others do on the same input, too: they are installed from npm
         #[arg(long)]
         peers: bool,

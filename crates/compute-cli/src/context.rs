@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use compute::{EngineConfig, Limits, Manager};
 use compute_store::Store;
-use compute_wasm::Settings;
+use compute_wasm::{Compiler, Settings};
 use etcetera::BaseStrategy as _;
 use url::Url;
 
@@ -76,14 +76,30 @@ impl Host {
     }
 }
 
+/// What this program is told when it is to compile one module, and end.
+pub(crate) const COMPILE_WORKER: &str = "compile-worker";
+
 /// What the engine is opened with, for this many calls at once.
 pub(crate) fn engine_config(calls: u16) -> Result<EngineConfig, Failure> {
     Ok(EngineConfig::from(Settings {
         code_cache: Some(cache("code")?),
+        compiler: Compiler::Process {
+            program: this_program()?,
+            arguments: vec![COMPILE_WORKER.to_owned()],
+        },
         sandboxes: calls.into(),
         plugins: bindings::read()?,
         ..Settings::default()
     }))
+}
+
+/// This very program, also after its file was replaced.
+fn this_program() -> Result<PathBuf, Failure> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() {
+        return Ok(running.to_owned());
+    }
+    std::env::current_exe().map_err(|error| Failure::host(&error))
 }
 
 /// The user's folder for what can be made again.

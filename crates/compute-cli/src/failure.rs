@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use anstyle::{AnsiColor, Style};
-use compute::{ErrorKind, Ref, with_causes};
+use compute::{ErrorKind, Printable, Ref, with_causes};
 use compute_flow::{CatalogueError, SecretError, TokensError, TracesError};
 use compute_js::Diagnostic;
 use compute_store::StoreError;
@@ -68,8 +68,9 @@ impl Failure {
                     anstream::eprintln!("{red}error:{red:#} {diagnostic}");
                 }
             }
+            // What a guest, a file or a server put into it moves no cursor here.
             Self::Guest(message) | Self::Usage(message) | Self::Host(message) => {
-                anstream::eprintln!("{red}error:{red:#} {message}");
+                anstream::eprintln!("{red}error:{red:#} {}", Printable::lines(message));
             }
         }
     }

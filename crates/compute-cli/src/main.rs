@@ -39,6 +39,10 @@ use compute_wasm as _;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    // Before anything else: a module is compiled in a process that does nothing besides.
+    if std::env::args_os().nth(1).is_some_and(|first| first == context::COMPILE_WORKER) {
+        return compute_wasm::compile_worker();
+    }
     let command = Cli::command().color(wanted_color());
     let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,

@@ -12,7 +12,7 @@ use compute_server::wire::{
     SecretList, SecretValue, StackVersion, Stacks, TokenList, TokenRequest, TraceList, Uploaded,
     VersionFiles, Versions,
 };
-use compute_store::{Manifest, NewArtifact, Store, StoreError, Stored, SweepReport};
+use compute_store::{Manifest, NewArtifact, Store, StoreError, Stored, SweepReport, Usage};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -462,6 +462,12 @@ impl Store for RemoteStore {
             Err(error) => vec![Err(error)],
         };
         stream::iter(items).boxed()
+    }
+
+    fn usage(&self) -> BoxFuture<'_, std::result::Result<Usage, StoreError>> {
+        Box::pin(async move {
+            Err(StoreError::storage("count", "a server counts what it keeps by itself"))
+        })
     }
 
     fn delete<'a>(

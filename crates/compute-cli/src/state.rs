@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use compute_flow::{
     ActivationError, ActiveStack, Catalogue, CatalogueError, Draft, File, Place, StackName,
@@ -13,6 +14,9 @@ use crate::args::Cli;
 use crate::context;
 use crate::failure::Failure;
 use crate::remote::{Client, RemoteStore};
+
+/// How long it may take to check what is to become active.
+const ACTIVATION: Duration = Duration::from_secs(600);
 
 /// Where a command's stacks and artifacts are.
 #[derive(Clone, Debug)]
@@ -105,6 +109,7 @@ fn place(cli: &Cli, state: Option<&Path>) -> Result<Place, Failure> {
 
 /// The versions of stacks, and which are active.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a command has one")]
 pub(crate) enum Stacks {
     Here(Catalogue, Home),
     There(Client),
@@ -191,10 +196,12 @@ impl Stacks {
             Self::There(client) => return client.activate(drafts),
         };
         let store = home.open_store()?;
-        compute_flow::activate(drafts, catalogue, &*store).map_err(|error| match error {
+        let deadline = Instant::now() + ACTIVATION;
+        compute_flow::activate(drafts, catalogue, &*store, deadline).map_err(|error| match error {
             ActivationError::Problems(problems) => NotActive::Problems(problems),
             ActivationError::Catalogue(error) => NotActive::Failure(error.into()),
             ActivationError::Store(error) => NotActive::Failure(error.into()),
+            error => NotActive::Failure(Failure::usage_of(&error)),
         })
     }
 }

@@ -13,10 +13,14 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A number of bytes such as `64MiB`, of something that may be larger than a memory.
+pub(crate) fn bytes(text: &str) -> Result<ByteSize, String> {
+    text.parse().map_err(|_| "write a size such as 64MiB, 512KiB or 1GiB".to_owned())
+}
+
 /// A size such as `64MiB`.
 pub(crate) fn size(text: &str) -> Result<ByteSize, String> {
-    let size: ByteSize =
-        text.parse().map_err(|_| "write a size such as 64MiB, 512KiB or 1GiB".to_owned())?;
+    let size = bytes(text)?;
     match size.as_u64() {
         0 => Err("it must be more than 0".into()),
         bytes if bytes > 4 << 30 => Err("WebAssembly has at most 4GiB".into()),

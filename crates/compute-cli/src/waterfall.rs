@@ -131,7 +131,7 @@ fn step(out: &mut String, step: &Step, total: u64, verbose: bool) -> std::fmt::R
         writeln!(out, "    stderr {}", printable(line))?;
     }
     for event in &step.events {
-        writeln!(out, "    event {} {}", printable(&event.name), event.data)?;
+        writeln!(out, "    event {} {}", printable(&event.name), printable(event.data.get()))?;
     }
     Ok(())
 }

@@ -1,12 +1,16 @@
 //! What must hold before a version becomes active.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use compute::Ref;
 use compute_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
-use crate::{Catalogue, CatalogueError, Draft, File, Stack, StackName};
+use crate::{Catalogue, CatalogueError, CompileError, Draft, File, Stack, StackName};
+
+/// How many problems are told.
+const MAX_PROBLEMS: usize = 200;
 
 /// Something that keeps a version from becoming active.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +73,7 @@ impl fmt::Display for Problem {
 
 /// Why versions did not become active.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ActivationError {
     /// Everything that keeps them from it.
     #[error("{}", lines(.0))]
@@ -79,6 +84,20 @@ pub enum ActivationError {
     /// The store cannot say whether it has an artifact.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There was no time to look at all of them.
+    #[error("the rules were not made ready within {limit:?}")]
+    Deadline {
+        /// How much time there was.
+        limit: Duration,
+    },
+    /// A version takes too much memory.
+    #[error("{what} take more than {limit} bytes")]
+    TooLarge {
+        /// What does.
+        what: &'static str,
+        /// The most, in bytes.
+        limit: usize,
+    },
 }
 
 fn lines(problems: &[Problem]) -> String {
@@ -87,7 +106,7 @@ fn lines(problems: &[Problem]) -> String {
 }
 
 /// Makes versions active at one moment, if everything that all of them name is there; else nothing changes.
-/// It blocks.
+/// It blocks, until the deadline at most.
 ///
 /// # Errors
 /// As [`ActivationError`] says.
@@ -95,10 +114,14 @@ pub fn activate(
     versions: &[Draft],
     catalogue: &Catalogue,
     store: &dyn Store,
+    deadline: Instant,
 ) -> Result<(), ActivationError> {
     let mut all = Vec::new();
     for version in versions {
-        all.extend(problems(version, catalogue, store)?);
+        all.extend(problems(version, catalogue, store, deadline)?);
+        if all.len() > MAX_PROBLEMS {
+            break;
+        }
     }
     if all.is_empty() {
         Ok(catalogue.activate(versions)?)
@@ -107,58 +130,71 @@ pub fn activate(
     }
 }
 
-/// Everything that keeps a version from becoming active. It blocks.
+/// What keeps a version from becoming active: the first 200 problems. It blocks, until the deadline at most.
 ///
 /// # Errors
-/// Those of the catalogue and the store.
+/// Those of the catalogue and the store, and [`ActivationError::Deadline`].
 pub fn problems(
     version: &Draft,
     catalogue: &Catalogue,
     store: &dyn Store,
+    deadline: Instant,
 ) -> Result<Vec<Problem>, ActivationError> {
     let files = catalogue.version(&version.stack, version.number)?.files;
-    let validated = pollster::block_on(validate(&version.stack, &files, store))?;
+    let validated = pollster::block_on(validate(&version.stack, &files, store, deadline))?;
     Ok(validated.err().unwrap_or_default())
 }
 
 /// Makes a version ready: every rule must be right, and the store must have everything that rules run.
 ///
 /// # Errors
-/// The store's, if it cannot say. The inner error is every problem there is.
+/// The store's, if it cannot say, and [`ActivationError::Deadline`]. The inner error is the problems there are.
 pub async fn validate(
     name: &StackName,
     files: &[File],
     store: &dyn Store,
-) -> Result<Result<Stack, Vec<Problem>>, StoreError> {
-    let stack = match Stack::compile(name.clone(), files) {
+    deadline: Instant,
+) -> Result<Result<Stack, Vec<Problem>>, ActivationError> {
+    let limit = deadline.saturating_duration_since(Instant::now());
+    let stack = match Stack::compile_until(name.clone(), files, Some(deadline)) {
         Ok(stack) => stack,
-        Err(wrong) => {
-            let problem = |one: &crate::RuleProblem| {
-                let (scope, rule) = one.file.place().unzip();
-                let unresolved = one.diagnostic.code == txcl::Code::UnresolvedOp;
-                let (line, column) = one.diagnostic.position(&one.file.text);
-                Problem {
-                    code: if unresolved {
-                        ProblemCode::UnresolvedOpRef
-                    } else {
-                        ProblemCode::InvalidRule
-                    },
-                    stack: name.clone(),
-                    scope,
-                    name: rule.unwrap_or(&one.file.path).to_owned(),
-                    reference: None,
-                    message: format!("line {line}, column {column}: {}", one.diagnostic),
-                }
-            };
-            return Ok(Err(wrong.iter().map(problem).collect()));
+        Err(CompileError::Deadline) => return Err(ActivationError::Deadline { limit }),
+        Err(CompileError::TooLarge { what, limit }) => {
+            return Err(ActivationError::TooLarge { what, limit });
+        }
+        Err(CompileError::Problems(wrong)) => {
+            let wrong = wrong.iter().map(|one| problem_of(name, one));
+            return Ok(Err(wrong.collect()));
         }
     };
-    let missing = missing(&stack, store).await?;
-    Ok(if missing.is_empty() { Ok(stack) } else { Err(missing) })
+    let missing = missing(&stack, store, deadline).await?;
+    match missing {
+        None => Err(ActivationError::Deadline { limit }),
+        Some(missing) if missing.is_empty() => Ok(Ok(stack)),
+        Some(missing) => Ok(Err(missing)),
+    }
 }
 
-/// The refs in a stack's rules that the store lacks.
-async fn missing(stack: &Stack, store: &dyn Store) -> Result<Vec<Problem>, StoreError> {
+fn problem_of(name: &StackName, one: &crate::RuleProblem) -> Problem {
+    let (scope, rule) = one.file.place().unzip();
+    let unresolved = one.diagnostic.code == txcl::Code::UnresolvedOp;
+    let (line, column) = one.diagnostic.position(&one.file.text);
+    Problem {
+        code: if unresolved { ProblemCode::UnresolvedOpRef } else { ProblemCode::InvalidRule },
+        stack: name.clone(),
+        scope,
+        name: rule.unwrap_or(&one.file.path).to_owned(),
+        reference: None,
+        message: format!("line {line}, column {column}: {}", one.diagnostic),
+    }
+}
+
+/// The refs in a stack's rules that the store lacks; none if there is no time to ask.
+async fn missing(
+    stack: &Stack,
+    store: &dyn Store,
+    deadline: Instant,
+) -> Result<Option<Vec<Problem>>, StoreError> {
     let mut known = std::collections::BTreeMap::new();
     let mut problems = Vec::new();
     for scope in stack.scopes() {
@@ -167,6 +203,9 @@ async fn missing(stack: &Stack, store: &dyn Store) -> Result<Vec<Problem>, Store
             let there = match known.get(reference) {
                 Some(there) => *there,
                 None => {
+                    if Instant::now() >= deadline {
+                        return Ok(None);
+                    }
                     let there = match store.head(reference).await {
                         Ok(_) => true,
                         Err(StoreError::NotFound { .. }) => false,
@@ -176,7 +215,7 @@ async fn missing(stack: &Stack, store: &dyn Store) -> Result<Vec<Problem>, Store
                     there
                 }
             };
-            if !there {
+            if !there && problems.len() < MAX_PROBLEMS {
                 problems.push(Problem {
                     code: ProblemCode::MissingComputeArtifact,
                     stack: stack.name().clone(),
@@ -188,5 +227,5 @@ async fn missing(stack: &Stack, store: &dyn Store) -> Result<Vec<Problem>, Store
             }
         }
     }
-    Ok(problems)
+    Ok(Some(problems))
 }

@@ -1,6 +1,7 @@
 //! The versions of stacks, and which of them are active: a SQLite file.
 
 mod edit;
+mod quota;
 mod schema;
 mod secrets;
 
@@ -140,6 +141,14 @@ pub enum CatalogueError {
         /// The number.
         number: u32,
     },
+    /// There is as much as there may be.
+    #[error("there may be at most {limit} {what}")]
+    Quota {
+        /// Of what.
+        what: &'static str,
+        /// How many, or how many bytes.
+        limit: u64,
+    },
     /// The file was written by a later version of this program.
     #[error("the catalogue {} has the format {found}; this program knows formats up to {known}: use a newer one", .path.display())]
     Newer {
@@ -195,7 +204,7 @@ impl Catalogue {
     /// # Errors
     /// When the file cannot be read.
     pub fn stacks(&self) -> Result<Vec<ActiveStack>> {
-        let connection = self.connection();
+        let connection = self.reader();
         let mut query = self.sql(connection.prepare(schema::STACKS))?;
         let rows = query.query_map([], |row| {
             Ok(ActiveStack {
@@ -213,7 +222,7 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueError::NoStack`] if there is none of this name.
     pub fn versions(&self, stack: &StackName) -> Result<Vec<VersionInfo>> {
-        let connection = self.connection();
+        let connection = self.reader();
         let versions = self.sql(versions(&connection, stack, None))?;
         if versions.is_empty() {
             return Err(CatalogueError::NoStack(stack.clone()));
@@ -226,7 +235,7 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueError::NoVersion`] if the stack has none of this number.
     pub fn version(&self, stack: &StackName, number: u32) -> Result<Version> {
-        let connection = self.connection();
+        let connection = self.reader();
         let info = self.sql(versions(&connection, stack, Some(number)))?.pop();
         let info =
             info.ok_or_else(|| CatalogueError::NoVersion { stack: stack.clone(), number })?;
@@ -239,7 +248,7 @@ impl Catalogue {
     /// # Errors
     /// When the file cannot be read.
     pub fn active(&self, stack: &StackName) -> Result<Option<Version>> {
-        let connection = self.connection();
+        let connection = self.reader();
         let number: Option<Option<u32>> = self.sql(
             connection
                 .query_row("SELECT active FROM stacks WHERE name = ?1", [stack.as_str()], |row| {
@@ -256,7 +265,7 @@ impl Catalogue {
     /// # Errors
     /// When the file cannot be read.
     pub fn all_active(&self) -> Result<Vec<Version>> {
-        let mut connection = self.connection();
+        let mut connection = self.reader();
         // One transaction sees one state.
         let read = self.sql(connection.transaction())?;
         let mut names = self.sql(
@@ -277,7 +286,7 @@ impl Catalogue {
     /// Keeps a version that is not active yet. A version of the same files is taken as it is.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// [`CatalogueError::Quota`] if there are too many already, and when the file cannot be written.
     pub fn draft(&self, stack: &StackName, files: &[File]) -> Result<Draft> {
         let hash = manifest_hash(files);
         let mut connection = self.connection();
@@ -301,8 +310,8 @@ impl Catalogue {
         ))?;
         let number = last + 1;
         self.sql(change.execute(
-            "INSERT INTO versions (stack, number, hash, created) VALUES (?1, ?2, ?3, ?4)",
-            params![name, number, hash, Timestamp::now().as_millisecond()],
+            "INSERT INTO versions (stack, number, hash, created, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![name, number, hash, Timestamp::now().as_millisecond(), quota::bytes_of(files)],
         ))?;
         for file in files {
             self.sql(change.execute(
@@ -312,6 +321,7 @@ impl Catalogue {
         }
         let draft = Draft { stack: stack.clone(), number };
         self.sql(keep_refs(&change, &draft, files))?;
+        self.within_quota(&change, stack)?;
         self.sql(change.commit())?;
         Ok(draft)
     }
@@ -367,7 +377,7 @@ impl Catalogue {
     /// # Errors
     /// When the file cannot be read.
     pub fn change_number(&self) -> Result<i64> {
-        let connection = self.connection();
+        let connection = self.database.watcher();
         // Each document asks for it.
         let mut query = self.sql(connection.prepare_cached("SELECT number FROM changes"))?;
         self.sql(query.query_row([], |row| row.get(0)))
@@ -378,7 +388,7 @@ impl Catalogue {
     /// # Errors
     /// When the file cannot be read.
     pub fn refs(&self) -> Result<Vec<Ref>> {
-        let connection = self.connection();
+        let connection = self.reader();
         let mut query =
             self.sql(connection.prepare("SELECT DISTINCT ref FROM refs ORDER BY ref"))?;
         let rows = query.query_map([], |row| text(row, 0));
@@ -387,6 +397,10 @@ impl Catalogue {
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.database.connection()
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        self.database.reader()
     }
 
     /// A transaction that writes, and takes its turn at once.

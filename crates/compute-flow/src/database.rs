@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 /// How long a writer waits for another.
 const BUSY: Duration = Duration::from_secs(10);
@@ -13,6 +13,10 @@ const BUSY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Database {
     connection: Mutex<Connection>,
+    /// Reads what was last committed, and waits for no writer.
+    reader: Mutex<Connection>,
+    /// As the reader, for questions that are short and asked often: it does not wait for long reads.
+    watcher: Mutex<Connection>,
     path: PathBuf,
 }
 
@@ -52,15 +56,33 @@ impl Database {
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
-        Ok(Self { connection: Mutex::new(connection), path: path.to_owned() })
+        let reader = || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let reader = Connection::open_with_flags(path, flags).map_err(failed)?;
+            reader.busy_timeout(BUSY).map_err(failed)?;
+            Ok(Mutex::new(reader))
+        };
+        let (reader, watcher) = (reader()?, reader()?);
+        Ok(Self { connection: Mutex::new(connection), reader, watcher, path: path.to_owned() })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
+    /// What writes.
     pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What reads.
+    pub(crate) fn reader(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What reads a little, often.
+    pub(crate) fn watcher(&self) -> MutexGuard<'_, Connection> {
+        self.watcher.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A transaction that writes, and takes its turn at once.

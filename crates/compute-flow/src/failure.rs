@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use compute::{ErrorKind, Ref, with_causes};
+use compute::{ErrorKind, OverLimit, Ref, with_causes};
 use serde::{Deserialize, Serialize};
 
 use crate::{Stage, StageError};
@@ -129,9 +129,14 @@ pub enum Reason {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The document is nested too deep.
-    #[error("the document is nested deeper than {limit} levels")]
+    /// The document, or what is made of it, takes more memory than there is for it.
+    #[error("{0}")]
+    OutOfMemory(OverLimit),
+    /// The document, or what a compute gives, is nested too deep.
+    #[error("{what} nested deeper than {limit} levels")]
     TooDeep {
+        /// What is nested too deep.
+        what: &'static str,
         /// The limit, in levels.
         limit: usize,
     },
@@ -164,7 +169,9 @@ impl Reason {
             Self::Control { .. } | Self::Goto(_) => "invalid_control",
             Self::ScopeTtl { .. } => "scope_ttl_exhausted",
             Self::Fuel { .. } => "fuel_exhausted",
-            Self::TooLarge { .. } | Self::TooDeep { .. } => "document_too_large",
+            Self::TooLarge { .. } | Self::OutOfMemory(_) | Self::TooDeep { .. } => {
+                "document_too_large"
+            }
             Self::Deadline { .. } => "deadline_exceeded",
             Self::Cancelled => "cancelled",
         }

@@ -37,7 +37,6 @@ mod estimate;
 mod failure;
 mod index;
 mod lint;
-mod mask;
 mod merge;
 mod place;
 mod processor;
@@ -52,19 +51,20 @@ mod vault;
 mod workspace;
 
 pub use activate::{ActivationError, Problem, ProblemCode, activate, problems, validate};
+pub use batch::Helpers;
 pub use catalogue::{
     ActiveStack, Catalogue, CatalogueError, Draft, SecretError, SecretInfo, Version, VersionInfo,
 };
+pub use compute::Mask;
 pub use database::DatabaseError;
 pub use failure::{Failure, Reason, Transition};
 pub use lint::loops;
-pub use mask::Mask;
 pub use merge::merge;
 pub use place::{Place, TenantError, TenantName};
 pub use processor::{Answer, Detail, Processor, Request, Settings as ProcessorSettings};
 pub use settings::{Settings, SettingsError, Target};
 pub use snapshot::Snapshot;
-pub use stack::{File, RuleProblem, Scope, Stack, StackRule, manifest_hash};
+pub use stack::{CompileError, File, RuleProblem, Scope, Stack, StackRule, manifest_hash};
 pub use stage::{StackName, Stage, StageError};
 pub use tokens::{NewToken, ScopeError, TokenInfo, TokenScope, Tokens, TokensError};
 pub use trace::{Event, EventKind, Step, StepEvent, StepLog, StepMetrics, Trace};

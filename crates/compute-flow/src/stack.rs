@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
 
 use compute::Ref;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use txcl::{Diagnostic, Exec, OpName, Program, Severity};
+use txcl::{Diagnostic, Exec, OpName, Program, RegexBudget, Severity};
 
 use crate::StackName;
 use crate::estimate::Estimate;
@@ -66,13 +68,16 @@ pub fn manifest_hash(files: &[File]) -> String {
     hex::encode(hash.finalize())
 }
 
+/// How many problems of one stack are told.
+const MAX_PROBLEMS: usize = 200;
+
 /// What keeps a rule from being made ready.
 #[derive(Clone, Debug)]
 pub struct RuleProblem {
     /// The stack.
     pub stack: StackName,
     /// The rule's file, and its text.
-    pub file: File,
+    pub file: Arc<File>,
     /// What is wrong.
     pub diagnostic: Diagnostic,
 }
@@ -82,6 +87,26 @@ impl fmt::Display for RuleProblem {
         let (line, column) = self.diagnostic.position(&self.file.text);
         write!(f, "{}/{}:{line}:{column}: {}", self.stack, self.file.path, self.diagnostic)
     }
+}
+
+/// Why a stack was not made ready.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// What is wrong with its rules: the first 200 problems, and one that says how much was not looked at.
+    #[error("{} problems with its rules", .0.len())]
+    Problems(Vec<RuleProblem>),
+    /// The time was over.
+    #[error("the rules were not made ready in time")]
+    Deadline,
+    /// It takes too much memory.
+    #[error("{what} take more than {limit} bytes")]
+    TooLarge {
+        /// What does.
+        what: &'static str,
+        /// The most, in bytes.
+        limit: usize,
+    },
 }
 
 /// One version of a stack, made ready.
@@ -142,31 +167,64 @@ impl Stack {
     /// Makes a stack's rules ready.
     ///
     /// # Errors
-    /// Every error in every rule: what cannot be read, two rules of one name in a scope, and `op://` names,
+    /// The errors in its rules: what cannot be read, two rules of one name in a scope, and `op://` names,
     /// which must be resolved first.
     pub fn compile(name: StackName, files: &[File]) -> Result<Self, Vec<RuleProblem>> {
-        let mut problems = Vec::new();
+        match Self::compile_until(name.clone(), files, None) {
+            Ok(stack) => Ok(stack),
+            Err(CompileError::Problems(problems)) => Err(problems),
+            Err(other) => {
+                let message = other.to_string();
+                let span = txcl::Span::new(0, 0);
+                let diagnostic = Diagnostic::error(txcl::Code::RegexTooLarge, span, message);
+                let file = Arc::new(files.first().map_or_else(|| File::new("", ""), File::clone));
+                Err(vec![RuleProblem { stack: name, file, diagnostic }])
+            }
+        }
+    }
+
+    /// Makes a stack's rules ready, if there is time.
+    ///
+    /// # Errors
+    /// As [`CompileError`] says.
+    pub fn compile_until(
+        name: StackName,
+        files: &[File],
+        deadline: Option<Instant>,
+    ) -> Result<Self, CompileError> {
+        let mut problems = Problems { stack: &name, all: Vec::new() };
+        let mut regexes = RegexBudget::stack();
         let mut scopes: BTreeMap<u32, BTreeMap<String, StackRule>> = BTreeMap::new();
-        for file in files {
-            let mut wrong = |diagnostic| {
-                problems.push(RuleProblem { stack: name.clone(), file: file.clone(), diagnostic });
-            };
+        for (at, file) in files.iter().enumerate() {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(CompileError::Deadline);
+            }
+            if problems.all.len() >= MAX_PROBLEMS {
+                problems.end(file, files.len() - at);
+                break;
+            }
             let Some((number, rule_name)) = file.place() else {
-                wrong(misplaced(file));
+                problems.add(file, [misplaced(file)]);
                 continue;
             };
-            match rule(rule_name, &file.text) {
+            let mut used = RegexBudget::rule();
+            let made = rule(rule_name, &file.text, &mut used);
+            if !regexes.take(&used) {
+                let what = "the regular expressions of the stack, compiled,";
+                return Err(CompileError::TooLarge { what, limit: regexes.limit() });
+            }
+            match made {
                 Ok(rule) => {
                     let rules = scopes.entry(number).or_default();
                     if rules.insert(rule_name.to_owned(), rule).is_some() {
-                        wrong(twice(number, rule_name));
+                        problems.add(file, [twice(number, rule_name)]);
                     }
                 }
-                Err(diagnostics) => diagnostics.into_iter().for_each(wrong),
+                Err(diagnostics) => problems.add(file, diagnostics),
             }
         }
-        if !problems.is_empty() {
-            return Err(problems);
+        if !problems.all.is_empty() {
+            return Err(CompileError::Problems(problems.all));
         }
         let scope = |(number, rules): (u32, BTreeMap<_, _>)| {
             Scope::new(number, rules.into_values().collect())
@@ -200,14 +258,44 @@ impl Stack {
     }
 }
 
-fn rule(name: &str, text: &str) -> Result<StackRule, Vec<Diagnostic>> {
+/// The problems of one stack.
+struct Problems<'a> {
+    stack: &'a StackName,
+    all: Vec<RuleProblem>,
+}
+
+impl Problems<'_> {
+    fn add(&mut self, file: &File, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        let file = Arc::new(file.clone());
+        let problem = |diagnostic| RuleProblem {
+            stack: self.stack.clone(),
+            file: Arc::clone(&file),
+            diagnostic,
+        };
+        self.all.extend(diagnostics.into_iter().map(problem));
+    }
+
+    /// Says that no more are told.
+    fn end(&mut self, file: &File, files: usize) {
+        self.all.truncate(MAX_PROBLEMS);
+        let message = format!("and more: {files} of the files were not looked at");
+        let span = txcl::Span::new(0, 0);
+        self.add(file, [Diagnostic::error(txcl::Code::TooMany, span, message)]);
+    }
+}
+
+fn rule(name: &str, text: &str, regexes: &mut RegexBudget) -> Result<StackRule, Vec<Diagnostic>> {
     let parsed = txcl::parse(text);
     if !parsed.is_ok() {
         let mut diagnostics = parsed.diagnostics;
         diagnostics.retain(|one| one.severity == Severity::Error);
+        if diagnostics.iter().any(|one| one.code == txcl::Code::RegexTooLarge) {
+            // They were compiled as far as the budget went.
+            regexes.use_up();
+        }
         return Err(diagnostics);
     }
-    let program = Program::new(&parsed.rule);
+    let program = Program::within(&parsed.rule, regexes);
     let reference = match (program.exec(), parsed.rule.exec()) {
         (Some(Exec::Compute(reference)), _) => Some(reference.clone()),
         (Some(Exec::Op(op)), Some(exec)) => {

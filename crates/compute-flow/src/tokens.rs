@@ -1,14 +1,16 @@
 //! Who may do what: tokens, each of one tenant and with some scopes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -22,6 +24,10 @@ const PREFIX: &str = "compute_";
 const ID: usize = 8;
 /// The longest name of a token, in bytes.
 const MAX_NAME: usize = 100;
+/// How many tokens a tenant may have.
+const MAX_TOKENS: u32 = 1000;
+/// How long what is known of tokens is taken as it is: what another process changes is seen after this.
+const FRESH: Duration = Duration::from_millis(50);
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS tokens (
     id TEXT PRIMARY KEY,
@@ -146,6 +152,9 @@ pub enum TokensError {
     /// The name is too long.
     #[error("a token's name has at most {MAX_NAME} bytes")]
     Name,
+    /// The tenant has as many tokens as it may.
+    #[error("a tenant has at most {MAX_TOKENS} tokens: revoke some")]
+    TooMany,
     /// There is no such token.
     #[error("there is no token `{0}`")]
     NoToken(String),
@@ -161,10 +170,28 @@ type Result<T, E = TokensError> = std::result::Result<T, E>;
 
 /// The tokens there are: a SQLite file. Of each only its hash is kept.
 ///
-/// A token is 256 random bits, so a fast hash keeps it: there is nothing to guess.
+/// A token is 256 random bits, so a fast hash keeps it: there is nothing to guess. Requests are checked from
+/// memory: they wait for nobody who writes.
 #[derive(Debug)]
 pub struct Tokens {
     database: Database,
+    /// All tokens, by id. Nothing is read or written while it is locked.
+    known: RwLock<HashMap<String, Known>>,
+    /// When the file was last asked whether it has changed, and what it said.
+    asked: Mutex<Asked>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    info: TokenInfo,
+    hash: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    at: Option<Instant>,
+    /// `PRAGMA data_version`: another number when another connection has written.
+    version: Option<i64>,
 }
 
 impl Tokens {
@@ -175,13 +202,15 @@ impl Tokens {
     pub fn open(path: &Path) -> Result<Self> {
         let database = Database::open(path)?;
         database.sql(database.connection().execute_batch(SCHEMA))?;
-        Ok(Self { database })
+        let tokens = Self { database, known: RwLock::default(), asked: Mutex::default() };
+        tokens.look(&mut lock(&tokens.asked))?;
+        Ok(tokens)
     }
 
     /// Makes a token.
     ///
     /// # Errors
-    /// No scope, a name that is too long, or a file that cannot be written.
+    /// No scope, a name that is too long, too many tokens, or a file that cannot be written.
     pub fn create(
         &self,
         tenant: &TenantName,
@@ -212,18 +241,30 @@ impl Tokens {
             expires: expires.map(whole),
         };
         let names: Vec<_> = scopes.iter().map(|scope| scope.name()).collect();
-        self.database.sql(self.database.connection().execute(
+        let hash = hash(&token).to_vec();
+        let mut connection = self.database.connection();
+        let change = self.database.change(&mut connection)?;
+        let count = "SELECT COUNT(*) FROM tokens WHERE tenant = ?1";
+        let count: u32 =
+            self.database.sql(change.query_row(count, [tenant.as_str()], |row| row.get(0)))?;
+        if count >= MAX_TOKENS {
+            return Err(TokensError::TooMany);
+        }
+        self.database.sql(change.execute(
             "INSERT INTO tokens (id, tenant, name, hash, scopes, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 info.id,
                 tenant.as_str(),
                 name,
-                hash(&token).as_slice(),
+                hash,
                 names.join(","),
                 info.created.as_millisecond(),
                 info.expires.map(Timestamp::as_millisecond),
             ],
         ))?;
+        self.database.sql(change.commit())?;
+        drop(connection);
+        self.see()?;
         Ok(NewToken { token, info })
     }
 
@@ -232,7 +273,7 @@ impl Tokens {
     /// # Errors
     /// When the file cannot be read.
     pub fn list(&self, tenant: Option<&TenantName>) -> Result<Vec<TokenInfo>> {
-        let connection = self.database.connection();
+        let connection = self.database.reader();
         let mut query = self.database.sql(connection.prepare(&format!(
             "SELECT {COLUMNS} FROM tokens WHERE ?1 IS NULL OR tenant = ?1 ORDER BY created, id"
         )))?;
@@ -252,7 +293,7 @@ impl Tokens {
         if gone == 0 {
             return Err(TokensError::NoToken(id.chars().take(40).collect()));
         }
-        Ok(())
+        self.see()
     }
 
     /// The token that this is, if it is one and has not ended.
@@ -262,21 +303,49 @@ impl Tokens {
     pub fn check(&self, token: &str) -> Result<Option<TokenInfo>> {
         let id = token.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_'));
         let id = id.map_or("", |(id, _)| id);
-        let found: Option<(TokenInfo, Vec<u8>)> = {
-            let connection = self.database.connection();
-            // Each request asks.
-            let query = format!("SELECT {COLUMNS}, hash FROM tokens WHERE id = ?1");
-            let mut query = self.database.sql(connection.prepare_cached(&query))?;
-            self.database
-                .sql(query.query_row([id], |row| Ok((read(row)?, row.get(6)?))).optional())?
-        };
+        // Another that looks at this moment looks for all.
+        if let Ok(mut asked) = self.asked.try_lock()
+            && asked.at.is_none_or(|at| at.elapsed() >= FRESH)
+        {
+            self.look(&mut asked)?;
+        }
+        let found = self.known.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
         // An id that there isn't takes as long as one that there is.
-        let (info, kept) = found.unzip();
+        let (info, kept) = found.map(|found| (found.info, found.hash)).unzip();
         let kept = kept.unwrap_or_else(|| vec![0; 32]);
         let same = bool::from(kept.as_slice().ct_eq(hash(token).as_slice()));
         let now = Timestamp::now();
         Ok(info.filter(|info| same && info.expires.is_none_or(|end| now < end)))
     }
+
+    /// Sees what was just written here, before it is answered.
+    fn see(&self) -> Result<()> {
+        self.look(&mut lock(&self.asked))
+    }
+
+    /// Reads all tokens, if the file has changed.
+    fn look(&self, asked: &mut Asked) -> Result<()> {
+        let connection = self.database.watcher();
+        let version = connection.query_row("PRAGMA data_version", [], |row| row.get(0));
+        let version: i64 = self.database.sql(version)?;
+        if asked.version != Some(version) {
+            let query = format!("SELECT {COLUMNS}, hash FROM tokens");
+            let mut query = self.database.sql(connection.prepare_cached(&query))?;
+            let rows = query.query_map([], |row| {
+                let info = read(row)?;
+                Ok((info.id.clone(), Known { info, hash: row.get(6)? }))
+            });
+            let all = self.database.sql(rows.and_then(Iterator::collect))?;
+            *self.known.write().unwrap_or_else(PoisonError::into_inner) = all;
+            asked.version = Some(version);
+        }
+        asked.at = Some(Instant::now());
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn hash(token: &str) -> [u8; 32] {

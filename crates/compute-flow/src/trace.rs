@@ -6,6 +6,7 @@ use compute::{LogLine, Ref};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::{StackName, Stage, Transition};
 
@@ -48,7 +49,7 @@ pub struct Trace {
     pub events: Vec<Event>,
     /// What each rule did, in order of scope and name.
     pub steps: Vec<Step>,
-    /// How many events and steps are left out, for there were too many.
+    /// How many events, steps, lines and payloads are left out, for there were too many or they were too large.
     #[serde(default)]
     pub dropped: u64,
 }
@@ -204,12 +205,18 @@ impl From<&LogLine> for StepLog {
 }
 
 /// What a compute emitted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StepEvent {
     /// What it is.
     pub name: String,
-    /// What it carries.
-    pub data: Value,
+    /// What it carries, as the compute wrote it.
+    pub data: Box<RawValue>,
+}
+
+impl PartialEq for StepEvent {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, self.data.get()) == (&other.name, other.data.get())
+    }
 }
 
 impl Trace {

@@ -1,10 +1,10 @@
-//! Traces as files in a folder, bounded in number.
+//! Traces as files in a folder, bounded in number and in bytes.
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use sha2::{Digest as _, Sha256};
 
@@ -13,15 +13,38 @@ use crate::Trace;
 /// How many traces a folder keeps.
 const MAX_TRACES: usize = 1000;
 /// How many are written before the oldest are deleted, so that the folder is not read for each.
-const SLACK: usize = 100;
+const SLACK: u64 = 100;
+/// How many bytes a folder keeps, unless set: 256 MiB.
+const MAX_BYTES: u64 = 256 << 20;
+/// The part of these bytes that is written before the oldest are deleted.
+const PART: u64 = 16;
 const ENDING: &str = "json";
 
-/// A folder of traces. The newest thousand are kept.
+/// A folder of traces. The newest are kept: a thousand, and no more than 256 MiB of them.
 #[derive(Clone, Debug)]
 pub struct Traces {
     folder: PathBuf,
-    /// How many this process has written; clones share it.
-    written: Arc<AtomicUsize>,
+    quota: u64,
+    /// What this process has written; clones share it.
+    written: Arc<Written>,
+}
+
+#[derive(Debug)]
+struct Written {
+    /// How many since the folder was last swept.
+    traces: AtomicU64,
+    /// How many bytes.
+    bytes: AtomicU64,
+    /// Held by the one that sweeps.
+    sweep: Mutex<()>,
+}
+
+/// A file of a trace.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kept {
+    written: std::time::SystemTime,
+    id: String,
+    bytes: u64,
 }
 
 /// A trace that cannot be written or read.
@@ -53,7 +76,19 @@ impl Traces {
     /// The traces in this folder, which is made when the first is written.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), written: Arc::default() }
+        let written = Written {
+            // The first finds what others left.
+            traces: AtomicU64::new(SLACK),
+            bytes: AtomicU64::new(0),
+            sweep: Mutex::new(()),
+        };
+        Self { folder: folder.into(), quota: MAX_BYTES, written: Arc::new(written) }
+    }
+
+    /// The same folder, of which no more than so many bytes are kept.
+    #[must_use]
+    pub fn with_quota(self, bytes: u64) -> Self {
+        Self { quota: bytes, ..self }
     }
 
     /// Where they are.
@@ -65,18 +100,24 @@ impl Traces {
     /// Keeps a trace. The oldest are deleted where there are too many.
     ///
     /// # Errors
-    /// [`TracesError::Io`] if it cannot be written.
+    /// [`TracesError::Io`] if it cannot be written, or is larger than all may be.
     pub fn write(&self, trace: &Trace) -> Result<(), TracesError> {
         let failed = |source| self.failed(source);
         fs::create_dir_all(&self.folder).map_err(failed)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(failed)?;
-        serde_json::to_writer(&mut file, trace).map_err(|error| failed(error.into()))?;
-        file.flush().map_err(failed)?;
-        file.persist(self.file(&trace.id)).map_err(|error| failed(error.error))?;
-        match self.written.fetch_add(1, Ordering::Relaxed) % SLACK {
-            0 => self.sweep(),
-            _ => Ok(()),
+        let mut writer = BufWriter::new(&mut file);
+        serde_json::to_writer(&mut writer, trace).map_err(|error| failed(error.into()))?;
+        writer.flush().map_err(failed)?;
+        drop(writer);
+        let bytes = file.as_file().metadata().map_err(failed)?.len();
+        if bytes > self.quota {
+            return Err(failed(io::ErrorKind::QuotaExceeded.into()));
         }
+        file.persist(self.file(&trace.id)).map_err(|error| failed(error.error))?;
+        let written = &*self.written;
+        let traces = written.traces.fetch_add(1, Ordering::Relaxed);
+        let bytes = written.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if traces >= SLACK || bytes > self.quota / PART { self.sweep() } else { Ok(()) }
     }
 
     /// The trace of this id, or the one whose id begins so.
@@ -84,11 +125,28 @@ impl Traces {
     /// # Errors
     /// [`TracesError::NotFound`] if there is none, or more than one.
     pub fn read(&self, id: &str) -> Result<Trace, TracesError> {
-        let file = self.file(id);
-        let file = if file.is_file() { file } else { self.complete(id)? };
-        let bytes = fs::read(&file).map_err(|error| self.failed(error))?;
+        let mut bytes = Vec::new();
+        let read = self.read_text(id)?.read_to_end(&mut bytes);
+        read.map_err(|error| self.failed(error))?;
         serde_json::from_slice(&bytes)
             .map_err(|source| TracesError::Broken { id: id.to_owned(), source })
+    }
+
+    /// The file of the trace that [`Traces::read`] reads: its JSON, for those who pass it on.
+    ///
+    /// # Errors
+    /// [`TracesError::NotFound`] if there is none, or more than one.
+    pub fn read_text(&self, id: &str) -> Result<File, TracesError> {
+        let open = |file: &Path| match File::open(file) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed(error)),
+        };
+        let found = match open(&self.file(id))? {
+            Some(file) => Some(file),
+            None => open(&self.complete(id)?)?,
+        };
+        found.ok_or_else(|| TracesError::NotFound(id.to_owned()))
     }
 
     /// The only file whose name begins so.
@@ -106,10 +164,10 @@ impl Traces {
     /// # Errors
     /// [`TracesError::Io`] if the folder cannot be read.
     pub fn ids(&self) -> Result<Vec<String>, TracesError> {
-        Ok(self.files()?.into_iter().map(|(_, id)| id).collect())
+        Ok(self.files()?.into_iter().map(|one| one.id).collect())
     }
 
-    fn files(&self) -> Result<Vec<(std::time::SystemTime, String)>, TracesError> {
+    fn files(&self) -> Result<Vec<Kept>, TracesError> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -117,13 +175,14 @@ impl Traces {
         };
         let mut files = Vec::new();
         for entry in entries {
-            let path = entry.map_err(|error| self.failed(error))?.path();
+            let entry = entry.map_err(|error| self.failed(error))?;
+            let path = entry.path();
             let is_trace = path.extension().is_some_and(|ending| ending == ENDING);
             // Another process may have deleted it since.
-            if let (true, Ok(about)) = (is_trace, fs::metadata(&path)) {
+            if let (true, Ok(about)) = (is_trace, entry.metadata()) {
                 let written = about.modified().map_err(|error| self.failed(error))?;
                 let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                files.push((written, id));
+                files.push(Kept { written, id, bytes: about.len() });
             }
         }
         files.sort();
@@ -131,9 +190,16 @@ impl Traces {
     }
 
     fn sweep(&self) -> Result<(), TracesError> {
-        let files = self.files()?;
-        for (_, id) in &files[..files.len().saturating_sub(MAX_TRACES)] {
-            let _ = fs::remove_file(self.folder.join(format!("{id}.{ENDING}")));
+        // Whoever comes meanwhile leaves it to the one that sweeps.
+        let Ok(_sweeping) = self.written.sweep.try_lock() else { return Ok(()) };
+        self.written.traces.store(0, Ordering::Relaxed);
+        self.written.bytes.store(0, Ordering::Relaxed);
+        let mut bytes = 0_u64;
+        for (at, one) in self.files()?.iter().rev().enumerate() {
+            bytes = bytes.saturating_add(one.bytes);
+            if at >= MAX_TRACES || bytes > self.quota {
+                let _ = fs::remove_file(self.folder.join(format!("{}.{ENDING}", one.id)));
+            }
         }
         Ok(())
     }

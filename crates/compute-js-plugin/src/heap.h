@@ -70,13 +70,18 @@ static inline int *reference_count(const void *block) {
     return is_in_image(block) ? &image_count : &js_rc(block)->ref_count;
 }
 
+// Whether there was ever no memory left.
+static bool heap_was_full;
+
 // malloc, for what JavaScript allocates. What is free within a sealed image stays so.
 static char *take(size_t size) {
     char *taken;
     do
         taken = malloc(size);
     while (taken && is_in_image(taken));
-    if (taken && taken + size > highest)
+    if (!taken)
+        heap_was_full = true;
+    else if (taken + size > highest)
         highest = taken + size;
     return taken;
 }
@@ -181,8 +186,8 @@ static void *heap_realloc(void *block, size_t size) {
     return moved;
 }
 
-// Ends the making of an image.
-static void heap_seal(void) {
+// Ends the making of an image. False if there is no memory left that a call could take.
+static bool heap_seal(void) {
     for (int class = 0; class < CLASSES; class++) {
         for (Block *block = free_blocks[class]; block;) {
             Block *next = block->next;
@@ -195,16 +200,17 @@ static void heap_seal(void) {
     // Above all that there is.
     image_end = (uintptr_t)highest;
     char *fresh = take(STRETCH);
-    if (fresh) {
-        // From a page's start, so that no page holds both old and new.
-        image_end = ((uintptr_t)fresh + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
-        stretch = (char *)image_end + HEADER;
-        stretch_end = fresh + STRETCH;
-    }
+    if (!fresh)
+        return false;
+    // From a page's start, so that no page holds both old and new.
+    image_end = ((uintptr_t)fresh + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+    stretch = (char *)image_end + HEADER;
+    stretch_end = fresh + STRETCH;
     making_image = false;
     // What calls before left on the stack, below this one.
     char here;
     memset((char *)STACK_BOTTOM, 0, (size_t)&here - STACK_BOTTOM - STACK_RESERVE);
+    return true;
 }
 
 static void *js_heap_calloc(void *opaque, size_t count, size_t size) {

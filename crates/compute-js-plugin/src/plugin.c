@@ -115,6 +115,12 @@ static bool was_interrupted;
 static void fail_with(JSValueConst thrown) {
     if (was_interrupted)
         return;
+    if (JS_IsNull(thrown) && heap_was_full) {
+        // Not even the error that would say so could be made.
+        const char *message = "out of memory";
+        host_fail("InternalError", 13, message, strlen(message), "", 0);
+        return;
+    }
     if (JS_IsObject(thrown)) {
         Text name = text_of_property(thrown, "name");
         Text message = text_of_property(thrown, "message");
@@ -173,6 +179,16 @@ static int fail_at_handler(const char *message) {
     host_fail("Error", 5, message, strlen(message), stack.text, stack.size);
     free_text(stack);
     JS_FreeValue(context, where);
+    return 1;
+}
+
+// The op's top level has taken all there is. Nothing can be allocated to say so.
+static int fail_with_full_heap(void) {
+    static char message[160];
+    snprintf(message, sizeof message,
+             "the op's top level leaves less than %u bytes of the %zu bytes of its memory, and calls need as much",
+             (unsigned)STRETCH, __builtin_wasm_memory_size(0) * 65536);
+    host_fail("Error", 5, message, strlen(message), "", 0);
     return 1;
 }
 
@@ -618,7 +634,8 @@ EXPORT("load") int32_t plugin_load(const uint8_t *bytecode, size_t size) {
     JS_FreeValue(context, warmup);
     start_call();
     JS_RunGC(runtime);
-    heap_seal();
+    if (!heap_seal())
+        return fail_with_full_heap();
     // New objects are linked to the one before: the first is to find that outside the image.
     JS_NewObject(context);
     return 0;

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 /// Places for work, and a bounded queue for them.
 ///
 /// Callers take turns: one who asks for much waits behind one who asks for little. No caller holds more than
-/// its share of the places, so that some are free for the others at once.
+/// its share of the places, nor more than half of the queue, so that some are free for the others at once.
 #[derive(Clone, Debug)]
 pub struct Admission {
     shared: Arc<Shared>,
@@ -20,6 +20,8 @@ struct Shared {
     /// How many places one caller may hold.
     share: usize,
     queue: usize,
+    /// How many of those who wait may be of one caller.
+    queue_share: usize,
     state: Mutex<State>,
 }
 
@@ -38,6 +40,7 @@ struct State {
 pub struct Permit {
     shared: Arc<Shared>,
     caller: String,
+    is_given_back: bool,
 }
 
 /// There is no place, and none to wait for one.
@@ -53,7 +56,8 @@ impl Admission {
     #[must_use]
     pub fn new(places: usize, share: usize, queue: usize) -> Self {
         let (places, share) = (places.max(1), share.clamp(1, places.max(1)));
-        Self { shared: Arc::new(Shared { places, share, queue, state: Mutex::default() }) }
+        let (queue_share, state) = (queue.div_ceil(2), Mutex::default());
+        Self { shared: Arc::new(Shared { places, share, queue, queue_share, state }) }
     }
 
     /// A place for this caller, at once or when its turn comes. Whoever stops waiting gives up the turn.
@@ -67,16 +71,24 @@ impl Admission {
                 return Ok(self.shared.permit(&mut state, caller));
             }
             // Those who went away leave their places in the queue to others.
-            if state.queued >= self.shared.queue {
+            if state.is_full(caller, &self.shared) {
                 state.forget_gone();
             }
-            if state.queued >= self.shared.queue {
+            if state.is_full(caller, &self.shared) {
                 return Err(Full { queued: state.queued });
             }
             state.wait(caller)
         };
         // The sender is kept until it is used.
         turn.await.map_err(|_| Full { queued: self.shared.queue })
+    }
+
+    /// A place for this caller, if one is free and nobody waits for it.
+    #[must_use]
+    pub fn try_enter(&self, caller: &str) -> Option<Permit> {
+        let mut state = self.shared.lock();
+        let free = state.queued == 0 && state.may_enter(caller, &self.shared);
+        free.then(|| self.shared.permit(&mut state, caller))
     }
 
     /// How many work, and how many wait.
@@ -90,6 +102,11 @@ impl Admission {
 impl State {
     fn may_enter(&self, caller: &str, shared: &Shared) -> bool {
         self.taken < shared.places && self.held(caller) < shared.share
+    }
+
+    fn is_full(&self, caller: &str, shared: &Shared) -> bool {
+        let own = self.waiting.get(caller).map_or(0, VecDeque::len);
+        self.queued >= shared.queue || own >= shared.queue_share
     }
 
     fn held(&self, caller: &str) -> usize {
@@ -147,7 +164,7 @@ impl Shared {
     fn permit(self: &Arc<Self>, state: &mut State, caller: &str) -> Permit {
         state.taken += 1;
         *state.working.entry(caller.to_owned()).or_default() += 1;
-        Permit { shared: Arc::clone(self), caller: caller.to_owned() }
+        Permit { shared: Arc::clone(self), caller: caller.to_owned(), is_given_back: false }
     }
 
     /// Gives free places to those whose turn it is.
@@ -158,24 +175,40 @@ impl Shared {
                 let Some((caller, sender)) = state.next(self) else { return };
                 (self.permit(&mut state, &caller), sender)
             };
-            // One who went away gives the place back by dropping it, outside the lock.
-            drop(sender.send(permit));
+            // One who went away leaves the place here, for the next turn of this loop: a permit that was
+            // dropped would come back here once for each of them.
+            if let Err(unwanted) = sender.send(permit) {
+                unwanted.give_back();
+            }
         }
+    }
+
+    /// Takes back a place of this caller's.
+    fn leave(&self, caller: &str) {
+        let mut state = self.lock();
+        state.taken -= 1;
+        if let Some(held) = state.working.get_mut(caller) {
+            *held -= 1;
+            if *held == 0 {
+                state.working.remove(caller);
+            }
+        }
+    }
+}
+
+impl Permit {
+    /// Gives the place back without looking who is next.
+    fn give_back(mut self) {
+        self.shared.leave(&self.caller);
+        self.is_given_back = true;
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        {
-            let mut state = self.shared.lock();
-            state.taken -= 1;
-            if let Some(held) = state.working.get_mut(&self.caller) {
-                *held -= 1;
-                if *held == 0 {
-                    state.working.remove(&self.caller);
-                }
-            }
+        if !self.is_given_back {
+            self.shared.leave(&self.caller);
+            self.shared.admit();
         }
-        self.shared.admit();
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`Server`] holds what requests share: the tenants, each with artifacts, stacks, secrets and traces of its own
 //! at its [`compute_flow::Place`]; the one manager that runs for all of them; the [`compute_flow::Tokens`] that say who is who; the
-//! places for work. [`router`] is the routes, [`openapi`] their description; [`serve`] answers on a listener until
+//! places for work of each kind; the memory that requests may take. [`router`] is the routes, [`openapi`] their description; [`serve`] answers on a listener until
 //! it is told to stop, and then finishes what it accepted.
 //!
 //! Every error is `application/problem+json` (RFC 9457) with a stable `code`. Dropping a request cancels its run.
@@ -29,18 +29,22 @@
 //! ```
 
 mod admission;
+mod answer;
 mod body;
+mod classes;
 mod connections;
 mod problem;
+mod requests;
 mod routes;
 mod server;
 mod telemetry;
 mod tenants;
 pub mod wire;
+mod workers;
 
 pub use admission::{Admission, Full, Permit};
 pub use connections::serve;
 pub use problem::Problem;
 pub use routes::{differences, openapi, router};
-pub use server::{Server, ServerError, Settings};
+pub use server::{Quotas, Server, ServerError, Settings};
 pub use telemetry::TelemetryError;

@@ -2,15 +2,19 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use compute::{ErrorKind, Status, with_causes};
+use compute::{ErrorKind, Mask, OverLimit, Status, with_causes};
 use compute_flow::{
-    ActivationError, CatalogueError, Mask, Reason, SecretError, TokensError, TracesError,
+    ActivationError, CatalogueError, Reason, SecretError, TokensError, TracesError,
 };
 use compute_store::StoreError;
 use serde_json::{Map, Value, json};
 
 use crate::Full;
-use crate::tenants::{LiveError, TenantError};
+use crate::requests::TooMany;
+use crate::tenants::{LiveError, QuotaError, TenantError};
+
+/// What the memory of one request is called.
+pub(crate) const REQUEST_MEMORY: &str = "the memory of one request";
 
 /// An error as RFC 9457 has it: `application/problem+json`.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +54,7 @@ impl Problem {
 
     /// This, without the values of secrets.
     pub(crate) fn masked(mut self, mask: &Mask) -> Self {
-        mask.text(&mut self.detail);
+        mask.apply(&mut self.detail);
         self.extra.values_mut().for_each(|value| mask.value(value));
         self
     }
@@ -90,6 +94,31 @@ impl IntoResponse for Problem {
     }
 }
 
+impl From<OverLimit> for Problem {
+    fn from(over: OverLimit) -> Self {
+        // A request that is too large by itself is so whenever it comes; what others take, they give back.
+        let (status, code) = if over.name == REQUEST_MEMORY {
+            (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large")
+        } else {
+            (StatusCode::TOO_MANY_REQUESTS, "busy")
+        };
+        Self::new(status, code, over.to_string()).with("limit", over.limit)
+    }
+}
+
+impl From<TooMany> for Problem {
+    fn from(many: TooMany) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", many.to_string()).with("limit", many.0)
+    }
+}
+
+impl From<QuotaError> for Problem {
+    fn from(quota: QuotaError) -> Self {
+        Self::new(StatusCode::CONFLICT, "quota_exceeded", quota.to_string())
+            .with("limit", quota.limit)
+    }
+}
+
 impl From<Full> for Problem {
     fn from(full: Full) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", full.to_string())
@@ -109,6 +138,7 @@ impl From<compute::Error> for Problem {
             compute::Error::InvalidInput { .. } => Self::bad("invalid_input", detail),
             compute::Error::LimitAboveCap { .. } => Self::bad("limit_above_cap", detail),
             compute::Error::UnknownEngine { .. } => Self::bad("unknown_engine", detail),
+            compute::Error::Busy { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", detail),
             compute::Error::Refused { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_module", detail)
             }
@@ -149,6 +179,14 @@ impl From<ActivationError> for Problem {
             }
             ActivationError::Catalogue(error) => error.into(),
             ActivationError::Store(error) => error.into(),
+            ActivationError::Deadline { .. } => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", error.to_string())
+            }
+            ActivationError::TooLarge { limit, .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "version_too_large", error.to_string())
+                    .with("limit", limit)
+            }
+            error => Self::internal(&error),
         }
     }
 }
@@ -159,6 +197,10 @@ impl From<CatalogueError> for Problem {
             CatalogueError::NoStack(_)
             | CatalogueError::NoVersion { .. }
             | CatalogueError::NoFile { .. } => Self::not_found(with_causes(&error)),
+            CatalogueError::Quota { limit, .. } => {
+                Self::new(StatusCode::CONFLICT, "quota_exceeded", with_causes(&error))
+                    .with("limit", limit)
+            }
             CatalogueError::Immutable { .. } => {
                 Self::new(StatusCode::CONFLICT, "version_immutable", with_causes(&error))
             }
@@ -173,6 +215,10 @@ impl From<SecretError> for Problem {
             SecretError::Name(_) => Self::bad("invalid_name", error.to_string()),
             SecretError::TooLong(_) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "secret_too_large", error.to_string())
+            }
+            SecretError::Quota { limit } => {
+                Self::new(StatusCode::CONFLICT, "quota_exceeded", error.to_string())
+                    .with("limit", limit)
             }
             SecretError::TooMany => {
                 Self::new(StatusCode::CONFLICT, "too_many_secrets", error.to_string())
@@ -189,6 +235,9 @@ impl From<TokensError> for Problem {
         match error {
             TokensError::NoScope | TokensError::Name => {
                 Self::bad("invalid_body", error.to_string())
+            }
+            TokensError::TooMany => {
+                Self::new(StatusCode::CONFLICT, "quota_exceeded", error.to_string())
             }
             TokensError::NoToken(_) => Self::not_found(error.to_string()),
             error => Self::internal(&error),
@@ -232,7 +281,9 @@ impl From<&compute_flow::Failure> for Problem {
         let status = match &failure.reason {
             Reason::Input(_) => StatusCode::BAD_REQUEST,
             Reason::UnknownStage(_) => StatusCode::NOT_FOUND,
-            Reason::TooLarge { .. } | Reason::TooDeep { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Reason::TooLarge { .. } | Reason::OutOfMemory(_) | Reason::TooDeep { .. } => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Reason::Guest(failure) => status_of_run(failure.status()),
             Reason::Host(_) | Reason::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
             Reason::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,

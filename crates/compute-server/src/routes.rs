@@ -13,11 +13,12 @@ mod tokens;
 mod traces;
 mod versions;
 
-use axum::Router;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
+use bytes::Bytes;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -26,6 +27,7 @@ use utoipa_axum::routes;
 
 pub use stacks::differences;
 
+use crate::answer;
 use crate::telemetry::observe;
 use crate::wire::ProblemBody;
 use crate::{Problem, Server};
@@ -54,12 +56,14 @@ struct Described;
 /// The routes of a server.
 pub fn router(server: Server) -> Router {
     let (routes, document) = described();
-    let document = document.to_json().unwrap_or_default();
+    let document = Bytes::from(document.to_json().unwrap_or_default());
     routes
         .route(
             "/openapi.json",
             get(move || async move {
-                ([(header::CONTENT_TYPE, "application/json")], document.clone()).into_response()
+                // All who ask for it share its bytes.
+                let kind = [(header::CONTENT_TYPE, "application/json")];
+                (Extension(answer::Shared), kind, document.clone()).into_response()
             }),
         )
         .route("/stacks/{*stage}", post(stacks::process))

@@ -4,43 +4,82 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use compute::{Limits, Manager, ManagerBuilder};
+use compute::{Account, Limits, ManagerBuilder, Ref};
 use compute_flow::{Place, ProcessorSettings, TenantName, Tokens, TokensError, Vault};
 
-use crate::Admission;
-use crate::body::Budget;
+use crate::classes::Classes;
+use crate::requests::Requests;
 use crate::telemetry::{GuestLog, Telemetry, TelemetryError, Watched};
-use crate::tenants::{Everywhere, Shelves, TenantError, Tenants};
+use crate::tenants::{TenantError, Tenants};
+
+/// The engines that a server runs. The others that are linked in are for tests.
+const ENGINES: [&str; 1] = ["wasm"];
+/// How many bytes requests without a token may take.
+const NOBODY_MEMORY: u64 = 16 << 20;
 
 /// What a server may use.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Whether requests without a token are taken, from this machine only.
     pub dev: bool,
-    /// How many requests work at once: four for each processor.
-    pub places: usize,
+    /// How many sandboxes run at once: four for each processor.
+    pub sandboxes: usize,
     /// How many of them one tenant may hold: half.
     pub share: usize,
-    /// How many requests may wait: 1,000.
+    /// How many requests may wait for each kind of work: 1,000, half of them of one tenant.
     pub queue: usize,
+    /// How many artifacts are compiled at once, as they are uploaded: as many as there are processors, two at
+    /// least. One tenant has half of them.
+    pub uploads: usize,
+    /// How many administrative requests are worked on at once: four. One tenant has half of them.
+    pub admin: usize,
+    /// How many requests there may be in all, from their heads to the ends of their answers: 4,000. One tenant
+    /// has half of them.
+    pub requests: usize,
     /// The limits of each run; a request may ask for less.
     pub limits: Limits,
     /// What documents may use.
     pub documents: ProcessorSettings,
     /// How long an upload may take to compile: a minute.
     pub compile: Duration,
+    /// How long an administrative request may take, its wait for a place included: half a minute.
+    pub admin_wall: Duration,
     /// How long a body may take to arrive: half a minute.
     pub body: Duration,
-    /// How many bytes all bodies under way may have together: 256 MiB.
-    pub bodies: u64,
+    /// How many bytes of memory all requests may take together, for bodies, documents and answers: 512 MiB.
+    pub memory: u64,
+    /// How many of them one tenant's requests may take: half.
+    pub tenant_memory: u64,
+    /// How many of them one request may take: 128 MiB.
+    pub request_memory: u64,
+    /// What one tenant may keep.
+    pub quotas: Quotas,
     /// How many connections may be open: 10,000.
     pub connections: usize,
     /// How long the head of a request may take to arrive: 10 seconds.
     pub head: Duration,
     /// How long a connection may do nothing: half a minute.
     pub idle: Duration,
+    /// How long the reader of an answer may take nothing of it: half a minute.
+    pub answer: Duration,
     /// How long what was accepted may take to be answered when the server ends: 35 seconds.
     pub drain: Duration,
+}
+
+/// What one tenant may keep of artifacts. What it may keep of stacks, tokens, secrets and traces, those who keep
+/// them say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quotas {
+    /// How many artifacts: 10,000.
+    pub artifacts: u64,
+    /// How many bytes of artifacts and attachments: 8 GiB.
+    pub artifact_bytes: u64,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self { artifacts: 10_000, artifact_bytes: 8 << 30 }
+    }
 }
 
 impl Default for Settings {
@@ -48,17 +87,25 @@ impl Default for Settings {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             dev: false,
-            places: processors * 4,
+            sandboxes: processors * 4,
             share: processors * 2,
             queue: 1000,
+            uploads: processors.max(2),
+            admin: 4,
+            requests: 4000,
             limits: Limits::DEFAULT,
             documents: ProcessorSettings::default(),
             compile: Duration::from_secs(60),
+            admin_wall: Duration::from_secs(30),
             body: Duration::from_secs(30),
-            bodies: 256 << 20,
+            memory: 512 << 20,
+            tenant_memory: 256 << 20,
+            request_memory: 128 << 20,
+            quotas: Quotas::default(),
             connections: 10_000,
             head: Duration::from_secs(10),
             idle: Duration::from_secs(30),
+            answer: Duration::from_secs(30),
             drain: Duration::from_secs(35),
         }
     }
@@ -75,12 +122,10 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) tokens: Tokens,
     pub(crate) tenants: Tenants,
-    pub(crate) shelves: Arc<Shelves>,
-    pub(crate) manager: Manager,
-    pub(crate) admission: Admission,
-    /// Uploads wait for places of their own: their bodies come as slowly as their senders like.
-    pub(crate) uploads: Admission,
-    pub(crate) budget: Budget,
+    pub(crate) classes: Classes,
+    /// The memory of requests of nobody yet.
+    pub(crate) nobody: Account,
+    pub(crate) requests: Requests,
     pub(crate) telemetry: Telemetry,
     pub(crate) connections: Arc<AtomicUsize>,
     pub(crate) draining: AtomicBool,
@@ -122,42 +167,40 @@ impl Server {
         settings: Settings,
     ) -> Result<Self, ServerError> {
         let tokens = place.tokens()?;
-        let shelves = Arc::new(Shelves::default());
         let guest_log = GuestLog::new()?;
         let logs_dropped = Arc::clone(&guest_log.dropped);
-        let manager =
-            manager.resolver(Everywhere(Arc::clone(&shelves))).limits(settings.limits).build();
-        let admission = Admission::new(settings.places, settings.share, settings.queue);
+        // Each tenant's manager is one of its own, with what it resolves; this one resolves nothing.
+        let manager = manager
+            .only_engines(ENGINES)
+            .loads(settings.uploads)
+            .load_time(settings.compile)
+            .limits(settings.limits)
+            .build();
+        let classes = Classes::new(&settings);
         let connections = Arc::<AtomicUsize>::default();
+        let memory = Account::new("the memory of all requests", settings.memory);
         let telemetry = Telemetry::new(Watched {
-            admission: admission.clone(),
+            sandboxes: classes.sandboxes.admission.clone(),
             manager: manager.clone(),
             connections: Arc::clone(&connections),
+            memory: memory.clone(),
             logs_dropped,
         })?;
-        let tenants = Tenants::new(
-            place.clone(),
-            vault,
-            manager.clone(),
-            Arc::clone(&shelves),
-            settings.documents,
-            guest_log,
-        );
+        let tenants = Tenants::new(place.clone(), vault, manager, &memory, settings, guest_log);
         // What is wrong with the place is told now, and not to the first caller.
         let opened = tenants.open(&TenantName::default());
         opened.map_err(|error: TenantError| ServerError::Place {
             place: format!("{} and {}", place.store, place.state.display()),
             source: error.into(),
         })?;
+        let nobody = memory.child("the memory of requests without a token", NOBODY_MEMORY);
         Ok(Self {
             shared: Arc::new(Shared {
                 tokens,
                 tenants,
-                shelves,
-                manager,
-                uploads: Admission::new(settings.places, settings.share, settings.queue),
-                budget: Budget::new(settings.bodies),
-                admission,
+                classes,
+                nobody,
+                requests: Requests::new(settings.requests),
                 telemetry,
                 connections,
                 settings,
@@ -166,10 +209,17 @@ impl Server {
         })
     }
 
-    /// How many requests work, and how many wait.
+    /// Lets every tenant link to these artifacts of the first one's: the plugins that the operator has bound to names.
+    #[must_use]
+    pub fn with_plugins(self, plugins: impl IntoIterator<Item = Ref>) -> Self {
+        self.shared.tenants.share_plugins(plugins.into_iter().collect());
+        self
+    }
+
+    /// How many sandboxes are taken, and how many requests wait for one.
     #[must_use]
     pub fn load(&self) -> (usize, usize) {
-        self.shared.admission.load()
+        self.shared.classes.sandboxes.admission.load()
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -5,30 +5,36 @@
 //! have the target `request`, what computes log has the target `guest`.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use arc_swap::ArcSwap;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
-use compute::{Level, Log, LogWriter, Manager, Metrics, Ref, Seed};
+use axum::response::{IntoResponse as _, Response};
+use compute::{Account, Level, Log, LogWriter, Manager, Mask, Metrics, Printable, Ref, Seed};
 use compute_flow::{TenantName, Trace};
 use opentelemetry::metrics::{Counter, Histogram, MeterProvider as _};
 use opentelemetry::trace::{
-    Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _,
-    TraceFlags, TraceId, TraceState, Tracer as _, TracerProvider as _,
+    Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status as SpanStatus,
+    TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{MetricExporter, SpanExporter};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::metrics::{Aggregation, Instrument, SdkMeterProvider, Stream};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 use prometheus::{Registry, TextEncoder};
 
+use crate::answer::charged;
+use crate::connections::{Answering, Life};
+use crate::requests::Present;
+use crate::tenants::{Live, Tenant};
 use crate::{Admission, Server};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -63,9 +69,10 @@ impl fmt::Debug for Telemetry {
 
 /// What is looked at whenever somebody asks.
 pub(crate) struct Watched {
-    pub(crate) admission: Admission,
+    pub(crate) sandboxes: Admission,
     pub(crate) manager: Manager,
     pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) memory: Account,
     pub(crate) logs_dropped: Arc<AtomicU64>,
 }
 
@@ -99,8 +106,10 @@ impl Telemetry {
             .scope_info_enabled(false)
             .build()
             .map_err(wrong)?;
-        let mut meters =
-            SdkMeterProvider::builder().with_reader(prometheus).with_resource(resource.clone());
+        let mut meters = SdkMeterProvider::builder()
+            .with_reader(prometheus)
+            .with_view(series)
+            .with_resource(resource.clone());
         if is_sent("METRICS") {
             let exporter = MetricExporter::builder().with_http().build().map_err(wrong)?;
             meters = meters.with_periodic_exporter(exporter);
@@ -151,12 +160,13 @@ impl Telemetry {
     }
 
     /// Counts a document and what it ran, and adds its steps to the request's trace.
-    pub(crate) fn document(&self, tenant: &TenantName, trace: &Trace, observed: &Observed) {
+    pub(crate) fn document(&self, tenant: &Tenant, trace: &Trace, observed: &Observed) {
         let began = SystemTime::now() - Duration::from_nanos(trace.wall_ns);
         let seconds = |nanos: u64| Duration::from_nanos(nanos).as_secs_f64();
+        let name = &tenant.name;
         let labels = [
-            tenant_label(tenant),
-            KeyValue::new("stack", trace.stage.stack.as_str().to_owned()),
+            tenant_label(name),
+            KeyValue::new("stack", tenant.labels.of(trace.stage.stack.as_str())),
             KeyValue::new("status", trace.status.clone()),
         ];
         // A stack that there isn't has a name that anybody chose.
@@ -165,8 +175,8 @@ impl Telemetry {
         }
         for step in trace.steps.iter().filter(|step| step.reference.is_some()) {
             let labels = [
-                tenant_label(tenant),
-                KeyValue::new("op", step.op.clone()),
+                tenant_label(name),
+                KeyValue::new("op", tenant.labels.of(&step.op)),
                 KeyValue::new("status", step.status.clone()),
             ];
             self.ops.record(seconds(step.wall_ns), &labels);
@@ -180,7 +190,7 @@ impl Telemetry {
                     .with_attributes([KeyValue::new("compute.status", step.status.clone())]);
                 let mut span = tracer.build_with_context(span, &observed.as_parent());
                 if step.status != "ok" {
-                    span.set_status(Status::error(step.status.clone()));
+                    span.set_status(SpanStatus::error(step.status.clone()));
                 }
                 span.end_with_timestamp(start + Duration::from_nanos(step.wall_ns));
             }
@@ -208,7 +218,7 @@ impl Telemetry {
             return Observed {
                 context: SpanContext::new(trace, own, flags, false, TraceState::default()),
                 span: Mutex::new(None),
-                tenant: OnceLock::new(),
+                caller: OnceLock::new(),
             };
         };
         let parent = caller
@@ -218,9 +228,53 @@ impl Telemetry {
         Observed {
             context: span.span_context().clone(),
             span: Mutex::new(Some(span)),
-            tenant: OnceLock::new(),
+            caller: OnceLock::new(),
         }
     }
+}
+
+/// The values that one tenant's own series have, such as the names of its ops: as many as it may have, and one for
+/// all that come after.
+#[derive(Debug, Default)]
+pub(crate) struct Labels(RwLock<HashSet<String>>);
+
+/// How many of them a tenant may have.
+const MAX_LABELS: usize = 200;
+/// What stands for the rest.
+const OTHER: &str = "_other";
+/// How many series there may be in all: of each instrument, beyond which all tenants' fall into one.
+const MAX_SERIES: usize = 100_000;
+
+impl Labels {
+    /// The value, if it is one that the tenant has or may have.
+    fn of(&self, value: &str) -> String {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let full = known.len() >= MAX_LABELS;
+        if known.contains(value) {
+            return value.to_owned();
+        }
+        drop(known);
+        if full {
+            return OTHER.to_owned();
+        }
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_LABELS && !known.contains(value) {
+            return OTHER.to_owned();
+        }
+        known.insert(value.to_owned());
+        value.to_owned()
+    }
+}
+
+/// Each tenant may have so many series that all tenants together need more than the SDK allows.
+fn series(instrument: &Instrument) -> Option<Stream> {
+    let is_time = instrument.name().ends_with(".duration");
+    let histogram = Aggregation::ExplicitBucketHistogram {
+        boundaries: SECONDS.to_vec(),
+        record_min_max: false,
+    };
+    let stream = Stream::builder().with_cardinality_limit(MAX_SERIES).with_aggregation(histogram);
+    is_time.then(|| stream.build().ok()).flatten()
 }
 
 fn tenant_label(tenant: &TenantName) -> KeyValue {
@@ -228,7 +282,7 @@ fn tenant_label(tenant: &TenantName) -> KeyValue {
 }
 
 fn watch(meter: &opentelemetry::metrics::Meter, watched: Watched) {
-    let Watched { admission, manager, connections, logs_dropped } = watched;
+    let Watched { sandboxes, manager, connections, memory, logs_dropped } = watched;
     let gauge =
         |name: &'static str, about: &'static str, read: Box<dyn Fn() -> u64 + Send + Sync>| {
             let gauge = meter.u64_observable_gauge(name).with_description(about);
@@ -236,15 +290,15 @@ fn watch(meter: &opentelemetry::metrics::Meter, watched: Watched) {
             let _ = gauge.with_callback(move |observer| observer.observe(read(), &[])).build();
         };
     let count = |number: usize| number as u64;
-    let (working, waiting, bytes) = (admission.clone(), admission, manager.clone());
+    let (working, waiting, bytes) = (sandboxes.clone(), sandboxes, manager.clone());
     gauge(
         "compute.requests.working",
-        "How many requests work",
+        "How many sandboxes are taken",
         Box::new(move || count(working.load().0)),
     );
     gauge(
         "compute.requests.waiting",
-        "How many requests wait for their turn",
+        "How many requests wait for a sandbox",
         Box::new(move || count(waiting.load().1)),
     );
     gauge(
@@ -261,6 +315,11 @@ fn watch(meter: &opentelemetry::metrics::Meter, watched: Watched) {
         "compute.connections",
         "How many connections are open",
         Box::new(move || count(connections.load(Ordering::Relaxed))),
+    );
+    gauge(
+        "compute.requests.memory",
+        "How many bytes of memory all requests are charged",
+        Box::new(move || memory.used()),
     );
     gauge("process.memory.usage", "Resident memory, in bytes", Box::new(resident));
     gauge(
@@ -284,10 +343,25 @@ pub(crate) struct Observed {
     context: SpanContext,
     span: Mutex<Option<Span>>,
     /// Whose request it is, once that is known.
-    pub(crate) tenant: OnceLock<TenantName>,
+    caller: OnceLock<Known>,
+}
+
+/// Whose request it is, and what it takes.
+#[derive(Debug)]
+struct Known {
+    tenant: TenantName,
+    memory: Account,
+    _present: Present,
 }
 
 impl Observed {
+    /// Says whose request it is. Its answer is charged to this account, and it counts as one of the tenant's until the
+    /// answer is sent.
+    pub(crate) fn is_of(&self, tenant: &TenantName, memory: &Account, present: Present) {
+        let (tenant, memory) = (tenant.clone(), memory.clone());
+        let _ = self.caller.set(Known { tenant, memory, _present: present });
+    }
+
     fn as_parent(&self) -> Context {
         Context::new().with_remote_span_context(self.context.clone())
     }
@@ -330,13 +404,24 @@ pub(crate) async fn observe(
     next: Next,
 ) -> Response {
     let started = Instant::now();
+    // One too many is told so without a body: that could wait to be read, too.
+    let Ok(present) = server.shared.requests.enter() else {
+        let retry = [(header::RETRY_AFTER, "1")];
+        return (StatusCode::SERVICE_UNAVAILABLE, retry).into_response();
+    };
+    let life = request.extensions().get::<Arc<Life>>().cloned();
     let telemetry = &server.shared.telemetry;
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("", MatchedPath::as_str);
     let method = method(request.method());
     let observed = Arc::new(telemetry.begin(format!("{method} {route}"), request.headers()));
     request.extensions_mut().insert(Arc::clone(&observed));
-    let mut response = next.run(request).await;
+    let response = next.run(request).await;
+    let caller = observed.caller.get();
+    let account = caller.map_or(&server.shared.nobody, |caller| &caller.memory).clone();
+    let held = Arc::new((present, Arc::clone(&observed)));
+    let answering = Answering::new(life.as_ref());
+    let mut response = charged(response, &account, answering, held).await;
 
     let status = response.status();
     let labels = [
@@ -348,11 +433,11 @@ pub(crate) async fn observe(
     if let Some(mut span) = observed.span.lock().unwrap_or_else(PoisonError::into_inner).take() {
         span.set_attributes(labels);
         if status.is_server_error() {
-            span.set_status(Status::error(status.to_string()));
+            span.set_status(SpanStatus::error(status.to_string()));
         }
         span.end();
     }
-    let tenant = observed.tenant.get().map_or("", TenantName::as_str);
+    let tenant = observed.caller.get().map_or("", |caller| caller.tenant.as_str());
     let trace = observed.context.trace_id();
     let (code, wall_us) = (status.as_u16(), started.elapsed().as_micros() as u64);
     if status.is_server_error() {
@@ -386,6 +471,7 @@ struct Logged {
     reference: Ref,
     rid: String,
     log: Log,
+    mask: Arc<Mask>,
 }
 
 impl GuestLog {
@@ -400,14 +486,16 @@ impl GuestLog {
     }
 
     /// What takes the logs of this tenant's runs.
-    pub(crate) fn of(&self, tenant: &TenantName) -> Arc<dyn LogWriter> {
+    pub(crate) fn of(&self, tenant: &TenantName, live: Arc<ArcSwap<Live>>) -> Arc<dyn LogWriter> {
         let (own, tenant) = (self.clone(), tenant.clone());
         Arc::new(move |reference: &Ref, rid: &str, log: &Log| {
             if !tracing::enabled!(target: "guest", tracing::Level::ERROR) {
                 return;
             }
             let (tenant, reference) = (tenant.clone(), reference.clone());
-            let logged = Logged { tenant, reference, rid: rid.to_owned(), log: log.clone() };
+            // A document may carry a secret to an op that was not given it.
+            let mask = Arc::clone(&live.load().mask);
+            let logged = Logged { tenant, reference, rid: rid.to_owned(), log: log.clone(), mask };
             if let Err(TrySendError::Full(_)) = own.sender.try_send(logged) {
                 own.dropped.fetch_add(1, Ordering::Relaxed);
             }
@@ -417,13 +505,16 @@ impl GuestLog {
 
 impl Logged {
     fn write(&self) {
-        let Self { tenant, reference, rid, log } = self;
+        let Self { tenant, reference, rid, log, mask } = self;
         let tenant = tenant.as_str();
         let text = String::from_utf8_lossy(&log.bytes);
-        let bare = text.lines().map(|line| (Level::Info, line));
-        let lines = log.lines.iter().map(|line| (line.level, line.text.as_str()));
+        let text = mask.text(&text);
+        let bare = text.lines().map(|line| (Level::Info, Cow::Borrowed(line)));
+        let lines = log.lines.iter().map(|line| (line.level, mask.text(&line.text)));
         let total = log.lines.len() + text.lines().count();
         for (level, text) in lines.chain(bare).take(LINES) {
+            // What a guest says stays on its line.
+            let text = Printable::line(&text);
             match level {
                 Level::Debug => tracing::debug!(target: "guest", tenant, %reference, rid, "{text}"),
                 Level::Info => tracing::info!(target: "guest", tenant, %reference, rid, "{text}"),

@@ -1,36 +1,48 @@
 //! Tenants: each with artifacts, stacks, secrets and traces of its own, all in the one engine.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod resolver;
+mod usage;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use compute::{
-    Artifact, BoxFuture, Error, LogWriter, Manager, Outcome, Ref, Resolver, RunOptions, Runner,
+    Account, BoxFuture, Error, LogWriter, Manager, Mask, Outcome, Ref, RunOptions, Runner,
 };
 use compute_flow::{
-    Catalogue, CatalogueError, Mask, Place, Processor, ProcessorSettings, RuleProblem, SecretError,
-    Snapshot, TenantName, Traces, Vault,
+    Catalogue, CatalogueError, Place, Processor, RuleProblem, SecretError, Snapshot, TenantName,
+    Traces, Vault,
 };
-use compute_store::{Store, StoreError, StoreResolver};
+use compute_store::{Store, StoreError};
 
-use crate::telemetry::GuestLog;
+use crate::Settings;
+use crate::requests::Requests;
+use crate::telemetry::{GuestLog, Labels};
+use resolver::TenantResolver;
+use usage::Usage;
 
-/// How many refs are remembered to be in a tenant's store.
-const KNOWN: usize = 100_000;
+pub(crate) use usage::QuotaError;
 
 /// A tenant.
-#[derive(Debug)]
 pub(crate) struct Tenant {
     pub(crate) name: TenantName,
-    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) catalogue: Catalogue,
     pub(crate) traces: Traces,
-    pub(crate) runner: Arc<TenantRunner>,
+    /// Runs what this tenant has, and nothing else.
+    pub(crate) manager: Manager,
+    /// Takes what its computes log.
+    pub(crate) log: Arc<dyn LogWriter>,
     pub(crate) processor: Processor,
+    /// What it keeps of artifacts.
+    pub(crate) usage: Usage,
+    /// The series of metrics that are its own.
+    pub(crate) labels: Labels,
     vault: Vault,
-    live: ArcSwap<Live>,
+    live: Arc<ArcSwap<Live>>,
     /// Held by whoever makes `live` anew.
     renewing: Mutex<()>,
     /// Held by whoever changes what a version is made of, or makes one active.
@@ -43,7 +55,7 @@ pub(crate) struct Live {
     change: Option<i64>,
     pub(crate) snapshot: Snapshot,
     pub(crate) secrets: Secrets,
-    pub(crate) mask: Mask,
+    pub(crate) mask: Arc<Mask>,
 }
 
 /// Values of secrets; they are not shown when debugged.
@@ -77,6 +89,12 @@ pub(crate) enum TenantError {
     Store(#[from] StoreError),
 }
 
+impl fmt::Debug for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenant").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl Tenant {
     /// The active versions and the secrets. Where something changed, by this process or another, only what
     /// changed is made ready anew.
@@ -96,7 +114,7 @@ impl Tenant {
         let first = |mut wrong: Vec<RuleProblem>| LiveError::Rule(Box::new(wrong.remove(0)));
         let snapshot = live.snapshot.with_versions(self.catalogue.all_active()?).map_err(first)?;
         let secrets = self.catalogue.open_secrets(&self.vault)?;
-        let mask = Mask::new(secrets.values().cloned());
+        let mask = Arc::new(Mask::new(secrets.values().cloned()));
         let live = Live { change, snapshot, secrets: Secrets(Arc::new(secrets)), mask };
         let live = Arc::new(live);
         self.live.store(Arc::clone(&live));
@@ -115,10 +133,29 @@ pub(crate) struct Tenants {
     place: Place,
     vault: Vault,
     manager: Manager,
-    shelves: Arc<Shelves>,
-    documents: ProcessorSettings,
+    memory: Account,
+    settings: Settings,
     guest_log: GuestLog,
-    open: Mutex<HashMap<TenantName, Arc<Tenant>>>,
+    /// The plugins that the operator has bound to names, for every tenant to link to.
+    plugins: Arc<OnceLock<BTreeSet<Ref>>>,
+    entries: RwLock<HashMap<TenantName, Arc<Entry>>>,
+    opening: Mutex<()>,
+}
+
+/// What a tenant's requests may take together, and the tenant, once it is opened.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: TenantName,
+    pub(crate) requests: Requests,
+    pub(crate) memory: Account,
+    tenant: OnceLock<Arc<Tenant>>,
+}
+
+impl Entry {
+    /// The tenant, if it was opened already.
+    pub(crate) fn opened(&self) -> Option<Arc<Tenant>> {
+        self.tenant.get().cloned()
+    }
 }
 
 impl Tenants {
@@ -126,118 +163,105 @@ impl Tenants {
         place: Place,
         vault: Vault,
         manager: Manager,
-        shelves: Arc<Shelves>,
-        documents: ProcessorSettings,
+        memory: &Account,
+        settings: Settings,
         guest_log: GuestLog,
     ) -> Self {
-        Self { place, vault, manager, shelves, documents, guest_log, open: Mutex::default() }
+        Self {
+            place,
+            vault,
+            manager,
+            memory: memory.clone(),
+            settings,
+            guest_log,
+            plugins: Arc::default(),
+            entries: RwLock::default(),
+            opening: Mutex::new(()),
+        }
     }
 
-    /// A tenant that was opened already.
-    pub(crate) fn opened(&self, name: &TenantName) -> Option<Arc<Tenant>> {
-        self.lock().get(name).cloned()
+    /// Lets every tenant link to these artifacts of the first one's. Told once, before there are requests.
+    pub(crate) fn share_plugins(&self, plugins: BTreeSet<Ref>) {
+        let _ = self.plugins.set(plugins);
+    }
+
+    /// What a tenant may take.
+    pub(crate) fn entry(&self, name: &TenantName) -> Arc<Entry> {
+        let known = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        known.unwrap_or_else(|| {
+            let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+            let Settings { requests, tenant_memory, .. } = self.settings;
+            let new = || {
+                Arc::new(Entry {
+                    name: name.clone(),
+                    requests: Requests::new(requests.div_ceil(2)),
+                    memory: self.memory.child("the memory of a tenant's requests", tenant_memory),
+                    tenant: OnceLock::new(),
+                })
+            };
+            Arc::clone(entries.entry(name.clone()).or_insert_with(new))
+        })
     }
 
     /// A tenant. Its files are opened, so this is for threads that may wait.
     pub(crate) fn open(&self, name: &TenantName) -> Result<Arc<Tenant>, TenantError> {
-        let mut open = self.lock();
-        if let Some(tenant) = open.get(name) {
-            return Ok(Arc::clone(tenant));
+        let entry = self.entry(name);
+        let _opening: MutexGuard<'_, ()> =
+            self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tenant) = entry.opened() {
+            return Ok(tenant);
         }
         let place = self.place.tenant(name);
-        let shelf = Arc::new(Shelf { store: place.open_store()?, known: Mutex::default() });
-        let runner = Arc::new(TenantRunner {
-            manager: self.manager.clone(),
-            shelf: Arc::clone(&shelf),
-            log: self.guest_log.of(name),
-        });
+        let store = place.open_store()?;
+        let resolver = TenantResolver::new(
+            Arc::clone(&store),
+            // The first tenant's own store is where the plugins are.
+            if name.is_default() { None } else { Some(self.open_default()?) },
+            Arc::clone(&self.plugins),
+        );
+        let manager = self.manager.for_tenant(Arc::new(resolver));
+        let live = Arc::<ArcSwap<Live>>::default();
+        let log = self.guest_log.of(name, Arc::clone(&live));
+        let runner = TenantRunner { manager: manager.clone(), log: Arc::clone(&log) };
         let tenant = Arc::new(Tenant {
             name: name.clone(),
             catalogue: place.catalogue()?,
             traces: place.traces(),
-            processor: Processor::with_settings(Arc::clone(&runner) as _, self.documents),
-            runner,
+            processor: Processor::with_settings(Arc::new(runner), self.settings.documents),
+            manager,
+            log,
+            usage: Usage::new(self.settings.quotas),
+            labels: Labels::default(),
             vault: self.vault.clone(),
-            live: ArcSwap::default(),
+            live,
             renewing: Mutex::new(()),
             changing: tokio::sync::Mutex::new(()),
-            shelf: Arc::clone(&shelf),
+            store,
         });
-        self.shelves.add(name.clone(), shelf);
-        open.insert(name.clone(), Arc::clone(&tenant));
-        Ok(tenant)
+        Ok(Arc::clone(entry.tenant.get_or_init(|| tenant)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<TenantName, Arc<Tenant>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A tenant's artifacts, and which are known to be there.
-#[derive(Debug)]
-pub(crate) struct Shelf {
-    pub(crate) store: Arc<dyn Store>,
-    known: Mutex<HashSet<Ref>>,
-}
-
-impl Shelf {
-    fn known(&self) -> MutexGuard<'_, HashSet<Ref>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn knows(&self, reference: &Ref) -> bool {
-        self.known().contains(reference)
-    }
-
-    /// That the tenant has this artifact. What is loaded already may be another's, and is none of its business.
-    pub(crate) async fn has(&self, reference: &Ref) -> Result<(), Error> {
-        if self.knows(reference) {
-            return Ok(());
+    fn open_default(&self) -> Result<Arc<dyn Store>, StoreError> {
+        match self.entry(&TenantName::default()).opened() {
+            Some(tenant) => Ok(Arc::clone(&tenant.store)),
+            None => self.place.tenant(&TenantName::default()).open_store(),
         }
-        let manifest = self.store.head(reference).await.map_err(|error| match error {
-            StoreError::NotFound { .. } => Error::NotFound { reference: reference.clone() },
-            StoreError::Digest(error) => error,
-            error => Error::unresolved(reference.clone(), error),
-        })?;
-        let mut known = self.known();
-        if known.len() >= KNOWN {
-            known.clear();
-        }
-        known.extend(manifest.links);
-        known.insert(reference.clone());
-        Ok(())
-    }
-
-    /// That it was deleted.
-    pub(crate) fn forget(&self, reference: &Ref) {
-        self.known().remove(reference);
     }
 }
 
-/// Runs what a tenant has, and nothing else.
-pub(crate) struct TenantRunner {
+/// Runs what a tenant has, for its documents.
+struct TenantRunner {
     manager: Manager,
-    shelf: Arc<Shelf>,
     log: Arc<dyn LogWriter>,
 }
 
 impl fmt::Debug for TenantRunner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TenantRunner").field("shelf", &self.shelf).finish_non_exhaustive()
+        f.debug_struct("TenantRunner").field("manager", &self.manager).finish_non_exhaustive()
     }
 }
 
 impl TenantRunner {
-    /// Runs what came with a request of the tenant's, whether it is stored or not.
-    pub(crate) async fn run_given(
-        &self,
-        reference: &Ref,
-        input: Bytes,
-        options: RunOptions,
-    ) -> Result<Outcome, Error> {
-        self.manager.run(reference, input, self.logged(options)).await
-    }
-
     /// These options, with the tenant's log.
     fn logged(&self, mut options: RunOptions) -> RunOptions {
         options.log.get_or_insert_with(|| Arc::clone(&self.log));
@@ -252,10 +276,7 @@ impl Runner for TenantRunner {
         input: Bytes,
         options: RunOptions,
     ) -> BoxFuture<'a, Result<Outcome, Error>> {
-        Box::pin(async move {
-            self.shelf.has(reference).await?;
-            self.run_given(reference, input, options).await
-        })
+        self.manager.run(reference, input, self.logged(options))
     }
 
     fn run_blocking(
@@ -264,80 +285,6 @@ impl Runner for TenantRunner {
         input: &[u8],
         options: &RunOptions,
     ) -> Result<Outcome, Error> {
-        pollster::block_on(self.shelf.has(reference))?;
         self.manager.run_blocking(reference, input, &self.logged(options.clone()))
-    }
-}
-
-/// Where the one engine finds artifacts: what is just arriving, then the tenants' stores. Whether a tenant may
-/// have one is decided before: the bytes of a ref are the same, whoever keeps them.
-#[derive(Debug, Default)]
-pub(crate) struct Shelves {
-    arriving: Mutex<HashMap<Ref, (Artifact, usize)>>,
-    shelves: RwLock<BTreeMap<TenantName, Arc<Shelf>>>,
-}
-
-/// Keeps an artifact within reach of the engine while it is not stored.
-#[derive(Debug)]
-pub(crate) struct AtHand {
-    shelves: Arc<Shelves>,
-    reference: Ref,
-}
-
-impl Shelves {
-    fn add(&self, name: TenantName, shelf: Arc<Shelf>) {
-        self.shelves.write().unwrap_or_else(PoisonError::into_inner).insert(name, shelf);
-    }
-
-    /// Lets the engine find an artifact that is not stored yet, until the answer is dropped.
-    pub(crate) fn hold(self: &Arc<Self>, artifact: Artifact) -> AtHand {
-        let reference = artifact.reference().clone();
-        self.arriving().entry(reference.clone()).or_insert((artifact, 0)).1 += 1;
-        AtHand { shelves: Arc::clone(self), reference }
-    }
-
-    fn arriving(&self) -> MutexGuard<'_, HashMap<Ref, (Artifact, usize)>> {
-        self.arriving.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The stores that may have it, the likeliest first.
-    fn stores(&self, reference: &Ref) -> Vec<Arc<dyn Store>> {
-        let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
-        let mut shelves: Vec<_> = shelves.values().cloned().collect();
-        shelves.sort_by_cached_key(|shelf| !shelf.knows(reference));
-        shelves.iter().map(|shelf| Arc::clone(&shelf.store)).collect()
-    }
-}
-
-impl Drop for AtHand {
-    fn drop(&mut self) {
-        let mut arriving = self.shelves.arriving();
-        if let Some((_, holders)) = arriving.get_mut(&self.reference) {
-            *holders -= 1;
-            if *holders == 0 {
-                arriving.remove(&self.reference);
-            }
-        }
-    }
-}
-
-/// The resolver of the one engine.
-#[derive(Debug)]
-pub(crate) struct Everywhere(pub(crate) Arc<Shelves>);
-
-impl Resolver for Everywhere {
-    fn resolve<'a>(&'a self, reference: &'a Ref) -> BoxFuture<'a, Result<Artifact, Error>> {
-        Box::pin(async move {
-            if let Some((artifact, _)) = self.0.arriving().get(reference) {
-                return Ok(artifact.clone());
-            }
-            for store in self.0.stores(reference) {
-                match StoreResolver::new(store).resolve(reference).await {
-                    Err(Error::NotFound { .. }) => {}
-                    found => return found,
-                }
-            }
-            Err(Error::NotFound { reference: reference.clone() })
-        })
     }
 }

@@ -11,7 +11,6 @@ use compute_flow::{
 use compute_store::Manifest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -234,12 +233,14 @@ pub struct RunRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value)]
     pub input: Option<Box<RawValue>>,
-    /// Environment values, for an op.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, Value>,
-    /// Secrets, for an op.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub secrets: BTreeMap<String, String>,
+    /// Environment values, for an op: an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::HashMap<String, Value>>)]
+    pub env: Option<Box<RawValue>>,
+    /// Secrets, for an op: at most 1,000.
+    #[serde(default, skip_serializing_if = "RunSecrets::is_empty")]
+    #[schema(value_type = std::collections::HashMap<String, String>)]
+    pub secrets: RunSecrets,
     /// The request's id, for an op.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 128)]
@@ -264,6 +265,56 @@ pub struct RunRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[0-9a-fA-F]{64}$")]
     pub seed: Option<String>,
+}
+
+/// The secrets of one run, by name. They show in no debug output.
+#[derive(Clone, Default, Serialize)]
+#[serde(transparent)]
+pub struct RunSecrets(pub BTreeMap<String, String>);
+
+impl RunSecrets {
+    /// How many there may be.
+    pub const MAX: usize = 1000;
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl std::fmt::Debug for RunSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl<'de> Deserialize<'de> for RunSecrets {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> serde::de::Visitor<'de> for Reader {
+            type Value = RunSecrets;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut entries: A,
+            ) -> Result<RunSecrets, A::Error> {
+                let mut secrets = BTreeMap::new();
+                while let Some((name, value)) = entries.next_entry()? {
+                    secrets.insert(name, value);
+                    if secrets.len() > RunSecrets::MAX {
+                        let most = RunSecrets::MAX;
+                        let told = format!("there are more than {most} secrets");
+                        return Err(serde::de::Error::custom(told));
+                    }
+                }
+                Ok(RunSecrets(secrets))
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
 }
 
 /// What became of a run.
@@ -325,7 +376,8 @@ pub struct RunEvent {
     /// What it is.
     pub name: String,
     /// What it carries.
-    pub data: Value,
+    #[schema(value_type = Value)]
+    pub data: Box<RawValue>,
 }
 
 /// What a run took, and what repeats it. Times are in nanoseconds, sizes in bytes.

@@ -39,7 +39,7 @@ pub use gc::{GcOptions, GcReport, gc};
 pub use objects::ObjectArtifacts;
 pub use open::open;
 pub use resolver::StoreResolver;
-pub use store::{Manifest, NewArtifact, Store, Stored, SweepReport};
+pub use store::{Manifest, NewArtifact, Store, Stored, SweepReport, Usage};
 pub use verified::Verified;
 
 /// The largest artifact or attachment that a store takes or gives, in bytes: 32 MiB.

@@ -18,7 +18,7 @@ use object_store::path::Path;
 use object_store::{Error as ObjectError, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions};
 
 use crate::runtime::in_runtime;
-use crate::{MAX_BYTES, Manifest, NewArtifact, Store, StoreError, Stored, SweepReport};
+use crate::{MAX_BYTES, Manifest, NewArtifact, Store, StoreError, Stored, SweepReport, Usage};
 
 /// The largest manifest that is read, in bytes.
 const MAX_MANIFEST: u64 = 1 << 20;
@@ -195,10 +195,7 @@ impl ObjectArtifacts {
     }
 
     async fn manifest(&self, reference: &Ref) -> Result<Manifest, StoreError> {
-        let known = Algorithm::from_name(reference.alg()).is_some();
-        if !known || reference.digest().len() > MAX_DIGEST {
-            return Err(StoreError::NotFound { reference: reference.clone() });
-        }
+        is_somewhere(reference)?;
         let json = self.read(reference, &manifest_key(reference), MAX_MANIFEST).await?;
         let manifest: Manifest = serde_json::from_slice(&json).map_err(|error| {
             StoreError::damaged(reference, format!("its manifest cannot be read: {error}"))
@@ -236,6 +233,20 @@ impl ObjectArtifacts {
         let there = gone(self.objects.delete(&manifest_key(&reference)).await)?;
         gone(self.objects.delete(&bytes_key(&reference)).await)?;
         if there { Ok(()) } else { Err(StoreError::NotFound { reference }) }
+    }
+
+    async fn usage_now(self) -> Result<Usage, StoreError> {
+        let failed = |error| StoreError::storage("list", error);
+        let mut usage = Usage::default();
+        for prefix in [COMPUTES, ATTACHMENTS] {
+            let prefix = Path::from(prefix);
+            let mut objects = self.objects.list(Some(&prefix));
+            while let Some(object) = objects.try_next().await.map_err(failed)? {
+                usage.bytes = usage.bytes.saturating_add(object.size);
+                usage.artifacts += u64::from(ref_of_manifest(&object.location).is_some());
+            }
+        }
+        Ok(usage)
     }
 
     async fn list_now(self) -> Result<Vec<Result<Manifest, StoreError>>, StoreError> {
@@ -276,6 +287,7 @@ impl Store for ObjectArtifacts {
     fn attachment<'a>(&'a self, reference: &'a Ref) -> BoxFuture<'a, Result<Bytes, StoreError>> {
         let reference = reference.clone();
         self.run(|store| async move {
+            is_somewhere(&reference)?;
             store.read(&reference, &attachment_key(&reference), MAX_BYTES).await
         })
     }
@@ -286,6 +298,10 @@ impl Store for ObjectArtifacts {
             futures_util::stream::iter(listed.await.unwrap_or_else(|error| vec![Err(error)]))
         };
         futures_util::stream::once(listed).flatten().boxed()
+    }
+
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>> {
+        self.run(Self::usage_now)
     }
 
     fn delete<'a>(&'a self, reference: &'a Ref) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -302,6 +318,15 @@ impl Store for ObjectArtifacts {
         let keep = keep.clone();
         self.run(move |store| sweep::sweep(store, keep, before, dry_run))
     }
+}
+
+/// That a ref is one that anything could be kept under.
+fn is_somewhere(reference: &Ref) -> Result<(), StoreError> {
+    let known = Algorithm::from_name(reference.alg()).is_some();
+    if known && reference.digest().len() <= MAX_DIGEST {
+        return Ok(());
+    }
+    Err(StoreError::NotFound { reference: reference.clone() })
 }
 
 const COMPUTES: &str = "computes";

@@ -46,6 +46,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// and the rest follows.
     fn list(&self) -> BoxStream<'_, Result<Manifest, StoreError>>;
 
+    /// How many artifacts it keeps, and how many bytes all that it keeps has, attachments included.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>>;
+
     /// Deletes an artifact, whoever needs it; its attachments stay until they are swept.
     ///
     /// # Errors
@@ -131,6 +137,16 @@ impl Stored {
     pub const fn new(manifest: Manifest, artifact: Artifact) -> Self {
         Self { manifest, artifact }
     }
+}
+
+/// How much a store keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// How many artifacts.
+    pub artifacts: u64,
+    /// How many bytes, of artifacts, manifests and attachments.
+    pub bytes: u64,
 }
 
 /// What a sweep deleted, or would delete.

@@ -7,7 +7,7 @@ use compute::{BoxFuture, Ref};
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
-use crate::{Manifest, NewArtifact, Store, StoreError, Stored, SweepReport};
+use crate::{Manifest, NewArtifact, Store, StoreError, Stored, SweepReport, Usage};
 
 /// Checks every artifact and attachment that is read against its digest.
 #[derive(Clone, Debug)]
@@ -47,6 +47,10 @@ impl<S: Store> Store for Verified<S> {
 
     fn list(&self) -> BoxStream<'_, Result<Manifest, StoreError>> {
         self.0.list()
+    }
+
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>> {
+        self.0.usage()
     }
 
     fn delete<'a>(&'a self, reference: &'a Ref) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -5,7 +5,6 @@
 //! compiled again, silently. A failure to read or write here never fails a call.
 
 use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -165,11 +164,9 @@ impl Mac {
 }
 
 fn file_name(of: &Compiled<'_>, flavour: &Flavour) -> Option<String> {
-    let mut hasher = DefaultHasher::new();
-    flavour.engine().ok()?.precompile_compatibility_hash().hash(&mut hasher);
     let metered = if flavour.profile().metered() { "metered" } else { "plain" };
     let (alg, digest, part) = (of.reference.alg(), of.reference.digest(), &of.part);
-    let (compatibility, stack) = (hasher.finish(), flavour.profile().stack());
+    let (compatibility, stack) = (flavour.compatibility().ok()?, flavour.profile().stack());
     Some(format!("{alg}-{digest}-{part}-{compatibility:016x}-{metered}-{stack}.{CODE}"))
 }
 

@@ -11,7 +11,7 @@ const FRAMES: usize = 8;
 const FRAME_NAME: usize = 80;
 
 /// The host's own ways to end a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Stop {
     #[error("exit code {0}")]
     Exit(i32),
@@ -24,6 +24,32 @@ pub(crate) enum Stop {
     /// The guest says that it failed; how is kept in the state.
     #[error("the guest failed")]
     Failed,
+    /// The guest called a host function as it must not.
+    #[error("`{function}` was called wrongly: {problem}")]
+    BadCall { function: String, problem: String },
+    /// The guest called a host function and has no memory that it could work on.
+    #[error("a function of the host was called, and no memory is exported")]
+    NoMemory,
+    /// The guest's parts do not fit together: the message says which.
+    #[error("it does not link: {0}")]
+    Unlinked(String),
+}
+
+impl Stop {
+    /// A function of the host's was called as it must not be.
+    pub(crate) fn bad_call(namespace: &str, name: &str, problem: impl Into<String>) -> Self {
+        Self::BadCall { function: format!("{namespace}.{name}"), problem: problem.into() }
+    }
+}
+
+/// What keeps a sandbox from being made that is neither the guest's doing nor a limit's: the message of
+/// what does not fit. What the host lacks stays the host's error.
+pub(crate) fn unlinked(error: wasmtime::Error) -> wasmtime::Error {
+    let is_other = error.is::<Trap>()
+        || error.is::<Stop>()
+        || error.is::<wasmtime::PoolConcurrencyLimitError>()
+        || error.chain().any(|cause| cause.is::<std::io::Error>());
+    if is_other { error } else { Stop::Unlinked(format!("{error:#}")).into() }
 }
 
 /// The reason of a run that ended with this error, or `None` if it is the host's failure.
@@ -41,6 +67,12 @@ pub(crate) fn reason(
         Some(Stop::Wall) => return Some(Reason::WallLimit { limit: bounds.wall, phase }),
         Some(Stop::Cancelled) => return Some(Reason::Cancelled { phase }),
         Some(Stop::Failed) => Some(Reason::Exit { code: 1 }),
+        Some(Stop::BadCall { function, problem }) => {
+            return Some(Reason::BadCall { function: function.clone(), problem: problem.clone() });
+        }
+        Some(stop @ (Stop::Unlinked(_) | Stop::NoMemory)) => {
+            Some(Reason::Trap { message: stop.to_string(), frames: Vec::new() })
+        }
         None => None,
     };
     if state.go_on() == Err(Stop::Wall) && state.thrown.is_some() {
@@ -66,11 +98,12 @@ pub(crate) fn reason(
         }
         (None, None) => None,
     };
-    // A sandbox that cannot even be made fails with an error that is neither.
-    let then = || own.as_ref().map_or_else(String::new, ToString::to_string);
-    if state.memory_refused {
+    // A sandbox that cannot even be made did nothing else wrong.
+    let unmade = matches!(error.downcast_ref::<Stop>(), Some(Stop::Unlinked(_)));
+    let then = || own.as_ref().filter(|_| !unmade).map_or_else(String::new, ToString::to_string);
+    if state.memory_bytes.refused {
         Some(Reason::MemoryLimit { limit: bounds.memory, then: then() })
-    } else if state.table_refused {
+    } else if state.table_elements.refused {
         Some(Reason::TableLimit { limit: bounds.table_elements, then: then() })
     } else {
         own

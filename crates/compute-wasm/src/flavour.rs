@@ -4,6 +4,7 @@
 //! different cores fight over: two threads on one engine reach 1.3 to 1.7 times the calls of one. So a
 //! flavour has a few engines, its shards, and each thread keeps to one of them.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, OnceLock};
 
 use compute::Profile;
@@ -43,8 +44,8 @@ pub(crate) struct Shard {
 }
 
 impl Flavour {
-    /// Sandboxes of the usual stack come from pools; those of another stack, which are rare, are made
-    /// on demand, so that each further flavour reserves no address space.
+    /// For calls. Sandboxes of the usual stack come from pools; those of another stack, which are rare, are
+    /// made on demand, so that each further flavour reserves no address space.
     pub(crate) fn new(
         profile: Profile,
         caps: &Caps,
@@ -58,11 +59,31 @@ impl Flavour {
             shards = cores.min(MAX_SHARDS).min(sandboxes.max(1) as usize);
             config.allocation_strategy(pool(caps, sandboxes.div_ceil(shards as u32).max(1)));
         }
+        Self::of(profile, config, shards, ticker)
+    }
+
+    /// For the making of images: metered, so that what is made does not depend on how busy the machine is.
+    /// Its sandboxes are made on demand, and take no call's place.
+    pub(crate) fn for_images(stack: u64, ticker: &Arc<Ticker>) -> Result<Self> {
+        let profile = Profile::new(true, stack);
+        Self::of(profile, config(profile)?, 1, ticker)
+    }
+
+    fn of(profile: Profile, config: Config, shards: usize, ticker: &Arc<Ticker>) -> Result<Self> {
         let shards = std::iter::repeat_with(OnceLock::new).take(shards).collect();
         let flavour = Self { profile, config, ticker: Arc::clone(ticker), shards };
         // The first is always needed, and shows whether the configuration works on this machine.
         flavour.shard(0)?;
         Ok(flavour)
+    }
+
+    pub(crate) fn ticker(&self) -> &Ticker {
+        &self.ticker
+    }
+
+    /// Says which compilers' code this runs.
+    pub(crate) fn compatibility(&self) -> Result<u64> {
+        Ok(compatibility(self.engine()?))
     }
 
     pub(crate) const fn profile(&self) -> Profile {
@@ -91,21 +112,17 @@ impl Flavour {
         self.ticker.add(&engine);
         Ok(cell.get_or_init(|| Shard { engine, linker }))
     }
+}
 
-    /// Compiles a module, on threads of its own: in one pool for all, a slow compile would hold up
-    /// those that come after it.
-    pub(crate) fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>> {
-        let engine = self.engine()?;
-        let threads = rayon::ThreadPoolBuilder::new()
-            .thread_name(|_| "compute-compile".into())
-            .stack_size(8 << 20)
-            .build()?;
-        threads.install(|| engine.precompile_module(wasm))
-    }
+/// Says which compilers' code an engine runs.
+pub(crate) fn compatibility(engine: &Engine) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Everything that decides what code is generated and what a run can observe.
-fn config(profile: Profile) -> Result<Config> {
+pub(crate) fn config(profile: Profile) -> Result<Config> {
     let stack = usize::try_from(profile.stack())?;
     let mut config = Config::new();
     config
@@ -119,6 +136,9 @@ fn config(profile: Profile) -> Result<Config> {
         // What the sandbox does not offer, and what would only widen what hostile bytes can reach.
         .wasm_multi_memory(false)
         .wasm_memory64(false)
+        // On, although wasmtime is built without it: a call through a table to a subtype then ends the whole
+        // process (GHSA-rc4p-x33f-vpr2, up to 48.0.8).
+        .wasm_gc(false)
         .memory_init_cow(true);
     Ok(config)
 }

@@ -7,7 +7,8 @@
 //! | `emit` | name: address, bytes; data, which is JSON: address, bytes |
 //! | `fail` | name, message and stack of what was thrown: address, bytes of each |
 
-use compute::{Event, Level, StackFrame};
+use compute::{Event, Level, MAX_JSON_DEPTH, StackFrame};
+use serde_json::value::RawValue;
 use wasmtime::{Caller, Linker, Result};
 
 use crate::failure::Stop;
@@ -41,8 +42,9 @@ pub(crate) fn define(linker: &mut Linker<State>) -> Result<()> {
 }
 
 fn log(mut caller: Caller<'_, State>, level: i32, at: i32, size: i32) -> Result<()> {
+    let function = Function("log");
     let guest = Guest::of(&mut caller)?;
-    let text = bytes(guest.memory, at, size)?;
+    let text = function.bytes(guest.memory, at, size)?;
     let level = match level {
         ..=0 => Level::Debug,
         1 => Level::Info,
@@ -60,15 +62,16 @@ fn emit(
     data: i32,
     data_size: i32,
 ) -> Result<()> {
+    let function = Function("emit");
     let guest = Guest::of(&mut caller)?;
-    let name = bytes(guest.memory, name, name_size)?;
-    let data = bytes(guest.memory, data, data_size)?;
-    let room = guest.state.count_event(name.len() + data.len());
+    let name = function.bytes(guest.memory, name, name_size)?;
+    let data = function.bytes(guest.memory, data, data_size)?;
+    let room = guest.state.count_event(name.len().saturating_add(data.len()));
     if !room || guest.state.events.len() >= MAX_EVENTS {
         return Err(Stop::Output.into());
     }
-    let data = serde_json::from_slice(data)
-        .map_err(|error| wasmtime::format_err!("an event's data is not JSON: {error}"))?;
+    let data = raw_json(data)
+        .map_err(|problem| function.called_wrongly(format!("an event's data {problem}")))?;
     let name = String::from_utf8_lossy(name).into_owned();
     guest.state.events.push(Event { name, data });
     Ok(())
@@ -83,9 +86,10 @@ fn fail(
     stack: i32,
     stack_size: i32,
 ) -> Result<()> {
+    let function = Function("fail");
     let guest = Guest::of(&mut caller)?;
     let text = |at, size, most| {
-        bytes(guest.memory, at, size).map(|bytes| {
+        function.bytes(guest.memory, at, size).map(|bytes| {
             let kept = &bytes[..bytes.len().min(most)];
             String::from_utf8_lossy(kept).into_owned()
         })
@@ -99,10 +103,56 @@ fn fail(
     Ok(())
 }
 
-fn bytes(memory: &[u8], at: i32, size: i32) -> Result<&[u8]> {
-    let (at, size) = (at.cast_unsigned() as usize, size.cast_unsigned() as usize);
-    let bytes = at.checked_add(size).and_then(|end| memory.get(at..end));
-    bytes.ok_or_else(|| wasmtime::format_err!("a host function was given an address out of bounds"))
+/// One of these functions, by its name: a guest that calls it wrongly is told so.
+#[derive(Clone, Copy)]
+struct Function(&'static str);
+
+impl Function {
+    fn called_wrongly(self, problem: impl Into<String>) -> Stop {
+        Stop::bad_call(MODULE, self.0, problem)
+    }
+
+    fn bytes(self, memory: &[u8], at: i32, size: i32) -> std::result::Result<&[u8], Stop> {
+        let (start, len) = (at.cast_unsigned() as usize, size.cast_unsigned() as usize);
+        let bytes = start.checked_add(len).and_then(|end| memory.get(start..end));
+        bytes.ok_or_else(|| {
+            let memory = memory.len();
+            self.called_wrongly(format!(
+                "{len} bytes at address {start} are not within its memory of {memory} bytes"
+            ))
+        })
+    }
+}
+
+/// JSON as it stands, once it is known to be JSON that others can read; or what is wrong with it.
+fn raw_json(data: &[u8]) -> std::result::Result<Box<RawValue>, String> {
+    if is_deeper(data, MAX_JSON_DEPTH) {
+        return Err(format!("is nested deeper than {MAX_JSON_DEPTH} levels"));
+    }
+    let not_json = |error: &dyn std::fmt::Display| format!("is not JSON: {error}");
+    let text = String::from_utf8(data.to_vec()).map_err(|error| not_json(&error))?;
+    RawValue::from_string(text).map_err(|error| not_json(&error))
+}
+
+/// Whether JSON is nested deeper than so many levels. What is no JSON may be told either way.
+fn is_deeper(json: &[u8], most: usize) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                if depth > most {
+                    return true;
+                }
+            }
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
 }
 
 /// The frames of a stack as JavaScript engines print it: `    at name (file:line:column)` a line.

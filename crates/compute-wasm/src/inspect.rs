@@ -34,7 +34,7 @@ pub struct Inspection {
 /// Never fails: bytes that are no module are an inspection that says so.
 #[must_use]
 pub fn inspect(bytes: &[u8], caps: &Caps) -> Inspection {
-    let shape = match Shape::read(bytes) {
+    let shape = match Shape::read(bytes, caps) {
         Ok(shape) => shape,
         Err(refusal) => {
             return Inspection {
@@ -44,37 +44,39 @@ pub fn inspect(bytes: &[u8], caps: &Caps) -> Inspection {
             };
         }
     };
-    let import = |i: &crate::shape::Import| format!("{}.{} {}", i.module, i.name, i.kind);
+    let import =
+        |i: &crate::shape::Import| format!("{}.{} {}", i.module, i.name, shape.describe(i.item));
+    let memory = shape.own_memory();
     Inspection {
         bytes: shape.bytes,
         imports: shape.imports.iter().map(import).collect(),
-        exports: shape.exports.iter().map(|e| format!("{} {}", e.kind, e.name)).collect(),
+        exports: shape.exports.iter().map(|e| format!("{} {}", e.item.kind(), e.name)).collect(),
         functions: shape.functions,
-        memory_minimum: shape.memory.map_or(0, |(minimum, _)| minimum),
-        memory_maximum: shape.memory.and_then(|(_, maximum)| maximum),
+        memory_minimum: memory.map_or(0, |memory| memory.minimum),
+        memory_maximum: memory.and_then(|memory| memory.maximum),
         takes_envelope: shape.takes_envelope,
-        refused: refusal(bytes, &shape, caps),
+        refused: refusal(bytes, &shape),
     }
 }
 
 /// The ref of the plugin that a module links to, if it names one by its ref.
 #[must_use]
 pub fn linked_plugin(bytes: &[u8]) -> Option<Ref> {
-    Ref::parse(Shape::read(bytes).ok()?.linked_namespace()?).ok()
+    Ref::parse(Shape::read(bytes, &Caps::DEFAULT).ok()?.linked_namespace()?).ok()
 }
 
 /// Whether a module declares that it takes the op envelope. What is no module does not.
 #[must_use]
 pub fn takes_envelope(bytes: &[u8]) -> bool {
-    Shape::read(bytes).is_ok_and(|shape| shape.takes_envelope)
+    Shape::read(bytes, &Caps::DEFAULT).is_ok_and(|shape| shape.takes_envelope)
 }
 
-fn refusal(bytes: &[u8], shape: &Shape, caps: &Caps) -> Option<String> {
+fn refusal(bytes: &[u8], shape: &Shape) -> Option<String> {
     let checked = match shape.linked_namespace() {
         Some(namespace) if Ref::parse(namespace).is_ok() => {
-            check_linked(shape, caps, wasi::offered(), namespace)
+            check_linked(shape, wasi::offered(), namespace)
         }
-        _ => check(shape, caps, wasi::offered()),
+        _ => check(shape, wasi::offered()),
     };
     if let Err(refusal) = checked {
         return Some(refusal.to_string());

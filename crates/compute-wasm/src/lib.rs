@@ -34,12 +34,15 @@
 
 mod check;
 mod code_cache;
+mod compiler;
 mod engine;
 mod failure;
 mod flavour;
+mod guest_store;
 mod host;
 mod image;
 mod inspect;
+mod kept;
 mod linked;
 mod prepared;
 mod program;
@@ -52,9 +55,11 @@ mod ticker;
 mod wasi;
 
 pub use check::{Caps, Refusal};
+pub use compiler::compile_worker;
 pub use engine::{OpModules, WasmEngine};
 pub use inspect::{Inspection, inspect, linked_plugin, takes_envelope};
-pub use settings::Settings;
+pub use settings::{CompileLimits, Compiler, Settings};
+pub use wasi::{HostFunction, host_functions};
 
 /// The name under which the engine is registered.
 pub const NAME: &str = "wasm";

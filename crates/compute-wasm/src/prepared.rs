@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::{
-    Engine, Extern, Func, Instance, InstancePre, Memory, Module, ModuleExport, Result, Store,
-};
+use wasmtime::{Engine, Extern, Func, Instance, InstancePre, Memory, Module, ModuleExport, Result};
 
+use crate::failure::{Stop, unlinked};
 use crate::flavour::{Flavour, Shard};
+use crate::guest_store::GuestStore;
 use crate::image::MEMORY_IMPORT;
 use crate::sandbox::State;
 
@@ -47,6 +47,12 @@ impl<T> Prepared<T> {
         // Whether it can be made ready shows here, and not on a call.
         prepared.get(0)?;
         Ok(prepared)
+    }
+
+    /// The bytes that its memory, of an image, starts with.
+    pub(crate) fn memory_minimum(&self) -> u64 {
+        let memory = self.first.get_export("memory").and_then(|export| export.memory().cloned());
+        memory.map_or(0, |memory| memory.minimum().saturating_mul(memory.page_size()))
     }
 
     pub(crate) fn flavour(&self) -> &Arc<Flavour> {
@@ -108,10 +114,10 @@ impl Command {
     }
 
     /// Makes an instance, and gives its `_start`.
-    pub(crate) fn instantiate(&self, store: &mut Store<State>) -> Result<Func> {
-        let instance = self.pre.instantiate(&mut *store)?;
+    pub(crate) fn instantiate(&self, store: &mut GuestStore<'_>) -> Result<Func> {
+        let instance = self.pre.instantiate(&mut **store)?;
         let memory = self.memory.as_ref();
-        let memory = memory.and_then(|export| instance.get_module_export(&mut *store, export));
+        let memory = memory.and_then(|export| instance.get_module_export(&mut **store, export));
         store.data_mut().memory = memory.and_then(Extern::into_memory);
         function(&instance, store, &self.start)
     }
@@ -129,9 +135,9 @@ impl Image {
     }
 
     /// Makes a fresh copy of the memory, which the sandbox's host functions work on from now on.
-    pub(crate) fn instantiate(&self, store: &mut Store<State>) -> Result<Memory> {
-        let instance = self.pre.instantiate(&mut *store)?;
-        let memory = instance.get_module_export(&mut *store, &self.memory);
+    pub(crate) fn instantiate(&self, store: &mut GuestStore<'_>) -> Result<Memory> {
+        let instance = self.pre.instantiate(&mut **store)?;
+        let memory = instance.get_module_export(&mut **store, &self.memory);
         let memory = memory.and_then(Extern::into_memory);
         let memory = memory.ok_or_else(|| wasmtime::format_err!("the image has no memory"))?;
         store.data_mut().memory = Some(memory);
@@ -174,14 +180,14 @@ impl Library {
     }
 
     /// A plugin's function that calls an op.
-    pub(crate) fn call(&self, instance: &Instance, store: &mut Store<State>) -> Result<Func> {
+    pub(crate) fn call(&self, instance: &Instance, store: &mut GuestStore<'_>) -> Result<Func> {
         let export = self.call.as_ref();
         let export = export.ok_or_else(|| wasmtime::format_err!("the plugin has no `call`"))?;
         function(instance, store, export)
     }
 
     /// A linked command's first function.
-    pub(crate) fn start(&self, instance: &Instance, store: &mut Store<State>) -> Result<Func> {
+    pub(crate) fn start(&self, instance: &Instance, store: &mut GuestStore<'_>) -> Result<Func> {
         let export = self.start.as_ref();
         let export = export.ok_or_else(|| wasmtime::format_err!("the module has no `_start`"))?;
         function(instance, store, export)
@@ -192,7 +198,7 @@ impl Library {
         &self,
         image: &Image,
         shard: &Shard,
-        store: &mut Store<State>,
+        store: &mut GuestStore<'_>,
     ) -> Result<(Memory, Instance)> {
         let memory = image.instantiate(store)?;
         let plugin = self.instantiate(shard, store, |_, name| {
@@ -205,20 +211,20 @@ impl Library {
     pub(crate) fn instantiate(
         &self,
         shard: &Shard,
-        store: &mut Store<State>,
-        mut linked: impl FnMut(&mut Store<State>, &str) -> Option<Extern>,
+        store: &mut GuestStore<'_>,
+        mut linked: impl FnMut(&mut GuestStore<'_>, &str) -> Option<Extern>,
     ) -> Result<Instance> {
         let mut externs = Vec::with_capacity(self.imports.len());
         for Import { namespace, name, from_host } in &self.imports {
             externs.push(if *from_host {
-                shard.linker.get(&mut *store, namespace, name)?
+                shard.linker.get(&mut **store, namespace, name)?
             } else {
                 linked(store, name).ok_or_else(|| {
-                    wasmtime::format_err!("nothing provides the import `{namespace}.{name}`")
+                    Stop::Unlinked(format!("nothing provides the import `{namespace}.{name}`"))
                 })?
             });
         }
-        Instance::new(store, &self.module, &externs)
+        Instance::new(&mut **store, &self.module, &externs).map_err(unlinked)
     }
 }
 
@@ -228,9 +234,13 @@ fn export(module: &Module, name: &str) -> Result<ModuleExport> {
         .ok_or_else(|| wasmtime::format_err!("the checked module exports no `{name}`"))
 }
 
-fn function(instance: &Instance, store: &mut Store<State>, export: &ModuleExport) -> Result<Func> {
+fn function(
+    instance: &Instance,
+    store: &mut GuestStore<'_>,
+    export: &ModuleExport,
+) -> Result<Func> {
     instance
-        .get_module_export(store, export)
+        .get_module_export(&mut **store, export)
         .and_then(Extern::into_func)
         .ok_or_else(|| wasmtime::format_err!("an export is not a function"))
 }

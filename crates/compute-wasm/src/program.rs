@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use wasmtime::{Engine, Func, Instance, Result, Store};
+use wasmtime::{Func, Instance, Result};
 
 use crate::flavour::Flavour;
+use crate::guest_store::GuestStore;
 use crate::linked::Plugin;
 use crate::prepared::{Command, Image, Library, Prepared};
-use crate::sandbox::State;
 
 /// A loaded artifact, by how it runs.
 pub(crate) enum Program {
     /// A module that needs nothing but the sandbox.
     Command(Prepared<Command>),
     /// A plugin that is a command, too.
-    Plugin(Arc<Plugin>),
-    /// A command that is linked to a plugin.
-    Linked { plugin: Arc<Plugin>, module: Prepared<Library> },
+    Plugin { plugin: Arc<Plugin>, blank: Prepared<Image> },
+    /// A command that is linked to a plugin, on its base image.
+    Linked { plugin: Arc<Plugin>, base: Arc<Prepared<Image>>, module: Prepared<Library> },
     /// An op: a plugin on the op's own memory image.
     Op { plugin: Arc<Plugin>, image: Prepared<Image> },
 }
@@ -33,40 +33,47 @@ impl Program {
     pub(crate) fn flavour(&self) -> &Arc<Flavour> {
         match self {
             Self::Command(module) => module.flavour(),
-            Self::Plugin(plugin) => plugin.code.flavour(),
+            Self::Plugin { blank, .. } => blank.flavour(),
             Self::Linked { module, .. } => module.flavour(),
             Self::Op { image, .. } => image.flavour(),
         }
     }
 
-    pub(crate) fn engine(&self, shard: usize) -> Result<&Engine> {
-        Ok(&self.flavour().shard(shard)?.engine)
-    }
-
-    /// The bytes that it holds for itself; what it shares with others is not counted.
+    /// The bytes that it holds for itself.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Command(module) => module.size(),
-            Self::Plugin(plugin) => plugin.blank.size(),
+            Self::Plugin { blank, .. } => blank.size(),
             Self::Linked { module, .. } => module.size(),
             Self::Op { image, .. } => image.size(),
         }
     }
 
+    /// The plugin that it holds together with others.
+    pub(crate) fn plugin(&self) -> Option<&Arc<Plugin>> {
+        match self {
+            Self::Command(_) => None,
+            Self::Plugin { plugin, .. } | Self::Linked { plugin, .. } | Self::Op { plugin, .. } => {
+                Some(plugin)
+            }
+        }
+    }
+
     /// Makes a sandbox's instances, and gives what to call. A guest may run already, in a start function.
-    pub(crate) fn instantiate(&self, shard: usize, store: &mut Store<State>) -> Result<Entry> {
+    pub(crate) fn instantiate(&self, shard: usize, store: &mut GuestStore<'_>) -> Result<Entry> {
         match self {
             Self::Command(module) => module.get(shard)?.instantiate(store).map(Entry::Start),
-            Self::Plugin(plugin) => {
-                let instance = plugin.open(&plugin.blank, shard, store)?;
+            Self::Plugin { plugin, blank } => {
+                let instance = plugin.open(blank, shard, store)?;
                 plugin.code.get(shard)?.start(&instance, store).map(Entry::Start)
             }
-            Self::Linked { plugin, module } => {
-                let linked = plugin.open(&plugin.base, shard, store)?;
+            Self::Linked { plugin, base, module } => {
+                let linked = plugin.open(base, shard, store)?;
                 let module = module.get(shard)?;
                 let place = self.flavour().shard(shard)?;
-                let instance = module
-                    .instantiate(place, store, |store, name| linked.get_export(store, name))?;
+                let instance = module.instantiate(place, store, |store, name| {
+                    linked.get_export(&mut **store, name)
+                })?;
                 module.start(&instance, store).map(Entry::Start)
             }
             Self::Op { plugin, image } => {
@@ -83,7 +90,7 @@ impl Plugin {
         &self,
         image: &Prepared<Image>,
         shard: usize,
-        store: &mut Store<State>,
+        store: &mut GuestStore<'_>,
     ) -> Result<Instance> {
         store.data_mut().interrupt_flag = self.interrupt_flag;
         let place = self.code.flavour().shard(shard)?;

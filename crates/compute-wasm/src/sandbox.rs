@@ -5,15 +5,16 @@ use std::time::Instant;
 
 use compute::{
     Bounds, Call, Cancel, Error, Event, Failure, Instance, Level, Log, LogLine, Metrics, Outcome,
-    Phase, Reason,
+    Phase, Reason, SharedPart,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use wasmtime::{Memory, ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
+use wasmtime::{Memory, ResourceLimiter, StoreContextMut, UpdateDeadline};
 
 use crate::NAME;
 use crate::engine::Shared;
 use crate::failure::{Stop, reason};
+use crate::guest_store::GuestStore;
 use crate::host::Thrown;
 use crate::program::{Entry, Program};
 use crate::threads;
@@ -22,8 +23,11 @@ use crate::wasi::Clock;
 /// For how many ticks a guest that is past its deadline is asked to stop and say where it is. They are its
 /// own: while its thread waits for a core, none passes.
 const GRACE_TICKS: u8 = 3;
-/// What a log line counts for beyond its text.
-const LOG_LINE_BYTES: u64 = 8;
+/// What the allocator's steps are: a text takes a multiple of it.
+const ALLOCATION_STEP: usize = 16;
+/// What an event takes besides the bytes of its name and data: its place in a list that grows by doubling,
+/// and what two allocations are rounded up by.
+const EVENT_BYTES: usize = 2 * size_of::<Event>() + 2 * ALLOCATION_STEP;
 
 /// An artifact that can be called.
 pub(crate) struct Loaded {
@@ -48,7 +52,9 @@ impl Instance for Broken {
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>()
+        let Log { bytes, lines, .. } = &self.log;
+        let texts: usize = lines.iter().map(|line| line.text.capacity()).sum();
+        size_of::<Self>() + bytes.capacity() + lines.capacity() * size_of::<LogLine>() + texts
     }
 
     fn takes_envelope(&self) -> bool {
@@ -59,8 +65,6 @@ impl Instance for Broken {
 impl Instance for Loaded {
     fn invoke(&self, input: &[u8], call: &Call<'_>) -> Result<Outcome, Error> {
         self.check_bounds(call.bounds)?;
-        let running = self.shared.ticker.running();
-        let running = running.map_err(|error| Error::engine(NAME, error.to_string()))?;
         let attempt = || self.instantiate(input, call);
         let sandbox = match self.shared.slots.when_free(call, attempt, Sandbox::met_full_pool) {
             Ok(sandbox) => sandbox.map_err(|error| Error::engine(NAME, format!("{error:#}")))?,
@@ -75,7 +79,6 @@ impl Instance for Loaded {
         let ran = entry.and_then(|entry| start(&mut store, &entry));
         let left = call.bounds.fuel.and(store.get_fuel().ok());
         let mut state = store.into_data();
-        drop(running);
         self.shared.slots.free();
         let guest = Instant::now();
 
@@ -109,7 +112,7 @@ impl Instance for Loaded {
         metrics.phases.guest = guest - instantiated;
         metrics.phases.output = answered - guest;
         metrics.wall = answered.saturating_duration_since(call.accepted);
-        metrics.peak_memory = state.peak_memory;
+        metrics.peak_memory = state.memory_bytes.peak;
         metrics.fuel = call.bounds.fuel.zip(left).map(|(limit, left)| limit.saturating_sub(left));
         let mut outcome = Outcome::new(*call.bounds, result, metrics);
         outcome.log = std::mem::take(&mut state.log);
@@ -121,6 +124,11 @@ impl Instance for Loaded {
         self.program.size()
     }
 
+    fn shared(&self) -> Option<SharedPart> {
+        let plugin = self.program.plugin()?;
+        Some(SharedPart { id: Arc::as_ptr(plugin).addr(), size: plugin.size() })
+    }
+
     fn takes_envelope(&self) -> bool {
         self.takes_envelope
     }
@@ -128,7 +136,7 @@ impl Instance for Loaded {
 
 impl Loaded {
     /// Makes a sandbox, in the pool that this thread keeps to or, where that is full, in another.
-    fn instantiate(&self, input: &[u8], call: &Call<'_>) -> wasmtime::Result<Sandbox> {
+    fn instantiate(&self, input: &[u8], call: &Call<'_>) -> wasmtime::Result<Sandbox<'_>> {
         let shards = self.program.flavour().shards();
         let own = threads::number() % shards;
         let mut sandbox = self.instantiate_in(own, input, call)?;
@@ -147,14 +155,11 @@ impl Loaded {
         shard: usize,
         input: &[u8],
         call: &Call<'_>,
-    ) -> wasmtime::Result<Sandbox> {
+    ) -> wasmtime::Result<Sandbox<'_>> {
         let begun = Instant::now();
-        let mut store = Store::new(self.program.engine(shard)?, State::new(input, call));
-        store.limiter(|state| state);
-        store.epoch_deadline_callback(tick);
-        store.set_epoch_deadline(1);
-        let fueled = call.bounds.fuel.map_or(Ok(()), |fuel| store.set_fuel(fuel));
-        let entry = fueled.and_then(|()| self.program.instantiate(shard, &mut store));
+        let (flavour, state) = (self.program.flavour(), State::new(input, call));
+        let mut store = GuestStore::new(flavour, shard, state, call.bounds.fuel)?;
+        let entry = self.program.instantiate(shard, &mut store);
         Ok(Sandbox { store, entry, begun })
     }
 
@@ -181,13 +186,13 @@ fn not_started(call: &Call<'_>, reason: Reason) -> Outcome {
     Outcome::new(*call.bounds, Err(Failure::new(reason)), metrics)
 }
 
-struct Sandbox {
-    store: Store<State>,
+struct Sandbox<'a> {
+    store: GuestStore<'a>,
     entry: wasmtime::Result<Entry>,
     begun: Instant,
 }
 
-impl Sandbox {
+impl Sandbox<'_> {
     fn is_in_full_pool(&self) -> bool {
         let full = |error: &wasmtime::Error| {
             error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some()
@@ -201,7 +206,8 @@ impl Sandbox {
 }
 
 /// Runs the guest to its end.
-fn start(store: &mut Store<State>, entry: &Entry) -> wasmtime::Result<()> {
+fn start(store: &mut GuestStore<'_>, entry: &Entry) -> wasmtime::Result<()> {
+    let store = &mut **store;
     match entry {
         Entry::Start(function) => function.typed::<(), ()>(&*store)?.call(store, ()),
         Entry::Call(function) => match function.typed::<(), i32>(&*store)?.call(store, ())? {
@@ -251,18 +257,17 @@ pub(crate) struct State {
     output_limit: u64,
     log: Log,
     log_limit: u64,
-    /// Bytes of log lines.
+    /// What the log takes of its limit: bytes of standard error, and what lines take in memory.
     logged: u64,
     /// Whether stdin, stdout and stderr are still open.
     pub(crate) open: [bool; 3],
     pub(crate) clock: Clock,
     seed: compute::Seed,
     random: Option<Box<ChaCha20Rng>>,
-    memory_limit: u64,
-    pub(crate) memory_refused: bool,
-    peak_memory: u64,
-    table_limit: u64,
-    pub(crate) table_refused: bool,
+    /// The bytes of all its memories.
+    pub(crate) memory_bytes: Usage,
+    /// The elements of all its tables.
+    pub(crate) table_elements: Usage,
     deadline: Option<Instant>,
     cancel: Option<Cancel>,
     pub(crate) thrown: Option<Thrown>,
@@ -292,11 +297,8 @@ impl State {
             clock: Clock::new(bounds.now),
             seed: bounds.seed,
             random: None,
-            memory_limit: bounds.memory,
-            memory_refused: false,
-            peak_memory: 0,
-            table_limit: bounds.table_elements,
-            table_refused: false,
+            memory_bytes: Usage::new(bounds.memory),
+            table_elements: Usage::new(bounds.table_elements),
             deadline: call.deadline(),
             cancel: call.cancel.cloned(),
             thrown: None,
@@ -319,28 +321,34 @@ impl State {
         failure
     }
 
-    /// Adds an event's bytes to the output, and says whether there is room for them.
+    /// Adds an event of so many bytes to the output, and says whether there is room for it.
     pub(crate) fn count_event(&mut self, bytes: usize) -> bool {
-        self.event_bytes = self.event_bytes.saturating_add(bytes);
+        self.event_bytes = self.event_bytes.saturating_add(bytes).saturating_add(EVENT_BYTES);
         self.event_bytes as u64 <= self.output_limit
     }
 
+    /// Keeps a line as far as the log has room for what it takes in memory, its text or not. What is not
+    /// kept is counted.
     pub(crate) fn log_line(&mut self, level: Level, text: &[u8]) {
-        let kept = self.take_log_room(text.len());
-        if kept == 0 && !text.is_empty() {
+        let room = self.log_room().saturating_sub(size_of::<LogLine>());
+        if room == 0 {
+            self.log.dropped += text.len().max(1) as u64;
             return;
         }
-        let text = String::from_utf8_lossy(&text[..kept]).into_owned();
-        self.log.lines.push(LogLine { level, text });
+        let tried = &text[..text.len().min(room)];
+        // What is no UTF-8 takes three bytes for one.
+        let mut kept = String::from_utf8_lossy(tried).into_owned();
+        kept.truncate(kept.floor_char_boundary(room));
+        kept.shrink_to_fit();
+        self.log.dropped += text.len().saturating_sub(kept.len().min(tried.len())) as u64;
+        let cost = size_of::<LogLine>() + kept.len().next_multiple_of(ALLOCATION_STEP);
+        self.logged = self.logged.saturating_add(cost as u64);
+        self.log.lines.push(LogLine { level, text: kept });
     }
 
-    /// How many of so many bytes the log still takes. Each line counts for some bytes more than it has.
-    fn take_log_room(&mut self, bytes: usize) -> usize {
-        let room = self.log_limit.saturating_sub(self.logged);
-        let kept = usize::try_from(room).unwrap_or(usize::MAX).min(bytes);
-        self.logged += kept as u64 + LOG_LINE_BYTES;
-        self.log.dropped += (bytes - kept) as u64;
-        kept
+    /// How many bytes the log may still take.
+    fn log_room(&self) -> usize {
+        usize::try_from(self.log_limit.saturating_sub(self.logged)).unwrap_or(usize::MAX)
     }
 
     /// Whether the run may go on.
@@ -363,8 +371,8 @@ impl State {
     }
 
     pub(crate) fn write_log(&mut self, bytes: &[u8]) {
-        let room = self.log_limit.saturating_sub(self.log.bytes.len() as u64);
-        let kept = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+        let kept = self.log_room().min(bytes.len());
+        self.logged += kept as u64;
         self.log.bytes.extend_from_slice(&bytes[..kept]);
         self.log.dropped += (bytes.len() - kept) as u64;
     }
@@ -401,32 +409,72 @@ impl State {
     }
 }
 
+/// How much a sandbox has of something that it can grow, in all its instances together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    limit: u64,
+    used: u64,
+    peak: u64,
+    /// What was last allowed, until it is known to be there.
+    growing: u64,
+    /// Whether the guest was ever refused more.
+    pub(crate) refused: bool,
+}
+
+impl Usage {
+    const fn new(limit: u64) -> Self {
+        Self { limit, used: 0, peak: 0, growing: 0, refused: false }
+    }
+
+    /// Whether one of them may grow from this to that. What is beyond its own maximum does not come about.
+    fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
+        let more = desired.saturating_sub(current) as u64;
+        self.growing = 0;
+        let sum = self.used.saturating_add(more);
+        if sum > self.limit {
+            self.refused = true;
+            return false;
+        }
+        if maximum.is_none_or(|maximum| desired <= maximum) {
+            (self.used, self.growing) = (sum, more);
+            self.peak = self.peak.max(sum);
+        }
+        true
+    }
+
+    /// What was last allowed did not come about.
+    const fn take_back(&mut self) {
+        self.used = self.used.saturating_sub(self.growing);
+        self.growing = 0;
+    }
+}
+
 impl ResourceLimiter for State {
     fn memory_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let desired_bytes = desired as u64;
-        if desired_bytes > self.memory_limit {
-            self.memory_refused = true;
-            return Ok(false);
-        }
-        if maximum.is_none_or(|maximum| desired <= maximum) {
-            self.peak_memory = self.peak_memory.max(desired_bytes);
-        }
-        Ok(true)
+        Ok(self.memory_bytes.grow(current, desired, maximum))
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory_bytes.take_back();
+        Ok(())
     }
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let refused = desired as u64 > self.table_limit;
-        self.table_refused |= refused;
-        Ok(!refused)
+        Ok(self.table_elements.grow(current, desired, maximum))
+    }
+
+    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.table_elements.take_back();
+        Ok(())
     }
 }

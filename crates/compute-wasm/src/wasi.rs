@@ -52,13 +52,13 @@ pub(crate) struct Guest<'a> {
 }
 
 impl<'a> Guest<'a> {
+    /// What the caller's functions work on. Modules that import any are checked to have a memory.
     pub(crate) fn of(caller: &'a mut Caller<'_, State>) -> Result<Self> {
         // Not known yet while a start function runs.
         let known = caller.data().memory;
         let memory =
             known.or_else(|| caller.get_export("memory").and_then(wasmtime::Extern::into_memory));
-        let memory: Memory =
-            memory.ok_or_else(|| wasmtime::format_err!("no memory is exported"))?;
+        let memory: Memory = memory.ok_or(Stop::NoMemory)?;
         let (memory, state) = memory.data_and_store_mut(caller);
         Ok(Self { memory, state })
     }
@@ -121,6 +121,31 @@ pub(crate) fn offered() -> &'static Offered {
     OFFERED.get_or_init(list_offered)
 }
 
+/// A function that every sandbox has.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct HostFunction {
+    /// The namespace that it is imported from.
+    pub module: String,
+    /// Its name there.
+    pub name: String,
+    /// Its type, as `(i32, i64) -> i32`.
+    pub signature: String,
+}
+
+/// The functions that a module may import, sorted by namespace and name.
+#[must_use]
+pub fn host_functions() -> Vec<HostFunction> {
+    let function = |((module, name), signature): (&(String, String), &String)| HostFunction {
+        module: module.clone(),
+        name: name.clone(),
+        signature: signature.clone(),
+    };
+    let mut functions: Vec<_> = offered().iter().map(function).collect();
+    functions.sort();
+    functions
+}
+
 fn list_offered() -> Offered {
     let engine = Engine::default();
     let mut linker = Linker::new(&engine);
@@ -129,6 +154,7 @@ fn list_offered() -> Offered {
     }
     let bounds = compute::Limits::default().bounds();
     let call = compute::Call::new(&bounds, std::time::Instant::now());
+    // Nothing is instantiated in it.
     let mut store = Store::new(&engine, State::new(&[], &call));
     let mut offered = Offered::new();
     let items: Vec<_> = linker

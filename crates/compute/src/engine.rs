@@ -35,13 +35,32 @@ pub struct Load<'a> {
     pub profile: Profile,
     /// Where the artifacts are that this one links to.
     pub resolver: &'a dyn Resolver,
+    /// When it must be done, if there is an end.
+    pub deadline: Option<Instant>,
+    /// The wish to stop of whoever wants it.
+    pub cancel: Option<&'a Cancel>,
 }
 
 impl<'a> Load<'a> {
     /// A load for runs of this profile.
     #[must_use]
     pub const fn new(profile: Profile, resolver: &'a dyn Resolver) -> Self {
-        Self { profile, resolver }
+        Self { profile, resolver, deadline: None, cancel: None }
+    }
+
+    /// Whether nobody waits for it any longer.
+    #[must_use]
+    pub fn must_stop(&self) -> bool {
+        self.cancel.is_some_and(Cancel::is_cancelled)
+            || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// That the artifact is there which the one being loaded links to: what another has loaded is not.
+    ///
+    /// # Errors
+    /// Those of the resolver.
+    pub fn has(&self, reference: &Ref) -> Result<(), Error> {
+        pollster::block_on(self.resolver.contains(reference))
     }
 
     /// An artifact that the one being loaded links to, its bytes checked against its digest. Blocks
@@ -67,10 +86,25 @@ pub trait Instance: Send + Sync {
     /// How much memory it holds while loaded, in bytes: what a cache charges for it.
     fn size(&self) -> usize;
 
+    /// What it shares with other instances, and that is held as long as one of them is: a cache charges
+    /// for it once.
+    fn shared(&self) -> Option<SharedPart> {
+        None
+    }
+
     /// Whether the artifact declares that it takes the op envelope (see [`crate::OpCall`]).
     fn takes_envelope(&self) -> bool {
         false
     }
+}
+
+/// Something that several instances share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SharedPart {
+    /// The same number for the same thing.
+    pub id: usize,
+    /// How much memory it holds, in bytes.
+    pub size: usize,
 }
 
 /// How one call is to be made.

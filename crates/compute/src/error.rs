@@ -93,6 +93,14 @@ pub enum Error {
         /// Where it stops being JSON.
         source: Arc<dyn StdError + Send + Sync>,
     },
+    /// So much waits to be loaded already that this is not taken, too.
+    #[error("{reference} waits to be loaded behind {waiting} others, which is the most")]
+    Busy {
+        /// What was asked for.
+        reference: Ref,
+        /// How many wait.
+        waiting: usize,
+    },
     /// The engine or the machine under it failed.
     #[error("the engine `{engine}` failed")]
     Engine {
@@ -133,7 +141,9 @@ impl Error {
             | Self::NoRunner { .. }
             | Self::UnknownEngine { .. }
             | Self::EngineConfig { .. } => ErrorKind::Setup,
-            Self::Unresolved { .. } | Self::Engine { .. } => ErrorKind::Unavailable,
+            Self::Unresolved { .. } | Self::Busy { .. } | Self::Engine { .. } => {
+                ErrorKind::Unavailable
+            }
         }
     }
 

@@ -29,13 +29,16 @@
 //! # }
 //! ```
 
+mod account;
 mod artifact;
 mod cancel;
 mod engine;
 mod error;
 mod identity;
+mod json;
 mod limits;
 mod manager;
+mod mask;
 mod op;
 mod outcome;
 mod reference;
@@ -43,15 +46,19 @@ mod registry;
 mod resolver;
 mod runner;
 mod scan;
+mod text;
 
+pub use account::{Account, Charge, OverLimit};
 pub use artifact::Artifact;
 pub use cancel::{Cancel, CancelOnDrop};
-pub use engine::{Call, Engine, EngineConfig, Instance, Load, Profile};
+pub use engine::{Call, Engine, EngineConfig, Instance, Load, Profile, SharedPart};
 pub use error::{Error, ErrorKind, with_causes};
 pub use identity::IdentityEngine;
+pub use json::{JsonError, MAX_JSON_DEPTH, json_size, parse_json};
 pub use limits::{Bounds, Limits, Seed, SeedError};
-pub use manager::{Manager, ManagerBuilder};
-pub use op::{Meta, OpCall, Secrets};
+pub use manager::{LoadedArtifact, Manager, ManagerBuilder};
+pub use mask::{MASKED, Mask};
+pub use op::{Env, Meta, OpCall, Secrets};
 pub use outcome::{
     Event, Failure, Level, Log, LogLine, Metrics, Outcome, Phase, PhaseTimes, Reason, StackFrame,
     Status,
@@ -61,6 +68,7 @@ pub use registry::{EngineRegistration, engine_names, open_engine};
 pub use resolver::{ArtifactMap, Resolver};
 pub use runner::{LogWriter, MetricsSink, NoRunner, RunOptions, Runner};
 pub use scan::scan_refs;
+pub use text::Printable;
 
 #[doc(hidden)]
 pub use inventory;

@@ -1,19 +1,20 @@
 //! Joins the parts: resolve, open the engine, load, invoke, under one deadline.
 
 mod cache;
+mod gate;
 mod loader;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::{
-    Artifact, BoxFuture, Call, Cancel, EngineConfig, Error, Failure, Limits, LogWriter, Metrics,
-    MetricsSink, OpCall, Outcome, Ref, Resolver, RunOptions, Runner,
+    Artifact, Bounds, BoxFuture, Call, Cancel, EngineConfig, Error, Failure, Instance, Limits,
+    LogWriter, Metrics, MetricsSink, OpCall, Outcome, Profile, Ref, Resolver, RunOptions, Runner,
 };
-use loader::{Loaded, Loader};
+use loader::{Loaded, Loader, View};
 
 /// Runs computes by their refs; the front door of the library.
 ///
@@ -28,6 +29,7 @@ use loader::{Loaded, Loader};
 #[derive(Clone, Debug)]
 pub struct Manager {
     shared: Arc<Shared>,
+    view: Arc<View>,
 }
 
 #[derive(Debug)]
@@ -36,23 +38,95 @@ struct Shared {
     defaults: RunOptions,
 }
 
+/// An artifact that was loaded without being kept: see [`Manager::load`].
+#[derive(Clone)]
+pub struct LoadedArtifact {
+    reference: Ref,
+    profile: Profile,
+    instance: Arc<dyn Instance>,
+}
+
+impl std::fmt::Debug for LoadedArtifact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadedArtifact").field("reference", &self.reference).finish_non_exhaustive()
+    }
+}
+
 impl Manager {
     /// Starts a manager.
     pub fn builder() -> ManagerBuilder {
         ManagerBuilder::default()
     }
 
-    /// Loads an artifact ahead of its first call, within the wall limit of these options.
+    /// A manager for another tenant, with the same engines and the same bounds for both together. What it
+    /// runs comes from its own resolver only: nothing that one has loaded is there for the other.
+    #[must_use]
+    pub fn for_tenant(&self, resolver: Arc<dyn Resolver>) -> Self {
+        let view = Arc::new(self.shared.loader.view(Some(resolver)));
+        Self { shared: Arc::clone(&self.shared), view }
+    }
+
+    /// Loads an artifact ahead of its first call, within the wall limit of these limits.
     ///
     /// # Errors
     /// As [`Runner::run`]; the inner error is a limit reached before the artifact was loaded.
     pub fn preload(&self, reference: &Ref, limits: Limits) -> Result<Result<(), Failure>, Error> {
         let bounds = limits.or(self.shared.defaults.limits).bounds();
         let call = Call::new(&bounds, Instant::now());
-        Ok(match self.shared.loader.load(reference, &call)? {
+        Ok(match self.shared.loader.load(&self.view, reference, &call)? {
             Loaded::Ready(_) => Ok(()),
             Loaded::Stopped(failure) => Err(failure),
         })
+    }
+
+    /// Loads an artifact that need not be stored, on the calling thread and within the limits and the
+    /// patience of these options: whoever cancels it ends it. It is run by [`Manager::run_loaded`], and
+    /// kept for later runs only by [`Manager::keep`].
+    ///
+    /// # Errors
+    /// As [`Runner::run`]; the inner error is a limit reached before the artifact was loaded.
+    pub fn load(
+        &self,
+        artifact: &Artifact,
+        options: &RunOptions,
+    ) -> Result<Result<LoadedArtifact, Failure>, Error> {
+        let bounds = options.limits.or(self.shared.defaults.limits).bounds();
+        let mut call = Call::new(&bounds, options.accepted.unwrap_or_else(Instant::now));
+        call.cancel = options.cancel.as_ref();
+        Ok(match self.shared.loader.load_given(&self.view, artifact, &call)? {
+            Loaded::Ready(instance) => {
+                let (reference, profile) = (artifact.reference().clone(), bounds.profile());
+                Ok(LoadedArtifact { reference, profile, instance })
+            }
+            Loaded::Stopped(failure) => Err(failure),
+        })
+    }
+
+    /// Keeps what was loaded for later runs by its ref, as if it had been resolved.
+    pub fn keep(&self, loaded: LoadedArtifact) {
+        let LoadedArtifact { reference, profile, instance } = loaded;
+        self.shared.loader.keep(&self.view, &reference, profile, instance);
+    }
+
+    /// Forgets an artifact: the next run resolves it anew.
+    pub fn forget(&self, reference: &Ref) {
+        self.shared.loader.forget(&self.view, reference);
+    }
+
+    /// Runs what was loaded, on the calling thread.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub fn run_loaded(
+        &self,
+        loaded: &LoadedArtifact,
+        input: &[u8],
+        options: &RunOptions,
+    ) -> Result<Outcome, Error> {
+        let bounds = options.limits.or(self.shared.defaults.limits).bounds();
+        let call = self.shared.call(&bounds, options);
+        let (instance, reference) = (&*loaded.instance, &loaded.reference);
+        self.shared.invoke(instance, reference, input, options, &call, Duration::ZERO)
     }
 
     /// The artifacts that this one needs to run.
@@ -63,7 +137,7 @@ impl Manager {
         Ok(self.shared.loader.engine(artifact.engine())?.links(artifact))
     }
 
-    /// How many artifacts are loaded, and how many bytes they hold.
+    /// How many artifacts are loaded, for all tenants together, and how many bytes they hold.
     #[must_use]
     pub fn loaded(&self) -> (usize, u64) {
         self.shared.loader.held()
@@ -77,13 +151,13 @@ impl Runner for Manager {
         input: Bytes,
         mut options: RunOptions,
     ) -> BoxFuture<'a, Result<Outcome, Error>> {
-        let accepted = Instant::now();
-        let shared = Arc::clone(&self.shared);
+        options.accepted.get_or_insert_with(Instant::now);
+        let (shared, view) = (Arc::clone(&self.shared), Arc::clone(&self.view));
         let reference = reference.clone();
         let cancel = options.cancel.as_ref().map_or_else(Cancel::new, Cancel::child);
         options.cancel = Some(cancel.clone());
         let on_drop = cancel.drop_guard();
-        let work = blocking::unblock(move || shared.run(&reference, &input, &options, accepted));
+        let work = blocking::unblock(move || shared.run(&view, &reference, &input, &options));
         Box::pin(async move {
             let outcome = work.await;
             drop(on_drop);
@@ -97,43 +171,60 @@ impl Runner for Manager {
         input: &[u8],
         options: &RunOptions,
     ) -> Result<Outcome, Error> {
-        self.shared.run(reference, input, options, Instant::now())
+        self.shared.run(&self.view, reference, input, options)
     }
 }
 
 impl Shared {
+    fn call<'a>(&self, bounds: &'a Bounds, options: &'a RunOptions) -> Call<'a> {
+        let mut call = Call::new(bounds, options.accepted.unwrap_or_else(Instant::now));
+        call.cancel = options.cancel.as_ref();
+        call.raw = options.raw || self.defaults.raw;
+        call
+    }
+
     fn run(
         &self,
+        view: &Arc<View>,
         reference: &Ref,
         input: &[u8],
         options: &RunOptions,
-        accepted: Instant,
     ) -> Result<Outcome, Error> {
         let bounds = options.limits.or(self.defaults.limits).bounds();
-        let mut call = Call::new(&bounds, accepted);
-        call.cancel = options.cancel.as_ref();
-        call.raw = options.raw || self.defaults.raw;
-
-        let mut load = Duration::ZERO;
-        let snapshot = self.loader.snapshot();
-        let just_loaded;
-        let instance = match snapshot.get(reference, bounds.profile(), accepted) {
-            Some(instance) => instance,
-            None => {
-                let begun = Instant::now();
-                match self.loader.load(reference, &call)? {
-                    Loaded::Ready(instance) => just_loaded = instance,
-                    Loaded::Stopped(failure) => return Ok(stopped(&call, failure)),
-                }
-                load = begun.elapsed();
-                &just_loaded
-            }
+        let call = self.call(&bounds, options);
+        let snapshot = view.snapshot();
+        let loaded = self.loader.loaded(&snapshot, reference, bounds.profile(), call.accepted);
+        if let Some(instance) = loaded {
+            return self.invoke(&**instance, reference, input, options, &call, Duration::ZERO);
+        }
+        let begun = Instant::now();
+        let instance = match self.loader.load(view, reference, &call)? {
+            Loaded::Ready(instance) => instance,
+            Loaded::Stopped(failure) => return Ok(stopped(&call, failure)),
         };
+        self.invoke(&*instance, reference, input, options, &call, begun.elapsed())
+    }
 
+    fn invoke(
+        &self,
+        instance: &dyn Instance,
+        reference: &Ref,
+        input: &[u8],
+        options: &RunOptions,
+        call: &Call<'_>,
+        load: Duration,
+    ) -> Result<Outcome, Error> {
         let envelope = self.envelope(instance.takes_envelope(), input, options)?;
-        let mut outcome = instance.invoke(envelope.as_deref().unwrap_or(input), &call)?;
+        let mut outcome = instance.invoke(envelope.as_deref().unwrap_or(input), call)?;
         let phases = &mut outcome.metrics.phases;
         (phases.load, phases.queue) = (load, phases.queue.saturating_sub(load));
+        // Whoever the log, the events and the failure go to, they go there without secrets.
+        if let Some(op) = options.op.as_ref().or(self.defaults.op.as_ref())
+            && !op.secrets.is_empty()
+            && outcome.says_something()
+        {
+            outcome.mask(op.secrets.mask());
+        }
         self.report(reference, &outcome, options);
         Ok(outcome)
     }
@@ -181,7 +272,10 @@ pub struct ManagerBuilder {
     resolver: Option<Arc<dyn Resolver>>,
     engines: BTreeMap<String, EngineConfig>,
     defaults: RunOptions,
+    only_engines: Option<BTreeSet<String>>,
     cache_bytes: u64,
+    loads: usize,
+    load_time: Duration,
 }
 
 impl Default for ManagerBuilder {
@@ -190,7 +284,10 @@ impl Default for ManagerBuilder {
             resolver: None,
             engines: BTreeMap::new(),
             defaults: RunOptions::default(),
+            only_engines: None,
             cache_bytes: 512 << 20,
+            loads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get).max(2),
+            load_time: Duration::from_secs(60),
         }
     }
 }
@@ -210,6 +307,25 @@ impl ManagerBuilder {
     /// What the engine of this name is opened with.
     pub fn engine(mut self, name: impl Into<String>, config: EngineConfig) -> Self {
         self.engines.insert(name.into(), config);
+        self
+    }
+
+    /// The only engines that may be opened, whatever else is linked in.
+    pub fn only_engines(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.only_engines = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// How many artifacts are loaded at once: as many as there are processors, and two at least. One tenant's
+    /// take half of them at most.
+    pub const fn loads(mut self, loads: usize) -> Self {
+        self.loads = loads;
+        self
+    }
+
+    /// How long the load of a stored artifact may take, whoever waits for it: a minute unless set.
+    pub const fn load_time(mut self, time: Duration) -> Self {
+        self.load_time = time;
         self
     }
 
@@ -240,7 +356,15 @@ impl ManagerBuilder {
     /// The manager. Nothing is opened before the first run.
     #[must_use]
     pub fn build(self) -> Manager {
-        let loader = Loader::new(self.resolver, self.engines, self.cache_bytes);
-        Manager { shared: Arc::new(Shared { loader: Arc::new(loader), defaults: self.defaults }) }
+        let loader = Loader::new(loader::Settings {
+            configs: self.engines,
+            engines: self.only_engines,
+            cache_bytes: self.cache_bytes,
+            loads: self.loads,
+            load_time: self.load_time,
+        });
+        let view = Arc::new(loader.view(self.resolver));
+        let shared = Shared { loader: Arc::new(loader), defaults: self.defaults };
+        Manager { shared: Arc::new(shared), view }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::Error;
+use crate::{Error, Mask};
 
 /// The context of a call to an op: who calls, its environment values and its secrets.
 ///
@@ -18,7 +19,7 @@ pub struct OpCall {
     /// Who is called, and by whom.
     pub meta: Meta,
     /// Environment values, by name.
-    pub env: BTreeMap<String, serde_json::Value>,
+    pub env: Env,
     /// Secrets, by name.
     pub secrets: Secrets,
     /// Send the envelope to a compute that does not declare it, too.
@@ -40,27 +41,98 @@ pub struct Meta {
     pub name: String,
 }
 
-/// Secrets by name. They show in no debug output.
-#[derive(Clone, Default, Serialize)]
-#[serde(transparent)]
-pub struct Secrets(BTreeMap<String, String>);
+/// Environment values by name: the text of a JSON object, which is passed on as it is.
+///
+/// ```
+/// let env: compute::Env = [("region".to_owned(), "eu".into())].into_iter().collect();
+/// assert_eq!(env.get(), r#"{"region":"eu"}"#);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Env(Arc<RawValue>);
+
+impl Serialize for Env {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl Env {
+    /// The values that this JSON has.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] unless it is an object.
+    pub fn new(json: Box<RawValue>) -> Result<Self, Error> {
+        if json.get().starts_with('{') {
+            return Ok(Self(json.into()));
+        }
+        let source = Arc::from(Box::from("the environment values are not an object"));
+        Err(Error::InvalidInput { source })
+    }
+
+    /// The JSON.
+    #[must_use]
+    pub fn get(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl Default for Env {
+    fn default() -> Self {
+        std::iter::empty().collect()
+    }
+}
+
+impl FromIterator<(String, serde_json::Value)> for Env {
+    fn from_iter<I: IntoIterator<Item = (String, serde_json::Value)>>(values: I) -> Self {
+        let map: serde_json::Map<_, _> = values.into_iter().collect();
+        // A map of values is always JSON.
+        let json =
+            serde_json::value::to_raw_value(&map).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        Self(json.into())
+    }
+}
+
+/// Secrets by name, and what keeps them out of what is shown. They show in no debug output.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    values: BTreeMap<String, String>,
+    mask: OnceLock<Arc<Mask>>,
+}
+
+impl Serialize for Secrets {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.values.serialize(serializer)
+    }
+}
 
 impl Secrets {
+    /// These secrets, with a mask that knows them already and may know others.
+    #[must_use]
+    pub fn masked_by(self, mask: Arc<Mask>) -> Self {
+        Self { mask: mask.into(), ..self }
+    }
+
+    /// What keeps them out of what is shown.
+    #[must_use]
+    pub fn mask(&self) -> &Mask {
+        self.mask.get_or_init(|| Arc::new(Mask::new(self.values.values().cloned())))
+    }
+
     /// The names, without the values.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.values.keys().map(String::as_str)
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.values.is_empty()
     }
 }
 
 impl FromIterator<(String, String)> for Secrets {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(secrets: I) -> Self {
-        Self(secrets.into_iter().collect())
+        Self { values: secrets.into_iter().collect(), mask: OnceLock::new() }
     }
 }
 
@@ -81,11 +153,11 @@ impl OpCall {
         struct Envelope<'a> {
             input: &'a RawValue,
             meta: &'a Meta,
-            env: &'a BTreeMap<String, serde_json::Value>,
+            env: &'a Env,
             secrets: &'a Secrets,
         }
         let input = if input.is_empty() { b"{}" } else { input };
-        let invalid = |error| Error::InvalidInput { source: std::sync::Arc::new(error) };
+        let invalid = |error| Error::InvalidInput { source: Arc::new(error) };
         let input: &RawValue = serde_json::from_slice(input).map_err(invalid)?;
         let envelope = Envelope { input, meta: &self.meta, env: &self.env, secrets: &self.secrets };
         serde_json::to_vec(&envelope).map_err(invalid)

@@ -1,11 +1,13 @@
 //! What a run gives back: its output or its failure, and what it took.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
-use crate::Bounds;
+use crate::{Bounds, Mask};
 
 /// What a run gives back. A guest's failure is in [`Outcome::result`]; it is no [`crate::Error`].
 #[derive(Clone, Debug)]
@@ -41,6 +43,60 @@ impl Outcome {
     #[must_use]
     pub const fn status(&self) -> Status {
         self.metrics.status
+    }
+
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let output = self.result.as_ref().map_or(0, Vec::capacity);
+        let lines = self.log.lines.iter().map(|line| size_of::<LogLine>() + line.text.capacity());
+        let events = self.events.iter();
+        let events =
+            events.map(|event| size_of::<Event>() + event.name.capacity() + event.data.get().len());
+        let log = self.log.bytes.capacity() + lines.sum::<usize>();
+        size_of::<Self>() + output + log + events.sum::<usize>()
+    }
+
+    /// Whether the guest said anything besides its output.
+    pub(crate) fn says_something(&self) -> bool {
+        self.result.is_err() || !self.log.is_empty() || !self.events.is_empty()
+    }
+
+    /// Masks secrets in all that the guest said besides its output: its log, its events and its failure.
+    pub fn mask(&mut self, mask: &Mask) {
+        if mask.is_empty() {
+            return;
+        }
+        let log = &mut self.log;
+        let cut = log.dropped > 0;
+        let hidden =
+            |text: &str| if cut { mask.cut_text(text) } else { mask.text(text) }.into_owned();
+        if !log.bytes.is_empty() {
+            log.bytes = hidden(&String::from_utf8_lossy(&log.bytes)).into_bytes();
+        }
+        for line in &mut log.lines {
+            line.text = hidden(&line.text);
+        }
+        for event in &mut self.events {
+            mask.apply(&mut event.name);
+            if let Cow::Owned(masked) = mask.json(event.data.get())
+                && let Ok(masked) = RawValue::from_string(masked)
+            {
+                event.data = masked;
+            }
+        }
+        if let Err(failure) = &mut self.result {
+            // What was masked may have been cut within a secret.
+            let first = &log.bytes[..log.bytes.len().min(Failure::STDERR)];
+            if !failure.stderr.is_empty() {
+                failure.stderr = mask.cut_text(&String::from_utf8_lossy(first)).into_owned();
+            }
+            failure.reason.mask(mask);
+            for frame in &mut failure.stack {
+                mask.apply(&mut frame.function);
+                mask.apply(&mut frame.file);
+            }
+        }
     }
 }
 
@@ -179,6 +235,14 @@ pub enum Reason {
         /// Where it stops being JSON.
         message: String,
     },
+    /// The guest called a host function as it must not.
+    #[error("the guest called `{function}` wrongly: {problem}")]
+    BadCall {
+        /// The function, as `namespace.name`.
+        function: String,
+        /// What was wrong with it.
+        problem: String,
+    },
     /// The wall limit was reached.
     #[error("the wall limit of {limit:?} was reached {phase}")]
     WallLimit {
@@ -224,6 +288,31 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Masks secrets in what the guest had a part in.
+    fn mask(&mut self, mask: &Mask) {
+        match self {
+            Self::Trap { message, frames } => {
+                mask.apply(message);
+                frames.iter_mut().for_each(|frame| mask.apply(frame));
+            }
+            Self::StackLimit { frames, .. } => {
+                frames.iter_mut().for_each(|frame| mask.apply(frame))
+            }
+            Self::Thrown { name, message } => {
+                mask.apply(name);
+                mask.apply(message);
+            }
+            Self::NotJson { message } => mask.apply(message),
+            Self::BadCall { problem, .. } => mask.apply(problem),
+            Self::MemoryLimit { then, .. } | Self::TableLimit { then, .. } => mask.apply(then),
+            Self::Exit { .. }
+            | Self::WallLimit { .. }
+            | Self::FuelLimit { .. }
+            | Self::OutputLimit { .. }
+            | Self::Cancelled { .. } => {}
+        }
+    }
+
     /// The status that this reason gives a run.
     #[must_use]
     pub const fn status(&self) -> Status {
@@ -232,6 +321,7 @@ impl Reason {
             | Self::Trap { .. }
             | Self::Thrown { .. }
             | Self::StackLimit { .. }
+            | Self::BadCall { .. }
             | Self::NotJson { .. } => Status::Trapped,
             Self::WallLimit { .. } => Status::WallLimit,
             Self::MemoryLimit { .. } | Self::TableLimit { .. } => Status::MemoryLimit,
@@ -377,12 +467,19 @@ impl Level {
 }
 
 /// Something a guest told its caller besides its output.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Event {
     /// What it is.
     pub name: String,
-    /// What it carries.
-    pub data: serde_json::Value,
+    /// What it carries: JSON as the guest wrote it, checked and not read, since values take many times the
+    /// memory of their text.
+    pub data: Box<RawValue>,
+}
+
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.data.get() == other.data.get()
+    }
 }
 
 struct Thrown<'a>(&'a str, &'a str);

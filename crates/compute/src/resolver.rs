@@ -17,6 +17,14 @@ pub trait Resolver: fmt::Debug + Send + Sync {
     /// [`Error::NotFound`] when it surely isn't there; another error when that cannot be said or what
     /// is there is broken.
     fn resolve<'a>(&'a self, reference: &'a Ref) -> BoxFuture<'a, Result<Artifact, Error>>;
+
+    /// That there is an artifact of this ref, for who needs no more of it.
+    ///
+    /// # Errors
+    /// As [`Resolver::resolve`].
+    fn contains<'a>(&'a self, reference: &'a Ref) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move { self.resolve(reference).await.map(|_| ()) })
+    }
 }
 
 /// A few artifacts in memory.

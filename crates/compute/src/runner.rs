@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -50,6 +51,8 @@ pub struct RunOptions {
     pub op: Option<OpCall>,
     /// Take the output as it is, and do not ask for JSON.
     pub raw: bool,
+    /// When the call was accepted, from when its wall limit counts; when it is made, if absent.
+    pub accepted: Option<Instant>,
 }
 
 impl RunOptions {
@@ -72,7 +75,7 @@ impl fmt::Debug for RunOptions {
 
 /// Takes what guests write to their logs. A closure of the same shape is one.
 pub trait LogWriter: Send + Sync {
-    /// Takes all that one run logged, within its log limit, and the id of the request that it served
+    /// Takes all that one run logged, within its log limit and without its secrets, and the id of the request that it served
     /// ([`crate::Meta::rid`], empty if it has none). Not called for a run that logged nothing.
     fn write(&self, reference: &Ref, rid: &str, log: &Log);
 }

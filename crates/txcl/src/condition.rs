@@ -1,16 +1,15 @@
 //! Conditions made ready: a test that never fails, whatever the document holds.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::io;
 
-use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use crate::context::Context;
+use crate::pattern::{MAX_HAYSTACK, Pattern, RegexBudget};
 use crate::program::Ready;
 use crate::{Comparator, Comparison, Condition, Expr, Literal, Operand, Path};
-
-/// How much memory one compiled regular expression may take, in bytes.
-const MAX_REGEX: usize = 1 << 20;
 
 /// A condition with its regular expressions compiled.
 #[derive(Clone, Debug)]
@@ -24,30 +23,28 @@ pub(crate) enum Test {
     /// A path, and what is on the right.
     Compare(Path, Comparator, Ready),
     Null(Path, bool),
-    Match(Path, Regex, bool),
-}
-
-pub(crate) fn regex(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).build()
+    Match(Path, Pattern, bool),
 }
 
 impl Test {
-    pub(crate) fn new(condition: &Condition) -> Self {
-        let each = |parts: &[Condition]| parts.iter().map(Self::new).collect();
+    /// What regular expressions take is taken from the budget.
+    pub(crate) fn new(condition: &Condition, budget: &mut RegexBudget) -> Self {
+        let mut each =
+            |parts: &[Condition]| parts.iter().map(|part| Self::new(part, budget)).collect();
         match condition {
             Condition::Always => Self::Always,
             Condition::Any(parts) => Self::Any(each(parts)),
             Condition::All(parts) => Self::All(each(parts)),
-            Condition::Not(inner) => Self::Not(Box::new(Self::new(inner))),
-            Condition::Compare(comparison) => Self::comparison(comparison),
+            Condition::Not(inner) => Self::Not(Box::new(Self::new(inner, budget))),
+            Condition::Compare(comparison) => Self::comparison(comparison, budget),
         }
     }
 
-    fn comparison(comparison: &Comparison) -> Self {
+    fn comparison(comparison: &Comparison, budget: &mut RegexBudget) -> Self {
         let path = comparison.path.node.clone();
         let comparator = comparison.comparator.node;
-        let pattern = |pattern: &str| match regex(pattern) {
-            Ok(regex) => Self::Match(path.clone(), regex, comparator == Comparator::Matches),
+        let mut pattern = |pattern: &str| match Pattern::new(pattern, budget) {
+            Ok(pattern) => Self::Match(path.clone(), pattern, comparator == Comparator::Matches),
             Err(_) => Self::Never,
         };
         match &comparison.operand.node {
@@ -73,7 +70,11 @@ impl Test {
         }
     }
 
+    /// Whether it holds. One that meets the end of its time does not.
     pub(crate) fn holds(&self, document: &Value, context: &mut Context) -> bool {
+        if context.step(0).is_err() {
+            return false;
+        }
         match self {
             Self::Always => true,
             Self::Never => false,
@@ -81,13 +82,10 @@ impl Test {
             Self::All(parts) => parts.iter().all(|part| part.holds(document, context)),
             Self::Not(inner) => !inner.holds(document, context),
             Self::Null(path, wanted) => is_null(path.get(document)) == *wanted,
-            Self::Match(path, regex, wanted) => {
-                let matches = match path.get(document) {
-                    None | Some(Value::Null) => regex.is_match(""),
-                    Some(Value::String(text)) => regex.is_match(text),
-                    Some(other) => regex.is_match(&other.to_string()),
-                };
-                matches == *wanted
+            Self::Match(path, pattern, wanted) => {
+                let Some(text) = text_of(path.get(document)) else { return false };
+                let mut go_on = |done| context.step(done).is_ok();
+                pattern.is_match(&text, &mut go_on) == Some(*wanted)
             }
             Self::Compare(path, comparator, Ready::Path(other, _)) => {
                 compare(path.get(document), *comparator, other.get(document))
@@ -96,6 +94,33 @@ impl Test {
                 Ok(value) => compare(path.get(document), *comparator, Some(&value)),
                 Err(_) => false,
             },
+        }
+    }
+}
+
+/// What a regular expression is matched with: the text, or the value as JSON; none if that is too long.
+fn text_of(value: Option<&Value>) -> Option<Cow<'_, str>> {
+    struct Bounded(Vec<u8>);
+    impl io::Write for Bounded {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0.len() + bytes.len() > MAX_HAYSTACK {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            self.0.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    match value {
+        None | Some(Value::Null) => Some("".into()),
+        Some(Value::String(text)) => Some(text.into()),
+        Some(other) => {
+            let mut text = Bounded(Vec::new());
+            serde_json::to_writer(&mut text, other).ok()?;
+            String::from_utf8(text.0).ok().map(Cow::from)
         }
     }
 }

@@ -107,6 +107,8 @@ pub enum Code {
     BadComparison,
     /// A regular expression that does not compile: the condition is false.
     BadRegex,
+    /// Regular expressions that are too large.
+    RegexTooLarge,
     /// `EXEC` names neither an op nor a compute.
     BadExec,
     /// A value of `WITH` that the processor reads and cannot.
@@ -117,6 +119,8 @@ pub enum Code {
     TooDeep,
     /// The text is too long.
     TooLong,
+    /// There is more to tell than is told.
+    TooMany,
     /// The rule does nothing.
     EmptyRule,
     /// A clause that has no effect.
@@ -146,11 +150,13 @@ impl Code {
             Self::BadArguments => "bad-arguments",
             Self::BadComparison => "bad-comparison",
             Self::BadRegex => "bad-regex",
+            Self::RegexTooLarge => "regex-too-large",
             Self::BadExec => "bad-exec",
             Self::BadWith => "bad-with",
             Self::StarNotAlone => "star-not-alone",
             Self::TooDeep => "too-deep",
             Self::TooLong => "too-long",
+            Self::TooMany => "too-many",
             Self::EmptyRule => "empty-rule",
             Self::NoEffect => "no-effect",
             Self::UnresolvedOp => "unresolved-op",
@@ -196,6 +202,17 @@ impl Diagnostic {
     #[must_use]
     pub fn warning(code: Code, span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, span, message) }
+    }
+
+    /// This, with no more than so many bytes of each text: it may repeat what an author wrote.
+    pub(crate) fn cut(&mut self, most: usize) {
+        let label = self.related.as_mut().map(|(_, label)| label);
+        for text in [&mut self.message, &mut self.help].into_iter().chain(label) {
+            if text.len() > most {
+                text.truncate(text.floor_char_boundary(most));
+                text.push('…');
+            }
+        }
     }
 
     /// This, with what to do.

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use compute::JsonError;
 use jiff::Timestamp;
 use jiff::tz::TimeZoneDatabase;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -199,7 +200,11 @@ fn json(context: &mut Context, arguments: &Arguments<'_>) -> Result {
         other => return Err(wrong(0, other, "a string")),
     };
     context.charge(text.len())?;
-    serde_json::from_str(text).map_err(|error| format!("this is not JSON: {error}"))
+    let mut charge = context.rest().empty();
+    compute::parse_json(text.as_bytes(), &mut charge).map_err(|error| match error {
+        JsonError::OverLimit(over) => over.to_string(),
+        error => format!("this is not JSON: {error}"),
+    })
 }
 
 fn get(context: &mut Context, arguments: &Arguments<'_>) -> Result {
@@ -263,7 +268,7 @@ fn split(context: &mut Context, arguments: &Arguments<'_>) -> Result {
     let (text, separator) = (arguments.text(0)?, arguments.text(1)?);
     // Each part is a value, however short.
     let mut part = |part: &str| {
-        context.charge(32 + part.len())?;
+        context.charge(size_of::<Value>() + part.len())?;
         Ok(Value::from(part))
     };
     if separator.is_empty() {

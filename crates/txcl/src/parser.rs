@@ -17,6 +17,8 @@ pub const MAX_SOURCE: usize = 64 << 10;
 const MAX_DEPTH: usize = 32;
 /// How many diagnostics one rule gives.
 const MAX_DIAGNOSTICS: usize = 50;
+/// How many bytes one message has.
+const MAX_MESSAGE: usize = 600;
 
 /// What became of a rule's text.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +66,7 @@ pub fn parse(source: &str) -> Parsed {
     diagnostics.sort_by_key(|one| one.span);
     without_followers(&mut diagnostics, source);
     diagnostics.truncate(MAX_DIAGNOSTICS);
+    diagnostics.iter_mut().for_each(|one| one.cut(MAX_MESSAGE));
     Parsed { rule, diagnostics, comments: lexed.comments }
 }
 

@@ -87,15 +87,29 @@ impl Path {
         }
     }
 
-    /// Takes away what is there, and gives it back. What follows in a list moves up.
-    pub fn remove(&self, value: &mut Value) -> Option<Value> {
-        let (last, parents) = self.0.split_last()?;
-        let parent = parents.iter().try_fold(value, |value, segment| match value {
+    /// All segments but the last.
+    pub(crate) fn parent(&self) -> &[String] {
+        self.0.split_last().map_or(&[], |(_, parents)| parents)
+    }
+
+    /// The last segment.
+    pub(crate) fn last(&self) -> &str {
+        self.0.last().map_or("", String::as_str)
+    }
+
+    /// What a value holds where the last segment is looked for.
+    pub(crate) fn parent_in<'a>(&self, value: &'a mut Value) -> Option<&'a mut Value> {
+        self.parent().iter().try_fold(value, |value, segment| match value {
             Value::Object(map) => map.get_mut(segment),
             Value::Array(items) => items.get_mut(segment.parse::<usize>().ok()?),
             _ => None,
-        })?;
-        match parent {
+        })
+    }
+
+    /// Takes away what is there, and gives it back. What follows in a list moves up.
+    pub fn remove(&self, value: &mut Value) -> Option<Value> {
+        let last = self.last();
+        match self.parent_in(value)? {
             // What remains keeps its order.
             Value::Object(map) => map.shift_remove(last),
             Value::Array(items) => {

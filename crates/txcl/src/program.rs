@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::condition::Test;
 use crate::context::{Context, EvalError};
 use crate::function::Arguments;
+use crate::pattern::RegexBudget;
 use crate::{Assignment, ClauseKind, Exec, Expr, Function, Literal, Path, Rule, Select, Span};
 
 /// A rule made ready to be evaluated.
@@ -63,8 +64,15 @@ impl Program {
     /// Makes a rule ready. A rule with errors is made ready as far as it could be read.
     #[must_use]
     pub fn new(rule: &Rule) -> Self {
+        Self::within(rule, &mut RegexBudget::rule())
+    }
+
+    /// Makes a rule ready. What its regular expressions take is taken from the budget; those that find nothing
+    /// left are false.
+    #[must_use]
+    pub fn within(rule: &Rule, budget: &mut RegexBudget) -> Self {
         let mut program = Self {
-            test: rule.when().map(Test::new),
+            test: rule.when().map(|when| Test::new(when, budget)),
             priority: rule.priority(),
             exec: rule.exec().and_then(|exec| Exec::parse(&exec.node).ok()),
             before: Vec::new(),
@@ -136,7 +144,8 @@ impl Program {
         if self.before.is_empty() {
             return Ok(Cow::Borrowed(document));
         }
-        let mut full = document.clone();
+        let full = context.copy_shared(document);
+        let mut full = full.map_err(|message| EvalError::new(self.before[0].span, message))?;
         set_absent(&self.before, &mut full, context)?;
         Ok(Cow::Owned(full))
     }
@@ -172,17 +181,19 @@ impl Program {
         let Some(parts) = &self.select else { return Ok(None) };
         let mut selected = Selected { parts: Vec::new(), input: Value::Object(Map::new()) };
         for part in parts {
-            let fail = |message| EvalError { span: part.span, message };
+            let fail = |message| EvalError::new(part.span, message);
             let found = part.source.get(full).filter(|value| {
                 !value.is_null() && value.as_str().is_none_or(|text| !text.is_empty())
             });
             let value = match (found, &part.default) {
                 (Some(found), _) => context.copy(found).map_err(fail)?,
-                (None, Some(default)) => default.value(&[full], context)?.into_owned(),
+                (None, Some(default)) => default.owned(&[full], part.span, context)?,
                 (None, None) => "".into(),
             };
+            // One for the op, one for the document.
+            let copy = context.copy_shared(&value).map_err(fail)?;
             part.destination
-                .set(&mut selected.input, value.clone())
+                .set(&mut selected.input, copy)
                 .map_err(|error| fail(error.to_string()))?;
             selected.parts.push((part.destination.clone(), value));
         }
@@ -201,8 +212,7 @@ impl Program {
         context: &mut Context,
     ) -> Result<(), EvalError> {
         for write in &self.emit {
-            let value = write.value.value(&[response, full], context)?.into_owned();
-            write.put(response, value)?;
+            write.write_from(&[full], response, context)?;
         }
         Ok(())
     }
@@ -227,13 +237,25 @@ impl Selected {
     /// document has there already is left as it is, and the answer's own is dropped.
     ///
     /// # Errors
-    /// What cannot be written there, in words.
-    pub fn keep(self, document: &Value, response: &mut Value) -> Result<(), crate::PathError> {
+    /// What cannot be written there, or why there is no time to, in words.
+    pub fn keep(
+        self,
+        document: &Value,
+        response: &mut Value,
+        context: &mut Context,
+    ) -> Result<(), String> {
         for (path, value) in self.parts {
             if path.get(document) == Some(&value) {
+                let siblings = path.parent_in(response).map_or(0, |parent| match parent {
+                    Value::Array(items) => items.len(),
+                    Value::Object(map) => map.len(),
+                    _ => 0,
+                });
+                context.step(siblings)?;
                 path.remove(response);
             } else {
-                path.set(response, value)?;
+                context.step(0)?;
+                path.set(response, value).map_err(|error| error.to_string())?;
             }
         }
         Ok(())
@@ -267,8 +289,7 @@ fn set_absent(
 ) -> Result<(), EvalError> {
     for write in writes {
         if write.path.get(document).is_none() {
-            let value = write.value.value(&[document], context)?.into_owned();
-            write.put(document, value)?;
+            write.write_from(&[], document, context)?;
         }
     }
     Ok(())
@@ -281,14 +302,26 @@ impl Write {
         into: &mut Value,
         context: &mut Context,
     ) -> Result<(), EvalError> {
-        let value = self.value.value(sources, context)?.into_owned();
+        let value = self.value.owned(sources, self.span, context)?;
+        self.put(into, value)
+    }
+
+    /// Writes a value whose paths read what is written into first.
+    fn write_from(
+        &self,
+        others: &[&Value],
+        into: &mut Value,
+        context: &mut Context,
+    ) -> Result<(), EvalError> {
+        let value = match others {
+            [] => self.value.owned(&[into], self.span, context)?,
+            [other, ..] => self.value.owned(&[into, other], self.span, context)?,
+        };
         self.put(into, value)
     }
 
     fn put(&self, into: &mut Value, value: Value) -> Result<(), EvalError> {
-        self.path
-            .set(into, value)
-            .map_err(|error| EvalError { span: self.span, message: error.to_string() })
+        self.path.set(into, value).map_err(|error| EvalError::new(self.span, error.to_string()))
     }
 }
 
@@ -309,6 +342,21 @@ impl Ready {
         }
     }
 
+    /// The value, as one's own.
+    fn owned(
+        &self,
+        sources: &[&Value],
+        span: Span,
+        context: &mut Context,
+    ) -> Result<Value, EvalError> {
+        match self {
+            Self::Value(value) => {
+                context.copy(value).map_err(|message| EvalError::new(span, message))
+            }
+            _ => Ok(self.value(sources, context)?.into_owned()),
+        }
+    }
+
     /// The value. A path reads the first source that has something there; null if none has.
     pub(crate) fn value<'a>(
         &'a self,
@@ -320,9 +368,7 @@ impl Ready {
             Self::Path(path, span) => {
                 let found = sources.iter().find_map(|source| path.get(source));
                 let found = found.unwrap_or(&Value::Null);
-                context
-                    .charge_value(found)
-                    .map_err(|message| EvalError { span: *span, message })?;
+                context.charge_value(found).map_err(|message| EvalError::new(*span, message))?;
                 Ok(Cow::Borrowed(found))
             }
             Self::Call { function, arguments, span } => {
@@ -332,9 +378,8 @@ impl Ready {
                     .collect::<Result<_, _>>()?;
                 let result = (function.run)(context, &Arguments(&arguments))
                     .and_then(|value| context.charge_value(&value).map(|()| value))
-                    .map_err(|message| EvalError {
-                        span: *span,
-                        message: format!("&{}: {message}", function.name),
+                    .map_err(|message| {
+                        EvalError::new(*span, format!("&{}: {message}", function.name))
                     })?;
                 Ok(Cow::Owned(result))
             }
@@ -344,6 +389,9 @@ impl Ready {
 
 /// What is wrong with a value, and what to do.
 pub(crate) type Problem = (String, &'static str);
+
+/// How many characters of a problem with a value of `WITH` are told.
+const MAX_PROBLEM: usize = 200;
 
 /// The longest time that `WITH timeout` may give an op: 10 minutes.
 const MAX_TIMEOUT: Duration = Duration::from_secs(600);
@@ -421,7 +469,10 @@ impl Control {
     /// # Errors
     /// What is wrong with one of them, in words.
     pub fn read(with: &Map<String, Value>) -> Result<Self, String> {
-        let told = |key: &str, (problem, help): Problem| format!("WITH {key}: {problem}; {help}");
+        let told = |key: &str, (problem, help): Problem| {
+            let problem: String = problem.chars().take(MAX_PROBLEM).collect();
+            format!("WITH {key}: {problem}; {help}")
+        };
         let mut control = Self::default();
         for (key, value) in with {
             match &**key {

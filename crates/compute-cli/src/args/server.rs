@@ -41,7 +41,7 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "COMPUTE_DEV", value_parser = clap::builder::BoolishValueParser::new())]
     pub(crate) dev: bool,
 
-    /// How many requests work at once [default: 4 for each processor]
+    /// How many sandboxes run at once [default: 4 for each processor]
     #[arg(long, env = "COMPUTE_PLACES", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(crate) places: Option<u16>,
 
@@ -49,7 +49,7 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "COMPUTE_SHARE", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(crate) share: Option<u16>,
 
-    /// How many requests may wait; those beyond get 429 at once
+    /// How many requests may wait for each kind of work, half of them of one tenant; those beyond get 429 at once
     #[arg(long, env = "COMPUTE_QUEUE", value_name = "N", default_value = "1000")]
     pub(crate) queue: u32,
 
@@ -69,9 +69,18 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "COMPUTE_CACHE", value_name = "SIZE", default_value = "512MiB", value_parser = values::size)]
     pub(crate) cache: ByteSize,
 
-    /// Bodies that may be under way, all together
-    #[arg(long, env = "COMPUTE_BODIES", value_name = "SIZE", default_value = "256MiB", value_parser = values::size)]
-    pub(crate) bodies: ByteSize,
+    /// Memory that all requests may take together, for bodies, documents and answers: one tenant's take half of it
+    /// at most, and one request a quarter
+    #[arg(long, env = "COMPUTE_REQUEST_MEMORY", value_name = "SIZE", default_value = "512MiB", value_parser = values::bytes)]
+    pub(crate) request_memory: ByteSize,
+
+    /// How many artifacts one tenant may keep
+    #[arg(long, env = "COMPUTE_MAX_ARTIFACTS", value_name = "N", default_value = "10000")]
+    pub(crate) max_artifacts: u64,
+
+    /// How many bytes of artifacts one tenant may keep
+    #[arg(long, env = "COMPUTE_MAX_ARTIFACT_BYTES", value_name = "SIZE", default_value = "8GiB", value_parser = values::bytes)]
+    pub(crate) max_artifact_bytes: ByteSize,
 
     /// How many connections may be open
     #[arg(long, env = "COMPUTE_CONNECTIONS", value_name = "N", default_value = "10000")]

@@ -95,7 +95,7 @@ fn fill(cli: &Cli, setting: &mut Setting) -> Result<(), Failure> {
         "--store" => Some(context::store_url(cli)?),
         "--state" => Some(context::data("state")?.display().to_string()),
         "--secret-key-file" => Some("secret.key in --state".to_owned()),
-        "--places" => Some(standard.places.to_string()),
+        "--places" => Some(standard.sandboxes.to_string()),
         "--share" => Some("half of --places".to_owned()),
         _ => None,
     };

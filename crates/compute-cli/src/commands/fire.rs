@@ -43,15 +43,14 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
         request.seed = seed;
     }
     let secrets = secrets(place, args)?;
-    let mask = Mask::new(secrets.values().cloned());
+    let mask = Arc::new(Mask::new(secrets.values().cloned()));
+    request.mask = Arc::clone(&mask);
     request.secrets = Arc::new(secrets);
     // What computes log is shown, so all is written down; how much of it is kept is for --trace to say.
     request.detail = Detail::Full;
     let answer = processor.process(&snapshot, &request);
     for warning in &answer.warnings {
-        let mut warning = warning.clone();
-        mask.text(&mut warning);
-        anstream::eprintln!("warning: {warning}");
+        anstream::eprintln!("warning: {}", printable(&mask.text(warning)));
     }
     answer.trace.iter().for_each(tell);
     keep(args, place, &answer)?;
@@ -193,7 +192,7 @@ fn told(failure: &FlowFailure, host: &Host, mask: &Mask) -> Failure {
         }
         _ => {}
     }
-    mask.text(&mut text);
+    mask.apply(&mut text);
     match &failure.reason {
         Reason::Host(_) => Failure::Host(text),
         Reason::Input(_) | Reason::UnknownStage(_) => Failure::Usage(text),

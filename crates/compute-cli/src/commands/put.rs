@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use compute::{Limits, Ref};
+use compute::{Limits, Ref, RunOptions};
 use compute_js_plugin::SOURCE_MAP;
 use compute_store::{Manifest, NewArtifact, Store};
 
@@ -45,8 +45,8 @@ pub(super) fn store_target(
     for plugin in &new.links {
         put_plugin(store, plugin, name)?;
     }
-    let limits = Limits { wall: Some(COMPILE), ..Limits::default() };
-    let loaded = host.manager.preload(artifact.reference(), limits).map_err(named)?;
+    let options = RunOptions::with_limits(Limits { wall: Some(COMPILE), ..Limits::default() });
+    let loaded = host.manager.load(artifact, &options).map_err(named)?;
     loaded.map_err(|failure| Failure::Host(format!("{name}: {failure}")))?;
     if let Some(map) = target.source_map_bytes(host) {
         new.attachments.insert(SOURCE_MAP.to_owned(), map);

@@ -3,9 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use compute::{
-    Artifact, Level, Log, LogLine, Meta, OpCall, Ref, RunOptions, Runner as _, StackFrame,
+    Artifact, Env, Level, Log, LogLine, Meta, OpCall, Printable, Ref, RunOptions, Runner as _,
+    StackFrame,
 };
-use compute_server::wire::{RunFrame, RunLog, RunMetrics, RunRequest};
+use compute_server::wire::{RunFrame, RunLog, RunMetrics, RunRequest, RunSecrets};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -71,15 +72,22 @@ fn op_call(args: &RunArgs, artifact: &Artifact) -> Result<Option<OpCall>, Failur
     }
     Ok(takes_envelope.then(|| OpCall {
         meta: Meta { rid: "local".into(), ..Meta::default() },
-        env: args.env.iter().map(|(key, text)| (key.clone(), env_value(text))).collect(),
+        env: env(args),
         secrets: args.secret.iter().cloned().collect(),
         always: false,
     }))
 }
 
 /// Tells of what the guest emitted.
-fn tell(name: &str, data: &Value) {
-    anstream::eprintln!("event {}", json!({ "event": name, "data": data }));
+fn tell(name: &str, data: &RawValue) {
+    let name = Value::from(name).to_string();
+    let event = format!("{{\"event\":{name},\"data\":{data}}}");
+    anstream::eprintln!("event {}", Printable::line(&event));
+}
+
+/// The environment values that the command names.
+fn env(args: &RunArgs) -> Env {
+    args.env.iter().map(|(key, text)| (key.clone(), env_value(text))).collect()
 }
 
 /// An environment value: JSON where it is JSON, else text.
@@ -97,8 +105,8 @@ fn remote(client: &Client, host: &Host, home: &Home, args: &RunArgs) -> Result<(
     let mut request = RunRequest {
         // It was checked to be JSON.
         input: String::from_utf8(input).ok().and_then(|text| RawValue::from_string(text).ok()),
-        env: args.env.iter().map(|(key, text)| (key.clone(), env_value(text))).collect(),
-        secrets: args.secret.iter().cloned().collect(),
+        env: RawValue::from_string(env(args).get().to_owned()).ok(),
+        secrets: RunSecrets(args.secret.iter().cloned().collect()),
         rid: Some("local".to_owned()),
         memory: limits.memory.map(|bytes| bytes.as_u64()),
         wall_ms: limits.wall.map(|wall| u64::try_from(wall.as_millis()).unwrap_or(u64::MAX).max(1)),

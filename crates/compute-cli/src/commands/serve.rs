@@ -4,7 +4,7 @@ use std::io;
 
 use compute::{Limits, Manager};
 use compute_flow::ProcessorSettings;
-use compute_server::{Server, Settings};
+use compute_server::{Quotas, Server, Settings};
 use compute_wasm::NAME;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::secret;
 use crate::args::{Cli, LogFormat, ServeArgs, ServeOptions};
+use crate::bindings;
 use crate::context;
 use crate::failure::Failure;
 use crate::state;
@@ -35,7 +36,7 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
     let _log = log(options)?;
     let mut settings = settings(options);
     settings.connections = files_for(settings.connections);
-    let calls = u16::try_from(settings.places).unwrap_or(u16::MAX);
+    let calls = u16::try_from(settings.sandboxes).unwrap_or(u16::MAX);
     let manager = Manager::builder()
         .engine(NAME, context::engine_config(calls)?)
         .cache_bytes(options.cache.as_u64());
@@ -47,6 +48,7 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
     let vault = secret::vault(&place, options.secret_key_file.as_deref())?;
     let server =
         Server::open(place, vault, manager, settings).map_err(|error| Failure::host(&error))?;
+    let server = server.with_plugins(bindings::read()?.into_values());
 
     let failed = |error: io::Error| Failure::Host(format!("the server failed: {error}"));
     let runtime =
@@ -71,7 +73,8 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
 
 fn settings(options: &ServeOptions) -> Settings {
     let standard = Settings::default();
-    let places = options.places.map_or(standard.places, usize::from);
+    let sandboxes = options.places.map_or(standard.sandboxes, usize::from);
+    let memory = options.request_memory.as_u64();
     let limits = Limits {
         memory: Some(options.memory.as_u64()),
         wall: Some(options.wall),
@@ -79,8 +82,8 @@ fn settings(options: &ServeOptions) -> Settings {
     };
     Settings {
         dev: options.dev,
-        places,
-        share: options.share.map_or(places.div_ceil(2), usize::from),
+        sandboxes,
+        share: options.share.map_or(sandboxes.div_ceil(2), usize::from),
         queue: options.queue as usize,
         limits,
         documents: ProcessorSettings {
@@ -88,7 +91,13 @@ fn settings(options: &ServeOptions) -> Settings {
             deadline: options.document_wall,
             ..ProcessorSettings::default()
         },
-        bodies: options.bodies.as_u64(),
+        memory,
+        tenant_memory: memory / 2,
+        request_memory: memory / 4,
+        quotas: Quotas {
+            artifacts: options.max_artifacts,
+            artifact_bytes: options.max_artifact_bytes.as_u64(),
+        },
         connections: options.connections as usize,
         idle: options.idle,
         drain: options.drain,

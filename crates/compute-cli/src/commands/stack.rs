@@ -92,7 +92,8 @@ fn shown(file: &compute_flow::File) -> ShownRule {
 fn diff(stacks: &Stacks, args: &StackDiffArgs) -> Result<(), Failure> {
     stacks.versions(&args.stack)?;
     let [old, new] = [args.old, args.new].map(|number| stacks.version(&args.stack, number));
-    for file in compute_server::differences(&old?.files, &new?.files, (args.old, args.new)) {
+    let (old, new) = (old?.files, new?.files);
+    for file in compute_server::differences(&old, &new, (args.old, args.new), None) {
         super::print_bytes(file.diff.as_bytes())?;
     }
     Ok(())

@@ -141,7 +141,7 @@ fn run_case(suite: &Suite, case: &Case, op: &Target, host: &Host) -> Result<Case
         limits,
         op: Some(OpCall {
             meta: Meta { rid: "test".into(), name, ..Meta::default() },
-            env: case.env.clone(),
+            env: case.env.clone().into_iter().collect(),
             secrets: case.secrets.clone().into_iter().collect(),
             always: false,
         }),

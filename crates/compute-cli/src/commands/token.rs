@@ -10,6 +10,7 @@ use crate::remote::Client;
 use crate::state::Home;
 
 /// The tokens, here or on a server.
+#[expect(clippy::large_enum_variant, reason = "a command has one")]
 enum Keeper {
     Here(Tokens),
     There(Client),

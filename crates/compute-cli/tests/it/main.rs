@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod docs;
+mod neighbours;
 mod running;
 mod server;
+mod siege;
 mod workspaces;
 
 use std::io::Write as _;

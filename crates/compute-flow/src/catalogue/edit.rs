@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
+use super::quota::bytes_of;
 use super::{Catalogue, CatalogueError, Draft, Result, files};
 use crate::{File, manifest_hash};
 
@@ -10,7 +11,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// [`CatalogueError::Immutable`] if the version was active, [`CatalogueError::NoVersion`] and
-    /// [`CatalogueError::NoFile`] if there is none.
+    /// [`CatalogueError::NoFile`] if there is none, [`CatalogueError::Quota`] if there is too much then.
     pub fn edit(&self, draft: &Draft, path: &str, text: Option<&str>) -> Result<()> {
         let Draft { stack, number } = draft;
         let name = stack.as_str();
@@ -40,8 +41,8 @@ impl Catalogue {
         }
         let files = self.sql(files(&change, stack, *number))?;
         self.sql(change.execute(
-            "UPDATE versions SET hash = ?3 WHERE stack = ?1 AND number = ?2",
-            params![name, number, manifest_hash(&files)],
+            "UPDATE versions SET hash = ?3, bytes = ?4 WHERE stack = ?1 AND number = ?2",
+            params![name, number, manifest_hash(&files), bytes_of(&files)],
         ))?;
         self.sql(
             change.execute(
@@ -50,6 +51,7 @@ impl Catalogue {
             ),
         )?;
         self.sql(keep_refs(&change, draft, &files))?;
+        self.within_quota(&change, stack)?;
         self.sql(change.commit())
     }
 

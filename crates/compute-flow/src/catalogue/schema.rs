@@ -2,7 +2,7 @@
 
 /// Each step from one format to the next; `user_version` counts those that were taken. Steps that were
 /// released are never changed.
-pub(super) const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 3] = [
     "
 CREATE TABLE stacks (
     name TEXT PRIMARY KEY,
@@ -43,6 +43,13 @@ CREATE TABLE secrets (
     sealed BLOB NOT NULL,       -- as `Vault::seal` gives it
     set_at INTEGER NOT NULL     -- milliseconds since 1970
 ) STRICT, WITHOUT ROWID;
+",
+    "
+ALTER TABLE versions ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;  -- of the paths and texts of its files
+UPDATE versions SET bytes = (
+    SELECT COALESCE(SUM(OCTET_LENGTH(path) + OCTET_LENGTH(text)), 0) FROM files
+    WHERE files.stack = versions.stack AND files.number = versions.number
+);
 ",
 ];
 

@@ -15,6 +15,8 @@ const MAX_NAME: usize = 128;
 const MAX_VALUE: usize = 64 << 10;
 /// How many secrets there may be.
 const MAX_SECRETS: u32 = 1000;
+/// How many bytes all of them may have, sealed: 1 MiB.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// What is known of a secret: never its value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +43,12 @@ pub enum SecretError {
     /// There are too many.
     #[error("there are {MAX_SECRETS} secrets already, which is the most")]
     TooMany,
+    /// All of them together are too long.
+    #[error("all secrets together have at most {limit} bytes")]
+    Quota {
+        /// How many bytes.
+        limit: u64,
+    },
     /// There is no such secret.
     #[error("there is no secret `{0}`")]
     NoSecret(String),
@@ -58,7 +66,7 @@ impl Catalogue {
     /// # Errors
     /// When the file cannot be read.
     pub fn secrets(&self) -> Result<Vec<SecretInfo>> {
-        let connection = self.connection();
+        let connection = self.reader();
         let mut query =
             self.sql(connection.prepare("SELECT name, set_at FROM secrets ORDER BY name"))?;
         let rows =
@@ -86,13 +94,16 @@ impl Catalogue {
         let sealed = vault.seal(name, value)?;
         let mut connection = self.connection();
         let change = self.change(&mut connection)?;
-        let others: u32 = self.sql(change.query_row(
-            "SELECT COUNT(*) FROM secrets WHERE name <> ?1",
+        let (others, bytes): (u32, u32) = self.sql(change.query_row(
+            "SELECT COUNT(*), COALESCE(SUM(LENGTH(sealed)), 0) FROM secrets WHERE name <> ?1",
             [name],
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         ))?;
         if others >= MAX_SECRETS {
             return Err(SecretError::TooMany);
+        }
+        if u64::from(bytes) + sealed.len() as u64 > MAX_BYTES {
+            return Err(SecretError::Quota { limit: MAX_BYTES });
         }
         self.sql(change.execute(
             "INSERT OR REPLACE INTO secrets (name, sealed, set_at) VALUES (?1, ?2, ?3)",
@@ -125,7 +136,7 @@ impl Catalogue {
         &self,
         vault: &Vault,
     ) -> std::result::Result<BTreeMap<String, String>, SecretError> {
-        let connection = self.connection();
+        let connection = self.reader();
         let mut query = self.sql(connection.prepare("SELECT name, sealed FROM secrets"))?;
         let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
         let rows: Vec<(String, Vec<u8>)> = self.sql(rows.and_then(Iterator::collect))?;

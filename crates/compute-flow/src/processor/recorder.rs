@@ -1,23 +1,33 @@
 //! Writes a document's trace down, within bounds, and without what it must not hold.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use compute::Outcome;
+use compute::{Account, Charge, MASKED, MAX_JSON_DEPTH, Mask, Outcome, parse_json};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
-use txcl::{Path, TXC};
+use txcl::Path;
 
+use super::input::Input;
 use super::{Detail, Request};
-use crate::mask::{MASK, Mask};
 use crate::trace::{StepEvent, StepLog, StepMetrics};
 use crate::{Event, EventKind, Failure, Stack, StackName, Step, Trace};
 
-/// How many bytes one payload may have in a trace.
-const MAX_PAYLOAD: usize = 64 << 10;
-/// How many bytes all payloads and logs of a trace may have.
-const MAX_PAYLOADS: usize = 4 << 20;
+/// How many bytes of memory one payload may have in a trace.
+const MAX_PAYLOAD: usize = 256 << 10;
+/// How many bytes of memory all of a trace may have.
+const MAX_BYTES: usize = 8 << 20;
 /// How many events, and how many steps.
 const MAX_ITEMS: usize = 2000;
+/// How many of the paths that were deleted at once are told.
+const MAX_PATHS: usize = 100;
+/// How many bytes of an error are told.
+const MAX_ERROR: usize = 4 << 10;
+/// How often a path may be looked for that must not be shown: in all payloads together.
+const MAX_HIDING: usize = 1 << 20;
+/// About what a path takes besides its text.
+const PATH: usize = 160;
 
 #[derive(Debug)]
 pub(super) struct Recorder {
@@ -28,13 +38,22 @@ pub(super) struct Recorder {
     versions: BTreeMap<StackName, String>,
     redact: BTreeSet<Path>,
     omit: BTreeSet<Path>,
-    mask: Mask,
+    /// Whether there is more to hide than can be remembered: then there are no payloads.
+    hides_all: bool,
     left: usize,
+    charge: Charge,
     dropped: u64,
 }
 
+/// What a step tells of the values that came and went.
+#[derive(Debug, Default)]
+pub(super) struct Payloads {
+    pub(super) input: Option<Value>,
+    pub(super) output: Option<Value>,
+}
+
 impl Recorder {
-    pub(super) fn new(detail: Detail, started: Instant) -> Self {
+    pub(super) fn new(detail: Detail, started: Instant, memory: &Account) -> Self {
         Self {
             detail,
             started,
@@ -43,8 +62,9 @@ impl Recorder {
             versions: BTreeMap::new(),
             redact: BTreeSet::new(),
             omit: BTreeSet::new(),
-            mask: Mask::default(),
-            left: MAX_PAYLOADS,
+            hides_all: false,
+            left: MAX_BYTES,
+            charge: memory.empty(),
             dropped: 0,
         }
     }
@@ -65,26 +85,51 @@ impl Recorder {
             self.dropped += 1;
             return;
         }
-        let at_ns = nanos(self.started.elapsed());
-        self.events.push(Event { at_ns, kind: kind() });
+        let kind = kind();
+        if self.take(size_of::<Event>() + size_of_kind(&kind)) {
+            self.events.push(Event { at_ns: nanos(self.started.elapsed()), kind });
+        }
+    }
+
+    /// That these paths were deleted.
+    pub(super) fn deleted(&mut self, paths: &[Path]) {
+        self.event(|| {
+            let mut told: Vec<_> = paths.iter().take(MAX_PATHS).map(Path::to_string).collect();
+            if let Some(more) = paths.len().checked_sub(MAX_PATHS).filter(|more| *more > 0) {
+                told.push(format!("and {more} more"));
+            }
+            EventKind::Delete { paths: told }
+        });
     }
 
     pub(super) fn entered(&mut self, stack: &Stack) {
-        if self.is_on() && !self.versions.contains_key(stack.name()) {
+        if self.is_on()
+            && !self.versions.contains_key(stack.name())
+            && self.take(2 * size_of::<String>() + stack.hash().len() + stack.name().as_str().len())
+        {
             self.versions.insert(stack.name().clone(), stack.hash().to_owned());
         }
     }
 
     /// What the trace must not show, as a rule says it.
-    pub(super) fn hide<'a>(
-        &mut self,
-        control: &txcl::Control,
-        secrets: impl IntoIterator<Item = &'a String>,
-    ) {
-        if self.is_on() {
-            self.redact.extend(control.redact.iter().cloned());
-            self.omit.extend(control.omit.iter().cloned());
-            self.mask.add(secrets);
+    pub(super) fn hide(&mut self, control: &txcl::Control) {
+        if !self.is_on() {
+            return;
+        }
+        for (paths, redacts) in [(&control.redact, true), (&control.omit, false)] {
+            for path in paths {
+                let known = if redacts { &self.redact } else { &self.omit };
+                if known.contains(path) {
+                    continue;
+                }
+                let text: usize = path.segments().iter().map(String::len).sum();
+                if self.take(PATH + text) {
+                    let known = if redacts { &mut self.redact } else { &mut self.omit };
+                    known.insert(path.clone());
+                } else {
+                    self.hides_all = true;
+                }
+            }
         }
     }
 
@@ -92,13 +137,15 @@ impl Recorder {
         &mut self,
         mut step: Step,
         rule: &str,
-        payloads: [Option<&Value>; 2],
+        payloads: Payloads,
         outcome: Option<&Outcome>,
     ) {
         if !self.is_on() {
             return;
         }
-        if self.steps.len() >= MAX_ITEMS {
+        cut(step.error.as_mut());
+        let texts = step.op.len() + step.status.len() + step.error.as_ref().map_or(0, String::len);
+        if self.steps.len() >= MAX_ITEMS || !self.take(size_of::<Step>() + 128 + texts) {
             self.dropped += 1;
             return;
         }
@@ -109,10 +156,10 @@ impl Recorder {
             fuel: outcome.metrics.fuel,
         });
         if self.is_full() {
-            rule.clone_into(&mut step.rule);
-            let [input, output] = payloads;
-            step.input = input.map(|value| self.payload(value));
-            step.output = output.map(|value| self.payload(value));
+            if self.take(rule.len()) {
+                rule.clone_into(&mut step.rule);
+            }
+            (step.input, step.output) = (payloads.input, payloads.output);
             if let Some(outcome) = outcome {
                 self.told(&mut step, outcome);
             }
@@ -123,7 +170,7 @@ impl Recorder {
     /// What a compute logged and emitted.
     fn told(&mut self, step: &mut Step, outcome: &Outcome) {
         for line in &outcome.log.lines {
-            if self.take(line.text.len()) {
+            if self.take(size_of::<StepLog>() + line.text.len() + 8) {
                 step.log.push(StepLog::from(line));
             }
         }
@@ -131,41 +178,92 @@ impl Recorder {
             step.stderr = String::from_utf8_lossy(&outcome.log.bytes).into_owned();
         }
         for event in &outcome.events {
-            let data = self.payload(&event.data);
-            step.events.push(StepEvent { name: event.name.clone(), data });
+            if self.take(size_of::<StepEvent>() + event.name.len()) {
+                let data = self.data(&event.data);
+                step.events.push(StepEvent { name: event.name.clone(), data });
+            }
         }
+    }
+
+    fn data(&mut self, data: &RawValue) -> Box<RawValue> {
+        let bytes = data.get().len();
+        if is_deep(data.get()) {
+            return to_raw(&json!({ "too_deep_for_the_trace": MAX_JSON_DEPTH }));
+        }
+        if bytes > MAX_PAYLOAD || !self.take(bytes) {
+            return to_raw(&json!({ "too_large_for_the_trace": bytes }));
+        }
+        data.to_owned()
     }
 
     fn take(&mut self, bytes: usize) -> bool {
-        match self.left.checked_sub(bytes) {
-            Some(left) => {
-                self.left = left;
-                true
-            }
-            None => {
-                self.dropped += 1;
-                false
-            }
+        let fits = bytes <= self.left && self.charge.grow(bytes).is_ok();
+        if fits {
+            self.left -= bytes;
+        } else {
+            self.dropped += 1;
+        }
+        fits
+    }
+
+    /// What a compute received, as it is kept; of so many bytes.
+    pub(super) fn input(&mut self, input: &Input, bytes: u64) -> Option<Value> {
+        if !self.is_full() {
+            return None;
+        }
+        Some(match self.fits(input.value(), bytes) {
+            Ok(()) => serde_json::to_value(input).unwrap_or(Value::Null),
+            Err(instead) => instead,
+        })
+    }
+
+    /// A value as it is kept: of one that is too large only that is said, and its bytes.
+    pub(super) fn payload(&mut self, value: &Value, bytes: u64) -> Option<Value> {
+        if !self.is_full() {
+            return None;
+        }
+        Some(match self.fits(value, bytes) {
+            Ok(()) => value.clone(),
+            Err(instead) => instead,
+        })
+    }
+
+    fn fits(&mut self, value: &Value, bytes: u64) -> Result<(), Value> {
+        let mut left = MAX_PAYLOAD;
+        if !within(value, &mut left, MAX_JSON_DEPTH) {
+            self.dropped += 1;
+            return Err(json!({ "too_large_for_the_trace": bytes }));
+        }
+        match self.take(MAX_PAYLOAD - left) {
+            true => Ok(()),
+            false => Err(json!({ "too_large_for_the_trace": bytes })),
         }
     }
 
-    /// A payload as it is kept: what is too large is only said to be so.
-    fn payload(&mut self, value: &Value) -> Value {
-        let bytes = txcl::measure(value, usize::MAX).unwrap_or(usize::MAX);
-        if bytes > MAX_PAYLOAD || !self.take(bytes) {
-            return json!({ "too_large_for_the_trace": bytes });
+    /// The document as it came.
+    fn came(&mut self, input: &[u8]) -> Option<Value> {
+        if !self.is_full() {
+            return None;
         }
-        value.clone()
+        let mut charge = self.charge.account().empty();
+        let value = match input.len() {
+            0 => Value::Null,
+            // What is larger is not even read.
+            bytes if bytes > MAX_PAYLOAD => json!({ "too_large_for_the_trace": bytes }),
+            _ => parse_json(input, &mut charge).unwrap_or(Value::Null),
+        };
+        self.payload(&value, input.len() as u64)
     }
 
     pub(super) fn finish(
         mut self,
         request: &Request,
         rid: &str,
-        document: &Value,
+        (document, size): (&Value, u64),
         work: u64,
         failure: Option<&Failure>,
-    ) -> Option<Trace> {
+        mask: &Mask,
+    ) -> Option<(Trace, Charge)> {
         if !self.is_on() {
             return None;
         }
@@ -175,8 +273,8 @@ impl Recorder {
             kind: EventKind::End { status: status.clone() },
         };
         self.events.push(end);
-        let full = self.is_full();
-        let came = full.then(|| serde_json::from_slice(&request.input).unwrap_or(Value::Null));
+        let mut error = failure.map(Failure::to_string);
+        cut(error.as_mut());
         let mut trace = Trace {
             id: rid.to_owned(),
             stage: request.stage.clone(),
@@ -184,70 +282,152 @@ impl Recorder {
             now: request.now.try_into().unwrap_or(jiff::Timestamp::UNIX_EPOCH),
             seed: request.seed.to_string(),
             status,
-            error: failure.map(Failure::to_string),
+            error,
             transitions: failure.map(|one| one.transitions.clone()).unwrap_or_default(),
             work,
             wall_ns: nanos(self.started.elapsed()),
-            request: came.map(|value| self.payload(&value)),
-            response: full.then(|| self.payload(document)),
+            request: self.came(&request.input),
+            response: self.payload(document, size),
             events: std::mem::take(&mut self.events),
             steps: std::mem::take(&mut self.steps),
             dropped: self.dropped,
         };
-        self.clean(&mut trace);
-        Some(trace)
+        self.clean(&mut trace, mask);
+        Some((trace, self.charge))
     }
 
     /// Masks and leaves out what rules say, in every payload: what one step must not show, another must not
     /// show either. The values of secrets are masked wherever they stand.
-    fn clean(&self, trace: &mut Trace) {
+    fn clean(&self, trace: &mut Trace, mask: &Mask) {
         let steps = trace.steps.iter_mut();
         let payloads = steps.flat_map(|step| [&mut step.input, &mut step.output]);
         let payloads = payloads.chain([&mut trace.request, &mut trace.response]).flatten();
+        let mut hiding = 0;
         for value in payloads {
+            hiding += self.redact.len() + self.omit.len();
+            if self.hides_all || hiding > MAX_HIDING {
+                *value = json!({ "hidden": "there is more to redact than a trace can" });
+                continue;
+            }
             for path in &self.redact {
                 if path.get(value).is_some() {
                     // The path is there, so writing to it cannot fail.
-                    let _ = path.set(value, MASK.into());
+                    let _ = path.set(value, MASKED.into());
                 }
             }
             for path in &self.omit {
                 path.remove(value);
             }
-            self.mask.value(value);
+            mask.value(value);
         }
-        if let Some(error) = &mut trace.error {
-            self.mask.text(error);
-        }
-        for step in &mut trace.steps {
-            step.error.iter_mut().chain([&mut step.stderr]).for_each(|text| self.mask.text(text));
-            step.log.iter_mut().for_each(|line| self.mask.text(&mut line.text));
-            step.events.iter_mut().for_each(|event| self.mask.value(&mut event.data));
-        }
-        for event in &mut trace.events {
-            if let EventKind::Warning { message, .. } = &mut event.kind {
-                self.mask.text(message);
+        mask_texts(trace, mask);
+    }
+}
+
+/// Masks all of a trace that is no payload.
+fn mask_texts(trace: &mut Trace, mask: &Mask) {
+    if mask.is_empty() {
+        return;
+    }
+    let hide = |text: &mut String| mask.apply(text);
+    trace.error.iter_mut().for_each(hide);
+    for step in &mut trace.steps {
+        step.error.iter_mut().chain([&mut step.rule]).for_each(hide);
+        // They may have been cut within a secret.
+        step.stderr = mask.cut_text(&step.stderr).into_owned();
+        step.log.iter_mut().for_each(|line| hide(&mut line.text));
+        for event in &mut step.events {
+            hide(&mut event.name);
+            if let Cow::Owned(masked) = mask.json(event.data.get()) {
+                event.data =
+                    RawValue::from_string(masked).unwrap_or_else(|_| to_raw(&MASKED.into()));
             }
         }
     }
-}
-
-/// The document without what is only for the processor: its last form.
-pub(super) fn answer(document: &Value) -> Value {
-    match document {
-        Value::Object(map) => {
-            let own = |(key, value): (&String, &Value)| {
-                (!key.starts_with('_')).then(|| (key.clone(), value.clone()))
-            };
-            map.iter().filter_map(own).collect()
+    for event in &mut trace.events {
+        match &mut event.kind {
+            EventKind::Warning { message, .. } => hide(message),
+            EventKind::Delete { paths } => paths.iter_mut().for_each(hide),
+            _ => {}
         }
-        other => other.clone(),
     }
 }
 
-/// What a document says of the HTTP answer that it wants.
-pub(super) fn web_response(document: &Value) -> Option<Value> {
-    document.get(TXC)?.get("web")?.get("res").cloned()
+fn to_raw(value: &Value) -> Box<RawValue> {
+    to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// Cuts an error that repeats much of what a caller wrote.
+fn cut(error: Option<&mut String>) {
+    if let Some(error) = error
+        && error.len() > MAX_ERROR
+    {
+        error.truncate(error.floor_char_boundary(MAX_ERROR));
+        error.push('…');
+    }
+}
+
+/// What an event holds besides its own size.
+fn size_of_kind(kind: &EventKind) -> usize {
+    match kind {
+        EventKind::StepStart { op } => op.len(),
+        EventKind::StepEnd { op, status } => op.len() + status.len(),
+        EventKind::Delete { paths } => {
+            paths.iter().map(|path| size_of::<String>() + path.len()).sum()
+        }
+        EventKind::Warning { op, message } => op.len() + message.len(),
+        EventKind::End { status } => status.len(),
+        // Stages are shared.
+        _ => 0,
+    }
+}
+
+/// Whether a value takes no more memory than is left, and is nested no deeper. It stops where that is clear.
+fn within(value: &Value, left: &mut usize, depth: usize) -> bool {
+    let mut take = |bytes: usize| match left.checked_sub(bytes) {
+        Some(rest) => {
+            *left = rest;
+            true
+        }
+        None => false,
+    };
+    if !take(size_of::<Value>()) {
+        return false;
+    }
+    match value {
+        Value::String(text) => take(text.len()),
+        Value::Array(items) => depth > 0 && items.iter().all(|item| within(item, left, depth - 1)),
+        Value::Object(map) => {
+            let entry = |(key, value): (&String, &Value)| {
+                let bytes = size_of::<(u64, String)>() + key.len();
+                *left >= bytes && {
+                    *left -= bytes;
+                    within(value, left, depth - 1)
+                }
+            };
+            depth > 0 && map.iter().all(entry)
+        }
+        _ => true,
+    }
+}
+
+/// Whether JSON is nested deeper than a reader of the trace may read.
+fn is_deep(json: &str) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => depth += 1,
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_JSON_DEPTH {
+            return true;
+        }
+    }
+    false
 }
 
 pub(super) fn nanos(time: std::time::Duration) -> u64 {

@@ -4,16 +4,19 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use compute::{Cancel, Meta, OpCall, Outcome, Ref, RunOptions, Runner, Secrets, Status};
+use compute::{
+    Cancel, Charge, Env, Meta, OpCall, Outcome, Ref, RunOptions, Runner, Secrets, Status,
+};
 use serde_json::{Map, Value};
-use txcl::{Context, Control, EvalError, Selected, TXC};
+use txcl::{Budget, Context, Control, EvalError, Selected, Stop};
 
+use super::input::Input;
+use super::mask::DocumentMask;
 use super::{Request, Settings, seed_of};
 use crate::control;
 use crate::{Reason, StackName, StackRule};
 
-/// Where a rule stands in a document's way.
+/// Where a rule stands in a document's way, and what it may use there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     pub(super) stack: &'a StackName,
@@ -21,19 +24,23 @@ pub(super) struct Place<'a> {
     pub(super) entry: u32,
     pub(super) rid: &'a str,
     pub(super) deadline: Instant,
+    pub(super) budget: &'a Budget,
+    pub(super) settings: &'a Settings,
+    pub(super) request: &'a Request,
+    pub(super) mask: &'a DocumentMask,
 }
 
 /// A rule that matched, with all that its compute is given.
 #[derive(Debug)]
-pub(super) struct Prepared<'r, 'd> {
+pub(super) struct Prepared<'r> {
     pub(super) rule: &'r StackRule,
     /// `stack/scope/name`
     pub(super) op: String,
     context: Context,
-    full: Cow<'d, Value>,
+    full: Arc<Value>,
     selected: Option<Selected>,
-    /// What the compute receives.
-    pub(super) input: Value,
+    /// What the compute receives, if there is one.
+    pub(super) input: Option<Input>,
     pub(super) control: Control,
     pub(super) call: Option<Call>,
 }
@@ -41,11 +48,12 @@ pub(super) struct Prepared<'r, 'd> {
 /// A call that is to be made.
 #[derive(Debug)]
 pub(super) struct Call {
-    pub(super) bytes: usize,
-    /// What it takes to make it; taken when it is made.
-    parts: Option<(Ref, Bytes, RunOptions)>,
-    /// Whether it has less time than it might have, for the document's is nearly over.
-    cut_short: bool,
+    reference: Ref,
+    options: RunOptions,
+    input: Input,
+    timeout: Duration,
+    deadline: Instant,
+    budget: Budget,
 }
 
 /// A call that was made.
@@ -53,92 +61,86 @@ pub(super) struct Call {
 pub(super) struct Done {
     pub(super) began: Instant,
     pub(super) took: Duration,
-    pub(super) outcome: Result<Outcome, compute::Error>,
+    /// How many bytes the compute received.
+    pub(super) input_bytes: u64,
+    /// Whether it had less time than it might have, for the document's was nearly over.
+    pub(super) cut_short: bool,
+    pub(super) outcome: Result<Outcome, NoOutcome>,
+}
+
+/// Why a call was not made.
+#[derive(Debug)]
+pub(super) enum NoOutcome {
+    /// It could not be run.
+    Host(compute::Error),
+    /// The document may not go on.
+    Stop(Stop),
 }
 
 fn told(clause: &'static str) -> impl Fn(EvalError) -> Reason {
     move |error| Reason::Rule { clause, span: Some(error.span), message: error.message }
 }
 
-impl<'r, 'd> Prepared<'r, 'd> {
+impl<'r> Prepared<'r> {
     /// Works out what a rule gives its compute.
     pub(super) fn new(
         rule: &'r StackRule,
-        document: &'d Value,
+        document: &Arc<Value>,
         place: Place<'_>,
-        (settings, request): (&Settings, &Request),
     ) -> Result<Self, Reason> {
         let op = format!("{}/{}/{}", place.stack, place.scope, rule.name);
-        let mut context =
-            Context::new(request.now, seed_of(request.seed, place.entry, &op, "rule"));
-        let full = rule.program.prepare(document, &mut context).map_err(told("SET"))?;
+        let seed = seed_of(place.request.seed, place.entry, &op, "rule");
+        let mut context = Context::new(place.request.now, seed).within(place.budget);
+        let full = match rule.program.prepare(document, &mut context).map_err(told("SET"))? {
+            Cow::Borrowed(_) => Arc::clone(document),
+            Cow::Owned(full) => Arc::new(full),
+        };
         let with = rule.program.with(&full, &mut context).map_err(told("WITH"))?;
         let selected = rule.program.select(&full, &mut context).map_err(told("SELECT"))?;
         let message = |message| Reason::Rule { clause: "WITH", span: None, message };
         let control = Control::read(&with).map_err(message)?;
 
         let mut prepared =
-            Self { rule, op, context, full, selected, input: Value::Null, control, call: None };
+            Self { rule, op, context, full, selected, input: None, control, call: None };
         if let Some(reference) = &rule.reference {
-            prepared.input = prepared.stamped(place);
-            prepared.call = Some(prepared.call(reference, with, place, (settings, request))?);
+            let input = prepared.received(place);
+            prepared.call = Some(prepared.call(reference, input.clone(), with, place)?);
+            prepared.input = Some(input);
         }
         Ok(prepared)
     }
 
-    /// Whether it holds a copy of the document.
-    pub(super) const fn owns_document(&self) -> bool {
-        matches!(self.full, Cow::Owned(_))
-    }
-
-    /// What the compute receives, with where it is.
-    fn stamped(&mut self, place: Place<'_>) -> Value {
-        let document = &*self.full;
-        let mut input = match &mut self.selected {
+    /// What the compute receives.
+    fn received(&mut self, place: Place<'_>) -> Input {
+        let value = match &mut self.selected {
             Some(selected) => {
                 let mut input = std::mem::take(&mut selected.input);
-                if let (Some(ts), Value::Object(map)) = (document.get("_ts"), &mut input) {
+                if let (Some(ts), Value::Object(map)) = (self.full.get("_ts"), &mut input) {
                     map.insert("_ts".into(), ts.clone());
                 }
-                input
+                Arc::new(input)
             }
-            None => document.clone(),
+            None => Arc::clone(&self.full),
         };
-        if let Value::Object(map) = &mut input {
-            let txc = map.entry(TXC).or_insert_with(|| Value::Object(Map::new()));
-            if !txc.is_object() {
-                *txc = Value::Object(Map::new());
-            }
-            if let Value::Object(txc) = txc {
-                txc.insert("op".into(), format!("{}/{}", place.stack, self.rule.name).into());
-                txc.insert("step".into(), place.scope.into());
-            }
-        }
-        input
+        Input::new(value, format!("{}/{}", place.stack, self.rule.name), place.scope)
     }
 
     fn call(
         &self,
         reference: &Ref,
+        input: Input,
         with: Map<String, Value>,
         place: Place<'_>,
-        (settings, request): (&Settings, &Request),
     ) -> Result<Call, Reason> {
-        let secret = |name: &String| {
-            let value = request.secrets.get(name).cloned();
-            value
-                .map(|value| (name.clone(), value))
-                .ok_or_else(|| Reason::MissingSecret(name.clone()))
-        };
-        let secrets = self.control.secrets.iter().map(secret).collect::<Result<Secrets, _>>()?;
+        let (settings, request) = (place.settings, place.request);
         let timeout = self.control.timeout.unwrap_or(settings.timeout);
-        let left = place.deadline.saturating_duration_since(Instant::now());
         let mut limits = settings.limits;
-        // Zero would mean the default.
-        limits.wall = Some(timeout.min(left).max(Duration::from_nanos(1)));
         limits.fuel = request.fuel.or(limits.fuel);
         limits.now = Some(request.now);
         limits.seed = Some(seed_of(request.seed, place.entry, &self.op, "compute"));
+        let env: Env = with.into_iter().collect();
+        // Whether there was memory for it is looked at when the rule is prepared.
+        let _ = place.budget.charge(env.get().len());
         let op = OpCall {
             meta: Meta {
                 rid: place.rid.to_owned(),
@@ -147,23 +149,33 @@ impl<'r, 'd> Prepared<'r, 'd> {
                 scope: place.scope,
                 name: self.rule.name.clone(),
             },
-            env: with.into_iter().collect(),
-            secrets,
+            env,
+            secrets: self.secrets(place)?,
             always: true,
         };
-        let input =
-            serde_json::to_vec(&self.input).map_err(|error| Reason::Input(error.to_string()))?;
         let options = RunOptions {
             limits,
             cancel: request.cancel.as_ref().map(Cancel::child),
             op: Some(op),
             ..RunOptions::default()
         };
-        Ok(Call {
-            bytes: input.len(),
-            parts: Some((reference.clone(), input.into(), options)),
-            cut_short: left < timeout,
-        })
+        let (deadline, budget) = (place.deadline, place.budget.clone());
+        Ok(Call { reference: reference.clone(), options, input, timeout, deadline, budget })
+    }
+
+    /// The secrets that the rule names, with the one mask that knows them all.
+    fn secrets(&self, place: Place<'_>) -> Result<Secrets, Reason> {
+        if self.control.secrets.is_empty() {
+            return Ok(Secrets::default());
+        }
+        let named = |name: &String| {
+            let value = place.request.secrets.get(name);
+            let value = value.ok_or_else(|| Reason::MissingSecret(name.clone()))?;
+            Ok((name.clone(), value.clone()))
+        };
+        let named: Vec<_> = self.control.secrets.iter().map(named).collect::<Result<_, _>>()?;
+        let mask = place.mask.knowing(named.iter().map(|(_, value)| value), &place.request.secrets);
+        Ok(named.into_iter().collect::<Secrets>().masked_by(mask))
     }
 
     /// The rule's answer, from its compute's outcome. Also what its author should be told.
@@ -179,15 +191,13 @@ impl<'r, 'd> Prepared<'r, 'd> {
             let Value::Object(mut output) = output else {
                 return Err(Reason::OutputNotObject(kind));
             };
-            warnings = control::filter(&mut output, &self.input);
+            let received = |key: &str| self.input.as_ref()?.received(key);
+            warnings = control::filter(&mut output, received);
             response = Value::Object(output);
         }
         if let Some(selected) = self.selected.take() {
-            selected.keep(document, &mut response).map_err(|error| Reason::Rule {
-                clause: "SELECT",
-                span: None,
-                message: error.to_string(),
-            })?;
+            let kept = selected.keep(document, &mut response, &mut self.context);
+            kept.map_err(|message| Reason::Rule { clause: "SELECT", span: None, message })?;
         }
         self.rule
             .program
@@ -218,27 +228,62 @@ impl Finish<'_> {
 }
 
 impl Call {
-    /// What makes the call, on whatever thread; nothing the second time.
-    pub(super) fn job(
-        &mut self,
-        runner: &Arc<dyn Runner>,
-    ) -> Option<Box<dyn FnOnce() -> Done + Send>> {
+    /// What makes the call, on whatever thread.
+    pub(super) fn job(self, runner: &Arc<dyn Runner>) -> Box<dyn FnOnce() -> Done + Send> {
         let runner = Arc::clone(runner);
-        let (reference, input, options) = self.parts.take()?;
-        Some(Box::new(move || {
-            let began = Instant::now();
-            let outcome = runner.run_blocking(&reference, &input, &options);
-            Done { began, took: began.elapsed(), outcome }
-        }))
+        Box::new(move || self.make(&*runner))
     }
 
-    /// Why the call failed, for the document.
-    pub(super) fn reason(&self, failure: compute::Failure, limit: Duration) -> Reason {
-        match failure.status() {
-            Status::WallLimit if self.cut_short => Reason::Deadline { limit },
-            Status::Cancelled => Reason::Cancelled,
-            _ => Reason::Guest(failure),
-        }
+    fn make(mut self, runner: &dyn Runner) -> Done {
+        let mut charge = self.budget.held().account().empty();
+        let (mut input_bytes, mut cut_short) = (0, false);
+        let mut began = Instant::now();
+        let outcome = self.input(&mut charge).map_err(NoOutcome::Stop).and_then(|input| {
+            input_bytes = input.len() as u64;
+            // What came before it is the document's time, and not the compute's.
+            began = Instant::now();
+            let left = self.deadline.saturating_duration_since(began);
+            cut_short = left < self.timeout;
+            // Zero would mean the default.
+            let wall = self.timeout.min(left).max(Duration::from_nanos(1));
+            self.options.limits.wall = Some(wall);
+            let outcome = runner.run_blocking(&self.reference, &input, &self.options);
+            outcome.map_err(NoOutcome::Host)
+        });
+        let took = began.elapsed();
+        let outcome = outcome.and_then(|outcome| {
+            self.budget.charge(size_of_outcome(&outcome)).map_err(NoOutcome::Stop)?;
+            Ok(outcome)
+        });
+        Done { began, took, input_bytes, cut_short, outcome }
+    }
+
+    /// The input as it is sent. It is charged twice: once more for the envelope around it.
+    fn input(&self, charge: &mut Charge) -> Result<Vec<u8>, Stop> {
+        self.budget.check()?;
+        let input = self.input.to_json(charge, &self.budget)?;
+        charge.grow(input.len())?;
+        Ok(input)
+    }
+}
+
+/// The bytes of memory that an outcome takes.
+fn size_of_outcome(outcome: &Outcome) -> usize {
+    let output = outcome.result.as_ref().map_or(0, Vec::capacity);
+    let lines = outcome.log.lines.iter().map(|line| size_of_val(line) + line.text.len());
+    let events = outcome
+        .events
+        .iter()
+        .map(|event| size_of_val(event) + event.name.len() + event.data.get().len());
+    output + outcome.log.bytes.len() + lines.sum::<usize>() + events.sum::<usize>()
+}
+
+/// Why a call failed, for the document.
+pub(super) fn reason(failure: compute::Failure, cut_short: bool, limit: Duration) -> Reason {
+    match failure.status() {
+        Status::WallLimit if cut_short => Reason::Deadline { limit },
+        Status::Cancelled => Reason::Cancelled,
+        _ => Reason::Guest(failure),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Versions are kept, activated all or none, and survive whoever dies.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use compute::{Algorithm, Artifact};
 use compute_flow::{
@@ -164,7 +164,8 @@ fn validation_names_stack_scope_rule_and_ref() {
     pollster::block_on(store.put(&NewArtifact::new(artifact))).unwrap();
     let check = |text: &str| {
         let files = files(text);
-        pollster::block_on(validate(&stack("a/b"), &files, &*store)).unwrap()
+        let deadline = Instant::now() + Duration::from_secs(60);
+        pollster::block_on(validate(&stack("a/b"), &files, &*store, deadline)).unwrap()
     };
     assert!(check(&format!("EXEC \"{here}\"")).is_ok());
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use compute::{
-    BoxFuture, Error, Failure, Limits, Log, LogLine, Metrics, Outcome, Reason, Ref, RunOptions,
-    Runner,
+    BoxFuture, Error, Event, Failure, Limits, Log, LogLine, Metrics, Outcome, Reason, Ref,
+    RunOptions, Runner,
 };
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 #[derive(Debug, Default)]
@@ -81,6 +82,30 @@ impl Runner for TestRunner {
                 let name = envelope["meta"]["name"].as_str().unwrap();
                 std::thread::sleep(Duration::from_millis(if name < "m" { 30 } else { 1 }));
                 json!({ "done": [name] })
+            }
+            "deep" => {
+                let deep = format!("{{\"a\":{}{}}}", "[".repeat(125), "]".repeat(125));
+                return done(Ok(deep.into_bytes()), Log::default());
+            }
+            "emits" => {
+                let key = envelope["secrets"]["KEY"].as_str().unwrap_or("none");
+                let raw = |text: String| RawValue::from_string(text).unwrap();
+                let event = |name: String, data| Event { name, data: raw(data) };
+                let mut outcome = done(Ok(b"{}".to_vec()), Log::default())?;
+                outcome.events = vec![
+                    event(format!("about {key}"), format!("{{\"{key}\":\"{key}\"}}")),
+                    event("deep".into(), format!("{}{}", "[".repeat(125), "]".repeat(125))),
+                    event("large".into(), format!("\"{}\"", "x".repeat(400_000))),
+                ];
+                for n in 0..3000 {
+                    outcome.events.push(event(format!("{n}-{}", "x".repeat(4000)), "1".into()));
+                }
+                return Ok(outcome);
+            }
+            "logs_much" => {
+                let line = LogLine { level: compute::Level::Info, text: String::new() };
+                log.lines = vec![line; 200_000];
+                json!({})
             }
             "panics" => panic!("as it should"),
             "writes_much" => {

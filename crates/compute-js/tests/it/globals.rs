@@ -167,7 +167,7 @@ fn handlers_get_what_the_envelope_holds() {
                 scope: 100,
                 name: "n".into(),
             },
-            env: [("level".to_owned(), json!(3))].into(),
+            env: [("level".to_owned(), json!(3))].into_iter().collect(),
             secrets: [("key".to_owned(), "s3cret".to_owned())].into_iter().collect(),
             always: false,
         }),

@@ -107,11 +107,73 @@ fn a_top_level_that_loops_is_stopped_and_says_so() {
     let built =
         build(&format!("{HEAD}for (;;) (globalThis as any).n = 1;\nexport default op(() => 1);"));
     let outcome = call(&built, "{}", EMPTY);
-    assert!(
-        matches!(failure(&outcome).reason, Reason::WallLimit { limit, .. } if limit == Duration::from_secs(5)),
-        "{}",
-        failure(&outcome)
-    );
+    let reason = &failure(&outcome).reason;
+    assert!(matches!(reason, Reason::FuelLimit { .. }), "{reason}");
+}
+
+#[test]
+fn a_top_level_that_takes_long_ends_on_a_busy_machine_too() {
+    let built = build(&format!(
+        "{HEAD}let t = 0; for (let i = 0; i < 25000003; i++) t = (t * 31 + i) | 0;\nexport default op(() => ({{ t }}));"
+    ));
+    let spinning = std::sync::atomic::AtomicBool::new(true);
+    let load = || {
+        while spinning.load(std::sync::atomic::Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+    };
+    let outcome = std::thread::scope(|scope| {
+        (0..6).for_each(|_| drop(scope.spawn(load)));
+        let outcome = call(&built, "{}", EMPTY);
+        spinning.store(false, std::sync::atomic::Ordering::Relaxed);
+        outcome
+    });
+    assert!(value(&outcome)["t"].is_i64());
+}
+
+/// Tops that take all memory, and what becomes of calls then.
+#[test]
+fn a_full_heap_fails_the_load_and_hangs_no_call() {
+    let op = |fill: &str| {
+        build(&format!(
+            "{HEAD}const keep: unknown[] = []; const o = {{ a: 1 }};\nfunction fill(size: number, most = Infinity) {{ try {{ for (let n = 0; n < most; n++) keep.push(new Uint8Array(size).fill(1)); }} catch {{}} }}\n{fill}\nexport default op(({{ input }}: any) => {{ const all: unknown[] = [o]; for (let i = 0; i < input.n; i++) all.push({{ i }}); return [all.length, keep.length > 0]; }});"
+        ))
+    };
+    let limits = Limits { wall: Some(Duration::from_secs(10)), ..EMPTY };
+    for full in [
+        "fill(200000);",
+        "fill(200000); keep.length -= 5;",
+        "fill(200000); fill(40000); fill(33000);",
+        "fill(100000); fill(33000); fill(30000); fill(1000); fill(100);",
+    ] {
+        let built = op(full);
+        for n in ["0", "1", "100000"] {
+            let outcome = call_loaded(&built, &format!("{{\"n\":{n}}}"), limits);
+            let failure = failure(&outcome);
+            assert_eq!(failure.status(), Status::MemoryLimit, "{full}: {failure}");
+            let told = failure.to_string();
+            let full = told.contains("calls need as much") || told.contains("out of memory");
+            assert!(full, "{told}");
+            assert!(
+                failure.to_string().contains("beyond its limit of 67108864 bytes"),
+                "{failure}"
+            );
+        }
+    }
+    // Whatever is left, calls end.
+    for left in [325, 326, 327, 328, 329, 330, 331, 332, 333, 334] {
+        let built = op(&format!("fill(200000, {left});"));
+        for n in [0, 1, 1_000_000] {
+            let outcome = call_loaded(&built, &format!("{{\"n\":{n}}}"), limits);
+            assert!(
+                matches!(outcome.status(), Status::Ok | Status::MemoryLimit),
+                "{left}, {n}: {:?}",
+                outcome.result
+            );
+        }
+    }
+    let outcome = call_loaded(&op("fill(200000, 250);"), "{\"n\":1000}", limits);
+    assert_eq!(value(&outcome), serde_json::json!([1001, true]));
 }
 
 #[test]

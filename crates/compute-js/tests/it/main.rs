@@ -102,7 +102,9 @@ fn call(built: &Built, input: &str, limits: Limits) -> Outcome {
 
 /// Loads the op first, so that a short wall limit is spent by the guest.
 fn call_loaded(built: &Built, input: &str, limits: Limits) -> Outcome {
-    bench().manager.preload(built.artifact.reference(), LIMITS).unwrap().unwrap();
+    let long = RunOptions::with_limits(Limits { wall: LIMITS.wall, ..limits.or(LIMITS) });
+    let loaded = bench().manager.load(&built.artifact, &long).unwrap().unwrap();
+    bench().manager.keep(loaded);
     call(built, input, limits)
 }
 

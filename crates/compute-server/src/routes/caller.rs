@@ -1,22 +1,42 @@
-//! Who asks, and whether they may.
+//! Who asks, whether they may, and what they may take.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use compute::{Account, Cancel};
 use compute_flow::{TenantName, TokenScope};
 
+use crate::body::{self, Taken};
+use crate::classes::{Class, Place};
+use crate::problem::REQUEST_MEMORY;
 use crate::telemetry::Observed;
-use crate::tenants::Tenant;
+use crate::tenants::{Entry, Tenant};
 use crate::{Problem, Server};
 
 /// A caller who may do what `S` says. It is the first thing that a route takes: whoever may not gets to know nothing
-/// else.
+/// else. What the tenant has is reached only through a place for the kind of work that it is ([`Caller::admin`],
+/// [`Caller::sandbox`], [`Caller::upload`]), and a body only within what the request may take of memory.
 pub(super) struct Caller<S> {
-    pub(super) tenant: Arc<Tenant>,
+    /// When the request's head had come.
+    pub(super) accepted: Instant,
+    /// What the request may take of memory.
+    pub(super) memory: Account,
+    server: Server,
+    entry: Arc<Entry>,
     needs: PhantomData<S>,
+}
+
+/// A caller who has a place to work.
+pub(super) struct Admitted {
+    pub(super) tenant: Arc<Tenant>,
+    place: Place,
+    /// When the work must have ended.
+    pub(super) deadline: Instant,
 }
 
 /// What a route needs of its caller.
@@ -42,26 +62,98 @@ impl<S: Needs> FromRequestParts<Server> for Caller<S> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
-        let name = tenant(&parts.headers, S::SCOPE, server)?;
-        let tenants = &server.shared.tenants;
-        let tenant = match tenants.opened(&name) {
-            Some(tenant) => tenant,
-            None => {
-                let shared = Arc::clone(&server.shared);
-                blocking::unblock(move || shared.tenants.open(&name)).await?
-            }
-        };
+        let name = tenant(&parts.headers, &parts.uri, S::SCOPE, server)?;
+        let entry = server.shared.tenants.entry(&name);
+        let present = entry.requests.enter()?;
+        let limit = server.shared.settings.request_memory;
+        let memory = entry.memory.child(REQUEST_MEMORY, limit);
         if let Some(observed) = parts.extensions.get::<Arc<Observed>>() {
-            let _ = observed.tenant.set(tenant.name.clone());
+            observed.is_of(&name, &memory, present);
         }
-        Ok(Self { tenant, needs: PhantomData })
+        let (accepted, server) = (Instant::now(), server.clone());
+        Ok(Self { accepted, memory, server, entry, needs: PhantomData })
     }
 }
 
-fn tenant(headers: &HeaderMap, scope: TokenScope, server: &Server) -> Result<TenantName, Problem> {
+impl<S> Caller<S> {
+    /// Whose request it is.
+    pub(super) fn name(&self) -> &TenantName {
+        &self.entry.name
+    }
+
+    /// The request's body, if it has at most so many bytes.
+    pub(super) async fn body(&self, content: Body, limit: u64) -> Result<Taken, Problem> {
+        body::take(&self.memory, content, limit, self.server.shared.settings.body).await
+    }
+
+    /// A place to read and write what is kept.
+    pub(super) async fn admin(&self) -> Result<Admitted, Problem> {
+        let wall = self.server.shared.settings.admin_wall;
+        self.enter(&self.server.shared.classes.admin, self.accepted, wall).await
+    }
+
+    /// The same for a part of an answer that is made while it is sent: the time counts from now.
+    pub(super) async fn admin_now(&self) -> Result<Admitted, Problem> {
+        let wall = self.server.shared.settings.admin_wall;
+        self.enter(&self.server.shared.classes.admin, Instant::now(), wall).await
+    }
+
+    /// A place to compile.
+    pub(super) async fn upload(&self) -> Result<Admitted, Problem> {
+        let settings = &self.server.shared.settings;
+        let wall = settings.compile + settings.body;
+        self.enter(&self.server.shared.classes.uploads, self.accepted, wall).await
+    }
+
+    /// A sandbox. The time counts from when the request was accepted, or from then.
+    pub(super) async fn sandbox(
+        &self,
+        accepted: Instant,
+        wall: Duration,
+    ) -> Result<Admitted, Problem> {
+        self.enter(&self.server.shared.classes.sandboxes, accepted, wall).await
+    }
+
+    async fn enter(
+        &self,
+        class: &Class,
+        accepted: Instant,
+        wall: Duration,
+    ) -> Result<Admitted, Problem> {
+        let place = class.enter(self.entry.name.as_str(), accepted, wall).await?;
+        let tenant = match self.entry.opened() {
+            Some(tenant) => tenant,
+            None => {
+                let (shared, name) = (Arc::clone(&self.server.shared), self.entry.name.clone());
+                place.run(move |_| shared.tenants.open(&name)).await??
+            }
+        };
+        let deadline = accepted.checked_add(wall).unwrap_or(accepted);
+        Ok(Admitted { tenant, place, deadline })
+    }
+}
+
+impl Admitted {
+    /// Does this on a thread for it. It is told to stop when the request goes away, and keeps the place until it
+    /// has ended.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tenant, &Cancel) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let tenant = Arc::clone(&self.tenant);
+        self.place.run(move |cancel| work(&tenant, cancel)).await
+    }
+}
+
+fn tenant(
+    headers: &HeaderMap,
+    uri: &Uri,
+    scope: TokenScope,
+    server: &Server,
+) -> Result<TenantName, Problem> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         if server.shared.settings.dev {
-            near(headers)?;
+            near(headers, uri)?;
             return Ok(TenantName::default());
         }
         return Err(unknown("the request has no token: send `Authorization: Bearer TOKEN`"));
@@ -87,18 +179,21 @@ fn unknown(detail: &str) -> Problem {
 
 /// That a request without a token comes from this machine, and not from a web page that a browser on it shows: such a
 /// page can send requests here, but not without saying so, and names that lead here are not ours.
-fn near(headers: &HeaderMap) -> Result<(), Problem> {
+fn near(headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
     let local = |text: &str| {
         let host = text.rsplit_once(':').filter(|(host, _)| !host.ends_with(':'));
         let host = host.map_or(text, |(host, _)| host).trim_matches(['[', ']']);
         host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
     };
-    let host = headers.get(header::HOST).map(|host| host.to_str().is_ok_and(local));
+    // HTTP/2 names the host in the address; where both do, both must be here.
+    let named = headers.get_all(header::HOST).iter().map(|host| host.to_str().is_ok_and(local));
+    let addressed = uri.authority().map(|authority| local(authority.as_str()));
+    let is_here = named.chain(addressed).all(|here| here);
     let origin = headers.get(header::ORIGIN).map(|origin| {
         let origin = origin.to_str().unwrap_or_default();
         origin.split_once("://").is_some_and(|(_, host)| local(host))
     });
-    if host.unwrap_or(true) && origin.unwrap_or(true) {
+    if is_here && origin.unwrap_or(true) {
         return Ok(());
     }
     let detail = "without a token, requests are taken only for localhost and from it";
@@ -107,7 +202,7 @@ fn near(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// That whoever asks is the operator: the tenant that is there from the start.
 pub(super) fn operator<S>(caller: &Caller<S>) -> Result<(), Problem> {
-    if caller.tenant.name.is_default() {
+    if caller.name().is_default() {
         return Ok(());
     }
     let detail = "this is for tokens of the tenant `default`";

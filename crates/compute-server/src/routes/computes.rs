@@ -1,22 +1,23 @@
 //! Artifacts: uploaded, looked at, deleted.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use compute::{Algorithm, Artifact, Limits, Ref};
+use compute::{
+    Algorithm, Artifact, Limits, LoadedArtifact, Phase, Reason, Ref, RunOptions, Status,
+};
 use compute_store::{MAX_BYTES, Manifest, NewArtifact, StoreError};
 use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::caller::{Caller, Read, Update};
+use super::caller::{Admitted, Caller, Read, Update};
 use super::extract::{ArtifactPath, Path, Query};
 use super::{Answer, Refusals};
-use crate::tenants::{AtHand, Tenant};
 use crate::wire::{Attached, Computes, Uploaded};
 use crate::{Problem, Server};
 
@@ -60,27 +61,42 @@ pub(super) async fn put(
         let detail = format!("`{}` is not a digest algorithm; use sha256 or blake3", path.alg);
         Problem::bad("unsupported_digest_alg", detail)
     })?;
-    path.reference()?;
-    let shared = &server.shared;
-    let place = shared.uploads.enter(caller.tenant.name.as_str()).await?;
-    let taken = shared.budget.take(content, MAX_BYTES, shared.settings.body).await;
+    let reference = path.reference()?;
+    let taken = caller.body(content, MAX_BYTES).await;
     let taken = taken
         .map_err(|problem| if problem.code == "body_too_large" { too_large() } else { problem })?;
-    let (bytes, part) = taken.split();
-    let server = server.clone();
-    let manifest = blocking::unblock(move || {
-        let got = algorithm.hex_digest(&bytes);
-        if got != path.digest {
-            let detail = "the bytes have another digest than the path says";
-            let problem = Problem::bad("digest_mismatch", detail);
-            return Err(problem.with("want", path.digest).with("got", got));
-        }
-        let artifact = Artifact::new(algorithm, upload.engine, bytes);
-        let stored = store(&server, &caller.tenant, artifact);
-        drop((place, part));
-        stored
-    })
-    .await?;
+    let admitted = caller.upload().await?;
+    let bytes = taken.bytes;
+    let artifact = admitted
+        .run(move |_, _| {
+            let got = algorithm.hex_digest(&bytes);
+            if got != path.digest {
+                let detail = "the bytes have another digest than the path says";
+                let problem = Problem::bad("digest_mismatch", detail);
+                return Err(problem.with("want", path.digest).with("got", got));
+            }
+            Ok(Artifact::new(algorithm, upload.engine, bytes))
+        })
+        .await??;
+    let mut new = NewArtifact::new(artifact.clone());
+    new.links = links(&admitted, &artifact).await?;
+    let limits = Limits { wall: Some(server.shared.settings.compile), ..Limits::default() };
+    let size = artifact.wasm().len() as u64;
+    let loaded = load(&admitted, artifact, limits).await?;
+    let tenant = &admitted.tenant;
+    let store = &*tenant.store;
+    let known = store.head(&reference).await.is_ok();
+    let manifest = if known {
+        store.put(&new).await?
+    } else {
+        let room = tenant.usage.room(store, 1, size).await?;
+        let manifest = store.put(&new).await?;
+        room.taken(1, size);
+        manifest
+    };
+    // The first call finds it ready.
+    tenant.manager.keep(loaded);
+    drop(taken.charge);
     Ok(Json(Uploaded {
         reference: manifest.reference,
         alg: manifest.alg,
@@ -96,37 +112,37 @@ pub(super) fn too_large() -> Problem {
         .with("limit", MAX_BYTES)
 }
 
-/// Compiles an artifact, so that what could never run is refused and the first call is fast, and stores it.
-fn store(server: &Server, tenant: &Tenant, artifact: Artifact) -> Answer<Manifest> {
-    let mut new = NewArtifact::new(artifact.clone());
-    new.links = pollster::block_on(has_links(server, tenant, &artifact))?;
-    drop(load(server, artifact)?);
-    Ok(pollster::block_on(tenant.shelf.store.put(&new))?)
+/// Compiles an artifact, within these limits and as long as its caller waits for it.
+pub(super) async fn load(
+    admitted: &Admitted,
+    artifact: Artifact,
+    limits: Limits,
+) -> Answer<LoadedArtifact> {
+    let loaded = admitted.run(move |tenant, cancel| {
+        let options = RunOptions { limits, cancel: Some(cancel.clone()), ..RunOptions::default() };
+        tenant.manager.load(&artifact, &options)
+    });
+    loaded.await??.map_err(|failure| {
+        let status = match failure.status() {
+            // It waited for others, and nobody knows yet what is wrong with it.
+            Status::WallLimit if !compiles(&failure) => StatusCode::GATEWAY_TIMEOUT,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Problem::new(status, "invalid_module", failure.to_string())
+    })
 }
 
-/// Compiles an artifact that is not stored, and keeps it within the engine's reach until the answer is dropped.
-pub(super) fn load(server: &Server, artifact: Artifact) -> Answer<AtHand> {
-    let shared = &server.shared;
-    let reference = artifact.reference().clone();
-    let held = shared.shelves.hold(artifact);
-    let limits = Limits { wall: Some(shared.settings.compile), ..Limits::default() };
-    shared.manager.preload(&reference, limits)?.map_err(|failure| {
-        let detail = failure.to_string();
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_module", detail)
-    })?;
-    Ok(held)
+/// Whether the time went into compiling.
+const fn compiles(failure: &compute::Failure) -> bool {
+    matches!(failure.reason, Reason::WallLimit { phase: Phase::Compile, .. })
 }
 
 /// What an artifact links to: that the tenant has all of it.
-pub(super) async fn has_links(
-    server: &Server,
-    tenant: &Tenant,
-    artifact: &Artifact,
-) -> Answer<Vec<Ref>> {
-    let (manager, artifact) = (server.shared.manager.clone(), artifact.clone());
-    let links = blocking::unblock(move || manager.links(&artifact)).await?;
+pub(super) async fn links(admitted: &Admitted, artifact: &Artifact) -> Answer<Vec<Ref>> {
+    let of = artifact.clone();
+    let links = admitted.run(move |tenant, _| tenant.manager.links(&of)).await??;
     for link in &links {
-        match tenant.shelf.store.head(link).await {
+        match admitted.tenant.store.head(link).await {
             Ok(_) => {}
             Err(StoreError::NotFound { .. }) => {
                 let detail =
@@ -148,7 +164,8 @@ pub(super) async fn has_links(
     responses((status = 200, description = "It is"), (status = 404, description = "It is not"), (status = "default", description = "A problem, without its body"))
 )]
 pub(super) async fn head(caller: Caller<Read>, Path(path): Path<ArtifactPath>) -> Answer<Response> {
-    let manifest = caller.tenant.shelf.store.head(&path.reference()?).await?;
+    let reference = path.reference()?;
+    let manifest = caller.admin().await?.tenant.store.head(&reference).await?;
     let length = [(header::CONTENT_LENGTH, manifest.size.to_string())];
     Ok((length, constant(&manifest)).into_response())
 }
@@ -167,19 +184,20 @@ pub(super) async fn head(caller: Caller<Read>, Path(path): Path<ArtifactPath>) -
 )]
 pub(super) async fn get(
     caller: Caller<Read>,
-    State(server): State<Server>,
     Path(path): Path<ArtifactPath>,
     headers: HeaderMap,
 ) -> Answer<Response> {
     let reference = path.reference()?;
-    let store = &caller.tenant.shelf.store;
+    let admitted = caller.admin().await?;
+    let store = &admitted.tenant.store;
     let manifest = store.head(&reference).await?;
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     if known.is_some_and(|known| known.split(',').any(|one| one.trim() == etag(&manifest))) {
         return Ok((StatusCode::NOT_MODIFIED, constant(&manifest)).into_response());
     }
+    let _read = caller.memory.charge(usize::try_from(manifest.size).unwrap_or(usize::MAX))?;
     let bytes = store.get(&reference).await?.artifact.wasm().clone();
-    Ok((constant(&manifest), server.shared.budget.give(bytes)?).into_response())
+    Ok((constant(&manifest), bytes).into_response())
 }
 
 fn etag(manifest: &Manifest) -> String {
@@ -205,7 +223,8 @@ pub(super) async fn manifest(
     caller: Caller<Read>,
     Path(path): Path<ArtifactPath>,
 ) -> Answer<Json<Manifest>> {
-    Ok(Json(caller.tenant.shelf.store.head(&path.reference()?).await?))
+    let reference = path.reference()?;
+    Ok(Json(caller.admin().await?.tenant.store.head(&reference).await?))
 }
 
 #[derive(Deserialize)]
@@ -222,7 +241,6 @@ pub(super) struct AttachmentName {
 )]
 pub(super) async fn attach(
     caller: Caller<Update>,
-    State(server): State<Server>,
     Path(path): Path<ArtifactPath>,
     Path(AttachmentName { name }): Path<AttachmentName>,
     content: Body,
@@ -233,21 +251,25 @@ pub(super) async fn attach(
         let detail = "an attachment's name has 1 to 64 letters, digits, `.`, `_` and `-`";
         return Err(Problem::bad("invalid_name", detail));
     }
-    let shared = &server.shared;
-    let store = &caller.tenant.shelf.store;
-    let known = store.head(&reference).await?.attachments;
+    let taken = caller.body(content, MAX_BYTES).await?;
+    let admitted = caller.admin().await?;
+    let tenant = &admitted.tenant;
+    let store = &*tenant.store;
+    let manifest = store.head(&reference).await?;
+    let known = &manifest.attachments;
     if known.len() >= MAX_ATTACHMENTS && !known.contains_key(&name) {
         let detail = format!("an artifact has at most {MAX_ATTACHMENTS} attachments");
         return Err(Problem::new(StatusCode::CONFLICT, "too_many_attachments", detail));
     }
-    let _place = shared.uploads.enter(caller.tenant.name.as_str()).await?;
-    let taken = shared.budget.take(content, MAX_BYTES, shared.settings.body).await?;
-    let (bytes, _part) = taken.split();
+    let size = taken.bytes.len() as u64;
+    let room = tenant.usage.room(store, 0, size).await?;
+    let _read = caller.memory.charge(usize::try_from(manifest.size).unwrap_or(usize::MAX))?;
     let stored = store.get(&reference).await?;
     let mut new = NewArtifact::new(stored.artifact);
     new.links = stored.manifest.links;
-    new.attachments.insert(name.clone(), bytes);
+    new.attachments.insert(name.clone(), taken.bytes);
     let manifest = store.put(&new).await?;
+    room.taken(0, size);
     let attached = manifest.attachments.get(&name).cloned();
     let missing = || Problem::not_found("the attachment was replaced meanwhile");
     Ok(Json(Attached { reference: attached.ok_or_else(missing)? }))
@@ -261,12 +283,14 @@ pub(super) async fn attach(
 )]
 pub(super) async fn attachment(
     caller: Caller<Read>,
-    State(server): State<Server>,
     Path(path): Path<ArtifactPath>,
 ) -> Answer<Response> {
-    let bytes = caller.tenant.shelf.store.attachment(&path.reference()?).await?;
+    let reference = path.reference()?;
+    // How large it is shows only when it is there; it is no larger than this.
+    let _read = caller.memory.charge(usize::try_from(MAX_BYTES).unwrap_or(usize::MAX))?;
+    let bytes = caller.admin().await?.tenant.store.attachment(&reference).await?;
     let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
-    Ok((kind, server.shared.budget.give(bytes)?).into_response())
+    Ok((kind, bytes).into_response())
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -288,11 +312,20 @@ pub(super) async fn list(
     caller: Caller<Read>,
     Query(After { after }): Query<After>,
 ) -> Answer<Json<Computes>> {
-    let mut computes: Vec<Manifest> = caller.tenant.shelf.store.list().try_collect().await?;
-    computes.retain(|one| after.as_ref().is_none_or(|after| one.reference > *after));
-    computes.sort_by(|a, b| a.reference.cmp(&b.reference));
-    let more = computes.len() > LISTED;
-    computes.truncate(LISTED);
+    let admitted = caller.admin().await?;
+    // The first of them in order, and one more, whatever order they come in.
+    let mut first = BTreeMap::new();
+    let mut manifests = admitted.tenant.store.list();
+    while let Some(one) = manifests.try_next().await? {
+        if after.as_ref().is_none_or(|after| one.reference > *after) {
+            first.insert(one.reference.clone(), one);
+            if first.len() > LISTED + 1 {
+                first.pop_last();
+            }
+        }
+    }
+    let more = first.len() > LISTED;
+    let computes: Vec<Manifest> = first.into_values().take(LISTED).collect();
     let next = computes.last().filter(|_| more).map(|one| one.reference.clone());
     Ok(Json(Computes { computes, next }))
 }
@@ -310,24 +343,25 @@ pub(super) async fn delete(
     Path(path): Path<ArtifactPath>,
 ) -> Answer<StatusCode> {
     let reference = path.reference()?;
-    let tenant = Arc::clone(&caller.tenant);
-    let store = Arc::clone(&tenant.shelf.store);
+    let admitted = caller.admin().await?;
+    let tenant = &admitted.tenant;
+    let store = &*tenant.store;
     // No version that names it becomes active meanwhile.
     let _changing = tenant.changing.lock().await;
     store.head(&reference).await?;
-    let of = Arc::clone(&tenant);
-    let named = blocking::unblock(move || of.catalogue.refs()).await?;
+    let named = admitted.run(|tenant, _| tenant.catalogue.refs()).await??;
     let referenced = |detail: String| Err(Problem::new(StatusCode::CONFLICT, "referenced", detail));
     if named.contains(&reference) {
         return referenced(format!("a version of a stack names {reference}"));
     }
-    let manifests: Vec<Manifest> = store.list().try_collect().await?;
-    if let Some(user) = manifests.iter().find(|one| one.links.contains(&reference)) {
-        return referenced(format!("{} links to {reference}", user.reference));
+    let mut manifests = store.list();
+    while let Some(one) = manifests.try_next().await? {
+        if one.links.contains(&reference) {
+            return referenced(format!("{} links to {reference}", one.reference));
+        }
     }
-    tenant.shelf.forget(&reference);
     store.delete(&reference).await?;
-    // Whoever asked for it meanwhile may have found it.
-    tenant.shelf.forget(&reference);
+    tenant.manager.forget(&reference);
+    tenant.usage.forget().await;
     Ok(StatusCode::NO_CONTENT)
 }

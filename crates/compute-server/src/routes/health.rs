@@ -1,5 +1,7 @@
 //! Whether the server lives, whether it takes work, and what it does.
 
+use std::time::Instant;
+
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -24,12 +26,15 @@ pub(super) async fn readyz(State(server): State<Server>) -> Answer<&'static str>
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail));
     }
     let shared = server.shared;
-    blocking::unblock(move || {
+    let wall = shared.settings.admin_wall;
+    // It has a place among others, of nobody's.
+    let place = shared.classes.admin.enter("", Instant::now(), wall).await?;
+    let asked = place.run(move |_| {
         let tenant = shared.tenants.open(&compute_flow::TenantName::default())?;
         tenant.catalogue.change_number()?;
         Ok::<_, Problem>(())
-    })
-    .await?;
+    });
+    asked.await??;
     Ok("ready")
 }
 
@@ -42,7 +47,8 @@ pub(super) async fn metrics(
     State(server): State<Server>,
 ) -> Answer<Response> {
     operator(&caller)?;
-    let text = server.shared.telemetry.prometheus();
+    let place = caller.admin().await?;
+    let text = place.run(move |_, _| server.shared.telemetry.prometheus()).await?;
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }

@@ -1,5 +1,6 @@
 //! One call to a compute: by its ref, or with a module that is not stored.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::Json;
@@ -10,7 +11,8 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use bytes::Bytes;
 use compute::{
-    Algorithm, Artifact, Limits, Meta, Metrics, OpCall, Outcome, Ref, RunOptions, Runner, Seed,
+    Algorithm, Artifact, Charge, Env, Limits, LoadedArtifact, Meta, Metrics, OpCall, Outcome, Ref,
+    RunOptions, Runner as _, Seed,
 };
 use compute_flow::Detail;
 use compute_store::MAX_BYTES;
@@ -134,12 +136,9 @@ pub(super) async fn run(
     headers: HeaderMap,
     content: Body,
 ) -> Answer<Response> {
-    let accepted = Instant::now();
     let wishes = Wishes::read(&headers)?;
     let reference = path.reference()?;
-    let shared = &server.shared;
-    let taken = shared.budget.take(content, MAX_INPUT, shared.settings.body).await?;
-    let (input, part) = taken.split();
+    let input = caller.body(content, MAX_INPUT).await?;
     let limits = Limits {
         wall: wishes.deadline,
         fuel: wishes.fuel,
@@ -149,9 +148,9 @@ pub(super) async fn run(
     };
     let meta = Meta { rid: wishes.rid.unwrap_or_default(), ..Meta::default() };
     let op = OpCall { meta, ..OpCall::default() };
-    let call = Called { given: false, reference: &reference, input, limits, op };
-    let outcome = admitted(&server, &caller, call, accepted).await?;
-    drop(part);
+    let call = Called { what: What::Stored(reference), input: input.bytes, limits, op };
+    let (outcome, _made) = admitted(&server, &caller, call, caller.accepted).await?;
+    drop(input.charge);
     let mut response = match outcome.result {
         Ok(output) => ([(header::CONTENT_TYPE, "application/json")], output).into_response(),
         Err(failure) => {
@@ -167,54 +166,54 @@ pub(super) async fn run(
 }
 
 /// What is to run.
-struct Called<'a> {
-    /// Whether it came with the request.
-    given: bool,
-    reference: &'a Ref,
+struct Called {
+    what: What,
     input: Bytes,
     limits: Limits,
     op: OpCall,
 }
 
-/// Runs what a caller asks for when its turn has come. The one deadline covers the queue, too.
+enum What {
+    Stored(Ref),
+    /// What came with the request.
+    Given(LoadedArtifact),
+}
+
+/// Runs what a caller asks for when its turn has come. The one deadline covers the queue and the wait for a thread,
+/// too. What the run made is charged to the request while it is put into an answer.
 async fn admitted(
     server: &Server,
     caller: &Caller<caller::Run>,
-    call: Called<'_>,
+    call: Called,
     accepted: Instant,
-) -> Answer<Outcome> {
-    let Called { given, reference, input, mut limits, op } = call;
-    let shared = &server.shared;
-    let tenant = &caller.tenant;
-    let most = shared.settings.limits.bounds().wall;
+) -> Answer<(Outcome, Charge)> {
+    let Called { what, input, mut limits, op } = call;
+    let most = server.shared.settings.limits.bounds().wall;
     let wall = limits.wall.map_or(most, |asked| asked.min(most));
-    let turn = shared.admission.enter(tenant.name.as_str());
-    let place = within(wall, accepted, turn).await??;
-    // Zero would mean the default.
-    limits.wall = Some(wall.saturating_sub(accepted.elapsed()).max(Duration::from_nanos(1)));
-    let options = RunOptions { limits, op: Some(op), ..RunOptions::default() };
-    // Whoever goes away drops this future, which cancels the run.
-    let outcome = if given {
-        tenant.runner.run_given(reference, input, options).await?
-    } else {
-        tenant.runner.run(reference, input, options).await?
-    };
-    drop(place);
-    shared.telemetry.run(&tenant.name, &outcome.metrics);
-    Ok(outcome)
-}
-
-/// Waits no longer than the deadline, which then was spent in the queue.
-pub(super) async fn within<T>(
-    wall: Duration,
-    accepted: Instant,
-    turn: impl Future<Output = T>,
-) -> Answer<T> {
-    let left = wall.saturating_sub(accepted.elapsed());
-    tokio::time::timeout(left, turn).await.map_err(|_| {
-        let detail = format!("the wall limit of {wall:?} was reached in the queue");
-        Problem::new(status_of_run(compute::Status::WallLimit), "deadline_exceeded", detail)
-    })
+    let admitted = caller.sandbox(accepted, wall).await?;
+    limits.wall = Some(wall);
+    // The sandbox has a copy of it.
+    let _copy = caller.memory.charge(input.len())?;
+    let outcome = admitted
+        .run(move |tenant, cancel| {
+            let options = RunOptions {
+                limits,
+                op: Some(op),
+                log: Some(Arc::clone(&tenant.log)),
+                cancel: Some(cancel.clone()),
+                accepted: Some(accepted),
+                ..RunOptions::default()
+            };
+            match &what {
+                What::Stored(reference) => tenant.manager.run_blocking(reference, &input, &options),
+                What::Given(loaded) => tenant.manager.run_loaded(loaded, &input, &options),
+            }
+        })
+        .await??;
+    let made = caller.memory.charge(outcome.size())?;
+    drop(admitted);
+    server.shared.telemetry.run(caller.name(), &outcome.metrics);
+    Ok((outcome, made))
 }
 
 /// What a run took, as headers.
@@ -246,55 +245,71 @@ pub(super) async fn once(
     State(server): State<Server>,
     content: Body,
 ) -> Answer<Json<RunAnswer>> {
-    let mut accepted = Instant::now();
-    let shared = &server.shared;
-    let taken = shared.budget.take(content, MAX_ONCE, shared.settings.body).await?;
-    let request: RunRequest = taken.json()?;
-    let (_, part) = taken.split();
+    let mut accepted = caller.accepted;
+    let mut taken = caller.body(content, MAX_ONCE).await?;
+    let request: RunRequest = taken.few()?;
     let limits = limits(&server, &request)?;
-    let (reference, held) = match (request.reference, request.module) {
-        (Some(reference), None) => (reference, None),
+    let rid = request.rid.unwrap_or_default();
+    if rid.len() > MAX_RID {
+        return Err(Problem::bad("invalid_body", format!("`rid` has at most {MAX_RID} bytes")));
+    }
+    let env = request.env.map(Env::new).transpose()?.unwrap_or_default();
+    let op = OpCall {
+        meta: Meta { rid, ..Meta::default() },
+        env,
+        secrets: request.secrets.0.into_iter().collect(),
+        ..OpCall::default()
+    };
+    let input =
+        request.input.map(|input| String::from(Box::<str>::from(input))).unwrap_or_default();
+    let (reference, what) = match (request.reference, request.module) {
+        (Some(reference), None) => (reference.clone(), What::Stored(reference)),
         (None, Some(module)) => {
-            let bytes =
-                base64::engine::general_purpose::STANDARD.decode(module).map_err(|error| {
-                    Problem::bad("invalid_body", format!("the module is not base64: {error}"))
-                })?;
-            if bytes.len() as u64 > MAX_BYTES {
-                return Err(super::computes::too_large());
-            }
             let engine = request.engine.unwrap_or_else(super::computes::wasm);
-            let artifact = Artifact::new(Algorithm::Sha256, engine, bytes);
-            super::computes::has_links(&server, &caller.tenant, &artifact).await?;
-            let reference = artifact.reference().clone();
-            // As an upload it is compiled within the server's own time; the deadline is for the run.
-            let place = shared.uploads.enter(caller.tenant.name.as_str()).await?;
-            let server = server.clone();
-            let held = blocking::unblock(move || super::computes::load(&server, artifact)).await?;
-            drop(place);
+            let (reference, loaded) = given(&caller, &server, module, engine, limits).await?;
+            // The deadline is for the run; what compiles has the server's own time.
             accepted = Instant::now();
-            (reference, Some(held))
+            (reference, What::Given(loaded))
         }
         _ => {
             let detail = "the body must have either `ref` or `module`";
             return Err(Problem::bad("invalid_body", detail));
         }
     };
-    let rid = request.rid.unwrap_or_default();
-    if rid.len() > MAX_RID {
-        return Err(Problem::bad("invalid_body", format!("`rid` has at most {MAX_RID} bytes")));
-    }
-    let op = OpCall {
-        meta: Meta { rid, ..Meta::default() },
-        env: request.env,
-        secrets: request.secrets.into_iter().collect(),
-        ..OpCall::default()
-    };
-    let input = request.input.map(|input| input.get().to_owned()).unwrap_or_default();
-    let given = held.is_some();
-    let call = Called { given, reference: &reference, input: input.into(), limits, op };
-    let outcome = admitted(&server, &caller, call, accepted).await?;
-    drop((held, part));
+    // What was read of the body is charged until the answer is made.
+    let _read = taken.charge;
+    let call = Called { what, input: input.into(), limits, op };
+    let (outcome, _made) = admitted(&server, &caller, call, accepted).await?;
     Ok(Json(RunAnswer::new(&reference, outcome)))
+}
+
+/// A module that came with the request, compiled as an upload is.
+async fn given(
+    caller: &Caller<caller::Run>,
+    server: &Server,
+    module: String,
+    engine: String,
+    limits: Limits,
+) -> Answer<(Ref, LoadedArtifact)> {
+    let admitted = caller.upload().await?;
+    let most = server.shared.settings.compile;
+    let _bytes = caller.memory.charge(module.len() / 4 * 3)?;
+    let artifact = admitted
+        .run(move |_, _| {
+            let bytes = base64::engine::general_purpose::STANDARD.decode(module);
+            let bytes = bytes.map_err(|error| {
+                Problem::bad("invalid_body", format!("the module is not base64: {error}"))
+            })?;
+            if bytes.len() as u64 > MAX_BYTES {
+                return Err(super::computes::too_large());
+            }
+            Ok(Artifact::new(Algorithm::Sha256, engine, bytes))
+        })
+        .await??;
+    super::computes::links(&admitted, &artifact).await?;
+    let reference = artifact.reference().clone();
+    let loaded = super::computes::load(&admitted, artifact, Limits { wall: Some(most), ..limits });
+    Ok((reference, loaded.await?))
 }
 
 /// The limits that a request asks for, none above the server's.

@@ -2,13 +2,11 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::caller::{Admin, Caller};
 use super::extract::Path;
 use super::{Answer, Refusals};
-use crate::Server;
 use crate::wire::{SecretList, SecretValue};
 
 /// The largest body that sets a secret, in bytes.
@@ -17,8 +15,8 @@ const MAX_BODY: u64 = 256 << 10;
 /// The names of the secrets
 #[utoipa::path(get, path = "/v1/secrets", tag = "access", security(("token" = ["admin"])), responses((status = 200, body = SecretList), Refusals))]
 pub(super) async fn list(caller: Caller<Admin>) -> Answer<Json<SecretList>> {
-    let tenant = caller.tenant;
-    let secrets = blocking::unblock(move || tenant.catalogue.secrets()).await?;
+    let admitted = caller.admin().await?;
+    let secrets = admitted.run(|tenant, _| tenant.catalogue.secrets()).await??;
     Ok(Json(SecretList { secrets }))
 }
 
@@ -32,15 +30,12 @@ pub(super) async fn list(caller: Caller<Admin>) -> Answer<Json<SecretList>> {
 )]
 pub(super) async fn set(
     caller: Caller<Admin>,
-    State(server): State<Server>,
     Path(name): Path<String>,
     content: Body,
 ) -> Answer<StatusCode> {
-    let shared = &server.shared;
-    let taken = shared.budget.take(content, MAX_BODY, shared.settings.body).await?;
-    let SecretValue { value } = taken.json()?;
-    let tenant = caller.tenant;
-    blocking::unblock(move || tenant.set_secret(&name, &value)).await?;
+    let SecretValue { value } = caller.body(content, MAX_BODY).await?.json()?;
+    let admitted = caller.admin().await?;
+    admitted.run(move |tenant, _| tenant.set_secret(&name, &value)).await??;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -50,7 +45,7 @@ pub(super) async fn set(
     params(("name" = String, Path, pattern = "^[A-Za-z0-9._-]{1,128}$")), responses((status = 204, description = "It is gone"), Refusals)
 )]
 pub(super) async fn delete(caller: Caller<Admin>, Path(name): Path<String>) -> Answer<StatusCode> {
-    let tenant = caller.tenant;
-    blocking::unblock(move || tenant.catalogue.delete_secret(&name)).await?;
+    let admitted = caller.admin().await?;
+    admitted.run(move |tenant, _| tenant.catalogue.delete_secret(&name)).await??;
     Ok(StatusCode::NO_CONTENT)
 }

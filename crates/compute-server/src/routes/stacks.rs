@@ -1,15 +1,16 @@
 //! Stacks: documents through them, and how their versions differ.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use compute::{Cancel, with_causes};
-use compute_flow::{Detail, File, Request, Stage};
+use compute::with_causes;
+use compute_flow::{Detail, File, Request, Stage, TenantName};
 use serde::Deserialize;
 use serde_json::Value;
 use similar::TextDiff;
@@ -17,23 +18,35 @@ use utoipa::IntoParams;
 
 use super::caller::{Caller, Read, Run};
 use super::extract::{Path, Query, StackPath};
-use super::run::{MAX_INPUT, RunHeaders, Wishes, within};
+use super::run::{MAX_INPUT, RunHeaders, Wishes};
 use super::{Answer, Refusals};
 use crate::telemetry::Observed;
 use crate::wire::{FileDiff, Stacks, VersionDiff, Versions};
-use crate::{Problem, Server};
+use crate::{Admission, Problem, Server};
 
-/// Headers that an answer's connection decides, and no document.
-const NOT_FOR_DOCUMENTS: [HeaderName; 6] = [
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::TE,
-    header::TRAILER,
+/// Headers that an answer's connection or this server decides, and no document: those that hold for one hop (RFC 9110,
+/// 7.6.1), and those that say how long the answer is and where it belongs.
+const NOT_FOR_DOCUMENTS: [&str; 13] = [
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "traceparent",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
 ];
+/// How the names of headers begin that the server itself sets.
+const OWN: &str = "x-compute-";
 /// How many headers a document may set.
 const MAX_HEADERS: usize = 64;
+/// How long the smallest difference of one file is looked for.
+const DIFF: Duration = Duration::from_secs(1);
 
 /// What a document's request may say besides; [`Wishes`] reads it.
 #[derive(IntoParams)]
@@ -76,20 +89,16 @@ pub(super) async fn process(
     headers: HeaderMap,
     content: Body,
 ) -> Answer<Response> {
-    let accepted = Instant::now();
     let wishes = Wishes::read(&headers)?;
     let stage =
         Stage::start(&stage).map_err(|error| Problem::bad("invalid_stage", error.to_string()))?;
-    let shared = Arc::clone(&server.shared);
-    let tenant = Arc::clone(&caller.tenant);
-    let taken = shared.budget.take(content, MAX_INPUT, shared.settings.body).await?;
-    let (input, part) = taken.split();
-    let most = shared.settings.documents.deadline;
+    let input = caller.body(content, MAX_INPUT).await?;
+    let most = server.shared.settings.documents.deadline;
     let limit = wishes.deadline.map_or(most, |asked| asked.min(most));
-    let turn = shared.admission.enter(tenant.name.as_str());
-    let place = within(limit, accepted, turn).await??;
+    let accepted = caller.accepted;
+    let admitted = caller.sandbox(accepted, limit).await?;
 
-    let mut request = Request::new(stage, input.into());
+    let mut request = Request::new(stage, input.bytes.into());
     request.rid = wishes.rid;
     request.fuel = wishes.fuel;
     request.detail = match wishes.detail {
@@ -99,17 +108,18 @@ pub(super) async fn process(
     };
     request.now = wishes.now.unwrap_or(request.now);
     request.seed = wishes.seed.unwrap_or(request.seed);
-    let cancel = Cancel::new();
-    request.cancel = Some(cancel.clone());
-    // The one deadline covers the queue, too.
-    request.deadline = Some(limit.saturating_sub(accepted.elapsed()));
-    // Whoever goes away drops this future.
-    let gone = cancel.drop_guard();
-    let response = blocking::unblock(move || {
+    request.memory = caller.memory.clone();
+    let sandboxes = server.shared.classes.sandboxes.admission.clone();
+    request.helpers = Some(Arc::new(Helpers { sandboxes, tenant: caller.name().clone() }));
+    let shared = Arc::clone(&server.shared);
+    let response = admitted.run(move |tenant, cancel| {
         let live = tenant.live()?;
+        request.cancel = Some(cancel.clone());
         request.secrets = Arc::clone(&live.secrets.0);
+        request.mask = Arc::clone(&live.mask);
+        // The one deadline covers the queue and the wait for a thread, too.
+        request.deadline = Some(limit.saturating_sub(accepted.elapsed()));
         let answer = tenant.processor.process(&live.snapshot, &request);
-        drop((place, part));
         let mut response = match &answer.result {
             Ok(document) => web(answer.web.as_ref(), document),
             Err(failure) => Problem::from(&**failure).masked(&live.mask).into_response(),
@@ -122,7 +132,7 @@ pub(super) async fn process(
         };
         put("x-compute-rid", &answer.rid);
         if let Some(trace) = &answer.trace {
-            shared.telemetry.document(&tenant.name, trace, &observed);
+            shared.telemetry.document(tenant, trace, &observed);
             let metrics = || trace.steps.iter().filter_map(|step| step.metrics);
             put("x-compute-status", &trace.status);
             put("x-compute-wall", &trace.wall_ns.to_string());
@@ -140,10 +150,23 @@ pub(super) async fn process(
             }
         }
         Ok::<_, Problem>(response)
-    })
-    .await?;
-    drop(gone);
+    });
+    let response = response.await??;
+    drop(input.charge);
     Ok(response)
+}
+
+/// A document's helpers are sandboxes like others: as many as are free, and within its tenant's share.
+#[derive(Debug)]
+struct Helpers {
+    sandboxes: Admission,
+    tenant: TenantName,
+}
+
+impl compute_flow::Helpers for Helpers {
+    fn try_enter(&self) -> Option<Box<dyn std::any::Any + Send>> {
+        Some(Box::new(self.sandboxes.try_enter(self.tenant.as_str())?))
+    }
 }
 
 /// The document as an answer, or what it says of the answer in `_txc.web.res`: `status`, `headers`, `body`.
@@ -168,7 +191,8 @@ fn web(wanted: Option<&Value>, document: &Value) -> Response {
             other => other.to_string(),
         };
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&text))
-            && !NOT_FOR_DOCUMENTS.contains(&name)
+            && !NOT_FOR_DOCUMENTS.contains(&name.as_str())
+            && !name.as_str().starts_with(OWN)
         {
             response.headers_mut().insert(name, value);
         }
@@ -179,8 +203,8 @@ fn web(wanted: Option<&Value>, document: &Value) -> Response {
 /// All stacks, and what is active
 #[utoipa::path(get, path = "/v1/stacks", tag = "stacks", security(("token" = ["read"])), responses((status = 200, body = Stacks), Refusals))]
 pub(super) async fn list(caller: Caller<Read>) -> Answer<Json<Stacks>> {
-    let tenant = caller.tenant;
-    let stacks = blocking::unblock(move || tenant.catalogue.stacks()).await?;
+    let admitted = caller.admin().await?;
+    let stacks = admitted.run(|tenant, _| tenant.catalogue.stacks()).await??;
     Ok(Json(Stacks { stacks }))
 }
 
@@ -194,8 +218,8 @@ pub(super) async fn show(
     Path(path): Path<StackPath>,
 ) -> Answer<Json<Versions>> {
     let stack = path.name()?;
-    let tenant = caller.tenant;
-    let versions = blocking::unblock(move || tenant.catalogue.versions(&stack)).await?;
+    let admitted = caller.admin().await?;
+    let versions = admitted.run(move |tenant, _| tenant.catalogue.versions(&stack)).await??;
     Ok(Json(Versions { versions }))
 }
 
@@ -222,27 +246,36 @@ pub(super) async fn diff(
     Query(Between { from, to }): Query<Between>,
 ) -> Answer<Json<VersionDiff>> {
     let stack = path.name()?;
-    let tenant = caller.tenant;
-    let diff = blocking::unblock(move || {
+    let admitted = caller.admin().await?;
+    let deadline = admitted.deadline;
+    let diff = admitted.run(move |tenant, _| {
         let old = tenant.catalogue.version(&stack, from)?.files;
         let new = tenant.catalogue.version(&stack, to)?.files;
-        Ok::<_, Problem>(differences(&old, &new, (from, to)))
+        Ok::<_, Problem>(differences(&old, &new, (from, to), Some(deadline)))
     });
-    Ok(Json(VersionDiff { files: diff.await? }))
+    Ok(Json(VersionDiff { files: diff.await?? }))
 }
 
-/// How the files of two versions differ.
+/// How the files of two versions differ. The nearer the deadline, the less it looks for the smallest difference; what
+/// it finds is a difference in any case.
 #[must_use]
-pub fn differences(old: &[File], new: &[File], (from, to): (u32, u32)) -> Vec<FileDiff> {
-    let text = |files: &[File], path: &str| {
-        files.iter().find(|file| file.path == path).map(|file| file.text.clone())
+pub fn differences(
+    old: &[File],
+    new: &[File],
+    (from, to): (u32, u32),
+    deadline: Option<Instant>,
+) -> Vec<FileDiff> {
+    let by_path = |files: &'_ [File]| -> BTreeMap<String, String> {
+        files.iter().map(|file| (file.path.clone(), file.text.clone())).collect()
     };
-    let mut paths: Vec<_> = old.iter().chain(new).map(|file| file.path.as_str()).collect();
-    paths.sort_unstable();
-    paths.dedup();
+    let (mut old, mut new) = (by_path(old), by_path(new));
+    let paths: BTreeSet<String> = old.keys().chain(new.keys()).cloned().collect();
+    // A diff of two texts that have little in common takes as long as both lengths multiplied.
+    let looks_until =
+        |limit: Duration| deadline.map(|deadline| deadline.min(Instant::now() + limit));
     let mut differences = Vec::new();
     for path in paths {
-        let (before, after) = (text(old, path), text(new, path));
+        let (before, after) = (old.remove(&path), new.remove(&path));
         if before == after {
             continue;
         }
@@ -252,10 +285,14 @@ pub fn differences(old: &[File], new: &[File], (from, to): (u32, u32)) -> Vec<Fi
             _ => "changed",
         };
         let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-        let diff = TextDiff::from_lines(&before, &after);
+        let mut config = TextDiff::configure();
+        if let Some(until) = looks_until(DIFF) {
+            config.deadline(until);
+        }
+        let diff = config.diff_lines(&before, &after);
         let names = (format!("{path} (version {from})"), format!("{path} (version {to})"));
         let diff = diff.unified_diff().header(&names.0, &names.1).to_string();
-        differences.push(FileDiff { path: path.to_owned(), change: change.to_owned(), diff });
+        differences.push(FileDiff { path, change: change.to_owned(), diff });
     }
     differences
 }

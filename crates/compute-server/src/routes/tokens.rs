@@ -23,8 +23,9 @@ pub(super) async fn list(
     caller: Caller<Admin>,
     State(server): State<Server>,
 ) -> Answer<Json<TokenList>> {
-    let (shared, name) = (Arc::clone(&server.shared), caller.tenant.name.clone());
-    let tokens = blocking::unblock(move || shared.tokens.list(Some(&name))).await?;
+    let shared = Arc::clone(&server.shared);
+    let admitted = caller.admin().await?;
+    let tokens = admitted.run(move |tenant, _| shared.tokens.list(Some(&tenant.name))).await??;
     Ok(Json(TokenList { tokens }))
 }
 
@@ -41,11 +42,12 @@ pub(super) async fn create(
     content: Body,
 ) -> Answer<(StatusCode, Json<NewToken>)> {
     let shared = Arc::clone(&server.shared);
-    let taken = shared.budget.take(content, MAX_BODY, shared.settings.body).await?;
-    let TokenRequest { name, scopes, expires } = taken.json()?;
-    let tenant = caller.tenant.name.clone();
-    let new = blocking::unblock(move || shared.tokens.create(&tenant, &name, &scopes, expires));
-    Ok((StatusCode::CREATED, Json(new.await?)))
+    let request = caller.body(content, MAX_BODY).await?.json()?;
+    let TokenRequest { name, scopes, expires } = request;
+    let admitted = caller.admin().await?;
+    let new =
+        admitted.run(move |tenant, _| shared.tokens.create(&tenant.name, &name, &scopes, expires));
+    Ok((StatusCode::CREATED, Json(new.await??)))
 }
 
 /// End a token of this tenant
@@ -58,7 +60,8 @@ pub(super) async fn revoke(
     State(server): State<Server>,
     Path(id): Path<String>,
 ) -> Answer<StatusCode> {
-    let (shared, name) = (Arc::clone(&server.shared), caller.tenant.name.clone());
-    blocking::unblock(move || shared.tokens.revoke(&id, Some(&name))).await?;
+    let shared = Arc::clone(&server.shared);
+    let admitted = caller.admin().await?;
+    admitted.run(move |tenant, _| shared.tokens.revoke(&id, Some(&tenant.name))).await??;
     Ok(StatusCode::NO_CONTENT)
 }

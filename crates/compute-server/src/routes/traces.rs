@@ -1,7 +1,14 @@
 //! What happened to documents.
 
-use axum::Json;
-use compute_flow::Trace;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read as _;
+
+use axum::body::Body;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -9,6 +16,8 @@ use super::caller::{Caller, Read};
 use super::extract::{Path, Query};
 use super::{Answer, Refusals};
 use crate::Problem;
+use crate::answer::{self, Broken, PIECE};
+use crate::tenants::Tenant;
 use crate::wire::TraceList;
 
 /// How many traces are listed at most.
@@ -35,19 +44,93 @@ const fn twenty() -> usize {
 pub(super) async fn list(
     caller: Caller<Read>,
     Query(Last { last }): Query<Last>,
-) -> Answer<Json<TraceList>> {
+) -> Answer<Response> {
     if last > MAX_LISTED {
         return Err(Problem::bad("invalid_query", format!("`last` is at most {MAX_LISTED}")));
     }
-    let traces = caller.tenant.traces.clone();
-    let traces = blocking::unblock(move || {
-        let ids = traces.ids()?;
-        let newest = &ids[ids.len().saturating_sub(last)..];
-        // One may have been deleted since.
-        Ok::<Vec<Trace>, Problem>(newest.iter().filter_map(|id| traces.read(id).ok()).collect())
-    })
-    .await?;
-    Ok(Json(TraceList { traces }))
+    let admitted = caller.admin().await?;
+    let ids = admitted.run(|tenant, _| tenant.traces.ids()).await??;
+    let newest = ids[ids.len().saturating_sub(last)..].to_vec();
+    drop(admitted);
+    let memory = caller.memory.clone();
+    Ok(json(answer::pieces(&memory, list_of(caller, newest))?))
+}
+
+/// `{"traces":[…]}`, a piece at a time: each is read when it is wanted, and waits in no memory before.
+fn list_of(
+    caller: Caller<Read>,
+    ids: Vec<String>,
+) -> impl Stream<Item = Result<Bytes, Broken>> + Send {
+    let reading = Reading { caller, ids: ids.into(), file: None, any: false, ended: false };
+    let begin = stream::once(async { Ok(Bytes::from_static(b"{\"traces\":[")) });
+    begin.chain(stream::unfold(reading, |mut reading| async move {
+        let piece = reading.next().await?;
+        Some((piece, reading))
+    }))
+}
+
+/// Traces that are read one after the other.
+struct Reading {
+    caller: Caller<Read>,
+    ids: VecDeque<String>,
+    file: Option<File>,
+    any: bool,
+    ended: bool,
+}
+
+impl Reading {
+    /// The next piece of the list.
+    async fn next(&mut self) -> Option<Result<Bytes, Broken>> {
+        loop {
+            match self.next_of_file().await {
+                Ok(Some(bytes)) => return Some(Ok(bytes)),
+                Ok(None) => {}
+                Err(broken) => return Some(Err(broken)),
+            }
+            let Some(id) = self.ids.pop_front() else {
+                let first = !std::mem::replace(&mut self.ended, true);
+                return first.then(|| Ok(Bytes::from_static(b"]}")));
+            };
+            // One may have been deleted since: the rest are listed without it.
+            match self.read(move |tenant| tenant.traces.read_text(&id).ok()).await {
+                Ok(file) => self.file = file,
+                Err(broken) => return Some(Err(broken)),
+            }
+            if self.file.is_some() && std::mem::replace(&mut self.any, true) {
+                return Some(Ok(Bytes::from_static(b",")));
+            }
+        }
+    }
+
+    /// The next piece of the trace that is being read, if there is more of it.
+    async fn next_of_file(&mut self) -> Result<Option<Bytes>, Broken> {
+        let Some(file) = self.file.take() else { return Ok(None) };
+        let (bytes, file) = self.read(move |_| piece(file)).await?.map_err(|_| Broken)?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        self.file = Some(file);
+        Ok(Some(bytes))
+    }
+
+    /// Reads something in a place of its own: who reads slowly holds none.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Tenant) -> T + Send + 'static,
+    ) -> Result<T, Broken> {
+        let admitted = self.caller.admin_now().await.map_err(|_| Broken)?;
+        admitted.run(|tenant, _| read(tenant)).await.map_err(|_| Broken)
+    }
+}
+
+fn piece(mut file: File) -> std::io::Result<(Bytes, File)> {
+    let mut bytes = Vec::with_capacity(PIECE);
+    (&mut file).take(PIECE as u64).read_to_end(&mut bytes)?;
+    Ok((bytes.into(), file))
+}
+
+fn json(body: Body) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// A trace
@@ -56,7 +139,16 @@ pub(super) async fn list(
     params(("id" = String, Path, description = "The request's id, or the beginning of one", min_length = 1, max_length = 128)),
     responses((status = 200, body = Object), Refusals)
 )]
-pub(super) async fn show(caller: Caller<Read>, Path(id): Path<String>) -> Answer<Json<Trace>> {
-    let traces = caller.tenant.traces.clone();
-    Ok(Json(blocking::unblock(move || traces.read(&id)).await?))
+pub(super) async fn show(caller: Caller<Read>, Path(id): Path<String>) -> Answer<Response> {
+    let admitted = caller.admin().await?;
+    let file = admitted.run(move |tenant, _| tenant.traces.read_text(&id)).await??;
+    drop(admitted);
+    let memory = caller.memory.clone();
+    let reading =
+        Reading { caller, ids: VecDeque::new(), file: Some(file), any: true, ended: false };
+    let pieces = stream::unfold(reading, |mut reading| async move {
+        let piece = reading.next_of_file().await.transpose()?;
+        Some((piece, reading))
+    });
+    Ok(json(answer::pieces(&memory, pieces)?))
 }

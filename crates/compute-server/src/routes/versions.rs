@@ -1,22 +1,18 @@
 //! Versions: drafts that change, and what becomes active.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compute_flow::{Draft, File, Version, VersionInfo};
 
-use super::caller::{Activate, Caller, Read, Update};
+use super::caller::{Activate, Admitted, Caller, Read, Update};
 use super::extract::{FilePath, Path, StackPath, VersionPath};
 use super::{Answer, Refusals};
-use crate::tenants::Tenant;
+use crate::Problem;
 use crate::wire::{
     Activation, NewDraft, RuleFile, StackVersion, Validated, VersionFiles, Versions,
 };
-use crate::{Problem, Server};
 
 /// The largest body that describes a version, in bytes.
 const MAX_DRAFT: u64 = 16 << 20;
@@ -36,9 +32,8 @@ fn placed(path: &str, text: String) -> Answer<File> {
     Err(Problem::bad("invalid_rule_path", detail))
 }
 
-async fn version(tenant: &Arc<Tenant>, Draft { stack, number, .. }: Draft) -> Answer<Version> {
-    let tenant = Arc::clone(tenant);
-    Ok(blocking::unblock(move || tenant.catalogue.version(&stack, number)).await?)
+async fn version(admitted: &Admitted, Draft { stack, number, .. }: Draft) -> Answer<Version> {
+    Ok(admitted.run(move |tenant, _| tenant.catalogue.version(&stack, number)).await??)
 }
 
 /// Make a version that is not active yet
@@ -51,13 +46,12 @@ async fn version(tenant: &Arc<Tenant>, Draft { stack, number, .. }: Draft) -> An
 )]
 pub(super) async fn draft(
     caller: Caller<Update>,
-    State(server): State<Server>,
     Path(path): Path<StackPath>,
     content: Body,
 ) -> Answer<(StatusCode, Json<VersionInfo>)> {
     let stack = path.name()?;
-    let shared = &server.shared;
-    let taken = shared.budget.take(content, MAX_DRAFT, shared.settings.body).await?;
+    let mut taken = caller.body(content, MAX_DRAFT).await?;
+    let admitted = caller.admin().await?;
     let new: NewDraft = taken.json()?;
     if new.files.len() > MAX_FILES {
         let detail = format!("a version has at most {MAX_FILES} files");
@@ -71,9 +65,8 @@ pub(super) async fn draft(
         }
         files.push(placed(&path, text)?);
     }
-    let tenant = Arc::clone(&caller.tenant);
-    let draft = blocking::unblock(move || tenant.catalogue.draft(&stack, &files)).await?;
-    Ok((StatusCode::CREATED, Json(version(&caller.tenant, draft).await?.info)))
+    let draft = admitted.run(move |tenant, _| tenant.catalogue.draft(&stack, &files)).await??;
+    Ok((StatusCode::CREATED, Json(version(&admitted, draft).await?.info)))
 }
 
 /// A version and its files
@@ -86,7 +79,8 @@ pub(super) async fn show(
     caller: Caller<Read>,
     Path(path): Path<VersionPath>,
 ) -> Answer<Json<VersionFiles>> {
-    let version = version(&caller.tenant, path.draft()?).await?;
+    let draft = path.draft()?;
+    let version = version(&caller.admin().await?, draft).await?;
     let file = |File { path, text }| RuleFile { path, text };
     Ok(Json(VersionFiles {
         info: version.info,
@@ -105,10 +99,9 @@ pub(super) async fn delete(
     Path(path): Path<VersionPath>,
 ) -> Answer<StatusCode> {
     let draft = path.draft()?;
-    let tenant = &caller.tenant;
-    let _changing = tenant.changing.lock().await;
-    let of = Arc::clone(tenant);
-    blocking::unblock(move || of.catalogue.delete_draft(&draft)).await?;
+    let admitted = caller.admin().await?;
+    let _changing = admitted.tenant.changing.lock().await;
+    admitted.run(move |tenant, _| tenant.catalogue.delete_draft(&draft)).await??;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -121,7 +114,7 @@ pub(super) async fn delete(
 pub(super) async fn file(caller: Caller<Read>, Path(path): Path<FilePath>) -> Answer<Response> {
     let (draft, path) = path.split()?;
     let path = placed(&path, String::new())?.path;
-    let version = version(&caller.tenant, draft).await?;
+    let version = version(&caller.admin().await?, draft).await?;
     let found = version.files.into_iter().find(|file| file.path == path);
     let missing = || Problem::not_found(format!("the version has no file `{path}`"));
     let text = found.ok_or_else(missing)?.text;
@@ -137,17 +130,15 @@ pub(super) async fn file(caller: Caller<Read>, Path(path): Path<FilePath>) -> An
 )]
 pub(super) async fn write(
     caller: Caller<Update>,
-    State(server): State<Server>,
     Path(path): Path<FilePath>,
     content: Body,
 ) -> Answer<Json<VersionInfo>> {
     let (draft, path) = path.split()?;
     placed(&path, String::new())?;
-    let shared = &server.shared;
-    let taken = shared.budget.take(content, MAX_RULE, shared.settings.body).await?;
+    let taken = caller.body(content, MAX_RULE).await?;
     let text = String::from_utf8(taken.bytes.to_vec())
         .map_err(|_| Problem::bad("invalid_body", "the rule's text is not UTF-8"))?;
-    change(caller.tenant, draft, path, Some(text)).await
+    change(&caller, draft, path, Some(text)).await
 }
 
 /// Take a file out of a version that was never active
@@ -161,20 +152,21 @@ pub(super) async fn remove(
     Path(path): Path<FilePath>,
 ) -> Answer<Json<VersionInfo>> {
     let (draft, path) = path.split()?;
-    change(caller.tenant, draft, path, None).await
+    change(&caller, draft, path, None).await
 }
 
 async fn change(
-    tenant: Arc<Tenant>,
+    caller: &Caller<Update>,
     draft: Draft,
     path: String,
     text: Option<String>,
 ) -> Answer<Json<VersionInfo>> {
+    let admitted = caller.admin().await?;
     // What is being made active is what was validated.
-    let _changing = tenant.changing.lock().await;
-    let (of, at) = (Arc::clone(&tenant), draft.clone());
-    blocking::unblock(move || of.catalogue.edit(&at, &path, text.as_deref())).await?;
-    Ok(Json(version(&tenant, draft).await?.info))
+    let _changing = admitted.tenant.changing.lock().await;
+    let at = draft.clone();
+    admitted.run(move |tenant, _| tenant.catalogue.edit(&at, &path, text.as_deref())).await??;
+    Ok(Json(version(&admitted, draft).await?.info))
 }
 
 /// Whether a version could become active
@@ -187,12 +179,13 @@ pub(super) async fn validate(
     caller: Caller<Read>,
     Path(path): Path<VersionPath>,
 ) -> Answer<Json<Validated>> {
-    let (tenant, draft) = (caller.tenant, path.draft()?);
-    // Reading many rules takes a while.
-    let problems = blocking::unblock(move || {
-        compute_flow::problems(&draft, &tenant.catalogue, &*tenant.shelf.store)
+    let draft = path.draft()?;
+    let admitted = caller.admin().await?;
+    let deadline = admitted.deadline;
+    let problems = admitted.run(move |tenant, _| {
+        compute_flow::problems(&draft, &tenant.catalogue, &*tenant.store, deadline)
     });
-    let problems = problems.await?;
+    let problems = problems.await??;
     Ok(Json(Validated { valid: problems.is_empty(), problems }))
 }
 
@@ -208,7 +201,8 @@ pub(super) async fn activate(
     caller: Caller<Activate>,
     Path(path): Path<VersionPath>,
 ) -> Answer<Json<Versions>> {
-    Ok(Json(activated(&caller.tenant, vec![path.draft()?]).await?))
+    let draft = path.draft()?;
+    Ok(Json(activated(&caller, vec![draft]).await?))
 }
 
 /// Make versions of several stacks active at one moment
@@ -220,27 +214,28 @@ pub(super) async fn activate(
 )]
 pub(super) async fn activate_all(
     caller: Caller<Activate>,
-    State(server): State<Server>,
     content: Body,
 ) -> Answer<Json<Versions>> {
-    let shared = &server.shared;
-    let taken = shared.budget.take(content, MAX_RULE, shared.settings.body).await?;
+    let mut taken = caller.body(content, MAX_RULE).await?;
     let Activation { versions } = taken.json()?;
     if versions.is_empty() {
         return Err(Problem::bad("invalid_body", "`versions` names none"));
     }
     let draft = |one: StackVersion| Draft::new(one.stack, one.number);
-    Ok(Json(activated(&caller.tenant, versions.into_iter().map(draft).collect()).await?))
+    Ok(Json(activated(&caller, versions.into_iter().map(draft).collect()).await?))
 }
 
-async fn activated(tenant: &Arc<Tenant>, drafts: Vec<Draft>) -> Answer<Versions> {
-    let _changing = tenant.changing.lock().await;
-    let (of, all) = (Arc::clone(tenant), drafts.clone());
-    blocking::unblock(move || compute_flow::activate(&all, &of.catalogue, &*of.shelf.store))
-        .await?;
+async fn activated(caller: &Caller<Activate>, drafts: Vec<Draft>) -> Answer<Versions> {
+    let admitted = caller.admin().await?;
+    let _changing = admitted.tenant.changing.lock().await;
+    let (all, deadline) = (drafts.clone(), admitted.deadline);
+    let activated = admitted.run(move |tenant, _| {
+        compute_flow::activate(&all, &tenant.catalogue, &*tenant.store, deadline)
+    });
+    activated.await??;
     let mut active = Vec::new();
     for draft in drafts {
-        active.push(version(tenant, draft).await?.info);
+        active.push(version(&admitted, draft).await?.info);
     }
     Ok(Versions { versions: active })
 }

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use crate::{Answer, Home, dev, echo, path_of};
 
-fn token(home: &Home, tenant: &str, scopes: &[TokenScope]) -> String {
+pub(crate) fn token(home: &Home, tenant: &str, scopes: &[TokenScope]) -> String {
     let tokens = home.place().tokens().unwrap();
     let tenant: TenantName = tenant.parse().unwrap();
     let scopes: BTreeSet<_> = scopes.iter().copied().collect();
     tokens.create(&tenant, "test", &scopes, None).unwrap().token
 }
 
-async fn ask(
+pub(crate) async fn ask(
     home: &Home,
     token: &str,
     method: &str,

@@ -44,12 +44,12 @@ async fn callers_take_turns_and_nobody_holds_all_places() {
 async fn a_full_queue_sends_away_and_those_who_left_hold_no_place() {
     let admission = Admission::new(1, 1, 2);
     let place = admission.enter("a").await.unwrap();
-    let waiting: Vec<_> = (0..2)
-        .map(|_| {
+    let waiting: Vec<_> = ["a", "c"]
+        .map(|caller| {
             let admission = admission.clone();
-            tokio::spawn(async move { admission.enter("a").await.map(drop) })
+            tokio::spawn(async move { admission.enter(caller).await.map(drop) })
         })
-        .collect();
+        .into();
     while admission.load().1 < 2 {
         tokio::task::yield_now().await;
     }
@@ -73,9 +73,29 @@ async fn a_full_queue_sends_away_and_those_who_left_hold_no_place() {
     assert_eq!(admission.load(), (0, 0));
 }
 
+#[tokio::test]
+async fn no_caller_fills_the_queue_and_thousands_may_leave_it_at_once() {
+    let admission = Admission::new(1, 1, 100_000);
+    let place = admission.enter("a").await.unwrap();
+    let mut waiting: Vec<_> = (0..50_000).map(|_| Box::pin(admission.enter("a"))).collect();
+    for one in &mut waiting {
+        assert!(futures_util::poll!(one).is_pending());
+    }
+    // Half of the queue is one caller's; the other half is there for others.
+    assert!(admission.enter("a").await.is_err());
+    let mut other = Box::pin(admission.enter("b"));
+    assert!(futures_util::poll!(&mut other).is_pending());
+    // They are gone, and nobody has told the queue: the place passes all of them by, on a stack of any size.
+    drop(waiting);
+    drop(place);
+    drop(other.await.unwrap());
+    assert_eq!(admission.load(), (0, 0));
+    assert!(admission.try_enter("a").is_some());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_server_answers_429_and_works_again() {
-    let mut settings = Settings { places: 1, share: 1, queue: 1, ..crate::dev() };
+    let mut settings = Settings { sandboxes: 1, share: 1, queue: 1, ..crate::dev() };
     settings.limits.wall = Some(Duration::from_secs(2));
     let home = Arc::new(Home::new(settings));
     let spin = format!("/run/{}", home.put(&spin()).await);

@@ -4,6 +4,7 @@
 
 mod access;
 mod admission;
+mod isolation;
 mod openapi;
 mod routes;
 mod sockets;

@@ -247,16 +247,27 @@ async fn a_list_goes_on_after_a_ref() {
 }
 
 #[tokio::test]
-async fn all_bodies_together_are_bounded() {
-    let home = Home::new(compute_server::Settings { bodies: 64 << 10, ..dev() });
-    let path = home.put(&echo()).await;
-    let run = format!("/run/{path}");
-    let large = format!("\"{}\"", "x".repeat(100 << 10));
-    let refused = home.send("POST", &run, large).await;
-    refused.is_problem(429, "busy");
-    assert_eq!(refused.header("retry-after"), "1");
-    for _ in 0..20 {
-        let answer = home.send("POST", &run, format!("\"{}\"", "x".repeat(40 << 10))).await;
-        assert_eq!(answer.status, 200, "what was taken is given back");
+async fn what_requests_take_of_memory_is_bounded_for_each_and_for_all() {
+    let large = format!("\"{}\"", "x".repeat(300 << 10));
+    let small = format!("\"{}\"", "x".repeat(40 << 10));
+    let limits = [
+        (256 << 10, 1 << 30, 429, "busy", "the memory of all requests"),
+        (1 << 30, 256 << 10, 413, "request_too_large", "the memory of one request"),
+    ];
+    for (memory, request_memory, status, code, named) in limits {
+        let settings = compute_server::Settings { memory, request_memory, ..dev() };
+        let home = Home::new(compute_server::Settings { tenant_memory: 1 << 30, ..settings });
+        let run = format!("/run/{}", home.put(&echo()).await);
+        let refused = home.send("POST", &run, large.clone()).await;
+        let problem = refused.is_problem(status, code);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(named) && detail.contains("262144"), "{detail}");
+        if status == 429 {
+            assert_eq!(refused.header("retry-after"), "1");
+        }
+        for _ in 0..20 {
+            let answer = home.send("POST", &run, small.clone()).await;
+            assert_eq!(answer.status, 200, "what was taken is given back: {}", answer.text());
+        }
     }
 }

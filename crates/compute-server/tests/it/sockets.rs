@@ -65,7 +65,7 @@ async fn a_shutdown_finishes_what_was_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_goes_away_stops_its_run() {
-    let mut settings = Settings { places: 1, share: 1, ..dev() };
+    let mut settings = Settings { sandboxes: 1, share: 1, ..dev() };
     settings.limits.wall = Some(Duration::from_secs(60));
     let home = Home::new(settings);
     let spin = format!("/run/{}", home.put(&spin()).await);
@@ -170,6 +170,62 @@ async fn a_body_that_is_announced_too_large_is_not_read() {
     let head = "PUT /v1/computes/sha256/00 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 1073741824\r\n\r\n";
     let text = answer_to(&address, head.as_bytes()).await;
     assert!(text.starts_with("HTTP/1.1 413") && text.contains("artifact_too_large"), "{text}");
+}
+
+/// That the server ends this connection before long, whatever the other side does not do.
+async fn is_ended(mut stream: TcpStream) {
+    let begun = Instant::now();
+    // A ping now and then keeps it from being idle; what is written fails once it is closed.
+    while stream.write_all(&[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]).await.is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is not ended");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_nobody_reads_end_their_connections() {
+    let home = Home::new(Settings { answer: Duration::from_millis(300), ..dev() });
+    let path = format!("/run/{}", home.put(&echo()).await);
+    let (address, _stop, _running) = start(&home).await;
+    // On HTTP/1, a large answer that is not read, but for a few bytes now and then.
+    let body = format!("\"{}\"", "x".repeat((4 << 20) - 2));
+    let stream = send(&address, &path, &body).await.into_std().unwrap();
+    let mut drip = TcpStream::from_std(stream).unwrap();
+    let begun = Instant::now();
+    let mut byte = [0; 64];
+    let mut taken = 0;
+    while let Ok(bytes @ 1..) = drip.read(&mut byte).await {
+        taken += bytes;
+        assert!(begun.elapsed() < Duration::from_secs(60), "it is not ended");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if begun.elapsed() > Duration::from_secs(3) {
+            // What the system had taken already is read at once.
+            let mut rest = Vec::new();
+            let _ = drip.read_to_end(&mut rest).await;
+            taken += rest.len();
+            break;
+        }
+    }
+    assert!(taken < body.len(), "the answer was cut off: {taken} of {}", body.len());
+    // On HTTP/2, with a window of nothing.
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(settings);
+    bytes.extend([0, 0, 0, 4, 1, 0, 0, 0, 0]);
+    let path = b"/openapi.json";
+    let mut head = vec![0x82, 0x86, 4, path.len() as u8];
+    head.extend(path);
+    head.extend([1, 9]);
+    head.extend(b"localhost");
+    for stream in 0..50_u8 {
+        bytes.extend([0, 0, head.len() as u8, 1, 5, 0, 0, 0, 1 + 2 * stream]);
+        bytes.extend(&head);
+    }
+    stream.write_all(&bytes).await.unwrap();
+    is_ended(stream).await;
+    let text = answer(send(&address, "/nothing", "").await).await;
+    assert!(text.starts_with("HTTP/1.1 404"), "it still answers: {text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

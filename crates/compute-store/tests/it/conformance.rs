@@ -26,6 +26,7 @@ pub(crate) fn all(open: Open<'_>) {
         writers_of_one_artifact_all_succeed,
         deleted_is_gone,
         garbage_is_what_no_root_leads_to,
+        what_it_keeps_is_counted,
         a_manager_resolves_from_it,
     ] {
         test(&open());
@@ -182,6 +183,25 @@ fn garbage_is_what_no_root_leads_to(store: &Arc<dyn Store>) {
     let wrong = GcOptions { roots: vec![old.reference], min_age: Duration::ZERO, dry_run: false };
     assert!(matches!(block_on(gc(&**store, &wrong)), Err(StoreError::NotFound { .. })));
     assert_eq!(listed(store).len(), 2);
+}
+
+fn what_it_keeps_is_counted(store: &Arc<dyn Store>) {
+    let before = block_on(store.usage()).unwrap();
+    let mut new = artifact("counted");
+    new.attachments.insert("notes".into(), Bytes::from(vec![1; 5000]));
+    let size = new.artifact.wasm().len() as u64;
+    put(store, &new);
+    let after = block_on(store.usage()).unwrap();
+    assert_eq!(after.artifacts, before.artifacts + 1);
+    // The manifest takes some, too.
+    assert!(after.bytes > before.bytes + size + 5000, "{before:?} {after:?}");
+    put(store, &new);
+    assert_eq!(block_on(store.usage()).unwrap(), after);
+    for digest in ["a".repeat(300), "a".repeat(64)] {
+        let nowhere = Ref::parse(&format!("compute://sha256/{digest}")).unwrap();
+        let missing = block_on(store.attachment(&nowhere)).unwrap_err();
+        assert!(matches!(missing, StoreError::NotFound { .. }), "{missing}");
+    }
 }
 
 fn a_manager_resolves_from_it(store: &Arc<dyn Store>) {

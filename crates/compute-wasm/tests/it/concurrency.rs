@@ -11,7 +11,7 @@ use compute::{
 };
 use compute_wasm::Settings;
 
-use crate::{failure, manager, output};
+use crate::{failure, manager, output, preload};
 
 const SPIN: &str = include_str!("../../../../guests/spin.wat");
 
@@ -25,13 +25,10 @@ fn spin_and_echo(settings: Settings) -> (Manager, Ref, Ref) {
         .map(|wasm| Artifact::new(Algorithm::Sha256, "wasm", wasm));
     let [spin, echo] = [0, 1].map(|at: usize| artifacts[at].reference().clone());
     let manager = Manager::builder()
-        .resolver(ArtifactMap::from(artifacts))
+        .resolver(ArtifactMap::from(artifacts.clone()))
         .engine("wasm", EngineConfig::from(settings))
         .build();
-    for reference in [&spin, &echo] {
-        let long = Limits { wall: Some(Duration::from_secs(60)), ..Limits::default() };
-        manager.preload(reference, long).unwrap().unwrap();
-    }
+    artifacts.iter().for_each(|artifact| preload(&manager, artifact, Limits::default()));
     (manager, spin, echo)
 }
 
@@ -101,13 +98,10 @@ fn dropping_the_future_cancels() {
     let artifact = Artifact::new(Algorithm::Sha256, "wasm", compute_guests::wasm(SPIN));
     let spin = artifact.reference().clone();
     let manager = Manager::builder()
-        .resolver(ArtifactMap::from([artifact]))
+        .resolver(ArtifactMap::from([artifact.clone()]))
         .metrics(move |_: &Ref, metrics: &Metrics| sender.send(metrics.status).unwrap())
         .build();
-    manager
-        .preload(&spin, Limits { wall: Some(Duration::from_secs(60)), ..Limits::default() })
-        .unwrap()
-        .unwrap();
+    preload(&manager, &artifact, Limits::default());
     let mut run = manager.run(&spin, bytes::Bytes::new(), limits(Duration::from_secs(60)));
     // Polled once, so that it has begun.
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
@@ -162,7 +156,7 @@ fn a_slow_load_does_not_hold_up_others() {
     let slow = Artifact::new(Algorithm::Sha256, "wasm", compute_guests::transform_wasm("go"));
     let quick = Artifact::new(Algorithm::Sha256, "wasm", compute_guests::echo(2));
     let references = [slow.reference().clone(), quick.reference().clone()];
-    let manager = Manager::builder().resolver(ArtifactMap::from([slow, quick])).build();
+    let manager = Manager::builder().resolver(ArtifactMap::from([slow, quick])).loads(4).build();
     let run = |reference: &Ref| {
         let outcome = manager.run_blocking(reference, b"{}", &limits(Duration::from_secs(60)));
         output(&outcome.unwrap());

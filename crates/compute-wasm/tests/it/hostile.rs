@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use compute::{Limits, Reason, RunOptions, Runner as _, Status};
 
-use crate::{chain, command, failure, manager, output, run, try_run};
+use crate::{chain, command, failure, manager, output, preload, run, try_run};
 
 const SHORT: Limits = Limits { wall: Some(Duration::from_millis(50)), ..NONE };
 const NONE: Limits = Limits {
@@ -23,9 +23,9 @@ const NONE: Limits = Limits {
 
 /// Loads the module first, so that a short wall limit is spent by the guest.
 fn run_loaded(text: &str, limits: Limits) -> compute::Outcome {
-    let (manager, reference) = manager(compute_guests::wasm(text));
-    let long = Limits { wall: Some(Duration::from_secs(60)), ..limits };
-    manager.preload(&reference, long).unwrap().unwrap();
+    let wasm = compute_guests::wasm(text);
+    let (manager, reference) = manager(wasm.clone());
+    preload(&manager, &compute::Artifact::new(compute::Algorithm::Sha256, "wasm", wasm), limits);
     let outcome =
         manager.run_blocking(&reference, b"{}", &RunOptions::with_limits(limits)).unwrap();
     // Whatever happened, an honest call works.

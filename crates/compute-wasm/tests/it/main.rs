@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod bad_calls;
+mod bounded;
 mod code_cache;
+mod compiler;
 mod concurrency;
 mod guests;
 mod hostile;
+mod images;
 mod javy;
 mod refused;
 mod repeatable;
@@ -27,6 +31,13 @@ fn manager(wasm: Vec<u8>) -> (Manager, Ref) {
         .limits(Limits { wall: Some(Duration::from_secs(60)), ..Limits::default() })
         .build();
     (manager, reference)
+}
+
+/// Loads a module and keeps it, so that a short wall limit is spent by the guest.
+fn preload(manager: &Manager, artifact: &Artifact, limits: Limits) {
+    let limits = Limits { wall: Some(Duration::from_secs(60)), ..limits };
+    let loaded = manager.load(artifact, &RunOptions::with_limits(limits)).unwrap().unwrap();
+    manager.keep(loaded);
 }
 
 /// Runs a module once.

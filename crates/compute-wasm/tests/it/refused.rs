@@ -149,6 +149,16 @@ fn proposals_that_are_switched_off() {
         "(module (memory 1 1 shared) (func (export \"_start\")))",
         "(module (memory i64 1) (func (export \"_start\")))",
         "(module (type (struct)) (func (export \"_start\")))",
+        // Each of these ended the process in wasmtime 47 to 48.0.8, which is built without its collector and left
+        // its proposal on.
+        "(module (type $a (sub (func))) (type $b (sub (func (param i32)))) (table 1 1 funcref) (elem (i32.const 0) $f)
+            (func $f (type $b)) (func (export \"_start\") (call_indirect (type $a) (i32.const 0))))",
+        "(module (type $a (sub (func))) (table 1 1 funcref) (elem (i32.const 0) $f) (func $f (type $a))
+            (func (export \"_start\") (drop (ref.test (ref $a) (table.get (i32.const 0))))))",
+        "(module (type $a (sub (func))) (table 1 1 funcref) (elem (i32.const 0) $f) (func $f (type $a))
+            (func (export \"_start\") (drop (ref.cast (ref $a) (table.get (i32.const 0))))))",
+        "(module (type $a (sub (func))) (type $b (sub $a (func))) (elem declare func $f) (func $f (type $b))
+            (func (export \"_start\") (call_ref $a (ref.func $f))))",
     ] {
         let why = refusal_of(text);
         assert!(why.starts_with("the module is not valid: "), "{text}: {why}");

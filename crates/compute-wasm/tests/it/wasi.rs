@@ -179,7 +179,7 @@ fn a_module_that_declares_the_op_abi_gets_the_envelope() {
     assert!(compute_wasm::takes_envelope(&op));
 
     let context = OpCall {
-        env: [("level".to_owned(), serde_json::json!(3))].into(),
+        env: [("level".to_owned(), serde_json::json!(3))].into_iter().collect(),
         secrets: [("key".to_owned(), "s3cret".to_owned())].into_iter().collect(),
         ..OpCall::default()
     };

@@ -1,11 +1,13 @@
-//! The loaded artifacts, up to a number of bytes, those used least recently given up first.
+//! The loaded artifacts, up to a number of bytes.
 //!
-//! Every call looks here, from every thread, so a look-up writes to no memory that threads share: it
-//! reads a snapshot of the map, which only a load replaces.
+//! Each tenant has a shelf of its own, so that nothing depends on what another has loaded; all shelves
+//! together hold so many bytes, and where they are full, the shelf that holds most gives up what it used
+//! least recently. Every call looks here, from every thread, so a look-up writes to no memory that threads
+//! share: it reads a snapshot of the shelf's map, which only a load replaces.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
@@ -14,13 +16,17 @@ use crate::{Instance, Profile, Ref};
 
 type Map = HashMap<Ref, Vec<Arc<Entry>>>;
 
+/// All shelves, and how much they hold together.
 pub(super) struct Cache {
-    entries: ArcSwap<Map>,
-    /// Held while a new map is made.
-    writing: Mutex<()>,
+    /// Held while a shelf is changed.
+    shelves: Mutex<Vec<Weak<Shelf>>>,
     capacity: u64,
     started: Instant,
 }
+
+/// What one tenant has loaded.
+#[derive(Default)]
+pub(super) struct Shelf(ArcSwap<Map>);
 
 struct Entry {
     profile: Profile,
@@ -30,91 +36,141 @@ struct Entry {
     used: AtomicU64,
 }
 
-/// The cache at one moment. What is found in it stays loaded while this is held.
-pub(super) struct Snapshot<'a> {
-    entries: Guard<Arc<Map>>,
-    cache: &'a Cache,
-}
+/// A shelf at one moment. What is found on it stays loaded while this is held.
+pub(super) struct Snapshot(Guard<Arc<Map>>);
 
 impl Cache {
     pub(super) fn new(capacity: u64) -> Self {
-        Self {
-            entries: ArcSwap::default(),
-            writing: Mutex::default(),
-            capacity,
-            started: Instant::now(),
-        }
+        Self { shelves: Mutex::default(), capacity, started: Instant::now() }
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot<'_> {
-        Snapshot { entries: self.entries.load(), cache: self }
+    pub(super) fn new_shelf(&self) -> Arc<Shelf> {
+        let shelf = Arc::new(Shelf::default());
+        let mut shelves = self.lock();
+        shelves.retain(|shelf| shelf.strong_count() > 0);
+        shelves.push(Arc::downgrade(&shelf));
+        shelf
     }
 
-    /// Adds an artifact, and gives up others until all fit. One that is larger than the whole cache is
-    /// not kept.
-    pub(super) fn insert(&self, reference: &Ref, profile: Profile, instance: Arc<dyn Instance>) {
+    /// Adds an artifact to a shelf, and gives up others until all fit. One that is larger than the whole
+    /// cache is not kept.
+    pub(super) fn insert(
+        &self,
+        shelf: &Shelf,
+        reference: &Ref,
+        profile: Profile,
+        instance: Arc<dyn Instance>,
+    ) {
         let size = instance.size() as u64;
-        if size > self.capacity {
+        let shared = instance.shared().map_or(0, |part| part.size as u64);
+        if size.saturating_add(shared) > self.capacity {
             return;
         }
         let used = AtomicU64::new(self.time(Instant::now()));
         let new = Arc::new(Entry { profile, instance, size, used });
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut map = Map::clone(&self.entries.load());
-        let same = map.entry(reference.clone()).or_default();
-        same.retain(|entry| entry.profile != profile);
-        same.push(Arc::clone(&new));
-        while total(&map) > self.capacity {
-            remove_oldest(&mut map, &new);
+        let shelves = self.lock();
+        shelf.change(|map| {
+            let same = map.entry(reference.clone()).or_default();
+            same.retain(|entry| entry.profile != profile);
+            same.push(Arc::clone(&new));
+        });
+        let all: Vec<_> = shelves.iter().filter_map(Weak::upgrade).collect();
+        while total(&all) > self.capacity {
+            let largest = all.iter().max_by_key(|shelf| total(std::slice::from_ref(*shelf)));
+            if !largest.is_some_and(|shelf| shelf.give_up_oldest(&new)) {
+                // What is left elsewhere is smaller, and may still be more than fits.
+                if !all.iter().any(|shelf| shelf.give_up_oldest(&new)) {
+                    break;
+                }
+            }
         }
-        self.entries.store(Arc::new(map));
+    }
+
+    /// Takes an artifact off a shelf.
+    pub(super) fn remove(&self, shelf: &Shelf, reference: &Ref) {
+        let _shelves = self.lock();
+        shelf.change(|map| map.remove(reference));
     }
 
     /// How many artifacts are loaded, and their size in bytes.
     pub(super) fn held(&self) -> (usize, u64) {
-        let map = self.entries.load();
-        (map.values().map(Vec::len).sum(), total(&map))
+        let all: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
+        let count = all.iter().map(|shelf| shelf.0.load().values().map(Vec::len).sum::<usize>());
+        (count.sum(), total(&all))
     }
 
-    fn time(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-impl Snapshot<'_> {
-    /// The artifact, if it is loaded for this profile; it counts as used now.
-    pub(super) fn get(
+    /// Marks what was found on a shelf as used.
+    pub(super) fn get<'a>(
         &self,
+        snapshot: &'a Snapshot,
         reference: &Ref,
         profile: Profile,
         now: Instant,
-    ) -> Option<&Arc<dyn Instance>> {
-        let mut same = self.entries.get(reference)?.iter();
+    ) -> Option<&'a Arc<dyn Instance>> {
+        let mut same = snapshot.0.get(reference)?.iter();
         let entry = same.find(|entry| entry.profile == profile)?;
-        let now = self.cache.time(now);
+        let now = self.time(now);
         if entry.used.load(Ordering::Relaxed) != now {
             entry.used.store(now, Ordering::Relaxed);
         }
         Some(&entry.instance)
     }
+
+    fn time(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Shelf>>> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn total(map: &Map) -> u64 {
-    map.values().flatten().map(|entry| entry.size).sum()
+impl Shelf {
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot(self.0.load())
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Map) -> T) {
+        let mut map = Map::clone(&self.0.load());
+        change(&mut map);
+        self.0.store(Arc::new(map));
+    }
+
+    /// Removes the entry that was used least recently, other than the new one; false if there is none.
+    fn give_up_oldest(&self, new: &Arc<Entry>) -> bool {
+        let map = self.0.load();
+        let all =
+            map.iter().flat_map(|(reference, same)| same.iter().map(move |one| (reference, one)));
+        let oldest = all
+            .filter(|(_, entry)| !Arc::ptr_eq(entry, new))
+            .min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed))
+            .map(|(reference, entry)| (reference.clone(), Arc::clone(entry)));
+        let Some((reference, oldest)) = oldest else { return false };
+        drop(map);
+        self.change(|map| {
+            if let Some(same) = map.get_mut(&reference) {
+                same.retain(|entry| !Arc::ptr_eq(entry, &oldest));
+                if same.is_empty() {
+                    map.remove(&reference);
+                }
+            }
+        });
+        true
+    }
 }
 
-/// Removes the entry that was used least recently, other than the new one.
-fn remove_oldest(map: &mut Map, new: &Arc<Entry>) {
-    let old = map.iter().flat_map(|(reference, same)| same.iter().map(move |one| (reference, one)));
-    let oldest = old
-        .filter(|(_, entry)| !Arc::ptr_eq(entry, new))
-        .min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed))
-        .map(|(reference, entry)| (reference.clone(), Arc::clone(entry)));
-    let Some((reference, oldest)) = oldest else { return };
-    if let Some(same) = map.get_mut(&reference) {
-        same.retain(|entry| !Arc::ptr_eq(entry, &oldest));
-        if same.is_empty() {
-            map.remove(&reference);
+/// The bytes that shelves hold; what instances share counts once.
+fn total(shelves: &[Arc<Shelf>]) -> u64 {
+    let (mut own, mut seen, mut shared) = (0, HashSet::new(), 0);
+    for shelf in shelves {
+        for entry in shelf.0.load().values().flatten() {
+            own += entry.size;
+            if let Some(part) = entry.instance.shared()
+                && seen.insert(part.id)
+            {
+                shared += part.size as u64;
+            }
         }
     }
+    own + shared
 }

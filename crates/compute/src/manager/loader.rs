@@ -1,15 +1,16 @@
-//! Loads artifacts: one load at a time for each artifact and profile, on a thread of its own, while
+//! Loads artifacts: one load at a time for each tenant, artifact and profile, on a thread of its own, while
 //! those who wait for it leave at their own deadlines.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::cache::{Cache, Snapshot};
+use super::cache::{Cache, Shelf, Snapshot};
+use super::gate::{Gate, Refused};
 use crate::{
-    Call, Engine, EngineConfig, Error, Failure, Instance, Load, Phase, Profile, Ref, Resolver,
-    open_engine,
+    Artifact, Call, Engine, EngineConfig, Error, Failure, Instance, Load, Phase, Profile, Ref,
+    Resolver, engine_names, open_engine,
 };
 
 /// How often a waiting caller looks whether it was cancelled.
@@ -23,42 +24,92 @@ pub(super) enum Loaded {
     Stopped(Failure),
 }
 
-type Key = (Ref, Profile);
+type Key = (u64, Ref, Profile);
 type LoadResult = Result<Arc<dyn Instance>, Error>;
 
+/// How loads are made.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) configs: BTreeMap<String, EngineConfig>,
+    /// The engines that may be opened; all that are linked in, if none is named.
+    pub(super) engines: Option<BTreeSet<String>>,
+    pub(super) cache_bytes: u64,
+    pub(super) loads: usize,
+    pub(super) load_time: Duration,
+}
+
+/// How many loads of one tenant may wait.
+const WAITING: usize = 64;
+
 pub(super) struct Loader {
-    resolver: Option<Arc<dyn Resolver>>,
-    configs: BTreeMap<String, EngineConfig>,
+    settings: Settings,
     engines: Mutex<HashMap<String, Arc<dyn Engine>>>,
     cache: Cache,
+    gate: Arc<Gate>,
     /// The loads under way.
     flights: Mutex<HashMap<Key, Arc<Flight>>>,
+    tenants: AtomicU64,
+}
+
+/// What one tenant can load, and has loaded: nothing of it depends on another's.
+pub(super) struct View {
+    id: u64,
+    pub(super) resolver: Option<Arc<dyn Resolver>>,
+    shelf: Arc<Shelf>,
 }
 
 impl std::fmt::Debug for Loader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loader").field("resolver", &self.resolver).finish_non_exhaustive()
+        f.debug_struct("Loader").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("resolver", &self.resolver).finish_non_exhaustive()
+    }
+}
+
+impl View {
+    /// What is loaded now.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.shelf.snapshot()
+    }
+
+    fn resolver(&self, reference: &Ref) -> Result<&dyn Resolver, Error> {
+        let resolver = self.resolver.as_deref();
+        resolver.ok_or_else(|| Error::NoResolver { reference: reference.clone() })
     }
 }
 
 impl Loader {
-    pub(super) fn new(
-        resolver: Option<Arc<dyn Resolver>>,
-        configs: BTreeMap<String, EngineConfig>,
-        cache_bytes: u64,
-    ) -> Self {
+    pub(super) fn new(settings: Settings) -> Self {
+        let loads = settings.loads.max(1);
         Self {
-            resolver,
-            configs,
             engines: Mutex::default(),
-            cache: Cache::new(cache_bytes),
+            cache: Cache::new(settings.cache_bytes),
+            gate: Arc::new(Gate::new(loads, loads.div_ceil(2), WAITING)),
             flights: Mutex::default(),
+            tenants: AtomicU64::new(0),
+            settings,
         }
     }
 
-    /// The artifacts that are loaded now.
-    pub(super) fn snapshot(&self) -> Snapshot<'_> {
-        self.cache.snapshot()
+    /// What another tenant can load, from here.
+    pub(super) fn view(&self, resolver: Option<Arc<dyn Resolver>>) -> View {
+        let id = self.tenants.fetch_add(1, Ordering::Relaxed);
+        View { id, resolver, shelf: self.cache.new_shelf() }
+    }
+
+    /// The artifact, if it is loaded; it counts as used now.
+    pub(super) fn loaded<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        reference: &Ref,
+        profile: Profile,
+        now: Instant,
+    ) -> Option<&'a Arc<dyn Instance>> {
+        self.cache.get(snapshot, reference, profile, now)
     }
 
     /// How many artifacts are loaded, and their size in bytes.
@@ -66,18 +117,32 @@ impl Loader {
         self.cache.held()
     }
 
-    /// Waits until the artifact is loaded, the call's deadline has passed or its caller cancels. The
-    /// load itself goes on in any case, for those who come later.
+    pub(super) fn forget(&self, view: &View, reference: &Ref) {
+        self.cache.remove(&view.shelf, reference);
+    }
+
+    pub(super) fn keep(
+        &self,
+        view: &View,
+        reference: &Ref,
+        profile: Profile,
+        instance: Arc<dyn Instance>,
+    ) {
+        self.cache.insert(&view.shelf, reference, profile, instance);
+    }
+
+    /// Waits until the artifact is loaded, the call's deadline has passed or its caller cancels. A load that
+    /// has begun goes on in any case, for those who come later; one that waits for its turn goes when
+    /// nobody waits for it.
     pub(super) fn load(
         self: &Arc<Self>,
+        view: &Arc<View>,
         reference: &Ref,
         call: &Call<'_>,
     ) -> Result<Loaded, Error> {
-        if self.resolver.is_none() {
-            return Err(Error::NoResolver { reference: reference.clone() });
-        }
-        let key = (reference.clone(), call.bounds.profile());
-        let flight = self.join(key)?;
+        view.resolver(reference)?;
+        let flight = self.join(view, reference, call.bounds.profile())?;
+        let _waiting = flight.wait_for();
         let mut landed = lock(&flight.landed);
         loop {
             if let Some(result) = &*landed {
@@ -97,51 +162,100 @@ impl Loader {
         }
     }
 
+    /// Loads an artifact that its caller has, on the caller's own thread and no longer than the caller wants
+    /// it. It is not kept.
+    pub(super) fn load_given(
+        &self,
+        view: &View,
+        artifact: &Artifact,
+        call: &Call<'_>,
+    ) -> Result<Loaded, Error> {
+        let resolver = view.resolver(artifact.reference())?;
+        let stop = |phase| call.must_stop(Instant::now(), phase);
+        let wanted = || stop(Phase::Queue).is_none();
+        let stopped = |phase| {
+            let limit = call.bounds.wall;
+            let reason = stop(phase).unwrap_or(crate::Reason::WallLimit { limit, phase });
+            Ok(Loaded::Stopped(Failure::new(reason)))
+        };
+        let _pass = match self.gate.enter(view.id, wanted) {
+            Ok(pass) => pass,
+            Err(Refused::Unwanted) => return stopped(Phase::Queue),
+            Err(Refused::Full(waiting)) => {
+                return Err(Error::Busy { reference: artifact.reference().clone(), waiting });
+            }
+        };
+        let mut load = Load::new(call.bounds.profile(), resolver);
+        (load.deadline, load.cancel) = (call.deadline(), call.cancel);
+        match self.engine(artifact.engine())?.load(artifact, &load) {
+            Ok(instance) => Ok(Loaded::Ready(instance)),
+            Err(_) if load.must_stop() => stopped(Phase::Compile),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The load under way for this key, started if there is none.
-    fn join(self: &Arc<Self>, key: Key) -> Result<Arc<Flight>, Error> {
+    fn join(
+        self: &Arc<Self>,
+        view: &Arc<View>,
+        reference: &Ref,
+        profile: Profile,
+    ) -> Result<Arc<Flight>, Error> {
+        let key = (view.id, reference.clone(), profile);
         let mut flights = lock(&self.flights);
         if let Some(flight) = flights.get(&key) {
             return Ok(Arc::clone(flight));
         }
         let flight = Arc::new(Flight::default());
         // A load that landed since this caller looked in the cache is in there by now.
-        if let Some(instance) = self.snapshot().get(&key.0, key.1, Instant::now()) {
+        if let Some(instance) = self.loaded(&view.snapshot(), reference, profile, Instant::now()) {
             flight.land(Ok(Arc::clone(instance)));
             return Ok(flight);
         }
-        let (loader, started, loading) = (Arc::clone(self), Arc::clone(&flight), key.clone());
+        let (loader, view) = (Arc::clone(self), Arc::clone(view));
+        let (started, loading) = (Arc::clone(&flight), key.clone());
         std::thread::Builder::new()
             .name("compute-load".into())
             .stack_size(LOADER_STACK)
-            .spawn(move || loader.fly(loading, &started))
+            .spawn(move || loader.fly(&view, loading, &started))
             .map_err(|error| Error::engine("manager", error))?;
         flights.insert(key, Arc::clone(&flight));
         Ok(flight)
     }
 
     /// One load, from start to landing, on its own thread.
-    fn fly(&self, key: Key, flight: &Flight) {
-        let reference = key.0.clone();
+    fn fly(&self, view: &View, key: Key, flight: &Flight) {
+        let (reference, profile) = (key.1.clone(), key.2);
         // An engine that panics must not leave its callers waiting.
-        let work = std::panic::AssertUnwindSafe(|| self.load_now(&key.0, key.1, flight));
+        let work =
+            std::panic::AssertUnwindSafe(|| self.load_now(view, &reference, profile, flight));
         let result = std::panic::catch_unwind(work).unwrap_or_else(|_| {
             Err(Error::engine("manager", format!("loading {reference} panicked")))
         });
         if let Ok(instance) = &result {
-            self.cache.insert(&key.0, key.1, Arc::clone(instance));
+            self.cache.insert(&view.shelf, &reference, profile, Arc::clone(instance));
         }
         lock(&self.flights).remove(&key);
         flight.land(result);
     }
 
-    fn load_now(&self, reference: &Ref, profile: Profile, flight: &Flight) -> LoadResult {
-        let resolver = self
-            .resolver
-            .as_ref()
-            .ok_or_else(|| Error::NoResolver { reference: reference.clone() })?;
+    fn load_now(
+        &self,
+        view: &View,
+        reference: &Ref,
+        profile: Profile,
+        flight: &Flight,
+    ) -> LoadResult {
+        let resolver = view.resolver(reference)?;
+        let _pass = self.gate.enter(view.id, || flight.is_wanted()).map_err(|refused| {
+            let waiting = if let Refused::Full(waiting) = refused { waiting } else { 0 };
+            Error::Busy { reference: reference.clone(), waiting }
+        })?;
         let artifact = pollster::block_on(resolver.resolve(reference))?;
         flight.fetched.store(true, Ordering::Relaxed);
-        self.engine(artifact.engine())?.load(&artifact, &Load::new(profile, &**resolver))
+        let mut load = Load::new(profile, resolver);
+        load.deadline = Instant::now().checked_add(self.settings.load_time);
+        self.engine(artifact.engine())?.load(&artifact, &load)
     }
 
     /// The engine of this name, opened on first use.
@@ -150,7 +264,15 @@ impl Loader {
         if let Some(engine) = engines.get(name) {
             return Ok(Arc::clone(engine));
         }
-        let engine = match self.configs.get(name) {
+        if let Some(named) = &self.settings.engines
+            && !named.contains(name)
+        {
+            let linked = engine_names();
+            let known =
+                named.iter().filter(|one| linked.contains(&one.as_str())).cloned().collect();
+            return Err(Error::UnknownEngine { name: name.to_owned(), known });
+        }
+        let engine = match self.settings.configs.get(name) {
             Some(config) => open_engine(name, config)?,
             None => open_engine(name, &EngineConfig::default())?,
         };
@@ -163,18 +285,41 @@ impl Loader {
 #[derive(Default)]
 struct Flight {
     fetched: AtomicBool,
+    /// How many wait for it; one at least had before it began.
+    waiting: AtomicUsize,
     landed: Mutex<Option<LoadResult>>,
     has_landed: Condvar,
+    left: AtomicBool,
 }
+
+/// Somebody waits, until this is dropped.
+struct Waiting<'a>(&'a Flight);
 
 impl Flight {
     fn phase(&self) -> Phase {
         if self.fetched.load(Ordering::Relaxed) { Phase::Compile } else { Phase::Fetch }
     }
 
+    fn wait_for(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(self)
+    }
+
+    /// Whether anybody waits, or has not come yet.
+    fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0 || !self.left.load(Ordering::Relaxed)
+    }
+
     fn land(&self, result: LoadResult) {
         *lock(&self.landed) = Some(result);
         self.has_landed.notify_all();
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.left.store(true, Ordering::Relaxed);
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a rule that can be read says, and cannot mean.
 
+use crate::pattern::{Pattern, PatternError};
 use crate::{
     Assignment, ClauseKind, Code, Comparison, Condition, Diagnostic, Exec, Expr, Literal, Operand,
-    Rule, Span,
+    RegexBudget, Rule, Span,
 };
 
 pub(super) fn check(rule: &Rule, source: &str, out: &mut Vec<Diagnostic>) {
@@ -19,7 +20,7 @@ pub(super) fn check(rule: &Rule, source: &str, out: &mut Vec<Diagnostic>) {
         return;
     }
     if let Some(when) = rule.when() {
-        patterns(when, out);
+        patterns(when, &mut RegexBudget::rule(), out);
     }
     if let Some(exec) = rule.exec()
         && let Err(problem) = Exec::parse(&exec.node)
@@ -35,16 +36,17 @@ pub(super) fn check(rule: &Rule, source: &str, out: &mut Vec<Diagnostic>) {
     without_effect(rule, out);
 }
 
-/// Regular expressions that do not compile. A condition never fails, so this is no error.
-fn patterns(condition: &Condition, out: &mut Vec<Diagnostic>) {
+/// Regular expressions that do not compile: a condition never fails, so this is no error. Those that take too
+/// much memory are one.
+fn patterns(condition: &Condition, budget: &mut RegexBudget, out: &mut Vec<Diagnostic>) {
     match condition {
         Condition::Always => {}
         Condition::Any(parts) | Condition::All(parts) => {
-            parts.iter().for_each(|part| patterns(part, out));
+            parts.iter().for_each(|part| patterns(part, budget, out));
         }
-        Condition::Not(inner) => patterns(inner, out),
+        Condition::Not(inner) => patterns(inner, budget, out),
         Condition::Compare(Comparison { comparator, operand, .. }) => {
-            let pattern = match &operand.node {
+            let text = match &operand.node {
                 Operand::Regex(pattern) => pattern,
                 Operand::Expr(Expr::Literal(Literal::String(text)))
                     if comparator.node.is_match() =>
@@ -53,21 +55,39 @@ fn patterns(condition: &Condition, out: &mut Vec<Diagnostic>) {
                 }
                 Operand::Expr(_) => return,
             };
-            if let Err(error) = crate::condition::regex(pattern) {
-                let why = error.to_string();
-                let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                out.push(
-                    Diagnostic::warning(
-                        Code::BadRegex,
-                        operand.span,
-                        format!("this regular expression does not compile: {why}"),
-                    )
-                    .help("the comparison is false for every document"),
-                );
+            if let Err(error) = Pattern::new(text, budget) {
+                pattern(error, operand.span, out);
             }
         }
     }
 }
+
+fn pattern(error: PatternError, span: Span, out: &mut Vec<Diagnostic>) {
+    let diagnostic = match error {
+        PatternError::Syntax(why) => {
+            let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            let message = format!("this regular expression does not compile: {why}");
+            Diagnostic::warning(Code::BadRegex, span, message)
+                .help("the comparison is false for every document")
+        }
+        PatternError::TooLarge(why) => {
+            let message = format!("this regular expression is too large: {why}");
+            Diagnostic::error(Code::RegexTooLarge, span, message)
+                .help("repeat less often, or match classes of ASCII alone: `[0-9]`, `(?-u:\\w)`")
+        }
+        // Told once: the others are not even compiled.
+        PatternError::Budget(_) if out.iter().any(|one| one.message.contains(TOGETHER)) => return,
+        PatternError::Budget(limit) => {
+            let message = format!("compiled, {TOGETHER} take more than {limit} bytes");
+            Diagnostic::error(Code::RegexTooLarge, span, message)
+                .help("put some of them into another rule, or write them smaller")
+        }
+    };
+    out.push(diagnostic);
+}
+
+/// What is told once for a rule.
+const TOGETHER: &str = "the rule's regular expressions";
 
 /// The values of `WITH` that the processor reads, where they are written down.
 fn with(item: &Assignment, out: &mut Vec<Diagnostic>) {

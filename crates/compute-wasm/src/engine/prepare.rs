@@ -1,0 +1,90 @@
+//! From WebAssembly to code that is ready to run: found on disk, or compiled and kept there.
+
+use std::fs::File;
+use std::io::Seek as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use compute::{Artifact, Error, Load};
+use wasmtime::Module;
+
+use super::{WasmEngine, host, unwanted};
+use crate::NAME;
+use crate::code_cache::{Compiled, write_sparse};
+use crate::compiler::{self, Uncompiled};
+use crate::flavour::{Flavour, Shard};
+use crate::prepared::Prepared;
+
+/// What is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Somebody's functions, which are checked first, and compiled where the settings say.
+    Code,
+    /// A memory, and no functions: there is nothing to compile.
+    Memory,
+}
+
+impl WasmEngine {
+    /// Compiled code made ready, from disk if it is there, else from the WebAssembly that `wasm` makes.
+    pub(super) fn prepare<T, E: From<Error>>(
+        &self,
+        (of, kind): (&Compiled<'_>, Kind),
+        flavour: &Arc<Flavour>,
+        make: fn(&Shard, Module) -> wasmtime::Result<T>,
+        load: &Load<'_>,
+        wasm: impl FnOnce() -> Result<Bytes, E>,
+    ) -> Result<Prepared<T>, E> {
+        let cache = self.code_cache.as_ref();
+        if let Some(code) = cache.and_then(|cache| cache.get(of, flavour)) {
+            // SAFETY: the cache gives back only what it was given below, under this machine's key, for
+            // this version of wasmtime and this flavour.
+            #[expect(unsafe_code, reason = "compiled code is loaded")]
+            if let Ok(prepared) = unsafe { Prepared::new(flavour, code, make) } {
+                return Ok(prepared);
+            }
+        }
+        let wasm = wasm()?;
+        let code = match kind {
+            Kind::Memory => compiler::compile_here(flavour, &wasm),
+            Kind::Code => compiler::check_bodies(&wasm, &self.shared.caps)
+                .map_err(Uncompiled::Refused)
+                .and_then(|()| self.compilers.compile(flavour, &wasm, load)),
+        };
+        let code = code.map_err(|uncompiled| match uncompiled {
+            Uncompiled::Refused(refusal) => Error::refused(of.reference.clone(), refusal),
+            Uncompiled::Stopped => unwanted(),
+            Uncompiled::Failed(message) => Error::engine(NAME, message),
+        })?;
+        if let Some(cache) = cache {
+            cache.put(of, flavour, &code);
+        }
+        let file = match cache.and_then(|cache| cache.get(of, flavour)) {
+            Some(file) => file,
+            None => file_of(&code).map_err(|error| Error::engine(NAME, error))?,
+        };
+        // SAFETY: the code was just compiled for this flavour; nobody else has the file, or as above.
+        #[expect(unsafe_code, reason = "compiled code is loaded")]
+        let prepared = unsafe { Prepared::new(flavour, file, make) };
+        Ok(prepared.map_err(host)?)
+    }
+
+    /// The artifact's own module, compiled.
+    pub(super) fn module<T>(
+        &self,
+        artifact: &Artifact,
+        flavour: &Arc<Flavour>,
+        make: fn(&Shard, Module) -> wasmtime::Result<T>,
+        load: &Load<'_>,
+    ) -> Result<Prepared<T>, Error> {
+        let of = Compiled { reference: artifact.reference(), part: "module".into() };
+        self.prepare((&of, Kind::Code), flavour, make, load, || Ok(artifact.wasm().clone()))
+    }
+}
+
+/// A file without a name that holds these bytes.
+fn file_of(bytes: &[u8]) -> std::io::Result<File> {
+    let mut file = compiler::nameless_file()?;
+    write_sparse(&mut file, bytes)?;
+    file.rewind()?;
+    Ok(file)
+}
