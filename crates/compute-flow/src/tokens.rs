@@ -309,7 +309,13 @@ impl Tokens {
         {
             self.look(&mut asked)?;
         }
-        let found = self.known.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        let known = || self.known.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        let mut found = known();
+        if found.is_none() && id.len() == 2 * ID {
+            // It may have been made elsewhere just now: one that was made works at once.
+            self.see()?;
+            found = known();
+        }
         // An id that there isn't takes as long as one that there is.
         let (info, kept) = found.map(|found| (found.info, found.hash)).unzip();
         let kept = kept.unwrap_or_else(|| vec![0; 32]);
