@@ -17,7 +17,9 @@ fuzz_target!(|bytes: &[u8]| {
 
     let parsed = txcl::parse(source);
     for diagnostic in &parsed.diagnostics {
-        assert!(diagnostic.span.start <= diagnostic.span.end && diagnostic.span.end <= source.len());
+        assert!(
+            diagnostic.span.start <= diagnostic.span.end && diagnostic.span.end <= source.len()
+        );
         let _ = diagnostic.render("rule.txcl", source, false);
         let _ = diagnostic.position(source);
     }

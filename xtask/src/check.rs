@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 
-use crate::{api, cargo, guests, plugin, root, run, tidy, tools};
+use crate::{api, cargo, fuzz, guests, plugin, root, run, tidy, tools};
+
+/// For how long each fuzz target runs.
+const FUZZ_SECONDS: u32 = 60;
 
 /// Runs all tests.
 pub(crate) fn test(args: &[String]) -> Result<()> {
@@ -24,7 +27,8 @@ pub(crate) fn ci() -> Result<()> {
     test(&[])?;
     api::check()?;
     // The workspace, as clippy has checked it: what it depends on is not checked again.
-    run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+    run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    fuzz::fuzz_all(FUZZ_SECONDS)
 }
 
 /// What the lock file names: its licenses and where it comes from. Known vulnerabilities are in a git repository that no

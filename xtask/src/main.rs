@@ -59,10 +59,10 @@ enum Chore {
         #[arg(long)]
         peers: bool,
     },
-    /// Give a target random input that coverage guides: `cargo xtask fuzz rule --seconds 3600`
+    /// Give a target random input that coverage guides: `cargo xtask fuzz module --seconds 3600`
     Fuzz {
         /// What gets it
-        #[arg(value_parser = ["rule"])]
+        #[arg(value_parser = fuzz::NAMES)]
         target: String,
         /// For how long
         #[arg(long, default_value = "60")]

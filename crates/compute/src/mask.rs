@@ -6,6 +6,8 @@ use std::fmt;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use serde::Deserializer as _;
+use serde::de::Visitor;
 use serde_json::{Map, Value};
 
 /// What stands for what is masked.
@@ -158,12 +160,9 @@ impl Mask {
             rest = after;
             match text.as_bytes().first() {
                 // Read, masked, and written again: it may be written in more ways than one.
-                Some(b'"') => match serde_json::from_str::<Cow<'_, str>>(text) {
-                    Ok(read) => match self.text(&read) {
-                        Cow::Owned(hidden) => masked.push_str(&Value::from(hidden).to_string()),
-                        Cow::Borrowed(_) => masked.push_str(text),
-                    },
-                    Err(_) => masked.push_str(text),
+                Some(b'"') => match self.text(&read_string(text)) {
+                    Cow::Owned(hidden) => masked.push_str(&Value::from(hidden).to_string()),
+                    Cow::Borrowed(_) => masked.push_str(text),
                 },
                 Some(b'-' | b'0'..=b'9') if matches!(self.text(text), Cow::Owned(_)) => {
                     masked.push_str(&Value::from(MASKED).to_string());
@@ -173,6 +172,26 @@ impl Mask {
         }
         Cow::Owned(masked)
     }
+}
+
+/// What a string of JSON says. Half of a surrogate pair, which JSON may have and a text may not, becomes U+FFFD;
+/// what is no JSON is left as it is.
+fn read_string(json: &str) -> Cow<'_, str> {
+    struct Lossy;
+    impl Visitor<'_> for Lossy {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
+            Ok(String::from_utf8_lossy(bytes).into_owned())
+        }
+    }
+    // As bytes: as a text, serde_json refuses half of a pair.
+    let read = serde_json::Deserializer::from_str(json).deserialize_bytes(Lossy);
+    read.map_or(Cow::Borrowed(json), Cow::Owned)
 }
 
 /// The length of the next token: a string, a number, or what is neither.
@@ -344,6 +363,10 @@ mod tests {
         assert_eq!(masked, expected);
         let written = r#"{"a":"\u0068unter2","n":-123456.5}"#;
         assert_eq!(mask.json(written), r#"{"a":"[redacted]","n":"[redacted]"}"#);
+        // Half of a surrogate pair beside it.
+        let written = r#"["\ud83d \u0068unter2","\ud83d"]"#;
+        let masked = mask.json(written);
+        assert!(masked.ends_with(r#" [redacted]","\ud83d"]"#), "{masked}");
     }
 
     #[test]
