@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::{HeaderValue, Version, header};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::rt::Executor;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tower::ServiceExt as _;
 
 use crate::{Server, ServerError, router};
@@ -25,6 +26,8 @@ const MAX_HEAD: usize = 64 << 10;
 const MAX_HEADERS: usize = 100;
 /// How many requests one HTTP/2 connection may have under way.
 const MAX_STREAMS: u32 = 100;
+/// How many of them begin before it is another connection's turn.
+const TURN: usize = 8;
 /// How many times the time for an answer one may take that is read steadily.
 const LONGEST_ANSWER: u32 = 20;
 /// The least that who reads an answer must take of it a second, in bytes, once the time for an answer is over.
@@ -145,7 +148,8 @@ async fn connection(
             response
         }
     });
-    let mut builder = Builder::new(TokioExecutor::new());
+    let (sender, mut streams) = mpsc::unbounded_channel();
+    let mut builder = Builder::new(Streams(sender));
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -161,9 +165,17 @@ async fn connection(
     // Whoever never sends a whole request is noticed here, and whoever does not read the answer.
     let mut look = tokio::time::interval(settings.idle.div_f32(4.0).max(Duration::from_millis(50)));
     let mut told = false;
+    let mut begun = 0;
     loop {
         tokio::select! {
             _ = connection.as_mut() => return,
+            Some(stream) = streams.recv() => {
+                tokio::spawn(stream);
+                begun += 1;
+                if begun % TURN == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
             _ = stopping.changed(), if !told => {
                 told = true;
                 connection.as_mut().graceful_shutdown();
@@ -174,6 +186,18 @@ async fn connection(
                 }
             }
         }
+    }
+}
+
+/// Takes the requests of an HTTP/2 connection, which begin a few at a time: whoever sends hundreds at once does not
+/// delay those who send one. There are never more than [`MAX_STREAMS`].
+#[derive(Clone)]
+struct Streams(mpsc::UnboundedSender<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        // Without its connection nobody waits for it.
+        let _ = self.0.send(Box::pin(stream));
     }
 }
 

@@ -14,6 +14,11 @@ use tokio::sync::oneshot;
 /// How long a thread waits for more work before it ends.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// How much less urgent work is than the threads that read requests and write answers: the `nice` value of POSIX. With
+/// it guests that spin get a third of what a thread of the runtime gets, and all that nobody else wants.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 5;
+
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Threads that are started when there is work, up to a number, and end when there is none.
@@ -102,6 +107,9 @@ impl Shared {
     }
 
     fn work(&self) {
+        // Of this thread, and of those that it starts. Whoever may not is as urgent as before.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::setpriority_process(None, NICE);
         let mut state = self.lock();
         loop {
             if let Some(job) = state.jobs.pop_front() {
