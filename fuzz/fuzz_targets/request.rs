@@ -151,7 +151,7 @@ impl Home {
             limits,
             documents,
             compile: seconds(10),
-            body: seconds(1),
+            body_timeout: seconds(1),
             ..Settings::default()
         };
         let engine = compute_wasm::Settings { sandboxes: 4, ..Default::default() };

@@ -39,13 +39,17 @@ pub(crate) struct Place {
 
 impl Classes {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let Settings { sandboxes, share, queue, uploads, admin, .. } = *settings;
         let class = |name, places: usize, share| Class {
-            admission: Admission::new(places, share, queue),
+            admission: Admission::new(places, share, settings.max_queue),
             workers: Workers::new(name, places),
         };
+        let (uploads, admin) = (settings.max_uploads, settings.max_admin);
         Self {
-            sandboxes: class("compute-run", sandboxes, share),
+            sandboxes: class(
+                "compute-run",
+                settings.max_concurrency,
+                settings.max_tenant_concurrency,
+            ),
             uploads: class("compute-upload", uploads, uploads.div_ceil(2)),
             admin: class("compute-admin", admin, admin.div_ceil(2)),
         }

@@ -50,7 +50,7 @@ pub async fn serve(
     let (stop, stopping) = watch::channel(false);
     let routes = router(server.clone());
     let take = |stream: TcpStream| {
-        let Some(place) = Open::new(&shared.connections, shared.settings.connections) else {
+        let Some(place) = Open::new(&shared.connections, shared.settings.max_connections) else {
             // A new connection's buffer has room for it.
             let _ = stream.try_write(FULL);
             return;
@@ -89,7 +89,7 @@ pub async fn serve(
     stop.send_replace(true);
     drop(stopping);
     // Each connection holds a receiver.
-    let _ = tokio::time::timeout(shared.settings.drain, stop.closed()).await;
+    let _ = tokio::time::timeout(shared.settings.drain_timeout, stop.closed()).await;
     let telemetry = server.clone();
     blocking::unblock(move || telemetry.shared.telemetry.finish()).await;
     Ok(())
@@ -153,7 +153,7 @@ async fn connection(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(settings.head)
+        .header_read_timeout(settings.head_timeout)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS);
     builder
@@ -163,7 +163,8 @@ async fn connection(
         .max_concurrent_streams(MAX_STREAMS);
     let mut connection = pin!(builder.serve_connection(io, TowerToHyperService::new(service)));
     // Whoever never sends a whole request is noticed here, and whoever does not read the answer.
-    let mut look = tokio::time::interval(settings.idle.div_f32(4.0).max(Duration::from_millis(50)));
+    let mut look =
+        tokio::time::interval(settings.idle_timeout.div_f32(4.0).max(Duration::from_millis(50)));
     let mut told = false;
     let mut begun = 0;
     loop {
@@ -181,7 +182,7 @@ async fn connection(
                 connection.as_mut().graceful_shutdown();
             }
             _ = look.tick() => {
-                if life.is_idle(settings.idle) || life.is_stuck(settings.answer) {
+                if life.is_idle(settings.idle_timeout) || life.is_stuck(settings.answer_timeout) {
                     return;
                 }
             }

@@ -23,19 +23,19 @@ pub struct Settings {
     /// Whether requests without a token are taken, from this machine only.
     pub dev: bool,
     /// How many sandboxes run at once: four for each processor.
-    pub sandboxes: usize,
+    pub max_concurrency: usize,
     /// How many of them one tenant may hold: half.
-    pub share: usize,
+    pub max_tenant_concurrency: usize,
     /// How many requests may wait for each kind of work: 1,000, half of them of one tenant.
-    pub queue: usize,
+    pub max_queue: usize,
     /// How many artifacts are compiled at once, as they are uploaded: as many as there are processors, two at
     /// least. One tenant has half of them.
-    pub uploads: usize,
+    pub max_uploads: usize,
     /// How many administrative requests are worked on at once: four. One tenant has half of them.
-    pub admin: usize,
+    pub max_admin: usize,
     /// How many requests there may be in all, from their heads to the ends of their answers: 4,000. One tenant
     /// has half of them.
-    pub requests: usize,
+    pub max_requests: usize,
     /// The limits of each run; a request may ask for less.
     pub limits: Limits,
     /// What documents may use.
@@ -45,7 +45,7 @@ pub struct Settings {
     /// How long an administrative request may take, its wait for a place included: half a minute.
     pub admin_wall: Duration,
     /// How long a body may take to arrive: half a minute.
-    pub body: Duration,
+    pub body_timeout: Duration,
     /// How many bytes of memory all requests may take together, for bodies, documents and answers: 512 MiB.
     pub memory: u64,
     /// How many of them one tenant's requests may take: half.
@@ -55,15 +55,15 @@ pub struct Settings {
     /// What one tenant may keep.
     pub quotas: Quotas,
     /// How many connections may be open: 10,000.
-    pub connections: usize,
+    pub max_connections: usize,
     /// How long the head of a request may take to arrive: 10 seconds.
-    pub head: Duration,
+    pub head_timeout: Duration,
     /// How long a connection may do nothing: half a minute.
-    pub idle: Duration,
+    pub idle_timeout: Duration,
     /// How long the reader of an answer may take nothing of it: half a minute.
-    pub answer: Duration,
+    pub answer_timeout: Duration,
     /// How long what was accepted may take to be answered when the server ends: 35 seconds.
-    pub drain: Duration,
+    pub drain_timeout: Duration,
 }
 
 /// What one tenant may keep of artifacts. What it may keep of stacks, tokens, secrets and traces, those who keep
@@ -87,26 +87,26 @@ impl Default for Settings {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             dev: false,
-            sandboxes: processors * 4,
-            share: processors * 2,
-            queue: 1000,
-            uploads: processors.max(2),
-            admin: 4,
-            requests: 4000,
+            max_concurrency: processors * 4,
+            max_tenant_concurrency: processors * 2,
+            max_queue: 1000,
+            max_uploads: processors.max(2),
+            max_admin: 4,
+            max_requests: 4000,
             limits: Limits::DEFAULT,
             documents: ProcessorSettings::default(),
             compile: Duration::from_secs(60),
             admin_wall: Duration::from_secs(30),
-            body: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
             memory: 512 << 20,
             tenant_memory: 256 << 20,
             request_memory: 128 << 20,
             quotas: Quotas::default(),
-            connections: 10_000,
-            head: Duration::from_secs(10),
-            idle: Duration::from_secs(30),
-            answer: Duration::from_secs(30),
-            drain: Duration::from_secs(35),
+            max_connections: 10_000,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(35),
         }
     }
 }
@@ -172,7 +172,7 @@ impl Server {
         // Each tenant's manager is one of its own, with what it resolves; this one resolves nothing.
         let manager = manager
             .only_engines(ENGINES)
-            .loads(settings.uploads)
+            .loads(settings.max_uploads)
             .load_time(settings.compile)
             .limits(settings.limits)
             .build();
@@ -200,7 +200,7 @@ impl Server {
                 tenants,
                 classes,
                 nobody,
-                requests: Requests::new(settings.requests),
+                requests: Requests::new(settings.max_requests),
                 telemetry,
                 connections,
                 settings,

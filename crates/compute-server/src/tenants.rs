@@ -190,11 +190,11 @@ impl Tenants {
         let known = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         known.unwrap_or_else(|| {
             let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-            let Settings { requests, tenant_memory, .. } = self.settings;
+            let Settings { max_requests, tenant_memory, .. } = self.settings;
             let new = || {
                 Arc::new(Entry {
                     name: name.clone(),
-                    requests: Requests::new(requests.div_ceil(2)),
+                    requests: Requests::new(max_requests.div_ceil(2)),
                     memory: self.memory.child("the memory of a tenant's requests", tenant_memory),
                     tenant: OnceLock::new(),
                 })

@@ -159,6 +159,19 @@ impl Charge {
         }
     }
 
+    /// Charges so many bytes from now on, whatever it was for before.
+    ///
+    /// # Errors
+    /// [`OverLimit`] if there is no room for what is more; then this charge is as it was.
+    pub fn resize(&mut self, bytes: usize) -> Result<(), OverLimit> {
+        let (now, bytes) = (self.used, bytes as u64);
+        if bytes >= now {
+            return self.grow((bytes - now) as usize);
+        }
+        self.shrink((now - bytes) as usize);
+        Ok(())
+    }
+
     /// The bytes that it is for.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
@@ -196,6 +209,11 @@ mod tests {
         assert_eq!(first.grow(1).unwrap_err().name, "a");
         first.shrink(200_000);
         assert!(a.used() <= 16 << 10);
+        first.resize(100_000).unwrap();
+        assert_eq!(first.resize(200_001).unwrap_err().name, "a");
+        assert_eq!((first.bytes(), a.used()), (100_000, 100_000));
+        first.resize(10).unwrap();
+        assert_eq!(first.bytes(), 10);
         drop(first);
         assert_eq!((a.used(), server.used()), (0, 0));
     }

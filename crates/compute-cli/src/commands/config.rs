@@ -95,8 +95,8 @@ fn fill(cli: &Cli, setting: &mut Setting) -> Result<(), Failure> {
         "--store" => Some(context::store_url(cli)?),
         "--state" => Some(context::data("state")?.display().to_string()),
         "--secret-key-file" => Some("secret.key in --state".to_owned()),
-        "--places" => Some(standard.sandboxes.to_string()),
-        "--share" => Some("half of --places".to_owned()),
+        "--max-concurrency" => Some(standard.max_concurrency.to_string()),
+        "--max-tenant-concurrency" => Some("half of --max-concurrency".to_owned()),
         _ => None,
     };
     Ok(())

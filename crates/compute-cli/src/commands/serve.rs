@@ -35,8 +35,8 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
     let place = state::here(cli, args.state.state.as_deref(), "serve")?;
     let _log = log(options)?;
     let mut settings = settings(options);
-    settings.connections = files_for(settings.connections);
-    let calls = u16::try_from(settings.sandboxes).unwrap_or(u16::MAX);
+    settings.max_connections = files_for(settings.max_connections);
+    let calls = u16::try_from(settings.max_concurrency).unwrap_or(u16::MAX);
     let manager = Manager::builder()
         .engine(NAME, context::engine_config(calls)?)
         .cache_bytes(options.cache.as_u64());
@@ -73,7 +73,7 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
 
 fn settings(options: &ServeOptions) -> Settings {
     let standard = Settings::default();
-    let sandboxes = options.places.map_or(standard.sandboxes, usize::from);
+    let max_concurrency = options.max_concurrency.map_or(standard.max_concurrency, usize::from);
     let memory = options.request_memory.as_u64();
     let limits = Limits {
         memory: Some(options.memory.as_u64()),
@@ -82,9 +82,11 @@ fn settings(options: &ServeOptions) -> Settings {
     };
     Settings {
         dev: options.dev,
-        sandboxes,
-        share: options.share.map_or(sandboxes.div_ceil(2), usize::from),
-        queue: options.queue as usize,
+        max_concurrency,
+        max_tenant_concurrency: options
+            .max_tenant_concurrency
+            .map_or(max_concurrency.div_ceil(2), usize::from),
+        max_queue: options.max_queue as usize,
         limits,
         documents: ProcessorSettings {
             limits,
@@ -98,9 +100,9 @@ fn settings(options: &ServeOptions) -> Settings {
             artifacts: options.max_artifacts,
             artifact_bytes: options.max_artifact_bytes.as_u64(),
         },
-        connections: options.connections as usize,
-        idle: options.idle,
-        drain: options.drain,
+        max_connections: options.max_connections as usize,
+        idle_timeout: options.idle_timeout,
+        drain_timeout: options.drain_timeout,
         ..standard
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use compute::{Account, Cancel, Charge, JsonError, OverLimit, Ref, json_size, parse_json};
+use compute::{Cancel, Charge, JsonError, OverLimit, Ref, json_size, parse_json};
 use serde_json::{Map, Value};
 use txcl::{Budget, Context, Stop};
 
@@ -28,6 +28,8 @@ const REPEATED_WORK: u64 = 50;
 const MILLISECOND_WORK: u64 = 10;
 /// How much fuel counts as a millisecond. Fuel is the same on every machine; a millisecond is not.
 const MILLISECOND_FUEL: u64 = 1_000_000;
+/// After how many rules the clock is looked at: it takes longer than to merge a small answer.
+const STEPS: usize = 8;
 /// How deep a document may be nested; what JSON's readers take is 128.
 const MAX_DEPTH: usize = 100;
 /// How many warnings a document gives.
@@ -44,11 +46,12 @@ pub(super) struct Run<'a> {
     started: Instant,
     /// How long it may take.
     limit: Duration,
+    /// What its rules may use together: the request's memory, until the document's deadline. What a scope charged
+    /// is given back at its end.
+    budget: Budget,
     recorder: Recorder,
     mask: DocumentMask,
-    /// What the document itself may take.
-    account: Account,
-    /// What it takes.
+    /// What the document itself takes.
     charge: Charge,
     warnings: Vec<String>,
     more_warnings: usize,
@@ -86,17 +89,19 @@ impl<'a> Run<'a> {
     ) -> Self {
         let limit = processor.settings.deadline;
         let account = request.memory.child(DOCUMENT, processor.settings.document as u64);
+        let limit = request.deadline.map_or(limit, |asked| asked.min(limit));
+        let deadline = started.checked_add(limit);
         Self {
             processor,
             snapshot,
             request,
             rid,
             started,
-            limit: request.deadline.map_or(limit, |asked| asked.min(limit)),
+            limit,
+            budget: Budget::new(&request.memory, deadline, request.cancel.clone()),
             recorder: Recorder::new(request.detail, started, &request.memory),
             mask: DocumentMask::new(&request.mask),
             charge: account.empty(),
-            account,
             warnings: Vec::new(),
             more_warnings: 0,
             entries: 0,
@@ -199,11 +204,13 @@ impl<'a> Run<'a> {
         self.check_budgets()
     }
 
+    fn check_work(&self) -> Result<(), Box<Failure>> {
+        let limit = self.processor.settings.work;
+        if self.work > limit { Err(self.failure(Reason::Fuel { limit })) } else { Ok(()) }
+    }
+
     fn check_budgets(&self) -> Result<(), Box<Failure>> {
-        let settings = &self.processor.settings;
-        if self.work > settings.work {
-            return Err(self.failure(Reason::Fuel { limit: settings.work }));
-        }
+        self.check_work()?;
         if self.started.elapsed() >= self.limit {
             return Err(self.failure(Reason::Deadline { limit: self.limit }));
         }
@@ -213,16 +220,19 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// What a part of the way may use: the request's memory, until the document's deadline. What is charged to it
-    /// is given back when it is dropped.
-    fn budget(&self) -> Budget {
-        let deadline = self.started.checked_add(self.limit);
-        Budget::new(&self.request.memory, deadline, self.request.cancel.clone())
+    fn check(&self, budget: &Budget) -> Result<(), Box<Failure>> {
+        budget.check().map_err(|stop| self.failure(self.stopped(stop)))
     }
 
-    fn check(&self, budget: &Budget) -> Result<(), Box<Failure>> {
-        budget.check().map_err(|stop| self.failure(self.stopped(stop)))?;
-        self.check_budgets()
+    /// The same for a step of a loop over rules: the clock is looked at every few steps.
+    fn check_step(&self, budget: &Budget, step: usize) -> Result<(), Box<Failure>> {
+        if step % STEPS == STEPS - 1 {
+            return self.check(budget);
+        }
+        match budget.stopped() {
+            Some(stop) => Err(self.failure(self.stopped(stop.clone()))),
+            None => Ok(()),
+        }
     }
 
     fn stopped(&self, stop: Stop) -> Reason {
@@ -255,9 +265,7 @@ impl<'a> Run<'a> {
             return Err(self.failure(Reason::TooDeep { what, limit }));
         };
         self.size = size;
-        // What it took before is given back first.
-        self.charge = self.account.empty();
-        self.charge.grow(size).map_err(|over| self.failure(self.over(over)))
+        self.charge.resize(size).map_err(|over| self.failure(self.over(over)))
     }
 
     /// Runs the rules of a scope that match, and merges their answers. Says whether any rule matched.
@@ -268,11 +276,11 @@ impl<'a> Run<'a> {
         document: &mut Arc<Value>,
         empty: bool,
     ) -> Result<bool, Box<Failure>> {
-        let budget = self.budget();
+        let budget = self.budget.clone();
         let rules = self.choose(scope, if empty { &Value::Null } else { document }, &budget)?;
         let called = || rules.iter().filter(|rule| rule.reference.is_some());
         self.work += called().count() as u64 * EXEC_WORK;
-        self.check_budgets()?;
+        self.check_work()?;
 
         let mut prepared = self.prepare(&rules, document, (stack, scope), &budget)?;
         let calls = prepared.iter_mut().filter_map(|one| one.as_mut().ok()?.call.take());
@@ -283,13 +291,13 @@ impl<'a> Run<'a> {
 
         let (mut answers, mut finishes) = (Vec::new(), Vec::new());
         let mut failed = None;
-        for one in prepared {
+        for (step, one) in prepared.into_iter().enumerate() {
             let answer = one.map_err(|one| self.not_prepared(one)).and_then(|mut one| {
                 let done = if one.input.is_some() { done.next() } else { None };
                 let answer = self.answer(&mut one, done, document, &budget)?;
                 Ok((answer, one.into_finish()))
             });
-            self.check(&budget)?;
+            self.check_step(&budget, step)?;
             match answer {
                 Ok((answer, finish)) => {
                     answers.push(answer);
@@ -307,16 +315,17 @@ impl<'a> Run<'a> {
         let matched = !answers.is_empty();
         // Nobody shares it any more: the calls are made, and the rules have let go of it.
         let document = Arc::make_mut(document);
-        for answer in answers {
+        for (step, answer) in answers.into_iter().enumerate() {
             crate::merge(document, answer);
-            self.check(&budget)?;
+            self.check_step(&budget, step)?;
         }
-        for one in &mut finishes {
+        for (step, one) in finishes.iter_mut().enumerate() {
             let finished = one.finish(document);
-            self.check(&budget)?;
+            self.check_step(&budget, step)?;
             finished
                 .map_err(|reason| self.failed(*Failed::new(one.op.clone(), one.rule, reason)))?;
         }
+        budget.give_back();
         Ok(matched)
     }
 
@@ -356,8 +365,9 @@ impl<'a> Run<'a> {
         budget: &Budget,
     ) -> Result<Vec<Result<Prepared<'r>, Box<Failed>>>, Box<Failure>> {
         let mut all = Vec::with_capacity(rules.len());
-        for &rule in rules {
-            let op = format!("{}/{}/{}", stack.name(), scope.number(), rule.name);
+        for (step, &rule) in rules.iter().enumerate() {
+            let name = || format!("{}/{}/{}", stack.name(), scope.number(), rule.name);
+            let op = name();
             self.recorder.event(|| EventKind::StepStart { op: op.clone() });
             let place = Place {
                 stack: stack.name(),
@@ -372,12 +382,12 @@ impl<'a> Run<'a> {
             };
             // What it takes is looked at below.
             let _ = budget.charge(size_of::<Prepared<'_>>() + 4 * op.len());
-            let prepared = Prepared::new(rule, document, place);
-            self.check(budget)?;
+            let prepared = Prepared::new(rule, op, document, place);
+            self.check_step(budget, step)?;
             if let Ok(prepared) = &prepared {
                 self.recorder.hide(&prepared.control);
             }
-            all.push(prepared.map_err(|reason| Failed::new(op, rule, reason)));
+            all.push(prepared.map_err(|reason| Failed::new(name(), rule, reason)));
         }
         Ok(all)
     }
@@ -491,7 +501,7 @@ impl<'a> Run<'a> {
         stack: &Stack,
         here: &Stage,
     ) -> Result<Option<Stage>, Box<Failure>> {
-        let budget = self.budget();
+        let budget = self.budget.clone();
         let control: Control =
             control::take(document, stack.name(), &budget).map_err(|one| match one {
                 NoControl::Wrong(reason) => self.failure(reason),
@@ -502,6 +512,7 @@ impl<'a> Run<'a> {
             removed.map_err(|stop| self.failure(self.stopped(stop)))?;
             self.recorder.deleted(&control.delete);
         }
+        budget.give_back();
         if control.halt {
             self.recorder.event(|| EventKind::Halt { stage: here.clone() });
             return Ok(None);

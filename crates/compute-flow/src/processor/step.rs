@@ -85,10 +85,10 @@ impl<'r> Prepared<'r> {
     /// Works out what a rule gives its compute.
     pub(super) fn new(
         rule: &'r StackRule,
+        op: String,
         document: &Arc<Value>,
         place: Place<'_>,
     ) -> Result<Self, Reason> {
-        let op = format!("{}/{}/{}", place.stack, place.scope, rule.name);
         let seed = seed_of(place.request.seed, place.entry, &op, "rule");
         let mut context = Context::new(place.request.now, seed).within(place.budget);
         let full = match rule.program.prepare(document, &mut context).map_err(told("SET"))? {

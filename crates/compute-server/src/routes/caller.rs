@@ -83,7 +83,7 @@ impl<S> Caller<S> {
 
     /// The request's body, if it has at most so many bytes.
     pub(super) async fn body(&self, content: Body, limit: u64) -> Result<Taken, Problem> {
-        body::take(&self.memory, content, limit, self.server.shared.settings.body).await
+        body::take(&self.memory, content, limit, self.server.shared.settings.body_timeout).await
     }
 
     /// A place to read and write what is kept.
@@ -101,7 +101,7 @@ impl<S> Caller<S> {
     /// A place to compile.
     pub(super) async fn upload(&self) -> Result<Admitted, Problem> {
         let settings = &self.server.shared.settings;
-        let wall = settings.compile + settings.body;
+        let wall = settings.compile + settings.body_timeout;
         self.enter(&self.server.shared.classes.uploads, self.accepted, wall).await
     }
 
