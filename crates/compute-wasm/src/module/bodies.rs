@@ -8,8 +8,9 @@
 
 use wasmparser::{BlockType, FunctionBody, Operator, Parser, Payload};
 
-use crate::check::{Caps, Refusal};
-use crate::shape::{Shape, malformed};
+use super::caps::Caps;
+use super::refusal::Refusal;
+use super::shape::{Shape, malformed};
 
 /// Refuses functions that are nested too deep, or have too many places where many locals meet.
 pub(crate) fn check_bodies(wasm: &[u8], caps: &Caps) -> Result<(), Refusal> {

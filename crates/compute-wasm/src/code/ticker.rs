@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use wasmtime::{Engine, EngineWeak};
 
-use crate::threads;
+use super::threads;
 
 const TICK: Duration = Duration::from_millis(1);
 /// How many ticks without a call pass before the thread goes to sleep. Waking it costs its waker a

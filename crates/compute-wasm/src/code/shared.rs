@@ -13,7 +13,7 @@ use compute::Load;
 const POLL: Duration = Duration::from_millis(2);
 
 /// Things by their keys, of which the last few are held though nobody uses them.
-pub(crate) struct Kept<K, T> {
+pub(crate) struct SharedCache<K, T> {
     places: Mutex<HashMap<K, Arc<Place<T>>>>,
     recent: Mutex<VecDeque<Arc<T>>>,
     most_recent: usize,
@@ -23,16 +23,16 @@ pub(crate) struct Kept<K, T> {
 type Place<T> = Mutex<Weak<T>>;
 
 /// Nobody wants it any longer.
-pub(crate) struct Unwanted;
+pub(crate) struct Abandoned;
 
-impl<K: Clone + Eq + Hash, T> Kept<K, T> {
+impl<K: Clone + Eq + Hash, T> SharedCache<K, T> {
     pub(crate) fn new(most_recent: usize) -> Self {
         Self { places: Mutex::default(), recent: Mutex::default(), most_recent }
     }
 
     /// What has this key, made now unless somebody uses it. Of several who ask at once, one makes it, and the
     /// others wait for it as long as their own load is wanted.
-    pub(crate) fn get<E: From<Unwanted>>(
+    pub(crate) fn get<E: From<Abandoned>>(
         &self,
         key: &K,
         load: &Load<'_>,
@@ -69,12 +69,12 @@ impl<K: Clone + Eq + Hash, T> Kept<K, T> {
     }
 }
 
-fn wait_for<'a, T>(place: &'a Mutex<T>, load: &Load<'_>) -> Result<MutexGuard<'a, T>, Unwanted> {
+fn wait_for<'a, T>(place: &'a Mutex<T>, load: &Load<'_>) -> Result<MutexGuard<'a, T>, Abandoned> {
     loop {
         match place.try_lock() {
             Ok(guard) => return Ok(guard),
             Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) if load.must_stop() => return Err(Unwanted),
+            Err(TryLockError::WouldBlock) if load.must_stop() => return Err(Abandoned),
             Err(TryLockError::WouldBlock) => std::thread::sleep(POLL),
         }
     }
@@ -90,14 +90,14 @@ mod tests {
 
     use compute::{ArtifactMap, Load, Profile};
 
-    use super::{Kept, Unwanted};
+    use super::{Abandoned, SharedCache};
 
     #[test]
     fn what_is_used_is_shared_and_what_is_not_is_given_up_but_for_the_last() {
         let none = ArtifactMap::default();
         let load = Load::new(Profile::default(), &none);
-        let kept = Kept::new(1);
-        let get = |key: u32| kept.get::<Unwanted>(&key, &load, || Ok(key)).ok().unwrap();
+        let kept = SharedCache::new(1);
+        let get = |key: u32| kept.get::<Abandoned>(&key, &load, || Ok(key)).ok().unwrap();
         let one = get(1);
         let weak = Arc::downgrade(&one);
         assert!(Arc::ptr_eq(&one, &get(1)));

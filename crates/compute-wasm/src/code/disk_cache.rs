@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use compute::Ref;
 use tempfile::NamedTempFile;
 
-use crate::flavour::Flavour;
+use super::profile::ProfileEngines;
 
 const KEY_FILE: &str = "machine.key";
 const KEY_BYTES: usize = 32;
@@ -35,24 +35,24 @@ pub(crate) struct Compiled<'a> {
 }
 
 #[derive(Debug)]
-pub(crate) struct CodeCache {
+pub(crate) struct DiskCache {
     folder: PathBuf,
     capacity: u64,
     key: OnceLock<Option<[u8; KEY_BYTES]>>,
 }
 
-impl CodeCache {
+impl DiskCache {
     pub(crate) fn new(folder: &Path, capacity: u64) -> Self {
         Self { folder: folder.to_owned(), capacity, key: OnceLock::new() }
     }
 
-    /// The code that this machine compiled for this artifact and flavour, if it is there and whole: a
+    /// The code that this machine compiled for this artifact and profile, if it is there and whole: a
     /// file to be mapped. Its last bytes are the MAC, which whoever reads the code passes over.
     ///
     /// Nobody writes to a file once it has its name, so what was checked is what is mapped. Whoever
     /// could do so all the same could read the key as well.
-    pub(crate) fn get(&self, of: &Compiled<'_>, flavour: &Flavour) -> Option<File> {
-        let name = file_name(of, flavour)?;
+    pub(crate) fn get(&self, of: &Compiled<'_>, engines: &ProfileEngines) -> Option<File> {
+        let name = file_name(of, engines)?;
         let mut file = File::open(self.folder.join(&name)).ok()?;
         let code_bytes = file.metadata().ok()?.len().checked_sub(MAC_BYTES as u64)?;
         let mut mac = self.start_mac(&name, code_bytes)?;
@@ -71,8 +71,8 @@ impl CodeCache {
     }
 
     /// Keeps code for later processes, if that is possible.
-    pub(crate) fn put(&self, of: &Compiled<'_>, flavour: &Flavour, code: &[u8]) {
-        let Some(name) = file_name(of, flavour) else { return };
+    pub(crate) fn put(&self, of: &Compiled<'_>, engines: &ProfileEngines, code: &[u8]) {
+        let Some(name) = file_name(of, engines) else { return };
         let Some(mut mac) = self.start_mac(&name, code.len() as u64) else { return };
         mac.add(0, code);
         if self.write(&name, code, &mac.finish()).is_ok() {
@@ -163,10 +163,10 @@ impl Mac {
     }
 }
 
-fn file_name(of: &Compiled<'_>, flavour: &Flavour) -> Option<String> {
-    let metered = if flavour.profile().metered() { "metered" } else { "plain" };
+fn file_name(of: &Compiled<'_>, engines: &ProfileEngines) -> Option<String> {
+    let metered = if engines.profile().metered() { "metered" } else { "plain" };
     let (alg, digest, part) = (of.reference.alg(), of.reference.digest(), &of.part);
-    let (compatibility, stack) = (flavour.compatibility().ok()?, flavour.profile().stack());
+    let (compatibility, stack) = (engines.compatibility().ok()?, engines.profile().stack());
     Some(format!("{alg}-{digest}-{part}-{compatibility:016x}-{metered}-{stack}.{CODE}"))
 }
 

@@ -1,17 +1,11 @@
-//! Virtual time: the guest's clocks move when it reads them or sleeps, and by nothing else.
-
-use std::time::SystemTime;
+//! The clocks' functions, and waiting, which takes no time.
 
 use wasmtime::{Caller, Linker, Result};
 
 use super::{Errno, Guest, MODULE, WasiResult, with};
-use crate::sandbox::State;
+use crate::guest::clock::STEP;
+use crate::guest::state::State;
 
-const CLOCK_REALTIME: u32 = 0;
-/// The monotonic clock, and the CPU-time clocks of the process and the thread, which show the same.
-const CLOCKS_MONOTONIC: std::ops::RangeInclusive<u32> = 1..=3;
-/// How far each reading moves both clocks, which is also their resolution, in nanoseconds.
-const STEP: u64 = 1_000;
 /// The most subscriptions that one poll may name.
 const MAX_SUBSCRIPTIONS: u32 = 4096;
 
@@ -22,51 +16,13 @@ const EVENT_FD_READ: u8 = 1;
 const EVENT_FD_WRITE: u8 = 2;
 const FLAG_ABSOLUTE: u8 = 1;
 
-/// A sandbox's clocks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
-    /// What the wall clock showed at the start, in nanoseconds since the Unix epoch.
-    start: u64,
-    /// What the monotonic clock shows.
-    elapsed: u64,
-}
-
-impl Clock {
-    /// Clocks of which the wall clock shows this. A time before the epoch is shown as the epoch.
-    pub(crate) fn new(now: SystemTime) -> Self {
-        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { start: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX), elapsed: 0 }
-    }
-
-    fn show(self, clock: u32) -> std::result::Result<u64, Errno> {
-        match clock {
-            CLOCK_REALTIME => Ok(self.start.saturating_add(self.elapsed)),
-            id if CLOCKS_MONOTONIC.contains(&id) => Ok(self.elapsed),
-            _ => Err(Errno::INVAL),
-        }
-    }
-
-    fn read(&mut self, clock: u32) -> std::result::Result<u64, Errno> {
-        let shown = self.show(clock)?;
-        self.elapsed = self.elapsed.saturating_add(STEP);
-        Ok(shown)
-    }
-
-    /// When, on the monotonic clock, this timeout is over.
-    fn due(self, clock: u32, timeout: u64, absolute: bool) -> std::result::Result<u64, Errno> {
-        let shown = self.show(clock)?;
-        let left = if absolute { timeout.saturating_sub(shown) } else { timeout };
-        Ok(self.elapsed.saturating_add(left))
-    }
-}
-
 pub(super) fn define(linker: &mut Linker<State>) -> Result<()> {
     linker.func_wrap(
         MODULE,
         "clock_res_get",
         |mut caller: Caller<'_, State>, clock: i32, at: i32| {
             with(&mut caller, |guest| {
-                guest.state.clock.show(clock.cast_unsigned())?;
+                guest.state.clock.show(clock.cast_unsigned()).ok_or(Errno::INVAL)?;
                 guest.write(at, &STEP.to_le_bytes())
             })
         },
@@ -76,7 +32,7 @@ pub(super) fn define(linker: &mut Linker<State>) -> Result<()> {
         "clock_time_get",
         |mut caller: Caller<'_, State>, clock: i32, _precision: i64, at: i32| {
             with(&mut caller, |guest| {
-                let time = guest.state.clock.read(clock.cast_unsigned())?;
+                let time = guest.state.clock.read(clock.cast_unsigned()).ok_or(Errno::INVAL)?;
                 guest.write(at, &time.to_le_bytes())
             })
         },
@@ -126,7 +82,8 @@ fn read_subscriptions(
                 EVENT_CLOCK => {
                     let timeout = guest.u64(offset(base + 24)?)?;
                     let [flags] = guest.array(offset(base + 40)?)?;
-                    clock.due(id, timeout, flags & FLAG_ABSOLUTE != 0)
+                    let due = clock.due(id, timeout, flags & FLAG_ABSOLUTE != 0);
+                    due.ok_or(Errno::INVAL)
                 }
                 EVENT_FD_READ | EVENT_FD_WRITE => {
                     guest.is_open(id.cast_signed()).map(|()| clock.elapsed)

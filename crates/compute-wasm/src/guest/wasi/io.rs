@@ -3,7 +3,7 @@
 use wasmtime::{Caller, Linker, Result};
 
 use super::{Errno, Guest, MODULE, WasiResult, errno, with};
-use crate::sandbox::State;
+use crate::guest::state::State;
 
 const STDIN: i32 = 0;
 const STDOUT: i32 = 1;

@@ -1,19 +1,18 @@
-//! Modules that are ready to be instantiated, in each shard of a flavour.
+//! Modules that are ready to be instantiated, in each shard of a profile.
 
 use std::fs::File;
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Engine, Extern, Func, Instance, InstancePre, Memory, Module, ModuleExport, Result};
 
-use crate::failure::{Stop, unlinked};
-use crate::flavour::{Flavour, Shard};
-use crate::guest_store::GuestStore;
-use crate::image::MEMORY_IMPORT;
-use crate::sandbox::State;
+use super::guest_store::GuestStore;
+use super::profile::{ProfileEngines, Shard};
+use crate::guest::{self, State, Stop, unlinked};
+use crate::module::MEMORY_IMPORT;
 
-/// A module in each shard of a flavour, made ready in a shard when it is first used there.
+/// A module in each shard of a profile, made ready in a shard when it is first used there.
 pub(crate) struct Prepared<T> {
-    flavour: Arc<Flavour>,
+    engines: Arc<ProfileEngines>,
     first: Module,
     /// Where its code is mapped from, in each shard.
     file: File,
@@ -26,19 +25,19 @@ impl<T> Prepared<T> {
     /// Makes compiled code ready to run. The file is mapped, and read as it is needed.
     ///
     /// # Safety
-    /// The code must come from [`Flavour::compile`], here or in another process, byte for byte; and nobody
+    /// The code must come from [`Compilers::compile`], here or in another process, byte for byte; and nobody
     /// may write to the file.
     #[expect(unsafe_code, reason = "loading compiled code is unsafe whoever does it")]
     pub(crate) unsafe fn new(
-        flavour: &Arc<Flavour>,
+        engines: &Arc<ProfileEngines>,
         file: File,
         make: fn(&Shard, Module) -> Result<T>,
     ) -> Result<Self> {
         // SAFETY: the caller vouches for where the code comes from.
-        let first = unsafe { Module::deserialize_open_file(flavour.engine()?, file.try_clone()?) }?;
+        let first = unsafe { Module::deserialize_open_file(engines.engine()?, file.try_clone()?) }?;
         let prepared = Self {
-            flavour: Arc::clone(flavour),
-            shards: std::iter::repeat_with(OnceLock::new).take(flavour.shards()).collect(),
+            engines: Arc::clone(engines),
+            shards: std::iter::repeat_with(OnceLock::new).take(engines.shards()).collect(),
             first,
             size: allocated(&file)?,
             file,
@@ -55,17 +54,17 @@ impl<T> Prepared<T> {
         memory.map_or(0, |memory| memory.minimum().saturating_mul(memory.page_size()))
     }
 
-    pub(crate) fn flavour(&self) -> &Arc<Flavour> {
-        &self.flavour
+    pub(crate) fn engines(&self) -> &Arc<ProfileEngines> {
+        &self.engines
     }
 
-    /// The module in one of the flavour's shards.
+    /// The module in one of the profile's shards.
     pub(crate) fn get(&self, index: usize) -> Result<&T> {
         let cell = &self.shards[index];
         if let Some(ready) = cell.get() {
             return Ok(ready);
         }
-        let shard = self.flavour.shard(index)?;
+        let shard = self.engines.shard(index)?;
         let module = if index == 0 { self.first.clone() } else { self.copy(shard)? };
         module.initialize_copy_on_write_image()?;
         let ready = (self.make)(shard, module)?;
@@ -165,7 +164,7 @@ struct Import {
 
 impl Library {
     pub(crate) fn new(shard: &Shard, module: Module) -> Result<Self> {
-        let offered = crate::wasi::offered();
+        let offered = guest::offered();
         let import = |import: wasmtime::ImportType<'_>| Import {
             from_host: offered
                 .contains_key(&(import.module().to_owned(), import.name().to_owned())),

@@ -1,10 +1,9 @@
 //! Compiling: what a compilation may meet, and where it happens.
 //!
 //! Cranelift's time and memory are not bounded by a module's size, and nothing ends it before it is done. So
-//! functions on which it is known to be slow are refused ([`bodies`]), and whatever passes is compiled, where the
+//! functions on which it is known to be slow are refused ([`crate::module::check_bodies`]), and whatever passes is compiled, where the
 //! settings say so, in a process of its own ([`process`], [`worker`]), with limits and an end.
 
-mod bodies;
 mod process;
 mod worker;
 
@@ -15,10 +14,9 @@ use std::time::{Duration, Instant};
 use compute::Load;
 use wasmtime::{Engine, Result};
 
-use crate::check::Refusal;
-use crate::flavour::Flavour;
-use crate::settings::{CompileLimits, Compiler};
-pub(crate) use bodies::check_bodies;
+use super::options::{CompileLimits, Compiler};
+use super::profile::ProfileEngines;
+use crate::module::Refusal;
 use process::Process;
 pub use worker::compile_worker;
 
@@ -52,10 +50,10 @@ impl Compilers {
         Self { compiler, limits, opened: Instant::now(), spare: Mutex::default() }
     }
 
-    /// Compiles a module for this flavour, as long as somebody wants it.
+    /// Compiles a module for this profile, as long as somebody wants it.
     pub(crate) fn compile(
         &self,
-        flavour: &Flavour,
+        engines: &ProfileEngines,
         wasm: &[u8],
         load: &Load<'_>,
     ) -> std::result::Result<Vec<u8>, Uncompiled> {
@@ -63,7 +61,7 @@ impl Compilers {
             return Err(Uncompiled::Stopped);
         }
         let Compiler::Process { program, arguments } = &self.compiler else {
-            return compile_here(flavour, wasm);
+            return compile_here(engines, wasm);
         };
         let failed = |error: std::io::Error| {
             let program = program.display();
@@ -74,7 +72,7 @@ impl Compilers {
             Some(spare) => spare,
             None => start().map_err(failed)?,
         };
-        let job = worker::Job::new(flavour, self.limits, wasm.len())?;
+        let job = worker::Job::new(engines, self.limits, wasm.len())?;
         process.compile(&job, wasm, load, || {
             // While that one works.
             if self.opened.elapsed() >= SPARE_AFTER {
@@ -104,11 +102,11 @@ impl Compilers {
 
 /// Compiles in this process.
 pub(crate) fn compile_here(
-    flavour: &Flavour,
+    engines: &ProfileEngines,
     wasm: &[u8],
 ) -> std::result::Result<Vec<u8>, Uncompiled> {
     let failed = |error: wasmtime::Error| Uncompiled::Failed(format!("{error:#}"));
-    let engine = flavour.engine().map_err(failed)?;
+    let engine = engines.engine().map_err(failed)?;
     compile(engine, wasm).map_err(failed)?.map_err(Uncompiled::Refused)
 }
 

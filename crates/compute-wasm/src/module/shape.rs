@@ -11,8 +11,9 @@ use wasmparser::{
     Payload, RefType, TypeRef, ValType,
 };
 
-use crate::check::{Caps, Refusal};
-use crate::{host, image, wasi};
+use super::caps::Caps;
+use super::names::{HOST, INIT_SECTION, WASI};
+use super::refusal::Refusal;
 
 /// The custom section in which a module declares the ABI it was built for.
 const ABI_SECTION: &str = "compute:abi";
@@ -212,7 +213,7 @@ impl Shape {
             Payload::CustomSection(section) if section.name() == ABI_SECTION => {
                 self.takes_envelope |= section.data() == OP_ABI;
             }
-            Payload::CustomSection(section) if section.name() == image::INIT_SECTION => {
+            Payload::CustomSection(section) if section.name() == INIT_SECTION => {
                 self.is_plugin = true;
             }
             _ => {}
@@ -314,7 +315,7 @@ impl Shape {
     /// The namespace of another module that this one imports from, if it links to one; several are
     /// more than a sandbox can hold, and the first is given.
     pub(crate) fn linked_namespace(&self) -> Option<&str> {
-        let own = |import: &&Import| !matches!(&*import.module, wasi::MODULE | host::MODULE);
+        let own = |import: &&Import| !matches!(&*import.module, WASI | HOST);
         self.imports.iter().find(own).map(|import| &*import.module)
     }
 

@@ -7,34 +7,24 @@
 //! | `emit` | name: address, bytes; data, which is JSON: address, bytes |
 //! | `fail` | name, message and stack of what was thrown: address, bytes of each |
 
-use compute::{Event, Level, MAX_JSON_DEPTH, StackFrame};
+use compute::{Event, Level, MAX_JSON_DEPTH};
 use serde_json::value::RawValue;
 use wasmtime::{Caller, Linker, Result};
 
-use crate::failure::Stop;
-use crate::sandbox::State;
-use crate::wasi::Guest;
-
-pub(crate) const MODULE: &str = "compute";
+use super::caller::Guest;
+use super::state::State;
+use super::stop::Stop;
+use super::thrown::{Thrown, frames};
+use crate::module::HOST as MODULE;
 
 /// How many bytes of a thrown value's name, message and stack are kept.
 const KEPT_NAME: usize = 128;
 const KEPT_MESSAGE: usize = 4 << 10;
 const KEPT_STACK: usize = 16 << 10;
-/// How many frames of its stack are kept.
-const KEPT_FRAMES: usize = 64;
 /// How many events one run may emit.
 const MAX_EVENTS: usize = 10_000;
 
-/// What a guest threw and did not catch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Thrown {
-    pub(crate) name: String,
-    pub(crate) message: String,
-    pub(crate) stack: Vec<StackFrame>,
-}
-
-pub(crate) fn define(linker: &mut Linker<State>) -> Result<()> {
+pub(super) fn define(linker: &mut Linker<State>) -> Result<()> {
     linker.func_wrap(MODULE, "log", log)?;
     linker.func_wrap(MODULE, "emit", emit)?;
     linker.func_wrap(MODULE, "fail", fail)?;
@@ -153,25 +143,4 @@ fn is_deeper(json: &[u8], most: usize) -> bool {
         }
     }
     false
-}
-
-/// The frames of a stack as JavaScript engines print it: `    at name (file:line:column)` a line.
-fn frames(stack: &str) -> Vec<StackFrame> {
-    let frame = |line: &str| {
-        let line = line.trim().strip_prefix("at ")?;
-        let (function, place) = match line.rsplit_once(" (") {
-            Some((function, place)) => (function, place.strip_suffix(')').unwrap_or(place)),
-            None => ("", line),
-        };
-        let mut parts = place.rsplitn(3, ':');
-        let (column, line, file) = (parts.next(), parts.next(), parts.next());
-        let number = |part: Option<&str>| part.and_then(|part| part.parse::<u32>().ok());
-        let (file, line, column) = match (file, number(line), number(column)) {
-            (Some(file), Some(line), Some(column)) => (file, line, column),
-            _ => (place, 0, 0),
-        };
-        let function = if function == "<anonymous>" { "" } else { function };
-        Some(StackFrame { function: function.into(), file: file.into(), line, column })
-    };
-    stack.lines().filter_map(frame).take(KEPT_FRAMES).collect()
 }

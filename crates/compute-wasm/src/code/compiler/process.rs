@@ -11,7 +11,7 @@ use compute::Load;
 
 use super::worker::{CANNOT, Job, REFUSED};
 use super::{Uncompiled, nameless_file};
-use crate::check::{Refusal, cut};
+use crate::module::{Refusal, cut};
 
 /// How often it is looked whether somebody still waits.
 const POLL: Duration = Duration::from_millis(5);

@@ -10,8 +10,8 @@ use compute::Profile;
 use wasmtime::Engine;
 
 use super::{Uncompiled, compile};
-use crate::flavour::{Flavour, compatibility, config};
-use crate::settings::CompileLimits;
+use crate::code::options::CompileLimits;
+use crate::code::profile::{ProfileEngines, compatibility, config};
 
 /// The module is refused: why is on stdout.
 pub(super) const REFUSED: u8 = 2;
@@ -41,13 +41,13 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn new(
-        flavour: &Flavour,
+        engines: &ProfileEngines,
         limits: CompileLimits,
         size: usize,
     ) -> Result<Self, Uncompiled> {
         let failed = |error: wasmtime::Error| Uncompiled::Failed(format!("{error:#}"));
-        let compatibility = flavour.compatibility().map_err(failed)?;
-        Ok(Self { profile: flavour.profile(), compatibility, limits, size })
+        let compatibility = engines.compatibility().map_err(failed)?;
+        Ok(Self { profile: engines.profile(), compatibility, limits, size })
     }
 
     pub(super) fn header(&self) -> Vec<u8> {

@@ -6,18 +6,13 @@
 mod io;
 mod time;
 
-use std::sync::OnceLock;
+use wasmtime::{Caller, Linker, Result};
 
-use wasmtime::{Caller, Engine, ExternType, Linker, Memory, Result, Store};
+use super::caller::Guest;
+use super::state::State;
+use super::stop::Stop;
+use crate::module::WASI as MODULE;
 
-use crate::check::Offered;
-use crate::failure::Stop;
-use crate::host;
-use crate::sandbox::State;
-use crate::shape::join_signature;
-pub(crate) use time::Clock;
-
-pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
 /// The program's only argument, its name.
 const ARGUMENT: &[u8] = b"compute\0";
 /// How many bytes of randomness are made between two looks at the deadline.
@@ -45,24 +40,7 @@ fn errno(result: WasiResult) -> i32 {
     result.map_or_else(|errno| errno.0, |()| 0)
 }
 
-/// The guest's memory, and what the host keeps for its sandbox.
-pub(crate) struct Guest<'a> {
-    pub(crate) memory: &'a mut [u8],
-    pub(crate) state: &'a mut State,
-}
-
-impl<'a> Guest<'a> {
-    /// What the caller's functions work on. Modules that import any are checked to have a memory.
-    pub(crate) fn of(caller: &'a mut Caller<'_, State>) -> Result<Self> {
-        // Not known yet while a start function runs.
-        let known = caller.data().memory;
-        let memory =
-            known.or_else(|| caller.get_export("memory").and_then(wasmtime::Extern::into_memory));
-        let memory: Memory = memory.ok_or(Stop::NoMemory)?;
-        let (memory, state) = memory.data_and_store_mut(caller);
-        Ok(Self { memory, state })
-    }
-
+impl Guest<'_> {
     fn slice(&mut self, at: i32, len: i32) -> std::result::Result<&mut [u8], Errno> {
         let (at, len) = (at.cast_unsigned() as usize, len.cast_unsigned() as usize);
         let end = at.checked_add(len).ok_or(Errno::FAULT)?;
@@ -108,68 +86,11 @@ fn with(
 }
 
 /// Defines every function of preview 1.
-pub(crate) fn define(linker: &mut Linker<State>) -> Result<()> {
+pub(super) fn define(linker: &mut Linker<State>) -> Result<()> {
     define_process(linker)?;
     define_absent(linker)?;
     io::define(linker)?;
     time::define(linker)
-}
-
-/// What there is to import, with signatures as [`crate::shape`] prints them.
-pub(crate) fn offered() -> &'static Offered {
-    static OFFERED: OnceLock<Offered> = OnceLock::new();
-    OFFERED.get_or_init(list_offered)
-}
-
-/// A function that every sandbox has.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub struct HostFunction {
-    /// The namespace that it is imported from.
-    pub module: String,
-    /// Its name there.
-    pub name: String,
-    /// Its type, as `(i32, i64) -> i32`.
-    pub signature: String,
-}
-
-/// The functions that a module may import, sorted by namespace and name.
-#[must_use]
-pub fn host_functions() -> Vec<HostFunction> {
-    let function = |((module, name), signature): (&(String, String), &String)| HostFunction {
-        module: module.clone(),
-        name: name.clone(),
-        signature: signature.clone(),
-    };
-    let mut functions: Vec<_> = offered().iter().map(function).collect();
-    functions.sort();
-    functions
-}
-
-fn list_offered() -> Offered {
-    let engine = Engine::default();
-    let mut linker = Linker::new(&engine);
-    if define(&mut linker).and_then(|()| host::define(&mut linker)).is_err() {
-        return Offered::new();
-    }
-    let bounds = compute::Limits::default().bounds();
-    let call = compute::Call::new(&bounds, std::time::Instant::now());
-    // Nothing is instantiated in it.
-    let mut store = Store::new(&engine, State::new(&[], &call));
-    let mut offered = Offered::new();
-    let items: Vec<_> = linker
-        .iter(&mut store)
-        .map(|(module, name, item)| (module.to_owned(), name.to_owned(), item))
-        .collect();
-    for (module, name, item) in items {
-        if let ExternType::Func(ty) = item.ty(&store) {
-            let list = |types: Vec<String>| types.join(", ");
-            let params = list(ty.params().map(|ty| ty.to_string()).collect());
-            let results = list(ty.results().map(|ty| ty.to_string()).collect());
-            offered.insert((module, name), join_signature(&params, &results));
-        }
-    }
-    offered
 }
 
 fn define_process(linker: &mut Linker<State>) -> Result<()> {

@@ -2,15 +2,15 @@
 //!
 //! A guest sees its deadline because a ticker interrupts it, and a ticker sleeps while nobody says that
 //! something runs. So a store is made together with what keeps the ticker running, and whatever instantiates a
-//! module asks for both ([`crate::prepared`]): a guest without a deadline cannot be written down.
+//! module asks for both ([`super::prepared`]): a guest without a deadline cannot be written down.
 
 use std::ops::{Deref, DerefMut};
 
 use wasmtime::{Result, Store};
 
-use crate::flavour::Flavour;
-use crate::sandbox::{State, tick};
-use crate::ticker::Running;
+use super::profile::ProfileEngines;
+use super::ticker::Running;
+use crate::guest::{State, tick};
 
 /// A store for guests, and the ticker that interrupts them.
 pub(crate) struct GuestStore<'a> {
@@ -20,17 +20,17 @@ pub(crate) struct GuestStore<'a> {
 }
 
 impl<'a> GuestStore<'a> {
-    /// A store in one of a flavour's shards, with this much fuel where the flavour counts it.
+    /// A store in one of a profile's shards, with this much fuel where the profile counts it.
     pub(crate) fn new(
-        flavour: &'a Flavour,
+        engines: &'a ProfileEngines,
         shard: usize,
         state: State,
         fuel: Option<u64>,
     ) -> Result<Self> {
-        let running = flavour.ticker().running().map_err(|error| {
+        let running = engines.ticker().running().map_err(|error| {
             wasmtime::format_err!("the thread that interrupts guests cannot be started: {error}")
         })?;
-        let mut store = Store::new(&flavour.shard(shard)?.engine, state);
+        let mut store = Store::new(&engines.shard(shard)?.engine, state);
         store.limiter(|state| state);
         store.epoch_deadline_callback(tick);
         store.set_epoch_deadline(1);

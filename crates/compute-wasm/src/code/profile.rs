@@ -2,7 +2,7 @@
 //!
 //! A wasmtime engine and its modules are shared by reference counts and pool locks, which threads on
 //! different cores fight over: two threads on one engine reach 1.3 to 1.7 times the calls of one. So a
-//! flavour has a few engines, its shards, and each thread keeps to one of them.
+//! engines has a few engines, its shards, and each thread keeps to one of them.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, OnceLock};
@@ -13,10 +13,9 @@ use wasmtime::{
     Result,
 };
 
-use crate::check::{Caps, Refusal};
-use crate::sandbox::State;
-use crate::ticker::Ticker;
-use crate::{host, wasi};
+use super::ticker::Ticker;
+use crate::guest::{self, State};
+use crate::module::{Caps, Refusal};
 
 /// How much of a sandbox's memory stays resident between calls, where the kernel can say which pages
 /// were written (Linux 6.7 and later): resetting those by copying beats giving them back.
@@ -26,11 +25,11 @@ const KEEP_RESIDENT_BLIND: usize = 512 << 10;
 const KEEP_TABLE_RESIDENT: usize = 64 << 10;
 /// The most instances that one sandbox is made of: a memory image, a plugin, a module linked to it.
 const INSTANCES: u32 = 3;
-/// The most engines of one flavour. Each holds a copy of the code it runs.
+/// The most engines of one profile. Each holds a copy of the code it runs.
 const MAX_SHARDS: usize = 8;
 
 /// wasmtime for one profile.
-pub(crate) struct Flavour {
+pub(crate) struct ProfileEngines {
     profile: Profile,
     config: Config,
     ticker: Arc<Ticker>,
@@ -43,9 +42,9 @@ pub(crate) struct Shard {
     pub(crate) linker: Linker<State>,
 }
 
-impl Flavour {
+impl ProfileEngines {
     /// For calls. Sandboxes of the usual stack come from pools; those of another stack, which are rare, are
-    /// made on demand, so that each further flavour reserves no address space.
+    /// made on demand, so that each further profile reserves no address space.
     pub(crate) fn new(
         profile: Profile,
         caps: &Caps,
@@ -71,10 +70,10 @@ impl Flavour {
 
     fn of(profile: Profile, config: Config, shards: usize, ticker: &Arc<Ticker>) -> Result<Self> {
         let shards = std::iter::repeat_with(OnceLock::new).take(shards).collect();
-        let flavour = Self { profile, config, ticker: Arc::clone(ticker), shards };
+        let engines = Self { profile, config, ticker: Arc::clone(ticker), shards };
         // The first is always needed, and shows whether the configuration works on this machine.
-        flavour.shard(0)?;
-        Ok(flavour)
+        engines.shard(0)?;
+        Ok(engines)
     }
 
     pub(crate) fn ticker(&self) -> &Ticker {
@@ -107,8 +106,7 @@ impl Flavour {
         }
         let engine = Engine::new(&self.config)?;
         let mut linker = Linker::new(&engine);
-        wasi::define(&mut linker)?;
-        host::define(&mut linker)?;
+        guest::define(&mut linker)?;
         self.ticker.add(&engine);
         Ok(cell.get_or_init(|| Shard { engine, linker }))
     }
