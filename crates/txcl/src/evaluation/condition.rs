@@ -6,9 +6,9 @@ use std::io;
 
 use serde_json::Value;
 
+use super::expression::CompiledExpr;
+use super::pattern::{MAX_HAYSTACK, Pattern, RegexBudget};
 use crate::context::Context;
-use crate::pattern::{MAX_HAYSTACK, Pattern, RegexBudget};
-use crate::program::Ready;
 use crate::{Comparator, Comparison, Condition, Expr, Literal, Operand, Path};
 
 /// A condition with its regular expressions compiled.
@@ -21,7 +21,7 @@ pub(crate) enum Test {
     All(Vec<Self>),
     Not(Box<Self>),
     /// A path, and what is on the right.
-    Compare(Path, Comparator, Ready),
+    Compare(Path, Comparator, CompiledExpr),
     Null(Path, bool),
     Match(Path, Pattern, bool),
 }
@@ -56,7 +56,7 @@ impl Test {
                 Self::Null(path, comparator == Comparator::Equal)
             }
             Operand::Expr(expr) => {
-                Self::Compare(path, comparator, Ready::new(expr, comparison.operand.span))
+                Self::Compare(path, comparator, CompiledExpr::new(expr, comparison.operand.span))
             }
         }
     }
@@ -64,7 +64,9 @@ impl Test {
     /// A comparison with a written value that must hold for the whole to hold, if there is one.
     pub(crate) fn required(&self) -> Option<(&Path, &Value)> {
         match self {
-            Self::Compare(path, Comparator::Equal, Ready::Value(value)) => Some((path, value)),
+            Self::Compare(path, Comparator::Equal, CompiledExpr::Value(value)) => {
+                Some((path, value))
+            }
             Self::All(parts) => parts.iter().find_map(Self::required),
             _ => None,
         }
@@ -87,7 +89,7 @@ impl Test {
                 let mut go_on = |done| context.step(done).is_ok();
                 pattern.is_match(&text, &mut go_on) == Some(*wanted)
             }
-            Self::Compare(path, comparator, Ready::Path(other, _)) => {
+            Self::Compare(path, comparator, CompiledExpr::Path(other, _)) => {
                 compare(path.get(document), *comparator, other.get(document))
             }
             Self::Compare(path, comparator, ready) => match ready.value(&[document], context) {

@@ -9,8 +9,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use serde_json::{Map, Value};
 use sha2::Digest as _;
 
+use super::{Arguments, Function, Run, wrong};
 use crate::context::Context;
-use crate::function::{Arguments, Function, Run, wrong};
 
 /// What `urlencode` leaves as it is: the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

@@ -2,15 +2,14 @@
 //! documents.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::condition::Test;
+use super::condition::Test;
+use super::expression::CompiledExpr;
+use super::pattern::RegexBudget;
 use crate::context::{Context, EvalError};
-use crate::function::Arguments;
-use crate::pattern::RegexBudget;
-use crate::{Assignment, ClauseKind, Exec, Expr, Function, Literal, Path, Rule, Select, Span};
+use crate::{Assignment, ClauseKind, Exec, Path, Rule, Select, Span};
 
 /// A rule made ready to be evaluated.
 ///
@@ -32,7 +31,7 @@ pub struct Program {
 #[derive(Clone, Debug)]
 struct Write {
     path: Path,
-    value: Ready,
+    value: CompiledExpr,
     span: Span,
 }
 
@@ -40,16 +39,8 @@ struct Write {
 struct Part {
     source: Path,
     destination: Path,
-    default: Option<Ready>,
+    default: Option<CompiledExpr>,
     span: Span,
-}
-
-/// A value, or how one is come by, made ready.
-#[derive(Clone, Debug)]
-pub(crate) enum Ready {
-    Value(Value),
-    Path(Path, Span),
-    Call { function: &'static Function, arguments: Vec<Self>, span: Span },
 }
 
 /// What `SELECT` gives.
@@ -265,7 +256,7 @@ impl Selected {
 fn writes(items: &[Assignment]) -> Vec<Write> {
     let one = |item: &Assignment| Write {
         path: item.path.node.clone(),
-        value: Ready::new(&item.value.node, item.value.span),
+        value: CompiledExpr::new(&item.value.node, item.value.span),
         span: item.path.span,
     };
     items.iter().map(one).collect()
@@ -276,7 +267,7 @@ fn parts(select: &Select) -> Option<Vec<Part>> {
     let one = |part: &crate::Selection| Part {
         source: part.source.node.clone(),
         destination: part.destination().node.clone(),
-        default: part.default.as_ref().map(|value| Ready::new(&value.node, value.span)),
+        default: part.default.as_ref().map(|value| CompiledExpr::new(&value.node, value.span)),
         span: part.source.span,
     };
     Some(parts.iter().map(one).collect())
@@ -322,178 +313,5 @@ impl Write {
 
     fn put(&self, into: &mut Value, value: Value) -> Result<(), EvalError> {
         self.path.set(into, value).map_err(|error| EvalError::new(self.span, error.to_string()))
-    }
-}
-
-impl Ready {
-    pub(crate) fn new(expr: &Expr, span: Span) -> Self {
-        match expr {
-            Expr::Literal(literal) => Self::Value(literal.value()),
-            Expr::Path(path) => Self::Path(path.clone(), span),
-            Expr::Call(call) => Self::Call {
-                function: call.function,
-                arguments: call
-                    .arguments
-                    .iter()
-                    .map(|one| Self::new(&one.node, one.span))
-                    .collect(),
-                span,
-            },
-        }
-    }
-
-    /// The value, as one's own.
-    fn owned(
-        &self,
-        sources: &[&Value],
-        span: Span,
-        context: &mut Context,
-    ) -> Result<Value, EvalError> {
-        match self {
-            Self::Value(value) => {
-                context.copy(value).map_err(|message| EvalError::new(span, message))
-            }
-            _ => Ok(self.value(sources, context)?.into_owned()),
-        }
-    }
-
-    /// The value. A path reads the first source that has something there; null if none has.
-    pub(crate) fn value<'a>(
-        &'a self,
-        sources: &[&'a Value],
-        context: &mut Context,
-    ) -> Result<Cow<'a, Value>, EvalError> {
-        match self {
-            Self::Value(value) => Ok(Cow::Borrowed(value)),
-            Self::Path(path, span) => {
-                let found = sources.iter().find_map(|source| path.get(source));
-                let found = found.unwrap_or(&Value::Null);
-                context.charge_value(found).map_err(|message| EvalError::new(*span, message))?;
-                Ok(Cow::Borrowed(found))
-            }
-            Self::Call { function, arguments, span } => {
-                let arguments: Vec<_> = arguments
-                    .iter()
-                    .map(|argument| argument.value(sources, context))
-                    .collect::<Result<_, _>>()?;
-                let result = (function.run)(context, &Arguments(&arguments))
-                    .and_then(|value| context.charge_value(&value).map(|()| value))
-                    .map_err(|message| {
-                        EvalError::new(*span, format!("&{}: {message}", function.name))
-                    })?;
-                Ok(Cow::Owned(result))
-            }
-        }
-    }
-}
-
-/// What is wrong with a value, and what to do.
-pub(crate) type Problem = (String, &'static str);
-
-/// How many characters of a problem with a value of `WITH` are told.
-const MAX_PROBLEM: usize = 200;
-
-/// The longest time that `WITH timeout` may give an op: 10 minutes.
-const MAX_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// The time that a value of `WITH timeout` is: a number of milliseconds, `"500ms"` or `"2s"`.
-pub(crate) fn timeout(value: &Value) -> Result<Duration, Problem> {
-    let help = "write milliseconds, `WITH timeout = 500`, or `\"500ms\"` or `\"2s\"`";
-    let millis = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-            (Some(millis), _) => millis.parse().ok(),
-            (None, Some(seconds)) => seconds.parse().map(|seconds: f64| seconds * 1000.0).ok(),
-            (None, None) => None,
-        },
-        _ => None,
-    };
-    let time = millis.and_then(|millis| Duration::try_from_secs_f64(millis / 1000.0).ok());
-    match time {
-        Some(time) if !time.is_zero() && time <= MAX_TIMEOUT => Ok(time),
-        Some(time) if time > MAX_TIMEOUT => {
-            Err((format!("a timeout of {time:?} is longer than {MAX_TIMEOUT:?}"), help))
-        }
-        _ => Err((format!("{value} is not a time"), help)),
-    }
-}
-
-/// The paths that a value of `WITH redact` or `WITH omit` names: `"a.b, c"`, or a list.
-pub(crate) fn paths(key: &str, value: &Value) -> Result<Vec<Path>, Problem> {
-    let help = "write the paths with commas between: `WITH redact = \"customer.email, card\"`";
-    let one = |text: &str| {
-        Path::parse(text).ok_or_else(|| (format!("`{text}` in {key} is not a path"), help))
-    };
-    names_of(value)
-        .ok_or_else(|| (format!("{value} names no paths"), help))?
-        .into_iter()
-        .map(one)
-        .collect()
-}
-
-/// The names that a value of `WITH secrets` has: `"A, B"`, or a list.
-pub(crate) fn names(value: &Value) -> Result<Vec<String>, Problem> {
-    let help = "write the names with commas between: `WITH secrets = \"API_KEY, TOKEN\"`";
-    let names = names_of(value).ok_or_else(|| (format!("{value} names no secrets"), help))?;
-    Ok(names.into_iter().map(str::to_owned).collect())
-}
-
-fn names_of(value: &Value) -> Option<Vec<&str>> {
-    let names: Vec<_> = match value {
-        Value::String(text) => {
-            text.split(',').map(str::trim).filter(|one| !one.is_empty()).collect()
-        }
-        Value::Array(items) => items.iter().map(Value::as_str).collect::<Option<_>>()?,
-        _ => return None,
-    };
-    Some(names)
-}
-
-/// What a compute is given besides its input and its environment, read from the values of `WITH`.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct Control {
-    /// How long it may take.
-    pub timeout: Option<Duration>,
-    /// What a trace masks.
-    pub redact: Vec<Path>,
-    /// What a trace leaves out.
-    pub omit: Vec<Path>,
-    /// The secrets that it may see, by name.
-    pub secrets: Vec<String>,
-}
-
-impl Control {
-    /// Reads `timeout`, `redact`, `omit` and `secrets`.
-    ///
-    /// # Errors
-    /// What is wrong with one of them, in words.
-    pub fn read(with: &Map<String, Value>) -> Result<Self, String> {
-        let told = |key: &str, (problem, help): Problem| {
-            let problem: String = problem.chars().take(MAX_PROBLEM).collect();
-            format!("WITH {key}: {problem}; {help}")
-        };
-        let mut control = Self::default();
-        for (key, value) in with {
-            match &**key {
-                "timeout" => control.timeout = Some(timeout(value).map_err(|one| told(key, one))?),
-                "redact" => control.redact = paths(key, value).map_err(|one| told(key, one))?,
-                "omit" => control.omit = paths(key, value).map_err(|one| told(key, one))?,
-                "secrets" => control.secrets = names(value).map_err(|one| told(key, one))?,
-                _ => {}
-            }
-        }
-        Ok(control)
-    }
-
-    /// What the rule's text says, as far as it is written down there.
-    #[must_use]
-    pub fn written(rule: &Rule) -> Self {
-        let literal = |item: &Assignment| match (&item.value.node, item.path.node.segments()) {
-            (Expr::Literal(literal), [key]) => Some((key.clone(), Literal::value(literal))),
-            _ => None,
-        };
-        let values: Map<_, _> = rule.with().iter().filter_map(literal).collect();
-        Self::read(&values).unwrap_or_default()
     }
 }
