@@ -12,15 +12,16 @@ use crate::root;
 const MAX_LINES: usize = 800;
 
 /// The workspace's crates that each crate may depend on.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("compute", &[]),
     ("compute-store", &["compute"]),
     ("compute-wasm", &["compute"]),
     ("txcl", &["compute"]),
     ("compute-js-plugin", &["compute"]),
     ("compute-js", &["compute", "compute-js-plugin", "compute-wasm"]),
-    ("compute-flow", &["compute", "compute-store", "txcl"]),
-    ("compute-server", &["compute", "compute-flow", "compute-store"]),
+    ("compute-state", &["compute", "compute-store"]),
+    ("compute-flow", &["compute", "compute-state", "compute-store", "txcl"]),
+    ("compute-server", &["compute", "compute-flow", "compute-state", "compute-store"]),
     (
         "compute-cli",
         &[
@@ -29,6 +30,7 @@ const MAY_USE: [(&str, &[&str]); 9] = [
             "compute-js",
             "compute-js-plugin",
             "compute-server",
+            "compute-state",
             "compute-store",
             "compute-wasm",
             "txcl",
@@ -41,7 +43,7 @@ const ONLY: [(&str, &str); 6] = [
     ("wasmtime", "compute-wasm"),
     ("object_store", "compute-store"),
     ("rolldown", "compute-js"),
-    ("rusqlite", "compute-flow"),
+    ("rusqlite", "compute-state"),
     ("axum", "compute-server"),
     ("clap", "compute-cli"),
 ];

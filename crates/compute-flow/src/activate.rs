@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use compute::Ref;
+use compute_state::{Draft, File, StackName, Stacks, StacksError};
 use compute_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
-use crate::{Catalogue, CatalogueError, CompileError, Draft, File, Stack, StackName};
+use crate::{CompileError, RuleProblem, Stack, rule_path};
 
 /// How many problems are told.
 const MAX_PROBLEMS: usize = 200;
@@ -78,9 +79,9 @@ pub enum ActivationError {
     /// Everything that keeps them from it.
     #[error("{}", lines(.0))]
     Problems(Vec<Problem>),
-    /// The catalogue's.
+    /// The versions cannot be read or written.
     #[error(transparent)]
-    Catalogue(#[from] CatalogueError),
+    Stacks(#[from] StacksError),
     /// The store cannot say whether it has an artifact.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -112,19 +113,19 @@ fn lines(problems: &[Problem]) -> String {
 /// As [`ActivationError`] says.
 pub fn activate(
     versions: &[Draft],
-    catalogue: &Catalogue,
+    stacks: &dyn Stacks,
     store: &dyn Store,
     deadline: Instant,
 ) -> Result<(), ActivationError> {
     let mut all = Vec::new();
     for version in versions {
-        all.extend(problems(version, catalogue, store, deadline)?);
+        all.extend(problems(version, stacks, store, deadline)?);
         if all.len() > MAX_PROBLEMS {
             break;
         }
     }
     if all.is_empty() {
-        Ok(catalogue.activate(versions)?)
+        Ok(stacks.activate(versions)?)
     } else {
         Err(ActivationError::Problems(all))
     }
@@ -133,14 +134,14 @@ pub fn activate(
 /// What keeps a version from becoming active: the first 200 problems. It blocks, until the deadline at most.
 ///
 /// # Errors
-/// Those of the catalogue and the store, and [`ActivationError::Deadline`].
+/// Those of the versions and the store, and [`ActivationError::Deadline`].
 pub fn problems(
     version: &Draft,
-    catalogue: &Catalogue,
+    stacks: &dyn Stacks,
     store: &dyn Store,
     deadline: Instant,
 ) -> Result<Vec<Problem>, ActivationError> {
-    let files = catalogue.version(&version.stack, version.number)?.files;
+    let files = stacks.version(&version.stack, version.number)?.files;
     let validated = pollster::block_on(validate(&version.stack, &files, store, deadline))?;
     Ok(validated.err().unwrap_or_default())
 }
@@ -175,8 +176,8 @@ pub async fn validate(
     }
 }
 
-fn problem_of(name: &StackName, one: &crate::RuleProblem) -> Problem {
-    let (scope, rule) = one.file.place().unzip();
+fn problem_of(name: &StackName, one: &RuleProblem) -> Problem {
+    let (scope, rule) = rule_path(&one.file.path).unzip();
     let unresolved = one.diagnostic.code == txcl::Code::UnresolvedOp;
     let (line, column) = one.diagnostic.position(&one.file.text);
     Problem {

@@ -1,9 +1,10 @@
 //! What is below `_txc`: what the processor reads there, and what computes may write.
 
+use compute_state::StackName;
 use serde_json::{Map, Value};
 use txcl::{Budget, Path, Stop, TXC};
 
-use crate::{Reason, StackName, Stage};
+use crate::{Reason, Stage};
 
 /// What a caller's document may not bring along: it would steer the processor.
 const NOT_FROM_CALLERS: [&str; 6] = ["halt", "goto", "delete", "op", "step", "web"];

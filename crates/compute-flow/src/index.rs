@@ -82,9 +82,10 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
+    use compute_state::File;
     use serde_json::{Value, json};
 
-    use crate::{File, Stack};
+    use crate::Stack;
 
     /// The names of the rules that may match.
     fn candidates(rules: &[(&str, &str)], document: &Value) -> Vec<String> {

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use compute_state::StackName;
 use serde_json::Value;
 use txcl::{Code, Condition, Diagnostic, Expr, Path, Rule, Span};
 
-use crate::{StackName, Stage, WorkspaceRule};
+use crate::{Stage, WorkspaceRule};
 
 type Scopes<'a> = BTreeMap<StackName, BTreeMap<u32, Vec<&'a WorkspaceRule>>>;
 

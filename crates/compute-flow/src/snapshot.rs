@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{RuleProblem, Stack, StackName, Stage, Version};
+use compute_state::{StackName, Version};
+
+use crate::{RuleProblem, Stack, Stage};
 
 /// All stacks that are active at one moment; cheap to clone. A document keeps the one it started with.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +43,7 @@ impl Snapshot {
     /// # Errors
     /// What keeps a version from being made ready: it was kept by another version of this program.
     pub fn with_versions(&self, versions: Vec<Version>) -> Result<Self, Vec<RuleProblem>> {
-        let ready = |Version { info, files }| match self.stacks.get(&info.stack) {
+        let ready = |Version { info, files, .. }| match self.stacks.get(&info.stack) {
             Some(stack) if stack.hash() == info.hash => Ok(Arc::clone(stack)),
             _ => Stack::compile(info.stack, &files).map(Arc::new),
         };

@@ -6,67 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use compute::Ref;
+use compute_state::{File, StackName, manifest_hash};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use txcl::{Diagnostic, Exec, OpName, Program, RegexBudget, Severity};
+use txcl::{Diagnostic, Exec, Program, RegexBudget, Severity};
 
-use crate::StackName;
 use crate::estimate::Estimate;
 use crate::index::Index;
-
-/// A rule's file: where it is in its stack, and its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
-    /// `<NNN[_label]>/<name>.txcl`
-    pub path: String,
-    /// The text.
-    pub text: String,
-}
-
-impl File {
-    /// A file.
-    pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { path: path.into(), text: text.into() }
-    }
-
-    /// The scope's number and the rule's name, if the path is one of a rule.
-    #[must_use]
-    pub fn place(&self) -> Option<(u32, &str)> {
-        let (folder, file) = self.path.split_once('/')?;
-        let name = file.strip_suffix(".txcl").filter(|name| OpName::parse(name).is_some())?;
-        Some((scope_number(folder)?, name))
-    }
-}
-
-/// The number that a scope's folder has: 100 of `0100_TRIAGE`.
-pub(crate) fn scope_number(folder: &str) -> Option<u32> {
-    let (digits, label) = folder.split_once('_').unwrap_or((folder, ""));
-    let labelled = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    let numbered = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    (numbered && labelled).then(|| digits.parse().ok()).flatten()
-}
-
-/// The hash of a version: SHA-256 over each file, sorted by path, as `path NUL hex(sha256(text)) NUL`.
-///
-/// ```
-/// use compute_flow::{File, manifest_hash};
-///
-/// let [a, b] = [File::new("100/a.txcl", "WHEN *"), File::new("100/b.txcl", "")];
-/// assert_eq!(manifest_hash(&[a.clone(), b.clone()]), manifest_hash(&[b, a]));
-/// ```
-#[must_use]
-pub fn manifest_hash(files: &[File]) -> String {
-    let mut sorted: Vec<_> = files.iter().collect();
-    sorted.sort_by(|a, b| a.path.cmp(&b.path));
-    let mut hash = Sha256::new();
-    for file in sorted {
-        hash.update(file.path.as_bytes());
-        hash.update([0]);
-        hash.update(hex::encode(Sha256::digest(file.text.as_bytes())));
-        hash.update([0]);
-    }
-    hex::encode(hash.finalize())
-}
+use crate::rule_path;
 
 /// How many problems of one stack are told.
 const MAX_PROBLEMS: usize = 200;
@@ -203,7 +149,7 @@ impl Stack {
                 problems.end(file, files.len() - at);
                 break;
             }
-            let Some((number, rule_name)) = file.place() else {
+            let Some((number, rule_name)) = rule_path(&file.path) else {
                 problems.add(file, [misplaced(file)]);
                 continue;
             };

@@ -5,11 +5,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use compute_state::{File, StackName};
 use txcl::{Exec, OpName, Parsed};
 
+use crate::rule_path::scope_number;
 use crate::settings::{ORIGINAL, OWN};
-use crate::stack::scope_number;
-use crate::{File, Settings, SettingsError, StackName};
+use crate::{Settings, SettingsError};
 
 /// The folder of the rules.
 const OPS: &str = "OPS";

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use compute::{Account, Charge, MASKED, MAX_JSON_DEPTH, Mask, Outcome, parse_json};
+use compute_state::StackName;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use txcl::Path;
@@ -12,7 +13,7 @@ use txcl::Path;
 use super::input::Input;
 use super::{Detail, Request};
 use crate::trace::{StepEvent, StepLog, StepMetrics};
-use crate::{Event, EventKind, Failure, Stack, StackName, Step, Trace};
+use crate::{Event, EventKind, Failure, Stack, Step, Trace};
 
 /// How many bytes of memory one payload may have in a trace.
 const MAX_PAYLOAD: usize = 256 << 10;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use compute::{
     Cancel, Charge, Env, Meta, OpCall, Outcome, Ref, RunOptions, Runner, Secrets, Status,
 };
+use compute_state::StackName;
 use serde_json::{Map, Value};
 use txcl::{Budget, Context, Control, EvalError, Selected, Stop};
 
@@ -14,7 +15,7 @@ use super::input::Input;
 use super::mask::DocumentMask;
 use super::{Request, Settings, seed_of};
 use crate::control;
-use crate::{Reason, StackName, StackRule};
+use crate::{Reason, StackRule};
 
 /// Where a rule stands in a document's way, and what it may use there.
 #[derive(Clone, Copy, Debug)]

@@ -3,16 +3,17 @@
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::quota::bytes_of;
-use super::{Catalogue, CatalogueError, Draft, Result, files};
-use crate::{File, manifest_hash};
+use super::{SqliteCatalogue, files};
+use crate::{Draft, File, StacksError, manifest_hash};
 
-impl Catalogue {
+impl SqliteCatalogue {
     /// Writes a file of a version that was never active, or takes it away.
-    ///
-    /// # Errors
-    /// [`CatalogueError::Immutable`] if the version was active, [`CatalogueError::NoVersion`] and
-    /// [`CatalogueError::NoFile`] if there is none, [`CatalogueError::Quota`] if there is too much then.
-    pub fn edit(&self, draft: &Draft, path: &str, text: Option<&str>) -> Result<()> {
+    pub(super) fn edit_file(
+        &self,
+        draft: &Draft,
+        path: &str,
+        text: Option<&str>,
+    ) -> Result<(), StacksError> {
         let Draft { stack, number } = draft;
         let name = stack.as_str();
         let mut connection = self.connection();
@@ -31,7 +32,7 @@ impl Catalogue {
                     params![name, number, path],
                 ))?;
                 if gone == 0 {
-                    return Err(CatalogueError::NoFile {
+                    return Err(StacksError::NoFile {
                         stack: stack.clone(),
                         number: *number,
                         path: path.chars().take(200).collect(),
@@ -52,11 +53,15 @@ impl Catalogue {
         )?;
         self.sql(keep_refs(&change, draft, &files))?;
         self.within_quota(&change, stack)?;
-        self.sql(change.commit())
+        Ok(self.sql(change.commit())?)
     }
 
     /// That a version is there, and was never active.
-    fn changeable(&self, connection: &Connection, draft: &Draft) -> Result<()> {
+    pub(super) fn changeable(
+        &self,
+        connection: &Connection,
+        draft: &Draft,
+    ) -> Result<(), StacksError> {
         let Draft { stack, number } = draft;
         let activated: Option<Option<i64>> = self.sql(
             connection
@@ -68,22 +73,10 @@ impl Catalogue {
                 .optional(),
         )?;
         match activated {
-            None => Err(CatalogueError::NoVersion { stack: stack.clone(), number: *number }),
-            Some(Some(_)) => {
-                Err(CatalogueError::Immutable { stack: stack.clone(), number: *number })
-            }
+            None => Err(StacksError::NoVersion { stack: stack.clone(), number: *number }),
+            Some(Some(_)) => Err(StacksError::Immutable { stack: stack.clone(), number: *number }),
             Some(None) => Ok(()),
         }
-    }
-
-    /// Forgets a version that was never active.
-    ///
-    /// # Errors
-    /// [`CatalogueError::Immutable`] if it was, [`CatalogueError::NoVersion`] if there is none.
-    pub fn delete_draft(&self, draft: &Draft) -> Result<()> {
-        self.changeable(&self.connection(), draft)?;
-        // One that became active since stays.
-        self.forget(std::slice::from_ref(draft))
     }
 }
 

@@ -1,16 +1,20 @@
 //! Versions are kept, activated all or none, and survive whoever dies.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use compute::{Algorithm, Artifact};
-use compute_flow::{
-    Catalogue, CatalogueError, Draft, File, ProblemCode, StackName, Vault, manifest_hash, validate,
+use compute_state::{
+    Catalogue as _, Draft, File, SealedSecrets as _, SqliteCatalogue, StackName, Stacks as _,
+    StacksError, StateQuotas, Vault, manifest_hash,
 };
-use compute_store::NewArtifact;
 
 fn stack(name: &str) -> StackName {
     name.parse().unwrap()
+}
+
+fn open(path: &Path) -> Result<SqliteCatalogue, compute_state::StateError> {
+    SqliteCatalogue::open(path, StateQuotas::default())
 }
 
 fn files(text: &str) -> Vec<File> {
@@ -21,9 +25,9 @@ fn files(text: &str) -> Vec<File> {
 fn versions_are_made_activated_and_rolled_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep/catalogue.sqlite");
-    let catalogue = Catalogue::open(&path).unwrap();
+    let catalogue = open(&path).unwrap();
     let name = stack("shop/eu");
-    assert!(matches!(catalogue.versions(&name), Err(CatalogueError::NoStack(_))));
+    assert!(matches!(catalogue.versions(&name), Err(StacksError::NoStack(_))));
     assert_eq!(catalogue.active(&name).unwrap(), None);
 
     let one = catalogue.draft(&name, &files("EXEC \"compute://sha256/1111\"")).unwrap();
@@ -41,7 +45,7 @@ fn versions_are_made_activated_and_rolled_back() {
     assert_eq!(active.info.hash, manifest_hash(&active.files));
 
     // Another process sees it, and rolls back.
-    let other = Catalogue::open(&path).unwrap();
+    let other = open(&path).unwrap();
     other.activate(&[one]).unwrap();
     let active = catalogue.active(&name).unwrap().unwrap();
     assert_eq!(active.files, files("EXEC \"compute://sha256/1111\""), "byte for byte");
@@ -59,7 +63,7 @@ fn versions_are_made_activated_and_rolled_back() {
 #[test]
 fn an_activation_is_all_or_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let catalogue = Catalogue::open(&folder.path().join("c.sqlite")).unwrap();
+    let catalogue = open(&folder.path().join("c.sqlite")).unwrap();
     let draft = catalogue.draft(&stack("a"), &files("EMIT .a = 1")).unwrap();
     let mut absent = draft.clone();
     (absent.stack, absent.number) = (stack("b"), 7);
@@ -73,7 +77,7 @@ fn an_activation_is_all_or_nothing() {
 #[test]
 fn what_was_active_is_not_forgotten() {
     let folder = tempfile::tempdir().unwrap();
-    let catalogue = Catalogue::open(&folder.path().join("c.sqlite")).unwrap();
+    let catalogue = open(&folder.path().join("c.sqlite")).unwrap();
     let draft = catalogue.draft(&stack("a"), &files("EMIT .a = 1")).unwrap();
     catalogue.activate(std::slice::from_ref(&draft)).unwrap();
     catalogue.forget(&[draft]).unwrap();
@@ -83,7 +87,7 @@ fn what_was_active_is_not_forgotten() {
 #[test]
 fn a_draft_changes_until_it_was_active() {
     let folder = tempfile::tempdir().unwrap();
-    let catalogue = Catalogue::open(&folder.path().join("c.sqlite")).unwrap();
+    let catalogue = open(&folder.path().join("c.sqlite")).unwrap();
     let draft = catalogue.draft(&stack("a"), &files("EXEC \"compute://sha256/aa\"")).unwrap();
     let hash = |number| catalogue.version(&stack("a"), number).unwrap().info.hash;
     let first = hash(1);
@@ -116,7 +120,7 @@ fn a_draft_changes_until_it_was_active() {
 fn secrets_are_kept_sealed_and_seen_by_who_has_the_key() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.sqlite");
-    let catalogue = Catalogue::open(&path).unwrap();
+    let catalogue = open(&path).unwrap();
     let vault = Vault::new(&"a".repeat(64)).unwrap();
     let before = catalogue.change_number().unwrap();
     catalogue.set_secret(&vault, "API_KEY", "first-value").unwrap();
@@ -137,7 +141,7 @@ fn secrets_are_kept_sealed_and_seen_by_who_has_the_key() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         assert!(!bytes.windows(7).any(|part| part == b"hunter2"), "in the clear");
     }
-    let catalogue = Catalogue::open(&path).unwrap();
+    let catalogue = open(&path).unwrap();
     catalogue.delete_secret("API_KEY").unwrap();
     assert!(catalogue.delete_secret("API_KEY").is_err());
 }
@@ -146,49 +150,23 @@ fn secrets_are_kept_sealed_and_seen_by_who_has_the_key() {
 fn a_catalogue_of_a_later_program_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.sqlite");
-    drop(Catalogue::open(&path).unwrap());
+    drop(open(&path).unwrap());
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
-    let error = Catalogue::open(&path).unwrap_err();
+    let error = open(&path).unwrap_err();
     assert!(
         error.to_string().contains("the format 99; this program knows formats up to "),
         "{error}"
     );
 }
 
-#[test]
-fn validation_names_stack_scope_rule_and_ref() {
-    let store = compute_store::open("memory:").unwrap();
-    let artifact = Artifact::new(Algorithm::Sha256, "identity", b"here".to_vec());
-    let here = artifact.reference().clone();
-    pollster::block_on(store.put(&NewArtifact::new(artifact))).unwrap();
-    let check = |text: &str| {
-        let files = files(text);
-        let deadline = Instant::now() + Duration::from_secs(60);
-        pollster::block_on(validate(&stack("a/b"), &files, &*store, deadline)).unwrap()
-    };
-    assert!(check(&format!("EXEC \"{here}\"")).is_ok());
-
-    let missing = check("EXEC \"compute://sha256/gone\"").unwrap_err();
-    assert_eq!(missing.len(), 1);
-    assert_eq!(missing[0].code, ProblemCode::MissingComputeArtifact);
-    assert_eq!(
-        missing[0].to_string(),
-        "missing_compute_artifact: stack a/b, scope 100, rule a: the store has no compute://sha256/gone"
-    );
-    let unresolved = check("EXEC \"op://price\"").unwrap_err();
-    assert_eq!(unresolved[0].code, ProblemCode::UnresolvedOpRef);
-    assert!(unresolved[0].to_string().contains("stack a/b, scope 100, rule a: line 1, column 6"));
-    assert_eq!(check("EMIT .a =").unwrap_err()[0].code, ProblemCode::InvalidRule);
-}
-
-const CHILD: &str = "COMPUTE_FLOW_TEST_CHILD";
+const CHILD: &str = "COMPUTE_STATE_TEST_CHILD";
 
 /// Activates two stacks together, alternating versions, until it is killed.
 #[test]
 fn child_that_is_killed() {
     let Ok(path) = std::env::var(CHILD) else { return };
-    let catalogue = Catalogue::open(path.as_ref()).unwrap();
+    let catalogue = open(path.as_ref()).unwrap();
     let drafts = |text: &str| -> Vec<Draft> {
         ["a", "b"].map(|name| catalogue.draft(&stack(name), &files(text)).unwrap()).into()
     };
@@ -213,7 +191,7 @@ fn whoever_dies_leaves_the_old_state_or_the_new() {
         child.kill().unwrap();
         child.wait().unwrap();
 
-        let catalogue = Catalogue::open(&path).unwrap();
+        let catalogue = open(&path).unwrap();
         let active = catalogue.all_active().unwrap();
         if let [a, b] = &active[..] {
             assert_eq!(a.info.hash, b.info.hash, "both are of one round");

@@ -1,21 +1,18 @@
 //! What a tenant may keep, and that nobody waits for another who writes.
 
-use std::io::Read as _;
 use std::time::{Duration, Instant};
 
-use compute_flow::{
-    Catalogue, CatalogueError, Detail, File, Processor, SecretError, TokenScope, Tokens,
-    TokensError, Traces, Vault,
+use compute_state::{
+    Catalogue as _, File, SealedSecrets as _, SecretError, SqliteCatalogue, SqliteTokens,
+    Stacks as _, StacksError, StateQuotas, TokenCheck as _, TokenScope, Tokens as _, TokensError,
+    Vault,
 };
-use serde_json::json;
-
-use crate::conformance::{request, snapshot};
-use crate::runner::TestRunner;
 
 #[test]
 fn versions_that_were_never_active_are_bounded() {
     let folder = tempfile::tempdir().unwrap();
-    let catalogue = Catalogue::open(&folder.path().join("c.sqlite")).unwrap();
+    let catalogue =
+        SqliteCatalogue::open(&folder.path().join("c.sqlite"), StateQuotas::default()).unwrap();
     let name = "s".parse().unwrap();
     let draft =
         |n: usize| catalogue.draft(&name, &[File::new("1/a.txcl", format!("EMIT .a = {n}"))]);
@@ -24,7 +21,7 @@ fn versions_that_were_never_active_are_bounded() {
         draft(n).unwrap();
     }
     let error = draft(1000).unwrap_err();
-    assert!(matches!(error, CatalogueError::Quota { limit: 1000, .. }), "{error}");
+    assert!(matches!(error, StacksError::Quota { limit: 1000, .. }), "{error}");
     assert_eq!(error.to_string(), "there may be at most 1000 versions that were never active");
     assert_eq!(catalogue.versions(&name).unwrap().len(), 1000, "nothing of it was kept");
     // One that becomes active makes room.
@@ -36,15 +33,15 @@ fn versions_that_were_never_active_are_bounded() {
 fn bytes_are_bounded_in_drafts_and_edits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.sqlite");
-    let catalogue = Catalogue::open(&path).unwrap();
+    let catalogue = SqliteCatalogue::open(&path, StateQuotas::default()).unwrap();
     let name = "s".parse().unwrap();
     let draft = catalogue.draft(&name, &[File::new("1/a.txcl", "EMIT .a = 1")]).unwrap();
     // As if there were nearly as much as there may be.
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute("INSERT INTO versions (stack, number, hash, created, bytes) VALUES ('s', 9, '', 0, 268435000)", []).unwrap();
     let large = "#".repeat(1000);
-    let bytes = |error: CatalogueError| match error {
-        CatalogueError::Quota { limit, .. } => limit,
+    let bytes = |error: StacksError| match error {
+        StacksError::Quota { limit, .. } => limit,
         other => panic!("{other}"),
     };
     let edited = catalogue.edit(&draft, "1/b.txcl", Some(&large)).unwrap_err();
@@ -57,7 +54,8 @@ fn bytes_are_bounded_in_drafts_and_edits() {
 #[test]
 fn secrets_are_bounded_together() {
     let folder = tempfile::tempdir().unwrap();
-    let catalogue = Catalogue::open(&folder.path().join("c.sqlite")).unwrap();
+    let catalogue =
+        SqliteCatalogue::open(&folder.path().join("c.sqlite"), StateQuotas::default()).unwrap();
     let vault = Vault::new(&"7".repeat(64)).unwrap();
     let large = "x".repeat(64 << 10);
     let set = |n: usize| catalogue.set_secret(&vault, &format!("S{n}"), &large);
@@ -74,9 +72,11 @@ fn tokens_are_checked_from_memory_and_seen_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access.sqlite");
     // As another process has it.
-    let [here, there] = [(); 2].map(|()| Tokens::open(&path).unwrap());
+    let [here, there] =
+        [(); 2].map(|()| SqliteTokens::open(&path, StateQuotas::default()).unwrap());
     let acme = "acme".parse().unwrap();
-    let make = |of: &Tokens| of.create(&acme, "", &[TokenScope::Run].into(), None).unwrap();
+    let make =
+        |of: &SqliteTokens| of.create(Some(&acme), "", &[TokenScope::Run].into(), None).unwrap();
     let new = make(&here);
     assert_eq!(here.check(&new.token).unwrap().as_ref(), Some(&new.info));
     let other = make(&there);
@@ -108,7 +108,7 @@ fn tokens_are_checked_from_memory_and_seen_at_once() {
 fn tokens_are_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access.sqlite");
-    let tokens = Tokens::open(&path).unwrap();
+    let tokens = SqliteTokens::open(&path, StateQuotas::default()).unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other
         .execute_batch(
@@ -116,9 +116,10 @@ fn tokens_are_bounded() {
              INSERT INTO tokens SELECT 't' || x, 'acme', '', x'00', 'run', 0, NULL FROM n",
         )
         .unwrap();
-    let create =
-        |tenant: &str| tokens.create(&tenant.parse().unwrap(), "", &[TokenScope::Run].into(), None);
-    assert!(matches!(create("acme"), Err(TokensError::TooMany)));
+    let create = |tenant: &str| {
+        tokens.create(Some(&tenant.parse().unwrap()), "", &[TokenScope::Run].into(), None)
+    };
+    assert!(matches!(create("acme"), Err(TokensError::TooMany { .. })));
     create("other").unwrap();
 }
 
@@ -126,7 +127,7 @@ fn tokens_are_bounded() {
 fn what_is_read_waits_for_no_writer() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.sqlite");
-    let catalogue = Catalogue::open(&path).unwrap();
+    let catalogue = SqliteCatalogue::open(&path, StateQuotas::default()).unwrap();
     let name = "s".parse().unwrap();
     let draft = catalogue.draft(&name, &[File::new("1/a.txcl", "EMIT .a = 1")]).unwrap();
     catalogue.activate(&[draft]).unwrap();
@@ -144,30 +145,4 @@ fn what_is_read_waits_for_no_writer() {
         writer.execute_batch("COMMIT").unwrap();
     });
     assert_eq!(catalogue.change_number().unwrap(), 99);
-}
-
-#[test]
-fn traces_are_bounded_in_bytes_and_their_text_is_passed_on() {
-    let rules = [("s/1/a".to_owned(), "EMIT .a = 1".to_owned())].into();
-    let mut request = request("s/0", &json!({ "text": "x".repeat(100_000) }));
-    request.detail = Detail::Full;
-    let processor = Processor::new(std::sync::Arc::new(TestRunner));
-    let mut trace = processor.process(&snapshot(&rules), &request).trace.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let traces = Traces::new(folder.path()).with_quota(4 << 20);
-    for n in 0..100 {
-        trace.id = format!("t{n:03}");
-        traces.write(&trace).unwrap();
-    }
-    let kept: u64 = std::fs::read_dir(folder.path())
-        .unwrap()
-        .map(|one| one.unwrap().metadata().unwrap().len())
-        .sum();
-    assert!(((2 << 20)..(5 << 20)).contains(&kept), "{kept}");
-    let mut text = String::new();
-    traces.read_text("t099").unwrap().read_to_string(&mut text).unwrap();
-    assert_eq!(text, serde_json::to_string(&trace).unwrap());
-    assert!(traces.read_text("t000").is_err());
-    let small = Traces::new(folder.path()).with_quota(1000);
-    assert!(small.write(&trace).is_err());
 }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
+use crate::StateError;
+
 /// How long a writer waits for another.
 const BUSY: Duration = Duration::from_secs(10);
 
 /// A SQLite file that several processes may use. Each change is one transaction, and durable when it is answered.
 #[derive(Debug)]
-pub(crate) struct Database {
+pub(super) struct Database {
     connection: Mutex<Connection>,
     /// Reads what was last committed, and waits for no writer.
     reader: Mutex<Connection>,
@@ -20,36 +22,16 @@ pub(crate) struct Database {
     path: PathBuf,
 }
 
-/// A database cannot be opened, read or written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DatabaseError {
-    /// The folder for the file cannot be made.
-    #[error("cannot make the folder {}", .folder.display())]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// SQLite failed.
-    #[error("the database {}", .path.display())]
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: rusqlite::Error,
-    },
-}
-
 impl Database {
     /// Opens the database in this file, and makes it if there is none.
-    pub(crate) fn open(path: &Path) -> Result<Self, DatabaseError> {
+    pub(super) fn open(path: &Path) -> Result<Self, StateError> {
         if let Some(folder) = path.parent() {
             let made = std::fs::create_dir_all(folder);
-            made.map_err(|source| DatabaseError::Folder { folder: folder.to_owned(), source })?;
+            made.map_err(|source| {
+                StateError::failed(format!("cannot make the folder {}", folder.display()), source)
+            })?;
         }
-        let failed = |source| DatabaseError::Sqlite { path: path.to_owned(), source };
+        let failed = |source| failed(path, source);
         let connection = Connection::open(path).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
         // What was answered survives a power cut.
@@ -66,35 +48,39 @@ impl Database {
         Ok(Self { connection: Mutex::new(connection), reader, watcher, path: path.to_owned() })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// What writes.
-    pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
+    pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What reads.
-    pub(crate) fn reader(&self) -> MutexGuard<'_, Connection> {
+    pub(super) fn reader(&self) -> MutexGuard<'_, Connection> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What reads a little, often.
-    pub(crate) fn watcher(&self) -> MutexGuard<'_, Connection> {
+    pub(super) fn watcher(&self) -> MutexGuard<'_, Connection> {
         self.watcher.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A transaction that writes, and takes its turn at once.
-    pub(crate) fn change<'a>(
+    pub(super) fn change<'a>(
         &self,
         connection: &'a mut Connection,
-    ) -> Result<Transaction<'a>, DatabaseError> {
+    ) -> Result<Transaction<'a>, StateError> {
         self.sql(connection.transaction_with_behavior(TransactionBehavior::Immediate))
     }
 
     /// What SQLite gave, or which file it was.
-    pub(crate) fn sql<T>(&self, result: rusqlite::Result<T>) -> Result<T, DatabaseError> {
-        result.map_err(|source| DatabaseError::Sqlite { path: self.path.clone(), source })
+    pub(super) fn sql<T>(&self, result: rusqlite::Result<T>) -> Result<T, StateError> {
+        result.map_err(|source| failed(&self.path, source))
     }
+}
+
+fn failed(path: &Path, source: rusqlite::Error) -> StateError {
+    StateError::failed(format!("the database {}", path.display()), source)
 }

@@ -1,0 +1,6 @@
+//! What is kept, from the outside.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod catalogue;
+mod quotas;
