@@ -29,33 +29,19 @@
 //! # }
 //! ```
 
-mod activate;
-mod batch;
-mod control;
-mod estimate;
-mod failure;
-mod index;
-mod lint;
-mod merge;
-mod processor;
-mod rule_path;
-mod settings;
-mod snapshot;
-mod stack;
-mod stage;
+mod process;
+mod rules;
 mod trace;
 mod workspace;
 
-pub use activate::{ActivationError, Problem, ProblemCode, activate, problems, validate};
-pub use batch::Helpers;
-pub use failure::{Failure, Reason, Transition};
-pub use lint::loops;
-pub use merge::merge;
-pub use processor::{Answer, Detail, Processor, Request, Settings as ProcessorSettings};
-pub use rule_path::rule_path;
-pub use settings::{Settings, SettingsError, Target};
-pub use snapshot::Snapshot;
-pub use stack::{CompileError, RuleProblem, Scope, Stack, StackRule};
-pub use stage::{Stage, StageError};
-pub use trace::{Event, EventKind, Step, StepEvent, StepLog, StepMetrics, Trace};
-pub use workspace::{Op, Workspace, WorkspaceError, WorkspaceRule};
+pub use process::{
+    Answer, Detail, Failure, Helpers, Processor, ProcessorSettings, Reason, Request, merge,
+};
+pub use rules::{
+    ActivationError, CompileError, Problem, ProblemCode, RuleProblem, Scope, Snapshot, Stack,
+    StackRule, Stage, StageError, activate, problems, rule_path, validate,
+};
+pub use trace::{Event, EventKind, Step, StepEvent, StepLog, StepMetrics, Trace, Transition};
+pub use workspace::{
+    Op, Settings, SettingsError, Target, Workspace, WorkspaceError, WorkspaceRule, loops,
+};

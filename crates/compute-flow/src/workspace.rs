@@ -1,5 +1,8 @@
 //! A folder of rules and what they run, as an author keeps it.
 
+mod lint;
+mod settings;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
@@ -8,9 +11,11 @@ use std::path::{Path, PathBuf};
 use compute_state::{File, StackName};
 use txcl::{Exec, OpName, Parsed};
 
-use crate::rule_path::scope_number;
-use crate::settings::{ORIGINAL, OWN};
-use crate::{Settings, SettingsError};
+use crate::rules::scope_number;
+use settings::{ORIGINAL, OWN};
+
+pub use lint::loops;
+pub use settings::{Settings, SettingsError, Target};
 
 /// The folder of the rules.
 const OPS: &str = "OPS";

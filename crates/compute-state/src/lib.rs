@@ -29,6 +29,8 @@
 //! ```
 
 mod bindings;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod local;
 mod names;

@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod catalogue;
+mod conformance;
+mod memory;
 mod quotas;

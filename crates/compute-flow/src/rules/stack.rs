@@ -1,5 +1,7 @@
 //! One version of a stack's rules, checked and made ready once, for any number of documents.
 
+mod index;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -10,9 +12,9 @@ use compute_state::{File, StackName, manifest_hash};
 use serde_json::Value;
 use txcl::{Diagnostic, Exec, Program, RegexBudget, Severity};
 
-use crate::estimate::Estimate;
-use crate::index::Index;
-use crate::rule_path;
+use super::estimate::Estimate;
+use super::path::rule_path;
+use index::Index;
 
 /// How many problems of one stack are told.
 const MAX_PROBLEMS: usize = 200;

@@ -4,7 +4,8 @@ use compute_state::StackName;
 use serde_json::{Map, Value};
 use txcl::{Budget, Path, Stop, TXC};
 
-use crate::{Reason, Stage};
+use super::failure::Reason;
+use crate::rules::Stage;
 
 /// What a caller's document may not bring along: it would steer the processor.
 const NOT_FROM_CALLERS: [&str; 6] = ["halt", "goto", "delete", "op", "step", "web"];

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use compute_state::{StackName, Version};
 
-use crate::{RuleProblem, Stack, Stage};
+use super::stack::{RuleProblem, Stack};
+use super::stage::Stage;
 
 /// All stacks that are active at one moment; cheap to clone. A document keeps the one it started with.
 #[derive(Clone, Debug, Default)]

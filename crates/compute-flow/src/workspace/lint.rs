@@ -6,7 +6,8 @@ use compute_state::StackName;
 use serde_json::Value;
 use txcl::{Code, Condition, Diagnostic, Expr, Path, Rule, Span};
 
-use crate::{Stage, WorkspaceRule};
+use super::WorkspaceRule;
+use crate::rules::Stage;
 
 type Scopes<'a> = BTreeMap<StackName, BTreeMap<u32, Vec<&'a WorkspaceRule>>>;
 

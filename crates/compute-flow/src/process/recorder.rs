@@ -10,10 +10,11 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use txcl::Path;
 
+use super::failure::Failure;
 use super::input::Input;
-use super::{Detail, Request};
-use crate::trace::{StepEvent, StepLog, StepMetrics};
-use crate::{Event, EventKind, Failure, Stack, Step, Trace};
+use super::request::{Detail, Request};
+use crate::rules::Stack;
+use crate::trace::{Event, EventKind, Step, StepEvent, StepLog, StepMetrics, Trace};
 
 /// How many bytes of memory one payload may have in a trace.
 const MAX_PAYLOAD: usize = 256 << 10;

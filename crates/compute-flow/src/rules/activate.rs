@@ -8,7 +8,8 @@ use compute_state::{Draft, File, StackName, Stacks, StacksError};
 use compute_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
-use crate::{CompileError, RuleProblem, Stack, rule_path};
+use super::path::rule_path;
+use super::stack::{CompileError, RuleProblem, Stack};
 
 /// How many problems are told.
 const MAX_PROBLEMS: usize = 200;

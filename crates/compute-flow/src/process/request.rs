@@ -1,23 +1,15 @@
-//! Takes a document through the scopes of a stack, and hands what the rules run to a runner.
-
-mod input;
-mod mask;
-mod recorder;
-mod run;
-mod step;
+//! A document that is to be processed, and what documents may use.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use compute::{Account, Cancel, Charge, Limits, Mask, Runner, Seed};
-use serde_json::Value;
+use compute::{Account, Cancel, Limits, Mask, Seed};
 use sha2::{Digest as _, Sha256};
-use txcl::{Context, TXC};
 
-use crate::{Failure, Helpers, Snapshot, Stage, Trace};
-use run::Run;
+use super::batch::Helpers;
+use crate::rules::Stage;
 
 /// How many bytes of memory a document may take whose caller keeps no accounts: 128 MiB.
 const MEMORY: u64 = 128 << 20;
@@ -53,13 +45,6 @@ impl Default for Settings {
             parallel: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         }
     }
-}
-
-/// Takes documents through stacks.
-#[derive(Clone, Debug)]
-pub struct Processor {
-    runner: Arc<dyn Runner>,
-    settings: Settings,
 }
 
 /// A document that is to be processed.
@@ -140,76 +125,8 @@ pub enum Detail {
     Full,
 }
 
-/// What became of a document.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Answer {
-    /// The request's id.
-    pub rid: String,
-    /// The document at its end, without the keys that start with `_`; or why there is none.
-    pub result: Result<Value, Box<Failure>>,
-    /// What the document says of the HTTP answer it wants: `_txc.web.res`.
-    pub web: Option<Value>,
-    /// What rules' authors should know.
-    pub warnings: Vec<String>,
-    /// What was written down.
-    pub trace: Option<Trace>,
-    /// What the answer and its trace take of the request's memory, until this is dropped.
-    pub memory: Arc<[Charge]>,
-}
-
-impl Processor {
-    /// A processor that runs computes here, with the default settings.
-    #[must_use]
-    pub fn new(runner: Arc<dyn Runner>) -> Self {
-        Self::with_settings(runner, Settings::default())
-    }
-
-    /// A processor that runs computes here.
-    #[must_use]
-    pub const fn with_settings(runner: Arc<dyn Runner>, settings: Settings) -> Self {
-        Self { runner, settings }
-    }
-
-    /// Takes a document through the stacks of a snapshot, on the calling thread and those of its computes.
-    ///
-    /// The same document, snapshot, clock and seed give the same answer and the same trace.
-    #[must_use]
-    pub fn process(&self, snapshot: &Snapshot, request: &Request) -> Answer {
-        let started = Instant::now();
-        let rid = request.rid.clone().unwrap_or_else(|| rid_of(request));
-        let mut run = Run::new(self, snapshot, request, &rid, started);
-        let mut document = Arc::new(Value::Null);
-        let result = run.run(&mut document);
-        let ended = run.end(&document, result.as_ref().err().map(|one| &**one));
-        // Nobody shares it any more.
-        let mut document = Arc::unwrap_or_clone(document);
-        let web = take_web_response(&mut document);
-        let result = result.map(|()| {
-            if let Value::Object(map) = &mut document {
-                map.retain(|key, _| !key.starts_with('_'));
-            }
-            document
-        });
-        Answer {
-            rid,
-            result,
-            web,
-            warnings: ended.warnings,
-            trace: ended.trace,
-            memory: ended.memory.into(),
-        }
-    }
-}
-
-/// The id of a request that has none: a UUID of version 7, of its clock and its seed.
-fn rid_of(request: &Request) -> String {
-    let mut context = Context::new(request.now, seed_of(request.seed, 0, "", "rid"));
-    txcl::uuid(&mut context)
-}
-
 /// The seed of one use in a document.
-fn seed_of(seed: Seed, entry: u32, op: &str, of: &str) -> Seed {
+pub(super) fn seed_of(seed: Seed, entry: u32, op: &str, of: &str) -> Seed {
     let mut hash = Sha256::new();
     hash.update(seed.as_bytes());
     hash.update(entry.to_le_bytes());
@@ -217,9 +134,4 @@ fn seed_of(seed: Seed, entry: u32, op: &str, of: &str) -> Seed {
     hash.update([0]);
     hash.update(of.as_bytes());
     Seed::new(hash.finalize().into())
-}
-
-/// What a document says of the HTTP answer that it wants.
-fn take_web_response(document: &mut Value) -> Option<Value> {
-    document.get_mut(TXC)?.get_mut("web")?.as_object_mut()?.shift_remove("res")
 }

@@ -11,11 +11,12 @@ use compute_state::StackName;
 use serde_json::{Map, Value};
 use txcl::{Budget, Context, Control, EvalError, Selected, Stop};
 
+use super::control;
+use super::failure::Reason;
 use super::input::Input;
 use super::mask::DocumentMask;
-use super::{Request, Settings, seed_of};
-use crate::control;
-use crate::{Reason, StackRule};
+use super::request::{Request, Settings, seed_of};
+use crate::rules::StackRule;
 
 /// Where a rule stands in a document's way, and what it may use there.
 #[derive(Clone, Copy, Debug)]

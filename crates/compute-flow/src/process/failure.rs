@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use compute::{ErrorKind, OverLimit, Ref, with_causes};
-use serde::{Deserialize, Serialize};
 
-use crate::{Stage, StageError};
+use crate::rules::{Stage, StageError};
+use crate::trace::Transition;
 
 /// Why a document got no answer, and where it was.
 #[derive(Clone, Debug)]
@@ -24,21 +24,6 @@ pub struct Failure {
     pub reference: Option<Ref>,
     /// The last three transitions from scope to scope.
     pub transitions: Vec<Transition>,
-}
-
-/// From one scope to another.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Transition {
-    /// From here.
-    pub from: Stage,
-    /// To here.
-    pub to: Stage,
-}
-
-impl fmt::Display for Transition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} → {}", self.from, self.to)
-    }
 }
 
 impl fmt::Display for Failure {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 use txcl::Path;
 
-use crate::StackRule;
+use super::StackRule;
 
 /// Where rules are by what they ask for.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +85,7 @@ mod tests {
     use compute_state::File;
     use serde_json::{Value, json};
 
-    use crate::Stack;
+    use crate::rules::Stack;
 
     /// The names of the rules that may match.
     fn candidates(rules: &[(&str, &str)], document: &Value) -> Vec<String> {
