@@ -25,14 +25,19 @@ pub type Reopen = Box<dyn Fn() -> Arc<dyn State>>;
 /// Runs the whole suite. Each test is given a state of its own to which nothing was written, under these quotas.
 pub fn all(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
     let standard = StateQuotas::default();
-    let default = |state: &Reopen| state().tenant(&TenantName::default()).unwrap();
-    stacks(&mut || default(&new(standard)).catalogue().unwrap());
+    // What was opened is kept until the end.
+    let mut states = Vec::new();
+    let mut another = || {
+        states.push(new(standard));
+        states.last().unwrap()()
+    };
+    let default = |state: Arc<dyn State>| state.tenant(&TenantName::default()).unwrap();
+    stacks(&mut || default(another()).catalogue().unwrap());
     secrets(&mut || {
-        let catalogue = default(&new(standard)).catalogue().unwrap();
         let vault = Vault::new(&"5a".repeat(32)).unwrap();
-        Arc::new(VaultSecrets::new(catalogue, vault))
+        Arc::new(VaultSecrets::new(default(another()).catalogue().unwrap(), vault))
     });
-    tokens(&mut || new(standard)().tokens().unwrap());
+    tokens(&mut || another().tokens().unwrap());
     catalogue::all(new);
     secrets::sealed(new);
     tokens::checked(new);

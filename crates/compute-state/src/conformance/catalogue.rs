@@ -160,7 +160,8 @@ fn quotas_hold(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
     };
     let s = name("s");
 
-    let catalogue = of(&new(StateQuotas { drafts: 3, ..standard }), "default");
+    let state = new(StateQuotas { drafts: 3, ..standard });
+    let catalogue = of(&state, "default");
     let drafts = [1, 2, 3].map(|number| catalogue.draft(&s, &files(number)).unwrap());
     assert_eq!(limit(catalogue.draft(&s, &files(4))), 3);
     assert_eq!(catalogue.versions(&s).unwrap().len(), 3, "nothing of it was kept");
@@ -169,14 +170,16 @@ fn quotas_hold(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
     catalogue.activate(&drafts[..1]).unwrap();
     catalogue.draft(&s, &files(4)).unwrap();
 
-    let catalogue = of(&new(StateQuotas { stacks: 2, ..standard }), "default");
+    let state = new(StateQuotas { stacks: 2, ..standard });
+    let catalogue = of(&state, "default");
     for stack in ["a", "b"] {
         catalogue.draft(&name(stack), &files(1)).unwrap();
     }
     assert_eq!(limit(catalogue.draft(&name("c"), &files(1))), 2);
     assert_eq!(catalogue.stacks().unwrap().len(), 2);
 
-    let catalogue = of(&new(StateQuotas { versions: 2, ..standard }), "default");
+    let state = new(StateQuotas { versions: 2, ..standard });
+    let catalogue = of(&state, "default");
     for number in 1..=2 {
         let draft = catalogue.draft(&s, &files(number)).unwrap();
         catalogue.activate(&[draft]).unwrap();
@@ -187,7 +190,8 @@ fn quotas_hold(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
     for quotas in
         [StateQuotas { draft_bytes: 1000, ..standard }, StateQuotas { bytes: 1000, ..standard }]
     {
-        let catalogue = of(&new(quotas), "default");
+        let state = new(quotas);
+        let catalogue = of(&state, "default");
         let large = File::new("1/b.txcl", "#".repeat(990));
         let draft = catalogue.draft(&s, &files(1)).unwrap();
         let edited = catalogue.edit(&draft, &large.path, Some(&large.text));

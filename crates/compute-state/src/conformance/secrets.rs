@@ -57,14 +57,16 @@ pub(super) fn sealed(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
         assert!(matches!(here.put_sealed(name, b"x"), Err(SecretError::Name(_))), "{name}");
     }
 
-    let few = open(&new(StateQuotas { secrets: 2, ..standard }));
+    let state = new(StateQuotas { secrets: 2, ..standard });
+    let few = open(&state);
     for name in ["A", "B", "A"] {
         few.set_secret(&vault, name, "value").unwrap();
     }
     let more = few.set_secret(&vault, "C", "value");
     assert!(matches!(more, Err(SecretError::TooMany { limit: 2 })), "{more:?}");
 
-    let small = open(&new(StateQuotas { secret_bytes: 100, ..standard }));
+    let state = new(StateQuotas { secret_bytes: 100, ..standard });
+    let small = open(&state);
     small.put_sealed("A", &[1; 60]).unwrap();
     let more = small.put_sealed("B", &[2; 41]);
     assert!(matches!(more, Err(SecretError::Quota { limit: 100 })), "{more:?}");

@@ -39,7 +39,8 @@ pub(super) fn checked(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
     a_token_is_checked_here_and_there(&*here, &*there);
     a_token_ends(&*here);
 
-    let few = new(StateQuotas { tokens: 2, ..StateQuotas::default() })().tokens().unwrap();
+    let state = new(StateQuotas { tokens: 2, ..StateQuotas::default() });
+    let few = state().tokens().unwrap();
     let [acme, other] = ["acme", "other"].map(tenant);
     let make = |of: &TenantName| few.create(Some(of), "", &[TokenScope::Run].into(), None);
     let first = make(&acme).unwrap();

@@ -87,7 +87,7 @@ fn an_id_chooses_nothing_but_its_trace(state: &Reopen) {
     for id in ids {
         assert_eq!(read(&*traces, id).unwrap(), id);
     }
-    for absent in ["__/__/escape", "a_b", "a\nb", &long[1..], &format!("{long}x")] {
+    for absent in ["__/__/escape", "a_b", "a\nb", &format!("{long}x")] {
         assert!(read(&*traces, absent).is_err(), "{absent:?}");
     }
     let listed = traces.ids().unwrap();
