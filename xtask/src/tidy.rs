@@ -21,18 +21,19 @@ const MAX_LINES: usize = 800;
 const MAX_FILES: usize = 12;
 
 /// Crates that are still being laid out.
-const PENDING: [&str; 3] = ["compute-cli", "compute-flow", "compute-server"];
+const PENDING: [&str; 2] = ["compute-cli", "compute-server"];
 
 /// The workspace's crates that each crate may depend on.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("compute", &[]),
     ("compute-store", &["compute"]),
     ("compute-wasm", &["compute"]),
     ("txcl", &["compute"]),
     ("compute-js-plugin", &["compute"]),
     ("compute-js", &["compute", "compute-js-plugin", "compute-wasm"]),
-    ("compute-flow", &["compute", "compute-store", "txcl"]),
-    ("compute-server", &["compute", "compute-flow", "compute-store"]),
+    ("compute-state", &["compute", "compute-store"]),
+    ("compute-flow", &["compute", "compute-state", "compute-store", "txcl"]),
+    ("compute-server", &["compute", "compute-flow", "compute-state", "compute-store"]),
     (
         "compute-cli",
         &[
@@ -41,6 +42,7 @@ const MAY_USE: [(&str, &[&str]); 9] = [
             "compute-js",
             "compute-js-plugin",
             "compute-server",
+            "compute-state",
             "compute-store",
             "compute-wasm",
             "txcl",
@@ -53,7 +55,7 @@ const ONLY: [(&str, &str); 6] = [
     ("wasmtime", "compute-wasm"),
     ("object_store", "compute-store"),
     ("rolldown", "compute-js"),
-    ("rusqlite", "compute-flow"),
+    ("rusqlite", "compute-state"),
     ("axum", "compute-server"),
     ("clap", "compute-cli"),
 ];

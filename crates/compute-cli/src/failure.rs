@@ -5,8 +5,8 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 use compute::{ErrorKind, Printable, Ref, with_causes};
-use compute_flow::{CatalogueError, SecretError, TokensError, TracesError};
 use compute_js::Diagnostic;
+use compute_state::{SecretError, StacksError, StateError, TokensError, TracesError};
 use compute_store::StoreError;
 
 use crate::remote::RemoteError;
@@ -103,10 +103,16 @@ impl From<compute::Error> for Failure {
     }
 }
 
-impl From<CatalogueError> for Failure {
-    fn from(error: CatalogueError) -> Self {
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        Self::host(&error)
+    }
+}
+
+impl From<StacksError> for Failure {
+    fn from(error: StacksError) -> Self {
         match error {
-            CatalogueError::NoStack(_) | CatalogueError::NoVersion { .. } => Self::usage_of(&error),
+            StacksError::NoStack(_) | StacksError::NoVersion { .. } => Self::usage_of(&error),
             _ => Self::host(&error),
         }
     }
@@ -115,7 +121,7 @@ impl From<CatalogueError> for Failure {
 impl From<SecretError> for Failure {
     fn from(error: SecretError) -> Self {
         match error {
-            SecretError::Vault(_) | SecretError::Catalogue(_) => Self::host(&error),
+            SecretError::Vault(_) | SecretError::State(_) => Self::host(&error),
             _ => Self::usage_of(&error),
         }
     }

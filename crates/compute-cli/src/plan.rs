@@ -6,7 +6,7 @@ use std::fmt;
 use anstyle::{AnsiColor, Style};
 use bytesize::ByteSize;
 use compute::Ref;
-use compute_flow::{File, StackName, Version};
+use compute_state::{File, StackName, Version};
 use compute_store::{Store, StoreError};
 use compute_wasm::Caps;
 use serde::Serialize;

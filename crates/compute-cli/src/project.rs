@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Color, Style};
 use compute::Ref;
-use compute_flow::{File, Op, StackName, Workspace, WorkspaceRule};
+use compute_flow::{Op, Workspace, WorkspaceRule};
+use compute_state::{File, StackName};
 use compute_wasm::Caps;
 use serde::Serialize;
 use txcl::{Code, Diagnostic, Severity};

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use compute_flow::{
-    ActivationError, ActiveStack, Catalogue, CatalogueError, Draft, File, Place, StackName,
-    Version, VersionInfo, Workspace,
+use compute_flow::{ActivationError, Workspace};
+use compute_state::{
+    ActiveStack, Catalogue, Draft, File, Place, StackName, StacksError, Version, VersionInfo,
 };
 use compute_store::{Store, Verified};
 
@@ -109,9 +109,8 @@ fn place(cli: &Cli, state: Option<&Path>) -> Result<Place, Failure> {
 
 /// The versions of stacks, and which are active.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a command has one")]
 pub(crate) enum Stacks {
-    Here(Catalogue, Home),
+    Here(Arc<dyn Catalogue>, Home),
     There(Client),
 }
 
@@ -141,7 +140,7 @@ impl Stacks {
     pub(crate) fn versions(&self, stack: &StackName) -> Result<Vec<VersionInfo>, Failure> {
         let versions = match self {
             Self::Here(catalogue, _) => match catalogue.versions(stack) {
-                Err(CatalogueError::NoStack(_)) => None,
+                Err(StacksError::NoStack(_)) => None,
                 versions => Some(versions?),
             },
             Self::There(client) => client.versions(stack)?,
@@ -150,7 +149,7 @@ impl Stacks {
             let names = self.all().unwrap_or_default();
             let names = names.iter().map(|one| one.stack.as_str());
             crate::commands::no_stack(stack.as_str(), names)
-                .unwrap_or_else(|| CatalogueError::NoStack(stack.clone()).into())
+                .unwrap_or_else(|| StacksError::NoStack(stack.clone()).into())
         })
     }
 
@@ -197,9 +196,10 @@ impl Stacks {
         };
         let store = home.open_store()?;
         let deadline = Instant::now() + ACTIVATION;
-        compute_flow::activate(drafts, catalogue, &*store, deadline).map_err(|error| match error {
+        compute_flow::activate(drafts, &**catalogue, &*store, deadline).map_err(|error| match error
+        {
             ActivationError::Problems(problems) => NotActive::Problems(problems),
-            ActivationError::Catalogue(error) => NotActive::Failure(error.into()),
+            ActivationError::Stacks(error) => NotActive::Failure(error.into()),
             ActivationError::Store(error) => NotActive::Failure(error.into()),
             error => NotActive::Failure(Failure::usage_of(&error)),
         })

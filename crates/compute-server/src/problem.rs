@@ -3,9 +3,8 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compute::{ErrorKind, Mask, OverLimit, Status, with_causes};
-use compute_flow::{
-    ActivationError, CatalogueError, Reason, SecretError, TokensError, TracesError,
-};
+use compute_flow::{ActivationError, Reason};
+use compute_state::{SecretError, StacksError, StateError, TokensError, TracesError};
 use compute_store::StoreError;
 use serde_json::{Map, Value, json};
 
@@ -177,7 +176,7 @@ impl From<ActivationError> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
                     .with("problems", json!(problems))
             }
-            ActivationError::Catalogue(error) => error.into(),
+            ActivationError::Stacks(error) => error.into(),
             ActivationError::Store(error) => error.into(),
             ActivationError::Deadline { .. } => {
                 Self::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", error.to_string())
@@ -191,19 +190,33 @@ impl From<ActivationError> for Problem {
     }
 }
 
-impl From<CatalogueError> for Problem {
-    fn from(error: CatalogueError) -> Self {
+impl From<StateError> for Problem {
+    fn from(error: StateError) -> Self {
         match error {
-            CatalogueError::NoStack(_)
-            | CatalogueError::NoVersion { .. }
-            | CatalogueError::NoFile { .. } => Self::not_found(with_causes(&error)),
-            CatalogueError::Quota { limit, .. } => {
+            StateError::Unavailable { .. } => {
+                tracing::warn!(target: "request", "{}", with_causes(&error));
+                let detail = "what the server keeps cannot be reached now";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            }
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<StacksError> for Problem {
+    fn from(error: StacksError) -> Self {
+        match error {
+            StacksError::NoStack(_)
+            | StacksError::NoVersion { .. }
+            | StacksError::NoFile { .. } => Self::not_found(with_causes(&error)),
+            StacksError::Quota { limit, .. } => {
                 Self::new(StatusCode::CONFLICT, "quota_exceeded", with_causes(&error))
                     .with("limit", limit)
             }
-            CatalogueError::Immutable { .. } => {
+            StacksError::Immutable { .. } => {
                 Self::new(StatusCode::CONFLICT, "version_immutable", with_causes(&error))
             }
+            StacksError::State(error) => error.into(),
             error => Self::internal(&error),
         }
     }
@@ -220,11 +233,11 @@ impl From<SecretError> for Problem {
                 Self::new(StatusCode::CONFLICT, "quota_exceeded", error.to_string())
                     .with("limit", limit)
             }
-            SecretError::TooMany => {
+            SecretError::TooMany { .. } => {
                 Self::new(StatusCode::CONFLICT, "too_many_secrets", error.to_string())
             }
             SecretError::NoSecret(_) => Self::not_found(error.to_string()),
-            SecretError::Catalogue(error) => error.into(),
+            SecretError::State(error) => error.into(),
             error => Self::internal(&error),
         }
     }
@@ -236,10 +249,11 @@ impl From<TokensError> for Problem {
             TokensError::NoScope | TokensError::Name => {
                 Self::bad("invalid_body", error.to_string())
             }
-            TokensError::TooMany => {
+            TokensError::TooMany { .. } => {
                 Self::new(StatusCode::CONFLICT, "quota_exceeded", error.to_string())
             }
             TokensError::NoToken(_) => Self::not_found(error.to_string()),
+            TokensError::State(error) => error.into(),
             error => Self::internal(&error),
         }
     }
@@ -261,6 +275,7 @@ impl From<TracesError> for Problem {
     fn from(error: TracesError) -> Self {
         match error {
             TracesError::NotFound(_) => Self::not_found(with_causes(&error)),
+            TracesError::State(error) => error.into(),
             error => Self::internal(&error),
         }
     }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use compute::{Account, Limits, ManagerBuilder, Ref};
-use compute_flow::{Place, ProcessorSettings, TenantName, Tokens, TokensError, Vault};
+use compute_flow::ProcessorSettings;
+use compute_state::{Place, State, StateError, TenantName, TokenCheck, Vault};
 
 use crate::classes::Classes;
 use crate::requests::Requests;
@@ -111,6 +112,17 @@ impl Default for Settings {
     }
 }
 
+/// Where a server keeps what its tenants have.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    /// The URL of the store of artifacts, as [`compute_store::open`] takes it; each tenant has its own below it.
+    pub store: String,
+    /// What is kept of stacks, secrets, tokens and traces.
+    pub state: Arc<dyn State>,
+    /// Seals and opens the secrets.
+    pub vault: Vault,
+}
+
 /// What the requests of a server share. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -120,7 +132,7 @@ pub struct Server {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: Arc<dyn TokenCheck>,
     pub(crate) tenants: Tenants,
     pub(crate) classes: Classes,
     /// The memory of requests of nobody yet.
@@ -137,7 +149,7 @@ pub(crate) struct Shared {
 pub enum ServerError {
     /// The tokens cannot be opened.
     #[error(transparent)]
-    Tokens(#[from] TokensError),
+    Tokens(#[from] StateError),
     /// The first tenant's place cannot be opened.
     #[error("cannot open {place}")]
     Place {
@@ -166,7 +178,21 @@ impl Server {
         manager: ManagerBuilder,
         settings: Settings,
     ) -> Result<Self, ServerError> {
-        let tokens = place.tokens()?;
+        let state = Arc::new(place.local_state());
+        Self::open_on(Storage { store: place.store, state, vault }, manager, settings)
+    }
+
+    /// A server on what is kept anywhere. As [`Server::open`] otherwise.
+    ///
+    /// # Errors
+    /// [`ServerError`] if it cannot be opened.
+    pub fn open_on(
+        storage: Storage,
+        manager: ManagerBuilder,
+        settings: Settings,
+    ) -> Result<Self, ServerError> {
+        let tokens = storage.state.tokens()?;
+        let place = format!("{} and {}", storage.store, storage.state.location());
         let guest_log = GuestLog::new()?;
         let logs_dropped = Arc::clone(&guest_log.dropped);
         // Each tenant's manager is one of its own, with what it resolves; this one resolves nothing.
@@ -186,13 +212,10 @@ impl Server {
             memory: memory.clone(),
             logs_dropped,
         })?;
-        let tenants = Tenants::new(place.clone(), vault, manager, &memory, settings, guest_log);
+        let tenants = Tenants::new(storage, manager, &memory, settings, guest_log);
         // What is wrong with the place is told now, and not to the first caller.
         let opened = tenants.open(&TenantName::default());
-        opened.map_err(|error: TenantError| ServerError::Place {
-            place: format!("{} and {}", place.store, place.state.display()),
-            source: error.into(),
-        })?;
+        opened.map_err(|error: TenantError| ServerError::Place { place, source: error.into() })?;
         let nobody = memory.child("the memory of requests without a token", NOBODY_MEMORY);
         Ok(Self {
             shared: Arc::new(Shared {

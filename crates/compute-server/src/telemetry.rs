@@ -18,7 +18,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use compute::{Account, Level, Log, LogWriter, Manager, Mask, Metrics, Printable, Ref, Seed};
-use compute_flow::{TenantName, Trace};
+use compute_flow::Trace;
+use compute_state::TenantName;
 use opentelemetry::metrics::{Counter, Histogram, MeterProvider as _};
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status as SpanStatus,

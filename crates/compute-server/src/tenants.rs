@@ -12,15 +12,15 @@ use bytes::Bytes;
 use compute::{
     Account, BoxFuture, Error, LogWriter, Manager, Mask, Outcome, Ref, RunOptions, Runner,
 };
-use compute_flow::{
-    Catalogue, CatalogueError, Place, Processor, RuleProblem, SecretError, Snapshot, TenantName,
-    Traces, Vault,
+use compute_flow::{Processor, RuleProblem, Snapshot};
+use compute_state::{
+    Catalogue, SecretError, StacksError, StateError, TenantName, TraceStore, Vault, tenant_store,
 };
 use compute_store::{Store, StoreError};
 
-use crate::Settings;
 use crate::requests::Requests;
 use crate::telemetry::{GuestLog, Labels};
+use crate::{Settings, Storage};
 use resolver::TenantResolver;
 use usage::Usage;
 
@@ -30,8 +30,8 @@ pub(crate) use usage::QuotaError;
 pub(crate) struct Tenant {
     pub(crate) name: TenantName,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) catalogue: Catalogue,
-    pub(crate) traces: Traces,
+    pub(crate) catalogue: Arc<dyn Catalogue>,
+    pub(crate) traces: Arc<dyn TraceStore>,
     /// Runs what this tenant has, and nothing else.
     pub(crate) manager: Manager,
     /// Takes what its computes log.
@@ -72,7 +72,7 @@ impl fmt::Debug for Secrets {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LiveError {
     #[error(transparent)]
-    Catalogue(#[from] CatalogueError),
+    Stacks(#[from] StacksError),
     /// A version that was written by another version of this program.
     #[error("an active version cannot run: {0}")]
     Rule(Box<RuleProblem>),
@@ -84,7 +84,7 @@ pub(crate) enum LiveError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TenantError {
     #[error(transparent)]
-    Catalogue(#[from] CatalogueError),
+    State(#[from] StateError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -130,8 +130,7 @@ impl Tenant {
 /// The tenants that were asked for, opened when they first are.
 #[derive(Debug)]
 pub(crate) struct Tenants {
-    place: Place,
-    vault: Vault,
+    storage: Storage,
     manager: Manager,
     memory: Account,
     settings: Settings,
@@ -160,16 +159,14 @@ impl Entry {
 
 impl Tenants {
     pub(crate) fn new(
-        place: Place,
-        vault: Vault,
+        storage: Storage,
         manager: Manager,
         memory: &Account,
         settings: Settings,
         guest_log: GuestLog,
     ) -> Self {
         Self {
-            place,
-            vault,
+            storage,
             manager,
             memory: memory.clone(),
             settings,
@@ -211,8 +208,8 @@ impl Tenants {
         if let Some(tenant) = entry.opened() {
             return Ok(tenant);
         }
-        let place = self.place.tenant(name);
-        let store = place.open_store()?;
+        let state = self.storage.state.tenant(name)?;
+        let store = self.open_store(name)?;
         let resolver = TenantResolver::new(
             Arc::clone(&store),
             // The first tenant's own store is where the plugins are.
@@ -225,14 +222,14 @@ impl Tenants {
         let runner = TenantRunner { manager: manager.clone(), log: Arc::clone(&log) };
         let tenant = Arc::new(Tenant {
             name: name.clone(),
-            catalogue: place.catalogue()?,
-            traces: place.traces(),
+            catalogue: state.catalogue()?,
+            traces: state.traces()?,
             processor: Processor::with_settings(Arc::new(runner), self.settings.documents),
             manager,
             log,
             usage: Usage::new(self.settings.quotas),
             labels: Labels::default(),
-            vault: self.vault.clone(),
+            vault: self.storage.vault.clone(),
             live,
             renewing: Mutex::new(()),
             changing: tokio::sync::Mutex::new(()),
@@ -244,8 +241,12 @@ impl Tenants {
     fn open_default(&self) -> Result<Arc<dyn Store>, StoreError> {
         match self.entry(&TenantName::default()).opened() {
             Some(tenant) => Ok(Arc::clone(&tenant.store)),
-            None => self.place.tenant(&TenantName::default()).open_store(),
+            None => self.open_store(&TenantName::default()),
         }
+    }
+
+    fn open_store(&self, name: &TenantName) -> Result<Arc<dyn Store>, StoreError> {
+        compute_store::open(&tenant_store(&self.storage.store, name))
     }
 }
 

@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use compute::{Outcome, Ref};
-use compute_flow::{
-    ActiveStack, Problem as ActivationProblem, SecretInfo, StackName, TokenInfo, TokenScope, Trace,
-    VersionInfo,
-};
+use compute_flow::{Problem as ActivationProblem, Trace};
+use compute_state::{ActiveStack, SecretInfo, StackName, TokenInfo, TokenScope, VersionInfo};
 use compute_store::Manifest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand, ValueEnum};
 use compute::Seed;
-use compute_flow::StackName;
+use compute_state::StackName;
 
 use crate::values;
 

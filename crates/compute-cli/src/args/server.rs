@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Subcommand, ValueEnum};
-use compute_flow::{TenantName, TokenScope};
+use compute_state::{TenantName, TokenScope};
 
 use super::flow::StateArgs;
 use crate::values;

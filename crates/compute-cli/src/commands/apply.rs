@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use compute_flow::{Draft, Workspace};
+use compute_flow::Workspace;
+use compute_state::Draft;
 use compute_store::Store;
 
 use super::{print_json, print_line};

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use compute::Limits;
+use compute::{Limits, Mask};
 use compute_flow::{
-    Answer, Detail, Failure as FlowFailure, Mask, Place, Processor, ProcessorSettings, Reason,
-    Request, Snapshot, Stage, Trace,
+    Answer, Detail, Failure as FlowFailure, Processor, ProcessorSettings, Reason, Request,
+    Snapshot, Stage, Trace,
 };
+use compute_state::Place;
 use jiff::Timestamp;
 use txcl::{Code, Diagnostic};
 
@@ -101,7 +102,7 @@ fn remote(client: &Client, home: &Home, args: &FireArgs) -> Result<(), Failure> 
     // Whoever may run need not be one who may look.
     let trace = match (detail, rid) {
         ("off", _) | (_, None) => None,
-        (_, Some(rid)) => Kept::new(home).read(rid).unwrap_or_default(),
+        (_, Some(rid)) => Kept::new(home).and_then(|kept| kept.read(rid)).unwrap_or_default(),
     };
     if let Some(trace) = &trace {
         tell(trace);
@@ -158,11 +159,11 @@ fn tell(trace: &Trace) {
 /// Keeps the trace, and shows it if it was asked for.
 fn keep(args: &FireArgs, place: &Place, answer: &Answer) -> Result<(), Failure> {
     let Some(trace) = &answer.trace else { return Ok(()) };
-    let traces = place.traces();
+    let traces = place.traces()?;
     match args.trace {
         Some(TraceDetail::Off) => return Ok(()),
-        None | Some(TraceDetail::Summary) => traces.write(&trace.summary())?,
-        Some(TraceDetail::Full) => traces.write(trace)?,
+        None | Some(TraceDetail::Summary) => trace.summary().write(&*traces)?,
+        Some(TraceDetail::Full) => trace.write(&*traces)?,
     }
     match args.trace {
         None => anstream::eprintln!("trace {}", trace.id),

@@ -29,19 +29,16 @@ fn bind(cli: &Cli, args: &PluginBindArgs) -> Result<(), Failure> {
     }
     let artifact = Artifact::new(Algorithm::Sha256, compute_wasm::NAME, wasm);
     let manifest = pollster::block_on(open_store(cli)?.put(&NewArtifact::new(artifact)))?;
-    let mut bindings = bindings::read()?;
-    bindings.insert(args.namespace.clone(), manifest.reference.clone());
-    bindings::write(&bindings)?;
+    bindings::bind(&args.namespace, Some(&manifest.reference))?;
     print_line(manifest.reference)
 }
 
 fn unbind(args: &PluginUnbindArgs) -> Result<(), Failure> {
-    let mut bindings = bindings::read()?;
-    if bindings.remove(&args.namespace).is_none() {
+    if bindings::bind(&args.namespace, None)?.is_none() {
         return Err(Failure::usage(format!(
             "no plugin is bound to `{}`; `compute plugin ls` lists the names",
             args.namespace
         )));
     }
-    bindings::write(&bindings)
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 
-use compute_flow::{Place, SecretInfo, Vault};
+use compute_state::{Place, SecretInfo, Vault};
 
 use super::{print_json, print_line};
 use crate::args::{Cli, SecretArgs, SecretCommand};

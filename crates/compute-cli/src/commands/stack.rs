@@ -1,6 +1,6 @@
 //! `compute stack`: the versions of stacks, and which are active.
 
-use compute_flow::{Draft, VersionInfo};
+use compute_state::{Draft, VersionInfo};
 use serde::Serialize;
 
 use super::{print_json, print_line};
@@ -85,7 +85,7 @@ fn show(stacks: &Stacks, args: &StackShowArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn shown(file: &compute_flow::File) -> ShownRule {
+fn shown(file: &compute_state::File) -> ShownRule {
     ShownRule { path: file.path.clone(), reference: plan::reference(&file.text) }
 }
 

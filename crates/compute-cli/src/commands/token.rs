@@ -1,7 +1,9 @@
 //! `compute token`: who may use a server.
 
-use compute_flow::{NewToken, TenantName, TokenInfo, TokenScope, Tokens};
+use std::sync::Arc;
+
 use compute_server::wire::TokenRequest;
+use compute_state::{NewToken, TenantName, TokenInfo, TokenScope, Tokens};
 
 use super::{print_json, print_line};
 use crate::args::{Cli, TokenArgs, TokenCommand, TokenCreateArgs};
@@ -10,9 +12,8 @@ use crate::remote::Client;
 use crate::state::Home;
 
 /// The tokens, here or on a server.
-#[expect(clippy::large_enum_variant, reason = "a command has one")]
 enum Keeper {
-    Here(Tokens),
+    Here(Arc<dyn Tokens>),
     There(Client),
 }
 
@@ -35,8 +36,7 @@ fn create(keeper: &Keeper, args: &TokenCreateArgs) -> Result<(), Failure> {
     let scopes = args.scope.iter().copied().collect();
     let new: NewToken = match keeper {
         Keeper::Here(tokens) => {
-            let tenant = args.tenant.clone().unwrap_or_default();
-            tokens.create(&tenant, &args.name, &scopes, args.expires)?
+            tokens.create(args.tenant.as_ref(), &args.name, &scopes, args.expires)?
         }
         Keeper::There(_) if args.tenant.is_some() => {
             return Err(Failure::usage(

@@ -1,9 +1,11 @@
 //! `compute trace`: what happened to documents.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use compute_flow::{Trace, Traces, TracesError};
+use compute_flow::Trace;
+use compute_state::{TraceStore, TracesError};
 use notify::RecursiveMode;
 
 use super::{print_json, print_line, print_styled};
@@ -21,22 +23,22 @@ const NEWEST: usize = 1000;
 
 /// The traces, here or on a server.
 pub(crate) enum Kept {
-    Here(Traces),
+    Here(Arc<dyn TraceStore>),
     There(Client),
 }
 
 impl Kept {
-    pub(crate) fn new(home: &Home) -> Self {
-        match home {
-            Home::Here(place) => Self::Here(place.traces()),
+    pub(crate) fn new(home: &Home) -> Result<Self, Failure> {
+        Ok(match home {
+            Home::Here(place) => Self::Here(place.traces()?),
             Home::There(client) => Self::There(client.clone()),
-        }
+        })
     }
 
     /// A trace; nothing if there is none of this id, or more than one that begins so.
     pub(crate) fn read(&self, id: &str) -> Result<Option<Trace>, Failure> {
         match self {
-            Self::Here(traces) => match traces.read(id) {
+            Self::Here(traces) => match Trace::read(&**traces, id) {
                 Err(TracesError::NotFound(_)) => Ok(None),
                 trace => Ok(Some(trace?)),
             },
@@ -51,7 +53,7 @@ impl Kept {
                 let ids = traces.ids()?;
                 let skipped = ids.len().saturating_sub(last);
                 let new = ids.iter().skip(skipped).filter(|id| !seen.contains(*id));
-                let read = new.filter_map(|id| match traces.read(id) {
+                let read = new.filter_map(|id| match Trace::read(&**traces, id) {
                     Ok(trace) => Some(trace),
                     // It was one of the oldest, and has gone since.
                     Err(TracesError::NotFound(_)) => None,
@@ -74,7 +76,7 @@ impl Kept {
 }
 
 pub(crate) fn trace(cli: &Cli, args: &TraceArgs) -> Result<(), Failure> {
-    let traces = Kept::new(&Home::new(cli, args.state.state.as_deref())?);
+    let traces = Kept::new(&Home::new(cli, args.state.state.as_deref())?)?;
     match &args.command {
         TraceCommand::Ls(args) => ls(&traces, args),
         TraceCommand::Show(args) => show(&traces, args),
@@ -100,15 +102,18 @@ fn print(traces: &[Trace], json: bool) -> Result<(), Failure> {
 
 /// Prints traces as they come, until the process is ended.
 fn follow(traces: &Kept, mut seen: HashSet<String>, json: bool) -> Result<(), Failure> {
-    let mut watch = match traces {
-        Kept::Here(traces) => {
-            let folder = traces.folder();
+    let folder = match traces {
+        Kept::Here(traces) => traces.folder(),
+        Kept::There(_) => None,
+    };
+    let mut watch = match folder {
+        Some(folder) => {
             std::fs::create_dir_all(folder).map_err(|error| Failure::host(&error))?;
             let mut watch = Watch::new()?;
             watch.add(folder, RecursiveMode::NonRecursive)?;
             Some(watch)
         }
-        Kept::There(_) => None,
+        None => None,
     };
     loop {
         // What came before the watch began is seen here, too.

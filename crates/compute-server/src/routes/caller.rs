@@ -9,7 +9,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use compute::{Account, Cancel};
-use compute_flow::{TenantName, TokenScope};
+use compute_state::{TenantName, TokenScope};
 
 use crate::body::{self, Taken};
 use crate::classes::{Class, Place};

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use compute_flow::{File, TokenScope};
 use compute_server::{Quotas, Settings};
+use compute_state::{File, TokenScope};
 use serde_json::json;
 
 use crate::access::{ask, token};

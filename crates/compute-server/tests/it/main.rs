@@ -15,8 +15,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use compute::{Algorithm, Manager};
-use compute_flow::{Catalogue, File, Place, Vault};
 use compute_server::{Server, Settings, router};
+use compute_state::{Catalogue, File, Place, Vault};
 use compute_wasm as _;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
@@ -50,7 +50,7 @@ impl Home {
         self.place().vault().unwrap()
     }
 
-    fn catalogue(&self) -> Catalogue {
+    fn catalogue(&self) -> Arc<dyn Catalogue> {
         self.place().catalogue().unwrap()
     }
 
