@@ -12,7 +12,7 @@ use crate::root;
 const MAX_LINES: usize = 800;
 
 /// The workspace's crates that each crate may depend on.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("compute", &[]),
     ("compute-store", &["compute"]),
     ("compute-wasm", &["compute"]),
@@ -20,11 +20,15 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("compute-js-plugin", &["compute"]),
     ("compute-js", &["compute", "compute-js-plugin", "compute-wasm"]),
     ("compute-flow", &["compute", "compute-store", "txcl"]),
-    ("compute-server", &["compute", "compute-flow", "compute-store"]),
+    ("compute-api", &["compute", "compute-flow", "compute-store"]),
+    ("compute-server", &["compute", "compute-api", "compute-flow", "compute-store"]),
+    ("compute-client", &["compute", "compute-api", "compute-store"]),
     (
         "compute-cli",
         &[
             "compute",
+            "compute-api",
+            "compute-client",
             "compute-flow",
             "compute-js",
             "compute-js-plugin",
@@ -37,12 +41,13 @@ const MAY_USE: [(&str, &[&str]); 9] = [
 ];
 
 /// Dependencies that only one crate may name.
-const ONLY: [(&str, &str); 6] = [
+const ONLY: [(&str, &str); 7] = [
     ("wasmtime", "compute-wasm"),
     ("object_store", "compute-store"),
     ("rolldown", "compute-js"),
     ("rusqlite", "compute-flow"),
     ("axum", "compute-server"),
+    ("reqwest", "compute-client"),
     ("clap", "compute-cli"),
 ];
 

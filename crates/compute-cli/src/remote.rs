@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use compute::{Artifact, BoxFuture, Ref};
-use compute_flow::{ActiveStack, Draft, File, NewToken, StackName, Trace, Version, VersionInfo};
-use compute_server::wire::{
+use compute_api::{
     Activation, Attached, Computes, NewDraft, ProblemBody, RuleFile, RunAnswer, RunRequest,
     SecretList, SecretValue, StackVersion, Stacks, TokenList, TokenRequest, TraceList, Uploaded,
     VersionFiles, Versions,
 };
+use compute_flow::{ActiveStack, Draft, File, NewToken, StackName, Trace, Version, VersionInfo};
 use compute_store::{Manifest, NewArtifact, Store, StoreError, Stored, SweepReport, Usage};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use jiff::Timestamp;

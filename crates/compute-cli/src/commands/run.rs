@@ -6,7 +6,7 @@ use compute::{
     Artifact, Env, Level, Log, LogLine, Meta, OpCall, Printable, Ref, RunOptions, Runner as _,
     StackFrame,
 };
-use compute_server::wire::{RunFrame, RunLog, RunMetrics, RunRequest, RunSecrets};
+use compute_api::{RunFrame, RunLog, RunMetrics, RunRequest, RunSecrets};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

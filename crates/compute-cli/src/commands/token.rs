@@ -1,7 +1,7 @@
 //! `compute token`: who may use a server.
 
+use compute_api::TokenRequest;
 use compute_flow::{NewToken, TenantName, TokenInfo, TokenScope, Tokens};
-use compute_server::wire::TokenRequest;
 
 use super::{print_json, print_line};
 use crate::args::{Cli, TokenArgs, TokenCommand, TokenCreateArgs};
