@@ -25,16 +25,18 @@ pub struct Retries {
 
 impl Default for Retries {
     fn default() -> Self {
-        Self {
-            most: 4,
-            first_wait: Duration::from_millis(200),
-            longest_wait: Duration::from_secs(10),
-            refused: true,
-        }
+        Self::DEFAULT
     }
 }
 
 impl Retries {
+    /// What a client does that is not told otherwise.
+    pub const DEFAULT: Self = Self {
+        most: 4,
+        first_wait: Duration::from_millis(200),
+        longest_wait: Duration::from_secs(10),
+        refused: true,
+    };
     /// Nothing is sent twice.
     pub const NONE: Self =
         Self { most: 0, first_wait: Duration::ZERO, longest_wait: Duration::ZERO, refused: false };
