@@ -213,6 +213,7 @@ impl Problem {
     pub fn kind(&self) -> ErrorKind {
         match (self.status, self.code.as_str()) {
             (_, "version_immutable") => ErrorKind::Immutable,
+            (_, "busy") => ErrorKind::Busy,
             (_, "quota_exceeded" | "too_many_secrets" | "too_many_attachments") => ErrorKind::Quota,
             (
                 _,
