@@ -24,7 +24,7 @@ const MAX_FILES: usize = 12;
 const PENDING: [&str; 2] = ["compute-cli", "compute-server"];
 
 /// The workspace's crates that each crate may depend on.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("compute", &[]),
     ("compute-store", &["compute"]),
     ("compute-wasm", &["compute"]),
@@ -33,11 +33,18 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("compute-js", &["compute", "compute-js-plugin", "compute-wasm"]),
     ("compute-state", &["compute", "compute-store"]),
     ("compute-flow", &["compute", "compute-state", "compute-store", "txcl"]),
-    ("compute-server", &["compute", "compute-flow", "compute-state", "compute-store"]),
+    ("compute-api", &["compute", "compute-flow", "compute-state", "compute-store"]),
+    (
+        "compute-server",
+        &["compute", "compute-api", "compute-flow", "compute-state", "compute-store"],
+    ),
+    ("compute-client", &["compute", "compute-api", "compute-state", "compute-store"]),
     (
         "compute-cli",
         &[
             "compute",
+            "compute-api",
+            "compute-client",
             "compute-flow",
             "compute-js",
             "compute-js-plugin",
@@ -51,12 +58,13 @@ const MAY_USE: [(&str, &[&str]); 10] = [
 ];
 
 /// Dependencies that only one crate may name.
-const ONLY: [(&str, &str); 6] = [
+const ONLY: [(&str, &str); 7] = [
     ("wasmtime", "compute-wasm"),
     ("object_store", "compute-store"),
     ("rolldown", "compute-js"),
     ("rusqlite", "compute-state"),
     ("axum", "compute-server"),
+    ("reqwest", "compute-client"),
     ("clap", "compute-cli"),
 ];
 
@@ -131,8 +139,10 @@ fn check_sources(wrong: &mut Vec<String>) -> Result<()> {
         }
         for (crate_name, only) in ONLY {
             let names = format!("{crate_name}::");
-            let elsewhere =
-                name.starts_with("crates/") && !name.starts_with(&format!("crates/{only}/"));
+            // Tests may look at a crate through what nobody gets with it.
+            let elsewhere = name.starts_with("crates/")
+                && name.contains("/src/")
+                && !name.starts_with(&format!("crates/{only}/"));
             if elsewhere
                 && text
                     .lines()

@@ -5,11 +5,10 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 use compute::{ErrorKind, Printable, Ref, with_causes};
+use compute_client::ErrorKind as ServerErrorKind;
 use compute_js::Diagnostic;
 use compute_state::{SecretError, StacksError, StateError, TokensError, TracesError};
 use compute_store::StoreError;
-
-use crate::remote::RemoteError;
 
 /// The exit code of a wrong command.
 pub(crate) const USAGE: u8 = 2;
@@ -151,7 +150,7 @@ impl From<StoreError> for Failure {
             StoreError::Url { .. } => Self::Usage(message),
             // A token is for the person at the keyboard to bring.
             StoreError::Storage { ref source, .. }
-                if source.downcast_ref().is_some_and(RemoteError::is_of_the_token) =>
+                if source.downcast_ref().is_some_and(is_of_the_token) =>
             {
                 Self::Usage(message)
             }
@@ -161,4 +160,9 @@ impl From<StoreError> for Failure {
             _ => Self::Host(message),
         }
     }
+}
+
+/// Whether a token is missing, or does not allow it.
+fn is_of_the_token(error: &compute_client::Error) -> bool {
+    [ServerErrorKind::Unauthorized, ServerErrorKind::Forbidden].contains(&error.kind())
 }

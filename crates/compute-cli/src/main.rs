@@ -6,6 +6,7 @@
 mod args;
 mod bindings;
 mod commands;
+mod connect;
 mod context;
 mod failure;
 mod fixtures;
@@ -13,7 +14,6 @@ mod input;
 mod parallel;
 mod plan;
 mod project;
-mod remote;
 mod report;
 mod resolver;
 mod state;

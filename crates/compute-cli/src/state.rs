@@ -4,16 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use compute_client::ErrorKind;
+use compute_client::blocking::Client;
 use compute_flow::{ActivationError, Workspace};
 use compute_state::{
     ActiveStack, Catalogue, Draft, File, Place, StackName, StacksError, Version, VersionInfo,
 };
-use compute_store::{Store, Verified};
+use compute_store::Store;
 
 use crate::args::Cli;
+use crate::connect::{connect, found};
 use crate::context;
 use crate::failure::Failure;
-use crate::remote::{Client, RemoteStore};
 
 /// How long it may take to check what is to become active.
 const ACTIVATION: Duration = Duration::from_secs(600);
@@ -31,7 +33,7 @@ impl Home {
     /// The one that the command line names, or the user's own.
     pub(crate) fn new(cli: &Cli, state: Option<&Path>) -> Result<Self, Failure> {
         match &cli.server {
-            Some(url) => Ok(Self::There(Client::new(url, None)?)),
+            Some(url) => Ok(Self::There(connect(url, None)?)),
             None => place(cli, state).map(Self::Here),
         }
     }
@@ -57,7 +59,7 @@ impl Home {
             return Err(Failure::usage(format!("there is no target `{name}`; {known}")));
         };
         if let (None, Some(url)) = (&cli.server, &target.server) {
-            return Ok(Self::There(Client::new(url, target.token_env.as_deref())?));
+            return Ok(Self::There(connect(url, target.token_env.as_deref())?));
         }
         if cli.server.is_some() {
             return Self::new(cli, state);
@@ -76,7 +78,7 @@ impl Home {
     pub(crate) fn open_store(&self) -> Result<Arc<dyn Store>, Failure> {
         match self {
             Self::Here(place) => Ok(place.open_store()?),
-            Self::There(client) => Ok(Arc::new(Verified::new(RemoteStore::new(client.clone())))),
+            Self::There(client) => Ok(Arc::new(client.store())),
         }
     }
 
@@ -143,7 +145,7 @@ impl Stacks {
                 Err(StacksError::NoStack(_)) => None,
                 versions => Some(versions?),
             },
-            Self::There(client) => client.versions(stack)?,
+            Self::There(client) => found(client.versions(stack))?,
         };
         versions.ok_or_else(|| {
             let names = self.all().unwrap_or_default();
@@ -165,7 +167,7 @@ impl Stacks {
         match self {
             Self::Here(catalogue, _) => Ok(catalogue.active(stack)?),
             Self::There(client) => {
-                let versions = client.versions(stack)?.unwrap_or_default();
+                let versions = found(client.versions(stack))?.unwrap_or_default();
                 let active = versions.iter().find(|one| one.active);
                 active.map(|one| Ok(client.version(stack, one.number)?)).transpose()
             }
@@ -176,7 +178,9 @@ impl Stacks {
     pub(crate) fn draft(&self, stack: &StackName, files: &[File]) -> Result<Draft, Failure> {
         match self {
             Self::Here(catalogue, _) => Ok(catalogue.draft(stack, files)?),
-            Self::There(client) => Ok(client.draft(stack, files)?),
+            Self::There(client) => {
+                Ok(Draft::new(stack.clone(), client.create_draft(stack, files)?.number))
+            }
         }
     }
 
@@ -184,7 +188,18 @@ impl Stacks {
     pub(crate) fn forget(&self, drafts: &[Draft]) -> Result<(), Failure> {
         match self {
             Self::Here(catalogue, _) => Ok(catalogue.forget(drafts)?),
-            Self::There(client) => Ok(client.forget(drafts)?),
+            Self::There(client) => {
+                for draft in drafts {
+                    match client.delete_version(&draft.stack, draft.number) {
+                        // One that was active before stays.
+                        Err(error) if error.kind() != ErrorKind::Immutable => {
+                            return Err(error.into());
+                        }
+                        _ => {}
+                    }
+                }
+                Ok(())
+            }
         }
     }
 
@@ -192,7 +207,13 @@ impl Stacks {
     pub(crate) fn activate(&self, drafts: &[Draft]) -> Result<(), NotActive> {
         let (catalogue, home) = match self {
             Self::Here(catalogue, home) => (catalogue, home),
-            Self::There(client) => return client.activate(drafts),
+            Self::There(client) => {
+                let Err(error) = client.activate_all(drafts) else { return Ok(()) };
+                let problems = error.problem().and_then(|problem| problem.activation_problems());
+                return Err(
+                    problems.map_or_else(|| NotActive::Failure(error.into()), NotActive::Problems)
+                );
+            }
         };
         let store = home.open_store()?;
         let deadline = Instant::now() + ACTIVATION;

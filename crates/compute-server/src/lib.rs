@@ -39,10 +39,10 @@ mod routes;
 mod server;
 mod telemetry;
 mod tenants;
-pub mod wire;
 mod workers;
 
 pub use admission::{Admission, Full, Permit};
+use compute_api as wire;
 pub use connections::serve;
 pub use problem::Problem;
 pub use routes::{differences, openapi, router};

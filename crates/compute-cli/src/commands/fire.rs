@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use compute::{Limits, Mask};
+use compute_client::blocking::Client;
+use compute_client::{CallOptions, TraceDetail as ServerDetail};
 use compute_flow::{
     Answer, Detail, Failure as FlowFailure, Processor, ProcessorSettings, Reason, Request,
     Snapshot, Stage, Trace,
@@ -17,7 +19,6 @@ use super::trace::Kept;
 use crate::args::{Cli, FireArgs, TraceDetail};
 use crate::context::Host;
 use crate::failure::Failure;
-use crate::remote::Client;
 use crate::state::Home;
 use crate::terminal::printable;
 use crate::{input, parallel, report, target, waterfall};
@@ -81,27 +82,28 @@ fn remote(client: &Client, home: &Home, args: &FireArgs) -> Result<(), Failure> 
     }
     let stage = Stage::start(&args.stage).map_err(Failure::usage)?;
     let detail = match args.trace {
-        Some(TraceDetail::Off) => "off",
-        None | Some(TraceDetail::Summary) => "summary",
-        Some(TraceDetail::Full) => "full",
+        Some(TraceDetail::Off) => ServerDetail::Off,
+        None | Some(TraceDetail::Summary) => ServerDetail::Summary,
+        Some(TraceDetail::Full) => ServerDetail::Full,
     };
-    let mut headers = vec![("x-compute-trace", detail.to_owned())];
-    if let Some(now) = args.now {
-        let now = Timestamp::try_from(now).map_err(|error| Failure::usage_of(&error))?;
-        headers.push(("x-compute-now", now.to_string()));
-    }
-    headers.extend(args.seed.map(|seed| ("x-compute-seed", seed.to_string())));
-    headers.extend(args.fuel.map(|fuel| ("x-compute-fuel", fuel.to_string())));
-    let millis = args.wall.map(|wall| wall.as_millis().max(1));
-    headers.extend(millis.map(|millis| ("x-compute-deadline", millis.to_string())));
-    let fired = client.fire(&args.stage, input::read(args.input.as_deref(), false)?, &headers);
+    let now = args.now.map(Timestamp::try_from).transpose();
+    let options = CallOptions {
+        deadline: args.wall,
+        fuel: args.fuel,
+        seed: args.seed,
+        now: now.map_err(|error| Failure::usage_of(&error))?,
+        trace: Some(detail),
+        ..CallOptions::default()
+    };
+    let input = input::read(args.input.as_deref(), false)?;
+    let fired = client.process(&args.stage, input, &options);
     let rid = match &fired {
-        Ok((_, rid)) => rid.as_deref(),
-        Err(error) => error.rid(),
+        Ok(answer) => answer.rid.as_deref(),
+        Err(error) => error.problem().and_then(|problem| problem.rid.as_deref()),
     };
     // Whoever may run need not be one who may look.
     let trace = match (detail, rid) {
-        ("off", _) | (_, None) => None,
+        (ServerDetail::Off, _) | (_, None) => None,
         (_, Some(rid)) => Kept::new(home).and_then(|kept| kept.read(rid)).unwrap_or_default(),
     };
     if let Some(trace) = &trace {
@@ -112,7 +114,7 @@ fn remote(client: &Client, home: &Home, args: &FireArgs) -> Result<(), Failure> 
         }
     }
     match fired {
-        Ok((document, _)) => print_line(document),
+        Ok(answer) => print_line(answer.text()),
         Err(error) if error.code() == "unknown_stage" => {
             // Which there are, if the token may look.
             let stacks = client.stacks().unwrap_or_default();

@@ -6,7 +6,8 @@ use compute::{
     Artifact, Env, Level, Log, LogLine, Meta, OpCall, Printable, Ref, RunOptions, Runner as _,
     StackFrame,
 };
-use compute_server::wire::{RunFrame, RunLog, RunMetrics, RunRequest, RunSecrets};
+use compute_client::api::{RunFrame, RunLog, RunMetrics, RunRequest, RunSecrets};
+use compute_client::blocking::Client;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -15,7 +16,6 @@ use super::{print_bytes, print_line};
 use crate::args::{Cli, RunArgs};
 use crate::context::{self, Host};
 use crate::failure::Failure;
-use crate::remote::Client;
 use crate::state::Home;
 use crate::{input, report, target};
 

@@ -31,15 +31,13 @@ pub(crate) fn secret(cli: &Cli, args: &SecretArgs) -> Result<(), Failure> {
                     let vault = vault(place, args.secret_key_file.as_deref())?;
                     Ok(place.tenant(&tenant).catalogue()?.set_secret(&vault, name, &value)?)
                 }
-                Home::There(client) => Ok(client.set_secret(name, value)?),
+                Home::There(client) => Ok(client.set_secret(name, &value)?),
             }
         }
         (SecretCommand::Ls { json }, Home::Here(place)) => {
             show(&place.tenant(&tenant).catalogue()?.secrets()?, *json)
         }
-        (SecretCommand::Ls { json }, Home::There(client)) => {
-            show(&client.secrets()?.secrets, *json)
-        }
+        (SecretCommand::Ls { json }, Home::There(client)) => show(&client.secrets()?, *json),
         (SecretCommand::Rm { name }, Home::Here(place)) => {
             Ok(place.tenant(&tenant).catalogue()?.delete_secret(name)?)
         }

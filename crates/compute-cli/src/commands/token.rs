@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use compute_server::wire::TokenRequest;
+use compute_client::api::TokenRequest;
+use compute_client::blocking::Client;
 use compute_state::{NewToken, TenantName, TokenInfo, TokenScope, Tokens};
 
 use super::{print_json, print_line};
 use crate::args::{Cli, TokenArgs, TokenCommand, TokenCreateArgs};
 use crate::failure::Failure;
-use crate::remote::Client;
 use crate::state::Home;
 
 /// The tokens, here or on a server.
@@ -62,7 +62,7 @@ fn create(keeper: &Keeper, args: &TokenCreateArgs) -> Result<(), Failure> {
 fn ls(keeper: &Keeper, json: bool) -> Result<(), Failure> {
     let tokens = match keeper {
         Keeper::Here(tokens) => tokens.list(None)?,
-        Keeper::There(client) => client.tokens()?.tokens,
+        Keeper::There(client) => client.tokens()?,
     };
     if tokens.is_empty() && !json {
         anstream::eprintln!(

@@ -4,14 +4,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use compute_client::blocking::Client;
 use compute_flow::Trace;
 use compute_state::{TraceStore, TracesError};
 use notify::RecursiveMode;
 
 use super::{print_json, print_line, print_styled};
 use crate::args::{Cli, TraceArgs, TraceCommand, TraceLsArgs, TraceShowArgs};
+use crate::connect::found;
 use crate::failure::Failure;
-use crate::remote::Client;
 use crate::state::Home;
 use crate::watch::Watch;
 use crate::waterfall;
@@ -42,7 +43,7 @@ impl Kept {
                 Err(TracesError::NotFound(_)) => Ok(None),
                 trace => Ok(Some(trace?)),
             },
-            Self::There(client) => Ok(client.trace(id)?),
+            Self::There(client) => Ok(found(client.trace(id))?),
         }
     }
 

@@ -23,7 +23,7 @@ use super::caller::{self, Caller};
 use super::extract::{ArtifactPath, Path};
 use super::{Answer, Refusals, header as read};
 use crate::problem::status_of_run;
-use crate::wire::{RunAnswer, RunRequest, system_time};
+use crate::wire::{RunAnswer, RunRequest};
 use crate::{Problem, Server};
 
 /// The largest input, in bytes: that of the largest output.
@@ -349,4 +349,10 @@ fn limits(server: &Server, request: &RunRequest) -> Answer<Limits> {
         seed: seed.transpose()?,
         ..Limits::default()
     })
+}
+
+/// A time as a run takes it.
+fn system_time(time: Timestamp) -> Option<SystemTime> {
+    let nanos = u64::try_from(time.as_nanosecond()).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(nanos))
 }
