@@ -33,8 +33,15 @@ impl<M> fmt::Debug for ClientBuilder<M> {
     }
 }
 
+impl<M: Mode> ApiClient<M> {
+    /// What makes a client of the server at this URL, such as `http://127.0.0.1:7700`.
+    pub fn builder(url: impl Into<String>) -> ClientBuilder<M> {
+        ClientBuilder::new(url.into())
+    }
+}
+
 impl<M: Mode> ClientBuilder<M> {
-    pub(crate) fn new(url: String) -> Self {
+    fn new(url: String) -> Self {
         Self {
             url,
             token: None,
