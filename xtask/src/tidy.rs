@@ -21,7 +21,7 @@ const MAX_LINES: usize = 800;
 const MAX_FILES: usize = 12;
 
 /// Crates that are still being laid out.
-const PENDING: [&str; 2] = ["compute-cli", "compute-server"];
+const PENDING: [&str; 1] = ["compute-cli"];
 
 /// The workspace's crates that each crate may depend on.
 const MAY_USE: [(&str, &[&str]); 12] = [

@@ -22,6 +22,14 @@ type Result<T> = std::result::Result<T, StoreError>;
 #[derive(Clone, Debug)]
 pub struct RemoteStore<M>(ApiClient<M>);
 
+impl<M: Mode> ApiClient<M> {
+    /// The server's artifacts as a store, which believes none of the server's bytes.
+    #[must_use]
+    pub fn store(&self) -> compute_store::Verified<RemoteStore<M>> {
+        compute_store::Verified::new(RemoteStore::new(self.clone()))
+    }
+}
+
 impl<M: Mode> RemoteStore<M> {
     /// The artifacts of this client's server.
     #[must_use]

@@ -28,23 +28,24 @@
 //! # }
 //! ```
 
-mod admission;
-mod answer;
-mod body;
-mod classes;
 mod connections;
+mod errors;
+mod http;
+mod observe;
 mod problem;
-mod requests;
 mod routes;
 mod server;
+mod settings;
 mod telemetry;
 mod tenants;
-mod workers;
+mod work;
 
-pub use admission::{Admission, Full, Permit};
 use compute_api as wire;
 pub use connections::serve;
 pub use problem::Problem;
 pub use routes::{differences, openapi, router};
-pub use server::{Quotas, Server, ServerError, Settings, Storage};
+pub use server::{Server, ServerError};
+pub use settings::{Quotas, Settings};
 pub use telemetry::TelemetryError;
+pub use tenants::Storage;
+pub use work::{Admission, Full, Permit};

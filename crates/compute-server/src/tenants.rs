@@ -1,6 +1,7 @@
 //! Tenants: each with artifacts, stacks, secrets and traces of its own, all in the one engine.
 
 mod resolver;
+mod storage;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,12 +19,13 @@ use compute_state::{
 };
 use compute_store::{Store, StoreError};
 
-use crate::requests::Requests;
+use crate::Settings;
 use crate::telemetry::{GuestLog, Labels};
-use crate::{Settings, Storage};
+use crate::work::Requests;
 use resolver::TenantResolver;
 use usage::Usage;
 
+pub use storage::Storage;
 pub(crate) use usage::QuotaError;
 
 /// A tenant.
@@ -218,7 +220,8 @@ impl Tenants {
         );
         let manager = self.manager.for_tenant(Arc::new(resolver));
         let live = Arc::<ArcSwap<Live>>::default();
-        let log = self.guest_log.of(name, Arc::clone(&live));
+        let masked = Arc::clone(&live);
+        let log = self.guest_log.of(name, move || Arc::clone(&masked.load().mask));
         let runner = TenantRunner { manager: manager.clone(), log: Arc::clone(&log) };
         let tenant = Arc::new(Tenant {
             name: name.clone(),

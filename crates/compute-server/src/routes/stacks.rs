@@ -133,7 +133,7 @@ pub(super) async fn process(
         };
         put("x-compute-rid", &answer.rid);
         if let Some(trace) = &answer.trace {
-            shared.telemetry.document(tenant, trace, &observed);
+            shared.telemetry.document((&tenant.name, &tenant.labels), trace, &observed);
             let metrics = || trace.steps.iter().filter_map(|step| step.metrics);
             put("x-compute-status", &trace.status);
             put("x-compute-wall", &trace.wall_ns.to_string());

@@ -16,7 +16,7 @@ use super::caller::{Caller, Read};
 use super::extract::{Path, Query};
 use super::{Answer, Refusals};
 use crate::Problem;
-use crate::answer::{self, Broken, PIECE};
+use crate::http::{self, Broken, PIECE};
 use crate::tenants::Tenant;
 use crate::wire::TraceList;
 
@@ -53,7 +53,7 @@ pub(super) async fn list(
     let newest = ids[ids.len().saturating_sub(last)..].to_vec();
     drop(admitted);
     let memory = caller.memory.clone();
-    Ok(json(answer::pieces(&memory, list_of(caller, newest))?))
+    Ok(json(http::pieces(&memory, list_of(caller, newest))?))
 }
 
 /// `{"traces":[…]}`, a piece at a time: each is read when it is wanted, and waits in no memory before.
@@ -150,5 +150,5 @@ pub(super) async fn show(caller: Caller<Read>, Path(id): Path<String>) -> Answer
         let piece = reading.next_of_text().await.transpose()?;
         Some((piece, reading))
     });
-    Ok(json(answer::pieces(&memory, pieces)?))
+    Ok(json(http::pieces(&memory, pieces)?))
 }

@@ -12,8 +12,8 @@ use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
+use super::life::Answering;
 use crate::Problem;
-use crate::connections::Answering;
 
 /// How much is given to the connection at once.
 pub(crate) const PIECE: usize = 64 << 10;

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use compute::Cancel;
 
-use crate::admission::Permit;
-use crate::workers::Workers;
-use crate::{Admission, Problem, Settings};
+use super::admission::{Admission, Permit};
+use super::workers::Workers;
+use crate::{Problem, Settings};
 
 /// The classes there are.
 #[derive(Debug)]
