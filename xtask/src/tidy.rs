@@ -20,9 +20,6 @@ const MAX_LINES: usize = 800;
 /// How many files a folder of sources has at most.
 const MAX_FILES: usize = 12;
 
-/// Crates that are still being laid out.
-const PENDING: [&str; 1] = ["compute-cli"];
-
 /// The workspace's crates that each crate may depend on.
 const MAY_USE: [(&str, &[&str]); 12] = [
     ("compute", &[]),
@@ -119,9 +116,6 @@ fn check_sources(wrong: &mut Vec<String>) -> Result<()> {
     }
     for (folder, count) in folders.into_iter().filter(|(_, count)| *count > MAX_FILES) {
         let name = folder.strip_prefix(root()).unwrap_or(folder).display();
-        if PENDING.iter().any(|one| name.to_string().starts_with(&format!("crates/{one}/"))) {
-            continue;
-        }
         wrong.push(format!("{name} has {count} files; the most is {MAX_FILES}"));
     }
     for file in &files {
@@ -160,9 +154,6 @@ fn check_modules(print: bool, wrong: &mut Vec<String>) -> Result<()> {
     let metadata = MetadataCommand::new().current_dir(root()).exec()?;
     let floors = said_floors()?;
     for package in metadata.workspace_packages() {
-        if PENDING.contains(&package.name.as_str()) {
-            continue;
-        }
         for target in package.targets.iter().filter(|one| one.is_lib() || one.is_bin()) {
             let modules = Modules::read(target.src_path.as_std_path())?;
             let imports = modules.imports();

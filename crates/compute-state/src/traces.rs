@@ -23,6 +23,31 @@ pub trait Traces: fmt::Debug + Send + Sync {
     /// [`TracesError::NotFound`] if there is none, or more than one.
     fn read_text(&self, id: &str) -> Result<TraceText, TracesError>;
 
+    /// The texts of the newest traces that are wanted, the oldest first. Each that may be among them is asked about by its
+    /// id; one that has gone since is left out.
+    ///
+    /// # Errors
+    /// [`TracesError::State`].
+    fn newest(
+        &self,
+        last: usize,
+        wanted: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<Vec<(String, TraceText)>, TracesError> {
+        let ids = self.ids()?;
+        let skipped = ids.len().saturating_sub(last);
+        let mut texts = Vec::new();
+        for (at, id) in ids.into_iter().enumerate() {
+            if wanted(&id) && at >= skipped {
+                match self.read_text(&id) {
+                    Ok(text) => texts.push((id, text)),
+                    Err(TracesError::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(texts)
+    }
+
     /// The folder in which new traces appear as files, if there is one to watch.
     fn folder(&self) -> Option<&Path> {
         None

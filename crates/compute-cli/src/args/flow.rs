@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use compute::Seed;
 use compute_state::StackName;
 
-use crate::values;
+use super::values;
 
 /// Where the stacks are.
 #[derive(Debug, Args)]

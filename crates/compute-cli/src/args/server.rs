@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use compute_state::{TenantName, TokenScope};
 
 use super::flow::StateArgs;
-use crate::values;
+use super::values;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -6,9 +6,9 @@ use compute_api::{Attached, Computes, Manifest, Uploaded};
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::ApiClient;
+use crate::Error;
 use crate::mode::Mode;
 use crate::request::{Call, Request};
-use crate::Error;
 
 /// The kind of a body that is just bytes.
 const BYTES: &str = "application/octet-stream";

@@ -1,6 +1,6 @@
 //! Traces as they are kept: JSON, under their ids.
 
-use compute_state::{TraceStore, Traces, TracesError};
+use compute_state::{TraceStore, TraceText, Traces, TracesError};
 
 use super::Trace;
 
@@ -18,13 +18,20 @@ impl Trace {
     /// # Errors
     /// [`TracesError::NotFound`] if there is none, or more than one; [`TracesError::Broken`] if it is not a trace.
     pub fn read(traces: &dyn Traces, id: &str) -> Result<Self, TracesError> {
+        Self::from_text(id, traces.read_text(id)?)
+    }
+
+    /// The trace of this id, from its text.
+    ///
+    /// # Errors
+    /// [`TracesError::Broken`] if it is not a trace.
+    pub fn from_text(id: &str, mut text: TraceText) -> Result<Self, TracesError> {
         let broken = |source: Box<dyn std::error::Error + Send + Sync>| TracesError::Broken {
             id: id.to_owned(),
             source,
         };
         let mut bytes = Vec::new();
-        let read = traces.read_text(id)?.read_to_end(&mut bytes);
-        read.map_err(|error| broken(error.into()))?;
+        text.read_to_end(&mut bytes).map_err(|error| broken(error.into()))?;
         serde_json::from_slice(&bytes).map_err(|error| broken(error.into()))
     }
 }
