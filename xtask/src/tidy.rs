@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use cargo_metadata::{DependencyKind, MetadataCommand};
+use cargo_metadata::{DependencyKind, MetadataCommand, Target};
 
 use crate::root;
 use floors::Floors;
@@ -161,7 +161,8 @@ fn check_modules(print: bool, wrong: &mut Vec<String>) -> Result<()> {
             if print {
                 println!("{} ({})\n{}", package.name, target.name, found.print());
             }
-            let said = floors.get(package.name.as_str()).filter(|_| target.is_lib());
+            let is_main = target.is_lib() || !package.targets.iter().any(Target::is_lib);
+            let said = floors.get(package.name.as_str()).filter(|_| is_main);
             let against = said.map_or_else(Vec::new, |order| found.against(order));
             let all = found.circles().into_iter().chain(against);
             wrong.extend(all.map(|what| format!("{}: {what}", package.name)));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use compute::{Account, ManagerBuilder, Ref};
+use compute::{Account, Artifact, ManagerBuilder, Ref};
 use compute_state::{Place, StateError, TenantName, TokenCheck, Vault};
 
 use crate::telemetry::{GuestLog, Telemetry, TelemetryError, Watched};
@@ -129,6 +129,14 @@ impl Server {
     #[must_use]
     pub fn with_plugins(self, plugins: impl IntoIterator<Item = Ref>) -> Self {
         self.shared.tenants.share_plugins(plugins.into_iter().collect());
+        self
+    }
+
+    /// Lets every tenant link to these artifacts, which the program carries: the plugin of a language. Nobody needs to store
+    /// them.
+    #[must_use]
+    pub fn with_carried_plugins(self, plugins: impl IntoIterator<Item = Artifact>) -> Self {
+        self.shared.tenants.carry_plugins(plugins);
         self
     }
 

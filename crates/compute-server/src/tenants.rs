@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use compute::{
-    Account, BoxFuture, Error, LogWriter, Manager, Mask, Outcome, Ref, RunOptions, Runner,
+    Account, Artifact, BoxFuture, Error, LogWriter, Manager, Mask, Outcome, Ref, RunOptions, Runner,
 };
 use compute_flow::{Processor, RuleProblem, Snapshot};
 use compute_state::{
@@ -22,7 +22,7 @@ use compute_store::{Store, StoreError};
 use crate::Settings;
 use crate::telemetry::{GuestLog, Labels};
 use crate::work::Requests;
-use resolver::TenantResolver;
+use resolver::{Plugins, TenantResolver};
 use usage::Usage;
 
 pub use storage::Storage;
@@ -34,6 +34,8 @@ pub(crate) struct Tenant {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) catalogue: Arc<dyn Catalogue>,
     pub(crate) traces: Arc<dyn TraceStore>,
+    /// Where what it may run and link to comes from.
+    pub(crate) resolver: Arc<TenantResolver>,
     /// Runs what this tenant has, and nothing else.
     pub(crate) manager: Manager,
     /// Takes what its computes log.
@@ -137,8 +139,7 @@ pub(crate) struct Tenants {
     memory: Account,
     settings: Settings,
     guest_log: GuestLog,
-    /// The plugins that the operator has bound to names, for every tenant to link to.
-    plugins: Arc<OnceLock<BTreeSet<Ref>>>,
+    plugins: Arc<Plugins>,
     entries: RwLock<HashMap<TenantName, Arc<Entry>>>,
     opening: Mutex<()>,
 }
@@ -181,7 +182,13 @@ impl Tenants {
 
     /// Lets every tenant link to these artifacts of the first one's. Told once, before there are requests.
     pub(crate) fn share_plugins(&self, plugins: BTreeSet<Ref>) {
-        let _ = self.plugins.set(plugins);
+        let _ = self.plugins.bound.set(plugins);
+    }
+
+    /// Lets every tenant link to these artifacts, which nobody has stored. Told once, before there are requests.
+    pub(crate) fn carry_plugins(&self, plugins: impl IntoIterator<Item = Artifact>) {
+        let named = |plugin: Artifact| (plugin.reference().clone(), plugin);
+        let _ = self.plugins.carried.set(plugins.into_iter().map(named).collect());
     }
 
     /// What a tenant may take.
@@ -212,13 +219,13 @@ impl Tenants {
         }
         let state = self.storage.state.tenant(name)?;
         let store = self.open_store(name)?;
-        let resolver = TenantResolver::new(
+        let resolver = Arc::new(TenantResolver::new(
             Arc::clone(&store),
             // The first tenant's own store is where the plugins are.
             if name.is_default() { None } else { Some(self.open_default()?) },
             Arc::clone(&self.plugins),
-        );
-        let manager = self.manager.for_tenant(Arc::new(resolver));
+        ));
+        let manager = self.manager.for_tenant(Arc::clone(&resolver) as _);
         let live = Arc::<ArcSwap<Live>>::default();
         let masked = Arc::clone(&live);
         let log = self.guest_log.of(name, move || Arc::clone(&masked.load().mask));
@@ -228,6 +235,7 @@ impl Tenants {
             catalogue: state.catalogue()?,
             traces: state.traces()?,
             processor: Processor::with_settings(Arc::new(runner), self.settings.documents),
+            resolver,
             manager,
             log,
             usage: Usage::new(self.settings.quotas),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
-use compute::{Algorithm, Manager};
+use compute::{Algorithm, Artifact, Manager};
 use compute_server::{Server, Settings, router};
 use compute_state::{Catalogue, File, Place, Vault};
 use compute_wasm as _;
@@ -35,6 +35,12 @@ impl Home {
         let vault = place.vault().unwrap();
         let server = Server::open(place, vault, Manager::builder(), settings).unwrap();
         Self { folder, server }
+    }
+
+    /// One that has plugins of its own.
+    fn carrying(settings: Settings, plugins: impl IntoIterator<Item = Artifact>) -> Self {
+        let Self { folder, server } = Self::new(settings);
+        Self { folder, server: server.with_carried_plugins(plugins) }
     }
 
     fn router(&self) -> Router {

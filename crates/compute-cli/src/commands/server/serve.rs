@@ -46,7 +46,9 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
     let vault = home::vault(&place, options.secret_key_file.as_deref())?;
     let server =
         Server::open(place, vault, manager, settings).map_err(|error| Failure::host(&error))?;
-    let server = server.with_plugins(bindings::read()?.into_values());
+    let server = server
+        .with_plugins(bindings::read()?.into_values())
+        .with_carried_plugins([compute_js_plugin::plugin()]);
 
     let failed = |error: io::Error| Failure::Host(format!("the server failed: {error}"));
     let runtime =
