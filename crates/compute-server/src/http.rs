@@ -4,6 +4,6 @@ mod answer;
 mod body;
 mod life;
 
-pub(crate) use answer::{Broken, PIECE, Shared, charged, pieces};
-pub(crate) use body::{Taken, take};
+pub(crate) use answer::{BrokenStream, PIECE, Shared, charged, pieces};
+pub(crate) use body::{ChargedBody, take};
 pub(crate) use life::{Answering, AtWork, Life};

@@ -83,9 +83,9 @@ fn without_followers(diagnostics: &mut Vec<Diagnostic>, source: &str) {
 }
 
 /// That a mistake was found, and a diagnostic made of it.
-struct Told;
+struct Reported;
 
-type Parse<T> = Result<T, Told>;
+type Parse<T> = Result<T, Reported>;
 
 struct Parser<'a> {
     tokens: &'a [Token],
@@ -120,7 +120,7 @@ impl Parser<'_> {
         let start = self.next().span;
         let clause = match self.clause(keyword) {
             Ok(kind) => Clause { kind, keyword: start, span: start.to(self.last_span()) },
-            Err(Told) => return self.recover(),
+            Err(Reported) => return self.recover(),
         };
         let is = |one: &&Clause| one.kind.keyword() == keyword;
         match rule.clauses.iter().find(is) {
@@ -245,11 +245,11 @@ impl Parser<'_> {
     }
 
     /// Tells that something else is needed here, unless the lexer has told already.
-    fn expected(&mut self, what: &str, help: &str) -> Told {
+    fn expected(&mut self, what: &str, help: &str) -> Reported {
         let token = self.peek();
         let (kind, span) = (token.kind.clone(), token.span);
         if kind == Kind::Broken {
-            return Told;
+            return Reported;
         }
         // What is missing is missing after what was read, and not at the start of the next line.
         let missing = kind == Kind::End || self.at_clause();
@@ -269,9 +269,9 @@ impl Parser<'_> {
         )
     }
 
-    fn tell(&mut self, diagnostic: Diagnostic) -> Told {
+    fn tell(&mut self, diagnostic: Diagnostic) -> Reported {
         self.diagnostics.push(diagnostic);
-        Told
+        Reported
     }
 
     /// Reads something that may hold itself, to a bounded depth.
@@ -323,7 +323,7 @@ impl Parser<'_> {
         Ok(single(parts, Condition::All))
     }
 
-    fn word_for_sign(&mut self, word: &str, sign: &str) -> Told {
+    fn word_for_sign(&mut self, word: &str, sign: &str) -> Reported {
         let message = format!("`{word}` is written as `{sign}` here");
         let diagnostic =
             Diagnostic::error(Code::UnexpectedToken, self.peek().span, message).help(match sign {
@@ -345,7 +345,7 @@ impl Parser<'_> {
             let inner = self.deeper(Self::any)?;
             if !self.eat(")") {
                 if self.peek().kind == Kind::Broken {
-                    return Err(Told);
+                    return Err(Reported);
                 }
                 let message = "this `(` is not closed";
                 let diagnostic = Diagnostic::error(Code::UnexpectedToken, open, message)
@@ -392,7 +392,7 @@ impl Parser<'_> {
             }
         }
         if token.kind == Kind::Broken {
-            return Err(Told);
+            return Err(Reported);
         }
         let message = format!("`{}` is compared with nothing", path.node);
         let help =

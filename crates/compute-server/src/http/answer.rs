@@ -113,12 +113,12 @@ impl HttpBody for Kept {
 /// The rest of a list cannot be made: whoever reads it must not take it for whole.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the answer ends here")]
-pub(crate) struct Broken;
+pub(crate) struct BrokenStream;
 
 /// A body of pieces that are made as they are sent, one at a time. What two of them hold is charged.
 pub(crate) fn pieces(
     account: &Account,
-    pieces: impl futures_util::Stream<Item = Result<Bytes, Broken>> + Send + 'static,
+    pieces: impl futures_util::Stream<Item = Result<Bytes, BrokenStream>> + Send + 'static,
 ) -> Result<Body, Problem> {
     let charge = account.charge(2 * PIECE)?;
     let charged = pieces.map(move |piece| {

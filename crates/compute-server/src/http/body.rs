@@ -17,7 +17,7 @@ const FIELDS: usize = 4;
 
 /// A body, and what it is charged until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct ChargedBody {
     pub(crate) bytes: Bytes,
     pub(crate) charge: Charge,
 }
@@ -28,7 +28,7 @@ pub(crate) async fn take(
     body: Body,
     limit: u64,
     time: Duration,
-) -> Result<Taken, Problem> {
+) -> Result<ChargedBody, Problem> {
     let late = |_| {
         let detail = format!("the body did not arrive within {time:?}");
         Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
@@ -36,7 +36,7 @@ pub(crate) async fn take(
     tokio::time::timeout(time, collect(account, body, limit)).await.map_err(late)?
 }
 
-async fn collect(account: &Account, mut body: Body, limit: u64) -> Result<Taken, Problem> {
+async fn collect(account: &Account, mut body: Body, limit: u64) -> Result<ChargedBody, Problem> {
     // What is announced to be too large is not waited for.
     let announced = body.size_hint();
     if announced.lower() > limit {
@@ -53,7 +53,7 @@ async fn collect(account: &Account, mut body: Body, limit: u64) -> Result<Taken,
         }
         if all.is_empty() && announced.exact() == Some(data.len() as u64) {
             charge.grow(data.len())?;
-            return Ok(Taken { bytes: data, charge });
+            return Ok(ChargedBody { bytes: data, charge });
         }
         let needed = all.len() + data.len();
         if needed > all.capacity() {
@@ -64,10 +64,10 @@ async fn collect(account: &Account, mut body: Body, limit: u64) -> Result<Taken,
         }
         all.extend_from_slice(&data);
     }
-    Ok(Taken { bytes: all.freeze(), charge })
+    Ok(ChargedBody { bytes: all.freeze(), charge })
 }
 
-impl Taken {
+impl ChargedBody {
     /// What it says as JSON, in known fields, which may be many and small. What they take besides the body's bytes is
     /// charged with it.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a mut self) -> Result<T, Problem> {

@@ -12,7 +12,7 @@ use compute::{Account, Cancel};
 use compute_state::{TenantName, TokenScope};
 
 use crate::errors::REQUEST_MEMORY;
-use crate::http::{self, Taken};
+use crate::http::{self, ChargedBody};
 use crate::telemetry::Observed;
 use crate::tenants::{Entry, Tenant};
 use crate::work::{Class, Place};
@@ -82,7 +82,7 @@ impl<S> Caller<S> {
     }
 
     /// The request's body, if it has at most so many bytes.
-    pub(super) async fn body(&self, content: Body, limit: u64) -> Result<Taken, Problem> {
+    pub(super) async fn body(&self, content: Body, limit: u64) -> Result<ChargedBody, Problem> {
         http::take(&self.memory, content, limit, self.server.shared.settings.body_timeout).await
     }
 

@@ -33,7 +33,7 @@ const MAX_ONCE: u64 = MAX_BYTES / 3 * 4 + MAX_INPUT + (1 << 20);
 /// The longest request id.
 const MAX_RID: usize = 128;
 
-/// What a request may say of how it is to be answered; [`Wishes`] reads it.
+/// What a request may say of how it is to be answered; [`RequestOptions`] reads it.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[allow(dead_code, reason = "it only describes")]
@@ -56,7 +56,7 @@ pub(super) struct RunHeaders {
 }
 
 /// What a request says of how it is to be answered.
-pub(super) struct Wishes {
+pub(super) struct RequestOptions {
     pub(super) rid: Option<String>,
     pub(super) deadline: Option<Duration>,
     pub(super) fuel: Option<u64>,
@@ -65,7 +65,7 @@ pub(super) struct Wishes {
     pub(super) detail: Detail,
 }
 
-impl Wishes {
+impl RequestOptions {
     pub(super) fn read(headers: &HeaderMap) -> Answer<Self> {
         let deadline: Option<u64> =
             read(headers, "x-compute-deadline", "a number of milliseconds, at least 1")?;
@@ -136,19 +136,19 @@ pub(super) async fn run(
     headers: HeaderMap,
     content: Body,
 ) -> Answer<Response> {
-    let wishes = Wishes::read(&headers)?;
+    let options = RequestOptions::read(&headers)?;
     let reference = path.reference()?;
     let input = caller.body(content, MAX_INPUT).await?;
     let limits = Limits {
-        wall: wishes.deadline,
-        fuel: wishes.fuel,
-        now: wishes.now,
-        seed: wishes.seed,
+        wall: options.deadline,
+        fuel: options.fuel,
+        now: options.now,
+        seed: options.seed,
         ..Limits::default()
     };
-    let meta = Meta { rid: wishes.rid.unwrap_or_default(), ..Meta::default() };
+    let meta = Meta { rid: options.rid.unwrap_or_default(), ..Meta::default() };
     let op = OpCall { meta, ..OpCall::default() };
-    let call = Called { what: What::Stored(reference), input: input.bytes, limits, op };
+    let call = RunCall { what: What::Stored(reference), input: input.bytes, limits, op };
     let (outcome, _made) = admitted(&server, &caller, call, caller.accepted).await?;
     drop(input.charge);
     let mut response = match outcome.result {
@@ -166,7 +166,7 @@ pub(super) async fn run(
 }
 
 /// What is to run.
-struct Called {
+struct RunCall {
     what: What,
     input: Bytes,
     limits: Limits,
@@ -184,10 +184,10 @@ enum What {
 async fn admitted(
     server: &Server,
     caller: &Caller<caller::Run>,
-    call: Called,
+    call: RunCall,
     accepted: Instant,
 ) -> Answer<(Outcome, Charge)> {
-    let Called { what, input, mut limits, op } = call;
+    let RunCall { what, input, mut limits, op } = call;
     let most = server.shared.settings.limits.bounds().wall;
     let wall = limits.wall.map_or(most, |asked| asked.min(most));
     let admitted = caller.sandbox(accepted, wall).await?;
@@ -278,7 +278,7 @@ pub(super) async fn once(
     };
     // What was read of the body is charged until the answer is made.
     let _read = taken.charge;
-    let call = Called { what, input: input.into(), limits, op };
+    let call = RunCall { what, input: input.into(), limits, op };
     let (outcome, _made) = admitted(&server, &caller, call, accepted).await?;
     Ok(Json(RunAnswer::new(&reference, outcome)))
 }

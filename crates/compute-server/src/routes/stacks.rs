@@ -19,7 +19,7 @@ use utoipa::IntoParams;
 
 use super::caller::{Caller, Read, Run};
 use super::extract::{Path, Query, StackPath};
-use super::run::{MAX_INPUT, RunHeaders, Wishes};
+use super::run::{MAX_INPUT, RunHeaders, RequestOptions};
 use super::{Answer, Refusals};
 use crate::telemetry::Observed;
 use crate::wire::{FileDiff, Stacks, VersionDiff, Versions};
@@ -49,7 +49,7 @@ const MAX_HEADERS: usize = 64;
 /// How long the smallest difference of one file is looked for.
 const DIFF: Duration = Duration::from_secs(1);
 
-/// What a document's request may say besides; [`Wishes`] reads it.
+/// What a document's request may say besides; [`RequestOptions`] reads it.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[allow(dead_code, reason = "it only describes")]
@@ -90,25 +90,25 @@ pub(super) async fn process(
     headers: HeaderMap,
     content: Body,
 ) -> Answer<Response> {
-    let wishes = Wishes::read(&headers)?;
+    let options = RequestOptions::read(&headers)?;
     let stage =
         Stage::start(&stage).map_err(|error| Problem::bad("invalid_stage", error.to_string()))?;
     let input = caller.body(content, MAX_INPUT).await?;
     let most = server.shared.settings.documents.deadline;
-    let limit = wishes.deadline.map_or(most, |asked| asked.min(most));
+    let limit = options.deadline.map_or(most, |asked| asked.min(most));
     let accepted = caller.accepted;
     let admitted = caller.sandbox(accepted, limit).await?;
 
     let mut request = Request::new(stage, input.bytes.into());
-    request.rid = wishes.rid;
-    request.fuel = wishes.fuel;
-    request.detail = match wishes.detail {
+    request.rid = options.rid;
+    request.fuel = options.fuel;
+    request.detail = match options.detail {
         Detail::Full => Detail::Full,
         // What it took is wanted, whether it is kept or not.
         Detail::Off | Detail::Summary => Detail::Summary,
     };
-    request.now = wishes.now.unwrap_or(request.now);
-    request.seed = wishes.seed.unwrap_or(request.seed);
+    request.now = options.now.unwrap_or(request.now);
+    request.seed = options.seed.unwrap_or(request.seed);
     request.memory = caller.memory.clone();
     let sandboxes = server.shared.classes.sandboxes.admission.clone();
     request.helpers = Some(Arc::new(Helpers { sandboxes, tenant: caller.name().clone() }));
@@ -143,7 +143,7 @@ pub(super) async fn process(
                 let fuel: u64 = metrics().filter_map(|metrics| metrics.fuel).sum();
                 put("x-compute-fuel", &fuel.to_string());
             }
-            if wishes.detail != Detail::Off
+            if options.detail != Detail::Off
                 && let Err(error) = trace.write(&*tenant.traces)
             {
                 // The document has its answer all the same.

@@ -16,7 +16,7 @@ use super::caller::{Caller, Read};
 use super::extract::{Path, Query};
 use super::{Answer, Refusals};
 use crate::Problem;
-use crate::http::{self, Broken, PIECE};
+use crate::http::{self, BrokenStream, PIECE};
 use crate::tenants::Tenant;
 use crate::wire::TraceList;
 
@@ -60,7 +60,7 @@ pub(super) async fn list(
 fn list_of(
     caller: Caller<Read>,
     ids: Vec<String>,
-) -> impl Stream<Item = Result<Bytes, Broken>> + Send {
+) -> impl Stream<Item = Result<Bytes, BrokenStream>> + Send {
     let reading = Reading { caller, ids: ids.into(), text: None, any: false, ended: false };
     let begin = stream::once(async { Ok(Bytes::from_static(b"{\"traces\":[")) });
     begin.chain(stream::unfold(reading, |mut reading| async move {
@@ -80,7 +80,7 @@ struct Reading {
 
 impl Reading {
     /// The next piece of the list.
-    async fn next(&mut self) -> Option<Result<Bytes, Broken>> {
+    async fn next(&mut self) -> Option<Result<Bytes, BrokenStream>> {
         loop {
             match self.next_of_text().await {
                 Ok(Some(bytes)) => return Some(Ok(bytes)),
@@ -103,9 +103,9 @@ impl Reading {
     }
 
     /// The next piece of the trace that is being read, if there is more of it.
-    async fn next_of_text(&mut self) -> Result<Option<Bytes>, Broken> {
+    async fn next_of_text(&mut self) -> Result<Option<Bytes>, BrokenStream> {
         let Some(text) = self.text.take() else { return Ok(None) };
-        let (bytes, text) = self.read(move |_| piece(text)).await?.map_err(|_| Broken)?;
+        let (bytes, text) = self.read(move |_| piece(text)).await?.map_err(|_| BrokenStream)?;
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -117,9 +117,9 @@ impl Reading {
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Tenant) -> T + Send + 'static,
-    ) -> Result<T, Broken> {
-        let admitted = self.caller.admin_now().await.map_err(|_| Broken)?;
-        admitted.run(|tenant, _| read(tenant)).await.map_err(|_| Broken)
+    ) -> Result<T, BrokenStream> {
+        let admitted = self.caller.admin_now().await.map_err(|_| BrokenStream)?;
+        admitted.run(|tenant, _| read(tenant)).await.map_err(|_| BrokenStream)
     }
 }
 

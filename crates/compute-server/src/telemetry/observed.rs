@@ -21,12 +21,12 @@ pub(crate) struct Observed {
     pub(crate) context: SpanContext,
     pub(crate) span: Mutex<Option<Span>>,
     /// Whose request it is, once that is known.
-    pub(crate) caller: OnceLock<Known>,
+    pub(crate) caller: OnceLock<KnownCaller>,
 }
 
 /// Whose request it is, and what it takes.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct KnownCaller {
     pub(crate) tenant: TenantName,
     pub(crate) memory: Account,
     _present: Present,
@@ -41,7 +41,7 @@ impl Observed {
     /// answer is sent.
     pub(crate) fn is_of(&self, tenant: &TenantName, memory: &Account, present: Present) {
         let (tenant, memory) = (tenant.clone(), memory.clone());
-        let _ = self.caller.set(Known { tenant, memory, _present: present });
+        let _ = self.caller.set(KnownCaller { tenant, memory, _present: present });
     }
 
     pub(super) fn as_parent(&self) -> Context {

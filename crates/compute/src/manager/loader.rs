@@ -47,7 +47,7 @@ pub(super) struct Loader {
     cache: Cache,
     gate: Arc<Gate>,
     /// The loads under way.
-    flights: Mutex<HashMap<Key, Arc<Flight>>>,
+    flights: Mutex<HashMap<Key, Arc<PendingLoad>>>,
     tenants: AtomicU64,
 }
 
@@ -200,13 +200,13 @@ impl Loader {
         view: &Arc<View>,
         reference: &Ref,
         profile: Profile,
-    ) -> Result<Arc<Flight>, Error> {
+    ) -> Result<Arc<PendingLoad>, Error> {
         let key = (view.id, reference.clone(), profile);
         let mut flights = lock(&self.flights);
         if let Some(flight) = flights.get(&key) {
             return Ok(Arc::clone(flight));
         }
-        let flight = Arc::new(Flight::default());
+        let flight = Arc::new(PendingLoad::default());
         // A load that landed since this caller looked in the cache is in there by now.
         if let Some(instance) = self.loaded(&view.snapshot(), reference, profile, Instant::now()) {
             flight.land(Ok(Arc::clone(instance)));
@@ -224,7 +224,7 @@ impl Loader {
     }
 
     /// One load, from start to landing, on its own thread.
-    fn fly(&self, view: &View, key: Key, flight: &Flight) {
+    fn fly(&self, view: &View, key: Key, flight: &PendingLoad) {
         let (reference, profile) = (key.1.clone(), key.2);
         // An engine that panics must not leave its callers waiting.
         let work =
@@ -244,7 +244,7 @@ impl Loader {
         view: &View,
         reference: &Ref,
         profile: Profile,
-        flight: &Flight,
+        flight: &PendingLoad,
     ) -> LoadResult {
         let resolver = view.resolver(reference)?;
         let _pass = self.gate.enter(view.id, || flight.is_wanted()).map_err(|refused| {
@@ -283,7 +283,7 @@ impl Loader {
 
 /// One load that any number of callers wait for.
 #[derive(Default)]
-struct Flight {
+struct PendingLoad {
     fetched: AtomicBool,
     /// How many wait for it; one at least had before it began.
     waiting: AtomicUsize,
@@ -293,9 +293,9 @@ struct Flight {
 }
 
 /// Somebody waits, until this is dropped.
-struct Waiting<'a>(&'a Flight);
+struct Waiting<'a>(&'a PendingLoad);
 
-impl Flight {
+impl PendingLoad {
     fn phase(&self) -> Phase {
         if self.fetched.load(Ordering::Relaxed) { Phase::Compile } else { Phase::Fetch }
     }

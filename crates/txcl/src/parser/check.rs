@@ -75,7 +75,7 @@ fn pattern(error: PatternError, span: Span, out: &mut Vec<Diagnostic>) {
             Diagnostic::error(Code::RegexTooLarge, span, message)
                 .help("repeat less often, or match classes of ASCII alone: `[0-9]`, `(?-u:\\w)`")
         }
-        // Told once: the others are not even compiled.
+        // Reported once: the others are not even compiled.
         PatternError::Budget(_) if out.iter().any(|one| one.message.contains(TOGETHER)) => return,
         PatternError::Budget(limit) => {
             let message = format!("compiled, {TOGETHER} take more than {limit} bytes");

@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-use super::{Parse, Parser, Told, described};
+use super::{Parse, Parser, Reported, described};
 use crate::diagnostic::nearest;
 use crate::lexer::{Kind, Token};
 use crate::{Call, Code, Comparator, Diagnostic, Expr, Function, Literal, Span, Spanned};
@@ -142,7 +142,7 @@ impl Parser<'_> {
         }
         if !self.is_sign("(") {
             if function.is_none() {
-                return Err(Told);
+                return Err(Reported);
             }
             return Err(self.expected(
                 &format!("`(` after `&{name}`"),
@@ -151,7 +151,7 @@ impl Parser<'_> {
         }
         let open = self.next().span;
         let arguments = self.arguments(function, open)?;
-        let Some(function) = function else { return Err(Told) };
+        let Some(function) = function else { return Err(Reported) };
         let span = span.to(self.last_span());
         if let Err(problem) = function.check(arguments.len()) {
             let help = format!("it is called `{}`: {}", function.signature(), function.summary);
@@ -201,9 +201,9 @@ impl Parser<'_> {
         self.value()
     }
 
-    fn unclosed(&mut self, open: Span, sign: &str, closing: &str) -> Told {
+    fn unclosed(&mut self, open: Span, sign: &str, closing: &str) -> Reported {
         if self.peek().kind == Kind::Broken {
-            return Told;
+            return Reported;
         }
         if self.at_clause() || self.peek().kind == Kind::End {
             let message = format!("this `{sign}` is not closed");
