@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use compute::BoxFuture;
 
+use crate::error::Error;
 use crate::mode::{Async, Mode};
 use crate::request::Call;
 use crate::send::Server;
-use crate::{ClientBuilder, Error};
 
 pub use invoke::{CallAnswer, CallOptions, TraceDetail};
 
@@ -44,11 +44,6 @@ impl<M> fmt::Debug for ApiClient<M> {
 }
 
 impl<M: Mode> ApiClient<M> {
-    /// What makes a client of the server at this URL, such as `http://127.0.0.1:7700`.
-    pub fn builder(url: impl Into<String>) -> ClientBuilder<M> {
-        ClientBuilder::new(url.into())
-    }
-
     pub(crate) fn new(server: Server, mode: M) -> Self {
         Self { server: Arc::new(server), mode }
     }

@@ -8,8 +8,7 @@ use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Error;
-use crate::error::BoxError;
+use crate::error::{BoxError, Error};
 
 /// What has a meaning in a URL, or may have one: all but what RFC 3986, 2.3, says never has.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -6,9 +6,9 @@ use compute_api::{Attached, Computes, Manifest, Uploaded};
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::ApiClient;
+use crate::error::Error;
 use crate::mode::Mode;
 use crate::request::{Call, Request};
-use crate::{Error, RemoteStore};
 
 /// The kind of a body that is just bytes.
 const BYTES: &str = "application/octet-stream";
@@ -78,12 +78,6 @@ impl<M: Mode> ApiClient<M> {
     /// Fails with [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) while a version or another artifact needs it.
     pub fn delete_artifact(&self, reference: &Ref) -> M::Answer<'_, ()> {
         self.call(delete(reference))
-    }
-
-    /// The server's artifacts as a store, which believes none of the server's bytes.
-    #[must_use]
-    pub fn store(&self) -> compute_store::Verified<RemoteStore<M>> {
-        compute_store::Verified::new(RemoteStore::new(self.clone()))
     }
 
     /// All manifests, page by page.
