@@ -10,7 +10,8 @@ use compute::{
     Algorithm, Artifact, ArtifactMap, BoxFuture, Error, Limits, Manager, Outcome, Ref, RunOptions,
     Runner,
 };
-use compute_flow::{Detail, File, Processor, ProcessorSettings, Request, Snapshot, Stack};
+use compute_flow::{Detail, Processor, ProcessorSettings, Request, Snapshot, Stack};
+use compute_state::File;
 
 use crate::input;
 

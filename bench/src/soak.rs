@@ -27,7 +27,7 @@ pub(crate) fn siege() -> Result<()> {
     let files = Resource::Nofile;
     let most = getrlimit(files).maximum;
     setrlimit(files, Rlimit { current: most, maximum: most })?;
-    let served = Served::start(&["--dev", "--idle", "5s"])?;
+    let served = Served::start(&["--dev", "--idle-timeout", "5s"])?;
     let client = Client::new();
     let module = crate::server::spin()?;
     crate::server::put(&client, &served.url, None, &module)?;

@@ -15,7 +15,8 @@ use compute::{
     Account, BoxFuture, Env, Error, JsonError, Limits, Log, LogLine, MAX_JSON_DEPTH, Mask, Meta,
     Metrics, OpCall, Outcome, Ref, RunOptions, Runner, Secrets, Seed, json_size, parse_json,
 };
-use compute_flow::{Detail, File, Processor, ProcessorSettings, Reason, Request, Snapshot, Stack};
+use compute_flow::{Detail, Processor, ProcessorSettings, Reason, Request, Snapshot, Stack};
+use compute_state::File;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -13,7 +13,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use compute::{Algorithm, Limits, Manager};
-use compute_flow::{Place, ProcessorSettings};
+use compute_flow::ProcessorSettings;
+use compute_state::Place;
 use compute_server::{Server, Settings, router};
 use compute_wasm as _;
 use http_body_util::BodyExt as _;
@@ -151,7 +152,7 @@ impl Home {
             limits,
             documents,
             compile: seconds(10),
-            body: seconds(1),
+            body_timeout: seconds(1),
             ..Settings::default()
         };
         let engine = compute_wasm::Settings { sandboxes: 4, ..Default::default() };

@@ -44,7 +44,11 @@ enum Chore {
         check: bool,
     },
     /// Check what the machine can check of the architecture and the house style
-    Tidy,
+    Tidy {
+        /// Print what imports what in each crate, by floor
+        #[arg(long)]
+        print: bool,
+    },
     /// Measure, side by side: `cargo xtask bench engine`, `js`, `flow` or `server`; or see what a server lives
     /// through: `siege` (callers who mean it no good) and `soak` (killed again and again under load)
     Bench {
@@ -81,7 +85,7 @@ fn main() -> Result<()> {
         Chore::Guests => guests::build(),
         Chore::Plugin => plugin::record(),
         Chore::Prelude { check } => plugin::prelude(check),
-        Chore::Tidy => tidy::tidy(),
+        Chore::Tidy { print } => tidy::tidy(print),
         Chore::Bench { what, seconds, peers } => bench::bench(&what, seconds, peers),
         Chore::Fuzz { target, seconds } => fuzz::fuzz(&target, seconds),
         Chore::Api => api::check(),

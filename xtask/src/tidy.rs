@@ -1,28 +1,41 @@
 //! The architecture's invariants, checked: see ARCHITECTURE.md.
 
+mod floors;
+mod modules;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use cargo_metadata::{DependencyKind, MetadataCommand};
+use cargo_metadata::{DependencyKind, MetadataCommand, Target};
 
 use crate::root;
+use floors::Floors;
+use modules::Modules;
 
 /// The longest source file, in lines.
 const MAX_LINES: usize = 800;
 
+/// How many files a folder of sources has at most.
+const MAX_FILES: usize = 12;
+
 /// The workspace's crates that each crate may depend on.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("compute", &[]),
     ("compute-store", &["compute"]),
     ("compute-wasm", &["compute"]),
     ("txcl", &["compute"]),
     ("compute-js-plugin", &["compute"]),
     ("compute-js", &["compute", "compute-js-plugin", "compute-wasm"]),
-    ("compute-flow", &["compute", "compute-store", "txcl"]),
-    ("compute-api", &["compute", "compute-flow", "compute-store"]),
-    ("compute-server", &["compute", "compute-api", "compute-flow", "compute-store"]),
-    ("compute-client", &["compute", "compute-api", "compute-store"]),
+    ("compute-state", &["compute", "compute-store"]),
+    ("compute-flow", &["compute", "compute-state", "compute-store", "txcl"]),
+    ("compute-api", &["compute", "compute-flow", "compute-state", "compute-store"]),
+    (
+        "compute-server",
+        &["compute", "compute-api", "compute-flow", "compute-state", "compute-store"],
+    ),
+    ("compute-client", &["compute", "compute-api", "compute-state", "compute-store"]),
     (
         "compute-cli",
         &[
@@ -33,6 +46,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
             "compute-js",
             "compute-js-plugin",
             "compute-server",
+            "compute-state",
             "compute-store",
             "compute-wasm",
             "txcl",
@@ -45,7 +59,7 @@ const ONLY: [(&str, &str); 7] = [
     ("wasmtime", "compute-wasm"),
     ("object_store", "compute-store"),
     ("rolldown", "compute-js"),
-    ("rusqlite", "compute-flow"),
+    ("rusqlite", "compute-state"),
     ("axum", "compute-server"),
     ("reqwest", "compute-client"),
     ("clap", "compute-cli"),
@@ -54,11 +68,12 @@ const ONLY: [(&str, &str); 7] = [
 /// What the light crate must not bring along.
 const NOT_IN_SEAM: [&str; 4] = ["wasmtime", "tokio", "object_store", "anyhow"];
 
-/// Checks everything, and reports all that is wrong.
-pub(crate) fn tidy() -> Result<()> {
+/// Checks everything, and reports all that is wrong. Prints what imports what, if that is asked for.
+pub(crate) fn tidy(print: bool) -> Result<()> {
     let mut wrong = Vec::new();
     check_dependencies(&mut wrong)?;
     check_sources(&mut wrong)?;
+    check_modules(print, &mut wrong)?;
     check_tree(&mut wrong)?;
     if wrong.is_empty() {
         return Ok(());
@@ -95,9 +110,17 @@ fn check_sources(wrong: &mut Vec<String>) -> Result<()> {
     for folder in ["crates", "xtask", "toolchains", "bench", "guests"] {
         find_rust(&root().join(folder), &mut files)?;
     }
-    for file in files {
-        let name = file.strip_prefix(root()).unwrap_or(&file).display().to_string();
-        let text = fs::read_to_string(&file).with_context(|| name.clone())?;
+    let mut folders: BTreeMap<_, usize> = BTreeMap::new();
+    for folder in files.iter().filter_map(|file| file.parent()) {
+        *folders.entry(folder).or_default() += 1;
+    }
+    for (folder, count) in folders.into_iter().filter(|(_, count)| *count > MAX_FILES) {
+        let name = folder.strip_prefix(root()).unwrap_or(folder).display();
+        wrong.push(format!("{name} has {count} files; the most is {MAX_FILES}"));
+    }
+    for file in &files {
+        let name = file.strip_prefix(root()).unwrap_or(file).display().to_string();
+        let text = fs::read_to_string(file).with_context(|| name.clone())?;
         if !text.starts_with("//!") {
             wrong.push(format!("{name} does not open with //!"));
         }
@@ -124,6 +147,41 @@ fn check_sources(wrong: &mut Vec<String>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Circles of modules, and the floors that ARCHITECTURE.md says.
+fn check_modules(print: bool, wrong: &mut Vec<String>) -> Result<()> {
+    let metadata = MetadataCommand::new().current_dir(root()).exec()?;
+    let floors = said_floors()?;
+    for package in metadata.workspace_packages() {
+        for target in package.targets.iter().filter(|one| one.is_lib() || one.is_bin()) {
+            let modules = Modules::read(target.src_path.as_std_path())?;
+            let imports = modules.imports();
+            let found = Floors::new(&modules, &imports);
+            if print {
+                println!("{} ({})\n{}", package.name, target.name, found.print());
+            }
+            let is_main = target.is_lib() || !package.targets.iter().any(Target::is_lib);
+            let said = floors.get(package.name.as_str()).filter(|_| is_main);
+            let against = said.map_or_else(Vec::new, |order| found.against(order));
+            let all = found.circles().into_iter().chain(against);
+            wrong.extend(all.map(|what| format!("{}: {what}", package.name)));
+        }
+    }
+    Ok(())
+}
+
+/// The floors that ARCHITECTURE.md says: for each crate of its table, the modules at the root, the lowest first.
+fn said_floors() -> Result<BTreeMap<String, Vec<String>>> {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md"))?;
+    let table = text.split("| crate | floors, the lowest first |").nth(1);
+    let table = table.context("ARCHITECTURE.md has no table of floors")?;
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let row = |line: &str| {
+        let mut words = line.split('`').skip(1).step_by(2).map(str::to_owned);
+        Some((words.next()?, words.collect()))
+    };
+    Ok(rows.filter_map(row).collect())
 }
 
 fn check_tree(wrong: &mut Vec<String>) -> Result<()> {

@@ -24,9 +24,10 @@ mod traces;
 
 pub use access::{SecretList, SecretValue, TokenList, TokenRequest};
 pub use artifacts::{Attached, Computes, Uploaded};
-pub use compute_flow::{
-    ActiveStack, Draft, File, NewToken, Problem as ActivationProblem, ProblemCode, SecretInfo,
-    StackName, TenantName, TokenInfo, TokenScope, Trace, Version, VersionInfo,
+pub use compute_flow::{Problem as ActivationProblem, ProblemCode, Trace};
+pub use compute_state::{
+    ActiveStack, Draft, File, NewToken, SecretInfo, StackName, TenantName, TokenInfo, TokenScope,
+    Version, VersionInfo,
 };
 pub use compute_store::Manifest;
 pub use problem::ProblemBody;

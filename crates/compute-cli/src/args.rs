@@ -2,6 +2,7 @@
 
 mod flow;
 mod server;
+pub(crate) mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,8 +11,6 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use compute::{Ref, Seed};
-
-use crate::values;
 
 pub(crate) use flow::{
     ApplyArgs, CheckArgs, DevArgs, FireArgs, FmtArgs, StackActivateArgs, StackArgs, StackCommand,

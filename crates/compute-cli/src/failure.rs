@@ -5,13 +5,16 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 use compute::{ErrorKind, Printable, Ref, with_causes};
-use compute_client::ErrorKind as ServerErrorKind;
-use compute_flow::{CatalogueError, SecretError, TokensError, TracesError};
+use compute_client::{Error as ServerError, ErrorKind as ServerErrorKind};
 use compute_js::Diagnostic;
+use compute_state::{SecretError, StacksError, StateError, TokensError, TracesError, VaultError};
 use compute_store::StoreError;
 
 /// The exit code of a wrong command.
 pub(crate) const USAGE: u8 = 2;
+
+/// The variable that has the key which seals secrets.
+pub(crate) const SECRET_KEY: &str = "COMPUTE_SECRET_KEY";
 
 /// Why a command ended early; each has its exit code.
 #[derive(Debug)]
@@ -102,10 +105,22 @@ impl From<compute::Error> for Failure {
     }
 }
 
-impl From<CatalogueError> for Failure {
-    fn from(error: CatalogueError) -> Self {
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        let (StateError::Failed { source, .. } | StateError::Unavailable { source, .. }) = &error
+        else {
+            return Self::host(&error);
+        };
+        // A server's own words are better than that it did not do it.
+        source.downcast_ref::<ServerError>().map_or_else(|| Self::host(&error), Self::from)
+    }
+}
+
+impl From<StacksError> for Failure {
+    fn from(error: StacksError) -> Self {
         match error {
-            CatalogueError::NoStack(_) | CatalogueError::NoVersion { .. } => Self::usage_of(&error),
+            StacksError::NoStack(_) | StacksError::NoVersion { .. } => Self::usage_of(&error),
+            StacksError::State(error) => error.into(),
             _ => Self::host(&error),
         }
     }
@@ -114,8 +129,19 @@ impl From<CatalogueError> for Failure {
 impl From<SecretError> for Failure {
     fn from(error: SecretError) -> Self {
         match error {
-            SecretError::Vault(_) | SecretError::Catalogue(_) => Self::host(&error),
+            SecretError::State(error) => error.into(),
+            SecretError::Vault(error) => error.into(),
             _ => Self::usage_of(&error),
+        }
+    }
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        let key = std::env::var(SECRET_KEY).ok().filter(|key| !key.is_empty());
+        match (&error, key) {
+            (VaultError::Key(_), Some(_)) => Self::usage(format!("{SECRET_KEY}: {error}")),
+            _ => Self::host(&error),
         }
     }
 }
@@ -126,6 +152,7 @@ impl From<TokensError> for Failure {
             TokensError::NoScope | TokensError::Name | TokensError::NoToken(_) => {
                 Self::usage_of(&error)
             }
+            TokensError::State(error) => error.into(),
             _ => Self::host(&error),
         }
     }
@@ -133,7 +160,10 @@ impl From<TokensError> for Failure {
 
 impl From<TracesError> for Failure {
     fn from(error: TracesError) -> Self {
-        Self::host(&error)
+        match error {
+            TracesError::State(error) => error.into(),
+            _ => Self::host(&error),
+        }
     }
 }
 
@@ -159,4 +189,45 @@ impl From<StoreError> for Failure {
 /// Whether a token is missing, or does not allow it.
 fn is_of_the_token(error: &compute_client::Error) -> bool {
     [ServerErrorKind::Unauthorized, ServerErrorKind::Forbidden].contains(&error.kind())
+}
+
+/// The codes of what a rule or a compute did.
+const GUESTS: [&str; 10] = [
+    "compute_failed",
+    "expression_failed",
+    "output_not_object",
+    "missing_secret",
+    "invalid_control",
+    "scope_ttl_exhausted",
+    "fuel_exhausted",
+    "document_too_large",
+    "deadline_exceeded",
+    "cancelled",
+];
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&ServerError> for Failure {
+    fn from(error: &ServerError) -> Self {
+        let Some(problem) = error.problem() else {
+            return match error.kind() {
+                ServerErrorKind::Invalid => Self::usage_of(error),
+                _ => Self::host(error),
+            };
+        };
+        match problem.code.as_str() {
+            // What the same commands say of what is on this machine.
+            "missing_compute_artifact" => {
+                Self::Host(format!("{error}; `compute ls` lists what is stored"))
+            }
+            code if GUESTS.contains(&code) => Self::Guest(error.to_string()),
+            "invalid_module" | "busy" => Self::host(error),
+            _ if (400..500).contains(&problem.status) => Self::usage_of(error),
+            _ => Self::host(error),
+        }
+    }
 }

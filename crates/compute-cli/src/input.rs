@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::failure::Failure;
-use crate::target;
+use crate::work::target;
 
 /// How much of a line is shown around a mistake, in characters.
 const SHOWN: usize = 60;

@@ -4,24 +4,16 @@
 //! failure it was: see [`Failure`].
 
 mod args;
-mod bindings;
 mod commands;
-mod connect;
-mod context;
 mod failure;
-mod fixtures;
+mod home;
+mod host;
 mod input;
 mod parallel;
-mod plan;
-mod project;
-mod report;
-mod resolver;
-mod state;
-mod target;
-mod terminal;
-mod values;
+mod show;
+mod user;
 mod watch;
-mod waterfall;
+mod work;
 
 use std::process::ExitCode;
 
@@ -40,7 +32,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // Before anything else: a module is compiled in a process that does nothing besides.
-    if std::env::args_os().nth(1).is_some_and(|first| first == context::COMPILE_WORKER) {
+    if std::env::args_os().nth(1).is_some_and(|first| first == host::COMPILE_WORKER) {
         return compute_wasm::compile_worker();
     }
     let command = Cli::command().color(wanted_color());
@@ -65,31 +57,31 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
-        Command::Init(args) => commands::init::init(args),
-        Command::Build(args) => commands::build::build(cli, args),
-        Command::Test(args) => commands::test::test(cli, args),
-        Command::Run(args) => commands::run::run(cli, args),
-        Command::Put(args) => commands::put::put(cli, args),
-        Command::Get(args) => commands::get::get(cli, args),
-        Command::Ls(args) => commands::ls::ls(cli, args),
-        Command::Inspect(args) => commands::inspect::inspect(cli, args),
-        Command::Verify(args) => commands::verify::verify(cli, args),
-        Command::Gc(args) => commands::gc::gc(cli, args),
-        Command::Refs(args) => commands::refs::refs(args),
-        Command::Bench(args) => commands::bench::bench(cli, args),
-        Command::Check(args) => commands::check::check(cli, args),
-        Command::Fmt(args) => commands::fmt::fmt(args),
-        Command::Apply(args) => commands::apply::apply(cli, args),
-        Command::Stack(args) => commands::stack::stack(cli, args),
-        Command::Fire(args) => commands::fire::fire(cli, args),
-        Command::Trace(args) => commands::trace::trace(cli, args),
-        Command::Serve(args) => commands::serve::serve(cli, args),
-        Command::Token(args) => commands::token::token(cli, args),
-        Command::Secret(args) => commands::secret::secret(cli, args),
-        Command::Config(args) => commands::config::config(cli, args),
-        Command::Dev(args) => commands::dev::dev(cli, args),
+        Command::Init(args) => commands::ops::init::init(args),
+        Command::Build(args) => commands::ops::build::build(cli, args),
+        Command::Test(args) => commands::ops::test::test(cli, args),
+        Command::Run(args) => commands::ops::run::run(cli, args),
+        Command::Put(args) => commands::artifacts::put::put(cli, args),
+        Command::Get(args) => commands::artifacts::get::get(cli, args),
+        Command::Ls(args) => commands::artifacts::ls::ls(cli, args),
+        Command::Inspect(args) => commands::artifacts::inspect::inspect(cli, args),
+        Command::Verify(args) => commands::artifacts::verify::verify(cli, args),
+        Command::Gc(args) => commands::artifacts::gc::gc(cli, args),
+        Command::Refs(args) => commands::artifacts::refs::refs(args),
+        Command::Bench(args) => commands::ops::bench::bench(cli, args),
+        Command::Check(args) => commands::stacks::check::check(cli, args),
+        Command::Fmt(args) => commands::stacks::fmt::fmt(args),
+        Command::Apply(args) => commands::stacks::apply::apply(cli, args),
+        Command::Stack(args) => commands::stacks::stack::stack(cli, args),
+        Command::Fire(args) => commands::stacks::fire::fire(cli, args),
+        Command::Trace(args) => commands::stacks::trace::trace(cli, args),
+        Command::Serve(args) => commands::server::serve::serve(cli, args),
+        Command::Token(args) => commands::server::token::token(cli, args),
+        Command::Secret(args) => commands::server::secret::secret(cli, args),
+        Command::Config(args) => commands::server::config::config(cli, args),
+        Command::Dev(args) => commands::stacks::dev::dev(cli, args),
         Command::Engines => commands::engines(),
-        Command::Plugin(command) => commands::plugin::plugin(cli, command),
+        Command::Plugin(command) => commands::artifacts::plugin::plugin(cli, command),
         Command::Completions(args) => commands::completions(args),
     }
 }

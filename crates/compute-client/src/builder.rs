@@ -8,11 +8,9 @@ use std::time::Duration;
 use reqwest::header::HeaderValue;
 use url::Url;
 
-use crate::client::ApiClient;
-use crate::error::Error;
 use crate::mode::Mode;
-use crate::retry::Retries;
 use crate::send::Server;
+use crate::{ApiClient, Error, Retries};
 
 /// Makes a client: [`ApiClient::builder`] gives one.
 #[derive(Clone)]
@@ -38,8 +36,14 @@ impl<M> fmt::Debug for ClientBuilder<M> {
 impl<M: Mode> ApiClient<M> {
     /// What makes a client of the server at this URL, such as `http://127.0.0.1:7700`.
     pub fn builder(url: impl Into<String>) -> ClientBuilder<M> {
-        ClientBuilder {
-            url: url.into(),
+        ClientBuilder::new(url.into())
+    }
+}
+
+impl<M: Mode> ClientBuilder<M> {
+    fn new(url: String) -> Self {
+        Self {
+            url,
             token: None,
             token_hint: None,
             user_agent: concat!("compute/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -50,9 +54,7 @@ impl<M: Mode> ApiClient<M> {
             mode: PhantomData,
         }
     }
-}
 
-impl<M: Mode> ClientBuilder<M> {
     /// What says who asks. It is sent with each request, to this server alone.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
@@ -77,8 +79,8 @@ impl<M: Mode> ClientBuilder<M> {
         self
     }
 
-    /// How long one request may take until its whole answer is there, with all its retries: 120 seconds. Each page of
-    /// a list is a request.
+    /// How long one request may take until its whole answer is there, with all its retries: 120 seconds. Each page of a list is
+    /// a request.
     pub const fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use compute::BoxFuture;
 
-use crate::error::Error;
+use crate::Error;
 use crate::mode::{Async, Mode};
 use crate::request::Call;
 use crate::send::Server;

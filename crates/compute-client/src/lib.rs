@@ -9,7 +9,8 @@
 //!   too much, not allowed. A [`Problem`] has all that the server told.
 //! - No redirect is followed, since a token is for the server that it was given for. An answer has at most as many bytes as
 //!   the client was made for. The bytes of artifacts are checked against their digests.
-//! - [`RemoteStore`] is a server's artifacts as a [`compute_store::Store`].
+//! - [`RemoteStore`] is a server's artifacts as a [`compute_store::Store`]; the blocking client is [`compute_state::Stacks`],
+//!   `Secrets`, `Tokens` and `Traces`.
 //!
 //! ```
 //! use compute_client::blocking::Client;
@@ -57,6 +58,7 @@ mod mode;
 mod request;
 mod retry;
 mod send;
+mod state;
 mod store;
 
 pub use builder::ClientBuilder;

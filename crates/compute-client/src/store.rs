@@ -4,15 +4,13 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use compute::{Artifact, BoxFuture, Ref};
-use compute_store::{
-    Manifest, NewArtifact, Store, StoreError, Stored, SweepReport, Usage, Verified,
-};
+use compute_store::{Manifest, NewArtifact, Store, StoreError, Stored, SweepReport, Usage};
 use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
-use crate::client::{ApiClient, artifacts};
-use crate::error::{Error, ErrorKind};
+use crate::client::artifacts;
 use crate::mode::Mode;
+use crate::{ApiClient, Error, ErrorKind};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -27,8 +25,8 @@ pub struct RemoteStore<M>(ApiClient<M>);
 impl<M: Mode> ApiClient<M> {
     /// The server's artifacts as a store, which believes none of the server's bytes.
     #[must_use]
-    pub fn store(&self) -> Verified<RemoteStore<M>> {
-        Verified::new(RemoteStore::new(self.clone()))
+    pub fn store(&self) -> compute_store::Verified<RemoteStore<M>> {
+        compute_store::Verified::new(RemoteStore::new(self.clone()))
     }
 }
 

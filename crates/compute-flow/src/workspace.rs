@@ -1,15 +1,21 @@
 //! A folder of rules and what they run, as an author keeps it.
 
+mod lint;
+mod settings;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use compute_state::{File, StackName};
 use txcl::{Exec, OpName, Parsed};
 
-use crate::settings::{ORIGINAL, OWN};
-use crate::stack::scope_number;
-use crate::{File, Settings, SettingsError, StackName};
+use crate::rules::scope_number;
+use settings::{ORIGINAL, OWN};
+
+pub use lint::loops;
+pub use settings::{Settings, SettingsError, Target};
 
 /// The folder of the rules.
 const OPS: &str = "OPS";

@@ -4,21 +4,12 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use compute::{Algorithm, Artifact, ArtifactMap, EngineConfig, Manager, Runner};
-use serde::Serialize;
 
-use crate::bundle::{self, Bundle};
+use crate::bundle::{self, Bundle, BundledModule};
 use crate::diagnostic::Diagnostic;
+use crate::error::BuildError;
+use crate::options::BuildOptions;
 use crate::{compile, link};
-
-/// How a build is to be made.
-#[derive(Clone, Debug, Default)]
-pub struct BuildOptions {
-    /// Make names and spaces short. Bytecode holds neither spaces nor comments, so this mostly saves names.
-    pub minify: bool,
-    /// Where bytecode is kept between builds, by the digest of what it was compiled from; nowhere unless
-    /// set.
-    pub cache: Option<PathBuf>,
-}
 
 /// An op, built.
 #[derive(Clone, Debug)]
@@ -36,45 +27,6 @@ pub struct Built {
     pub sources: Vec<PathBuf>,
     /// What the author should look at.
     pub warnings: Vec<Diagnostic>,
-}
-
-/// One module of a bundle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct BundledModule {
-    /// Its path, relative to the project's folder.
-    pub path: String,
-    /// How many bytes of source are left of it after tree shaking.
-    pub bytes: usize,
-}
-
-/// Why there is no op.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The sources are wrong.
-    #[error("{} in the sources", count(.0.len()))]
-    Source(Vec<Diagnostic>),
-    /// The file or its folder cannot be read.
-    #[error("cannot read {}", .path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The host failed.
-    #[error("cannot build")]
-    Host(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-fn count(errors: usize) -> String {
-    if errors == 1 { "1 error".into() } else { format!("{errors} errors") }
-}
-
-impl BuildError {
-    pub(crate) fn host(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Host(error.into())
-    }
 }
 
 /// A manager that can compile: it knows the plugin. The configuration is that of the engine `wasm`.

@@ -14,10 +14,20 @@ use rolldown::{
 };
 use rolldown_common::{ModuleType, Output, OutputChunk, side_effects::HookSideEffects};
 use rolldown_error::{BatchedBuildDiagnostic, BuildDiagnostic, DiagnosticOptions, EventKind};
+use serde::Serialize;
 
-use crate::build::{BuildError, BundledModule};
 use crate::diagnostic::Diagnostic;
+use crate::error::BuildError;
 use crate::sdk;
+
+/// One module of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BundledModule {
+    /// Its path, relative to the project's folder.
+    pub path: String,
+    /// How many bytes of source are left of it after tree shaking.
+    pub bytes: usize,
+}
 
 /// One module, and where its parts come from.
 #[derive(Debug)]

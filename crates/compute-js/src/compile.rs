@@ -9,8 +9,9 @@ use compute_js_plugin::BUILT_FILE;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::build::{BuildError, BuildOptions};
 use crate::diagnostic::Diagnostic;
+use crate::error::BuildError;
+use crate::options::BuildOptions;
 
 /// What compiling may use.
 const LIMITS: Limits = Limits {

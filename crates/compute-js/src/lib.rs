@@ -12,9 +12,14 @@ mod build;
 mod bundle;
 mod compile;
 mod diagnostic;
+mod error;
 mod link;
+mod options;
 mod sdk;
 
-pub use build::{BuildError, BuildOptions, Built, BundledModule, build, compiler};
+pub use build::{Built, build, compiler};
+pub use bundle::BundledModule;
 pub use diagnostic::Diagnostic;
+pub use error::BuildError;
+pub use options::BuildOptions;
 pub use sdk::{GLOBAL_TYPES, SDK, SdkModule};

@@ -1,12 +1,11 @@
 //! Connections: how many there may be, how long they may do nothing, and how they end.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, Version, header};
@@ -19,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt as _;
 
+use crate::http::{AtWork, Life};
 use crate::{Server, ServerError, router};
 
 /// The largest head of a request, in bytes, and how many headers it may have.
@@ -28,10 +28,6 @@ const MAX_HEADERS: usize = 100;
 const MAX_STREAMS: u32 = 100;
 /// How many of them begin before it is another connection's turn.
 const TURN: usize = 8;
-/// How many times the time for an answer one may take that is read steadily.
-const LONGEST_ANSWER: u32 = 20;
-/// The least that who reads an answer must take of it a second, in bytes, once the time for an answer is over.
-const LEAST_RATE: u64 = 16 << 10;
 /// How long requests are taken from open connections once the server ends: what was sent is not lost.
 const LAST_REQUESTS: Duration = Duration::from_millis(250);
 /// What a connection gets that is one too many.
@@ -50,7 +46,7 @@ pub async fn serve(
     let (stop, stopping) = watch::channel(false);
     let routes = router(server.clone());
     let take = |stream: TcpStream| {
-        let Some(place) = Open::new(&shared.connections, shared.settings.connections) else {
+        let Some(place) = Open::new(&shared.connections, shared.settings.max_connections) else {
             // A new connection's buffer has room for it.
             let _ = stream.try_write(FULL);
             return;
@@ -89,7 +85,7 @@ pub async fn serve(
     stop.send_replace(true);
     drop(stopping);
     // Each connection holds a receiver.
-    let _ = tokio::time::timeout(shared.settings.drain, stop.closed()).await;
+    let _ = tokio::time::timeout(shared.settings.drain_timeout, stop.closed()).await;
     let telemetry = server.clone();
     blocking::unblock(move || telemetry.shared.telemetry.finish()).await;
     Ok(())
@@ -153,7 +149,7 @@ async fn connection(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(settings.head)
+        .header_read_timeout(settings.head_timeout)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS);
     builder
@@ -163,7 +159,8 @@ async fn connection(
         .max_concurrent_streams(MAX_STREAMS);
     let mut connection = pin!(builder.serve_connection(io, TowerToHyperService::new(service)));
     // Whoever never sends a whole request is noticed here, and whoever does not read the answer.
-    let mut look = tokio::time::interval(settings.idle.div_f32(4.0).max(Duration::from_millis(50)));
+    let mut look =
+        tokio::time::interval(settings.idle_timeout.div_f32(4.0).max(Duration::from_millis(50)));
     let mut told = false;
     let mut begun = 0;
     loop {
@@ -181,7 +178,7 @@ async fn connection(
                 connection.as_mut().graceful_shutdown();
             }
             _ = look.tick() => {
-                if life.is_idle(settings.idle) || life.is_stuck(settings.answer) {
+                if life.is_idle(settings.idle_timeout) || life.is_stuck(settings.answer_timeout) {
                     return;
                 }
             }
@@ -198,143 +195,6 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
         // Without its connection nobody waits for it.
         let _ = self.0.send(Box::pin(stream));
-    }
-}
-
-/// When a connection last did something, and what it is to send.
-#[derive(Debug)]
-pub(crate) struct Life {
-    began: Instant,
-    /// In milliseconds from the beginning.
-    moved: AtomicU64,
-    /// How many of its requests are at work.
-    working: AtomicUsize,
-    /// The answers that are not sent yet, by their numbers.
-    answers: Mutex<Answers>,
-    /// Since when what is to be written waits for the other side, in milliseconds; 0 if it does not.
-    blocked: AtomicU64,
-    /// The bytes written since then.
-    written: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Answers {
-    next: u64,
-    /// When each was made, and when some of it was last taken.
-    unsent: BTreeMap<u64, (Instant, Instant)>,
-}
-
-/// An answer that is not sent yet, until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Answering(Option<(Arc<Life>, u64)>);
-
-impl Life {
-    fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            moved: AtomicU64::new(0),
-            working: AtomicUsize::new(0),
-            answers: Mutex::default(),
-            blocked: AtomicU64::new(0),
-            written: AtomicU64::new(0),
-        }
-    }
-
-    /// In milliseconds, from 1.
-    fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
-    }
-
-    fn move_on(&self) {
-        self.moved.store(self.now(), Ordering::Relaxed);
-    }
-
-    fn is_idle(&self, limit: Duration) -> bool {
-        let still = self.now().saturating_sub(self.moved.load(Ordering::Relaxed));
-        self.working.load(Ordering::Relaxed) == 0 && u128::from(still) >= limit.as_millis()
-    }
-
-    /// Whether answers are not taken: one is not sent within the time that there is for it, and what is
-    /// taken of it is next to nothing.
-    fn is_stuck(&self, limit: Duration) -> bool {
-        let blocked = self.blocked.load(Ordering::Relaxed);
-        let waited = self.now().saturating_sub(blocked);
-        let crawls = blocked > 0
-            && u128::from(waited) >= limit.as_millis()
-            && self.written.load(Ordering::Relaxed) < waited.saturating_mul(LEAST_RATE) / 1000;
-        let stuck = |(made, taken): &(Instant, Instant)| {
-            taken.elapsed() >= limit || made.elapsed() >= limit * LONGEST_ANSWER
-        };
-        crawls || self.answers().unsent.values().any(stuck)
-    }
-
-    fn answers(&self) -> MutexGuard<'_, Answers> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Something is to be written and cannot be, or all of it was.
-    fn note_write(&self, written: &Poll<io::Result<usize>>) {
-        match written {
-            Poll::Pending => {
-                let now = self.now();
-                let first =
-                    self.blocked.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
-                if first.is_ok() {
-                    self.written.store(0, Ordering::Relaxed);
-                }
-            }
-            Poll::Ready(Ok(bytes)) => {
-                self.written.fetch_add(*bytes as u64, Ordering::Relaxed);
-            }
-            Poll::Ready(Err(_)) => {}
-        }
-    }
-}
-
-impl Answering {
-    /// An answer on this connection; on none, where a router is called without one.
-    pub(crate) fn new(life: Option<&Arc<Life>>) -> Self {
-        Self(life.map(|life| {
-            let mut answers = life.answers();
-            let number = answers.next;
-            answers.next += 1;
-            answers.unsent.insert(number, (Instant::now(), Instant::now()));
-            (Arc::clone(life), number)
-        }))
-    }
-
-    /// Some of it was taken.
-    pub(crate) fn move_on(&self) {
-        if let Some((life, number)) = &self.0
-            && let Some((_, taken)) = life.answers().unsent.get_mut(number)
-        {
-            *taken = Instant::now();
-        }
-    }
-}
-
-impl Drop for Answering {
-    fn drop(&mut self) {
-        if let Some((life, number)) = self.0.take() {
-            life.answers().unsent.remove(&number);
-        }
-    }
-}
-
-/// A request at work: its connection waits for it.
-struct AtWork(Arc<Life>);
-
-impl AtWork {
-    fn new(life: &Arc<Life>) -> Self {
-        life.working.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(life))
-    }
-}
-
-impl Drop for AtWork {
-    fn drop(&mut self) {
-        self.0.working.fetch_sub(1, Ordering::Relaxed);
-        self.0.move_on();
     }
 }
 
@@ -390,8 +250,7 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Whoever flushes has written all there was.
-        self.life.blocked.store(0, Ordering::Relaxed);
+        self.life.note_flush();
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

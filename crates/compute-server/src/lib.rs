@@ -1,7 +1,7 @@
 //! Computes and stacks over HTTP.
 //!
 //! A [`Server`] holds what requests share: the tenants, each with artifacts, stacks, secrets and traces of its own
-//! at its [`compute_flow::Place`]; the one manager that runs for all of them; the [`compute_flow::Tokens`] that say who is who; the
+//! in its part of the [`compute_state::State`]; the one manager that runs for all of them; the [`compute_state::Tokens`] that say who is who; the
 //! places for work of each kind; the memory that requests may take. [`router`] is the routes, [`openapi`] their description; [`serve`] answers on a listener until
 //! it is told to stop, and then finishes what it accepted.
 //!
@@ -11,7 +11,7 @@
 //! use axum::body::Body;
 //! use axum::http::Request;
 //! use compute::Manager;
-//! use compute_flow::Place;
+//! use compute_state::Place;
 //! use compute_server::{Server, Settings, router};
 //! use tower::ServiceExt;
 //!
@@ -28,23 +28,24 @@
 //! # }
 //! ```
 
-mod admission;
-mod answer;
-mod body;
-mod classes;
 mod connections;
+mod errors;
+mod http;
+mod observe;
 mod problem;
-mod requests;
 mod routes;
 mod server;
+mod settings;
 mod telemetry;
 mod tenants;
-mod workers;
+mod work;
 
-pub use admission::{Admission, Full, Permit};
 use compute_api as wire;
 pub use connections::serve;
 pub use problem::Problem;
 pub use routes::{differences, openapi, router};
-pub use server::{Quotas, Server, ServerError, Settings};
+pub use server::{Server, ServerError};
+pub use settings::{Quotas, Settings};
 pub use telemetry::TelemetryError;
+pub use tenants::Storage;
+pub use work::{Admission, Full, Permit};

@@ -27,8 +27,8 @@ use utoipa_axum::routes;
 
 pub use stacks::differences;
 
-use crate::answer;
-use crate::telemetry::observe;
+use crate::http;
+use crate::observe::observe;
 use crate::wire::ProblemBody;
 use crate::{Problem, Server};
 
@@ -63,7 +63,7 @@ pub fn router(server: Server) -> Router {
             get(move || async move {
                 // All who ask for it share its bytes.
                 let kind = [(header::CONTENT_TYPE, "application/json")];
-                (Extension(answer::Shared), kind, document.clone()).into_response()
+                (Extension(http::Shared), kind, document.clone()).into_response()
             }),
         )
         .route("/stacks/{*stage}", post(stacks::process))

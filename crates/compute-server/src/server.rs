@@ -2,114 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
-use compute::{Account, Limits, ManagerBuilder, Ref};
-use compute_flow::{Place, ProcessorSettings, TenantName, Tokens, TokensError, Vault};
+use compute::{Account, Artifact, ManagerBuilder, Ref};
+use compute_state::{Place, StateError, TenantName, TokenCheck, Vault};
 
-use crate::classes::Classes;
-use crate::requests::Requests;
 use crate::telemetry::{GuestLog, Telemetry, TelemetryError, Watched};
 use crate::tenants::{TenantError, Tenants};
+use crate::work::{Classes, Requests};
+use crate::{Settings, Storage};
 
 /// The engines that a server runs. The others that are linked in are for tests.
 const ENGINES: [&str; 1] = ["wasm"];
 /// How many bytes requests without a token may take.
 const NOBODY_MEMORY: u64 = 16 << 20;
-
-/// What a server may use.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Whether requests without a token are taken, from this machine only.
-    pub dev: bool,
-    /// How many sandboxes run at once: four for each processor.
-    pub sandboxes: usize,
-    /// How many of them one tenant may hold: half.
-    pub share: usize,
-    /// How many requests may wait for each kind of work: 1,000, half of them of one tenant.
-    pub queue: usize,
-    /// How many artifacts are compiled at once, as they are uploaded: as many as there are processors, two at
-    /// least. One tenant has half of them.
-    pub uploads: usize,
-    /// How many administrative requests are worked on at once: four. One tenant has half of them.
-    pub admin: usize,
-    /// How many requests there may be in all, from their heads to the ends of their answers: 4,000. One tenant
-    /// has half of them.
-    pub requests: usize,
-    /// The limits of each run; a request may ask for less.
-    pub limits: Limits,
-    /// What documents may use.
-    pub documents: ProcessorSettings,
-    /// How long an upload may take to compile: a minute.
-    pub compile: Duration,
-    /// How long an administrative request may take, its wait for a place included: half a minute.
-    pub admin_wall: Duration,
-    /// How long a body may take to arrive: half a minute.
-    pub body: Duration,
-    /// How many bytes of memory all requests may take together, for bodies, documents and answers: 512 MiB.
-    pub memory: u64,
-    /// How many of them one tenant's requests may take: half.
-    pub tenant_memory: u64,
-    /// How many of them one request may take: 128 MiB.
-    pub request_memory: u64,
-    /// What one tenant may keep.
-    pub quotas: Quotas,
-    /// How many connections may be open: 10,000.
-    pub connections: usize,
-    /// How long the head of a request may take to arrive: 10 seconds.
-    pub head: Duration,
-    /// How long a connection may do nothing: half a minute.
-    pub idle: Duration,
-    /// How long the reader of an answer may take nothing of it: half a minute.
-    pub answer: Duration,
-    /// How long what was accepted may take to be answered when the server ends: 35 seconds.
-    pub drain: Duration,
-}
-
-/// What one tenant may keep of artifacts. What it may keep of stacks, tokens, secrets and traces, those who keep
-/// them say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quotas {
-    /// How many artifacts: 10,000.
-    pub artifacts: u64,
-    /// How many bytes of artifacts and attachments: 8 GiB.
-    pub artifact_bytes: u64,
-}
-
-impl Default for Quotas {
-    fn default() -> Self {
-        Self { artifacts: 10_000, artifact_bytes: 8 << 30 }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self {
-            dev: false,
-            sandboxes: processors * 4,
-            share: processors * 2,
-            queue: 1000,
-            uploads: processors.max(2),
-            admin: 4,
-            requests: 4000,
-            limits: Limits::DEFAULT,
-            documents: ProcessorSettings::default(),
-            compile: Duration::from_secs(60),
-            admin_wall: Duration::from_secs(30),
-            body: Duration::from_secs(30),
-            memory: 512 << 20,
-            tenant_memory: 256 << 20,
-            request_memory: 128 << 20,
-            quotas: Quotas::default(),
-            connections: 10_000,
-            head: Duration::from_secs(10),
-            idle: Duration::from_secs(30),
-            answer: Duration::from_secs(30),
-            drain: Duration::from_secs(35),
-        }
-    }
-}
 
 /// What the requests of a server share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -120,7 +25,7 @@ pub struct Server {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: Arc<dyn TokenCheck>,
     pub(crate) tenants: Tenants,
     pub(crate) classes: Classes,
     /// The memory of requests of nobody yet.
@@ -137,7 +42,7 @@ pub(crate) struct Shared {
 pub enum ServerError {
     /// The tokens cannot be opened.
     #[error(transparent)]
-    Tokens(#[from] TokensError),
+    Tokens(#[from] StateError),
     /// The first tenant's place cannot be opened.
     #[error("cannot open {place}")]
     Place {
@@ -166,13 +71,27 @@ impl Server {
         manager: ManagerBuilder,
         settings: Settings,
     ) -> Result<Self, ServerError> {
-        let tokens = place.tokens()?;
+        let state = Arc::new(place.local_state());
+        Self::open_on(Storage { store: place.store, state, vault }, manager, settings)
+    }
+
+    /// A server on what is kept anywhere. As [`Server::open`] otherwise.
+    ///
+    /// # Errors
+    /// [`ServerError`] if it cannot be opened.
+    pub fn open_on(
+        storage: Storage,
+        manager: ManagerBuilder,
+        settings: Settings,
+    ) -> Result<Self, ServerError> {
+        let tokens = storage.state.tokens()?;
+        let place = format!("{} and {}", storage.store, storage.state.location());
         let guest_log = GuestLog::new()?;
         let logs_dropped = Arc::clone(&guest_log.dropped);
         // Each tenant's manager is one of its own, with what it resolves; this one resolves nothing.
         let manager = manager
             .only_engines(ENGINES)
-            .loads(settings.uploads)
+            .loads(settings.max_uploads)
             .load_time(settings.compile)
             .limits(settings.limits)
             .build();
@@ -186,13 +105,10 @@ impl Server {
             memory: memory.clone(),
             logs_dropped,
         })?;
-        let tenants = Tenants::new(place.clone(), vault, manager, &memory, settings, guest_log);
+        let tenants = Tenants::new(storage, manager, &memory, settings, guest_log);
         // What is wrong with the place is told now, and not to the first caller.
         let opened = tenants.open(&TenantName::default());
-        opened.map_err(|error: TenantError| ServerError::Place {
-            place: format!("{} and {}", place.store, place.state.display()),
-            source: error.into(),
-        })?;
+        opened.map_err(|error: TenantError| ServerError::Place { place, source: error.into() })?;
         let nobody = memory.child("the memory of requests without a token", NOBODY_MEMORY);
         Ok(Self {
             shared: Arc::new(Shared {
@@ -200,7 +116,7 @@ impl Server {
                 tenants,
                 classes,
                 nobody,
-                requests: Requests::new(settings.requests),
+                requests: Requests::new(settings.max_requests),
                 telemetry,
                 connections,
                 settings,
@@ -213,6 +129,14 @@ impl Server {
     #[must_use]
     pub fn with_plugins(self, plugins: impl IntoIterator<Item = Ref>) -> Self {
         self.shared.tenants.share_plugins(plugins.into_iter().collect());
+        self
+    }
+
+    /// Lets every tenant link to these artifacts, which the program carries: the plugin of a language. Nobody needs to store
+    /// them.
+    #[must_use]
+    pub fn with_carried_plugins(self, plugins: impl IntoIterator<Item = Artifact>) -> Self {
+        self.shared.tenants.carry_plugins(plugins);
         self
     }
 

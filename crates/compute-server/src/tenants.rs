@@ -1,6 +1,7 @@
 //! Tenants: each with artifacts, stacks, secrets and traces of its own, all in the one engine.
 
 mod resolver;
+mod storage;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -10,28 +11,31 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use compute::{
-    Account, BoxFuture, Error, LogWriter, Manager, Mask, Outcome, Ref, RunOptions, Runner,
+    Account, Artifact, BoxFuture, Error, LogWriter, Manager, Mask, Outcome, Ref, RunOptions, Runner,
 };
-use compute_flow::{
-    Catalogue, CatalogueError, Place, Processor, RuleProblem, SecretError, Snapshot, TenantName,
-    Traces, Vault,
+use compute_flow::{Processor, RuleProblem, Snapshot};
+use compute_state::{
+    Catalogue, SecretError, StacksError, StateError, TenantName, TraceStore, Vault, tenant_store,
 };
 use compute_store::{Store, StoreError};
 
 use crate::Settings;
-use crate::requests::Requests;
 use crate::telemetry::{GuestLog, Labels};
-use resolver::TenantResolver;
+use crate::work::Requests;
+use resolver::{Plugins, TenantResolver};
 use usage::Usage;
 
+pub use storage::Storage;
 pub(crate) use usage::QuotaError;
 
 /// A tenant.
 pub(crate) struct Tenant {
     pub(crate) name: TenantName,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) catalogue: Catalogue,
-    pub(crate) traces: Traces,
+    pub(crate) catalogue: Arc<dyn Catalogue>,
+    pub(crate) traces: Arc<dyn TraceStore>,
+    /// Where what it may run and link to comes from.
+    pub(crate) resolver: Arc<TenantResolver>,
     /// Runs what this tenant has, and nothing else.
     pub(crate) manager: Manager,
     /// Takes what its computes log.
@@ -72,7 +76,7 @@ impl fmt::Debug for Secrets {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LiveError {
     #[error(transparent)]
-    Catalogue(#[from] CatalogueError),
+    Stacks(#[from] StacksError),
     /// A version that was written by another version of this program.
     #[error("an active version cannot run: {0}")]
     Rule(Box<RuleProblem>),
@@ -84,7 +88,7 @@ pub(crate) enum LiveError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TenantError {
     #[error(transparent)]
-    Catalogue(#[from] CatalogueError),
+    State(#[from] StateError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -130,14 +134,12 @@ impl Tenant {
 /// The tenants that were asked for, opened when they first are.
 #[derive(Debug)]
 pub(crate) struct Tenants {
-    place: Place,
-    vault: Vault,
+    storage: Storage,
     manager: Manager,
     memory: Account,
     settings: Settings,
     guest_log: GuestLog,
-    /// The plugins that the operator has bound to names, for every tenant to link to.
-    plugins: Arc<OnceLock<BTreeSet<Ref>>>,
+    plugins: Arc<Plugins>,
     entries: RwLock<HashMap<TenantName, Arc<Entry>>>,
     opening: Mutex<()>,
 }
@@ -160,16 +162,14 @@ impl Entry {
 
 impl Tenants {
     pub(crate) fn new(
-        place: Place,
-        vault: Vault,
+        storage: Storage,
         manager: Manager,
         memory: &Account,
         settings: Settings,
         guest_log: GuestLog,
     ) -> Self {
         Self {
-            place,
-            vault,
+            storage,
             manager,
             memory: memory.clone(),
             settings,
@@ -182,7 +182,13 @@ impl Tenants {
 
     /// Lets every tenant link to these artifacts of the first one's. Told once, before there are requests.
     pub(crate) fn share_plugins(&self, plugins: BTreeSet<Ref>) {
-        let _ = self.plugins.set(plugins);
+        let _ = self.plugins.bound.set(plugins);
+    }
+
+    /// Lets every tenant link to these artifacts, which nobody has stored. Told once, before there are requests.
+    pub(crate) fn carry_plugins(&self, plugins: impl IntoIterator<Item = Artifact>) {
+        let named = |plugin: Artifact| (plugin.reference().clone(), plugin);
+        let _ = self.plugins.carried.set(plugins.into_iter().map(named).collect());
     }
 
     /// What a tenant may take.
@@ -190,11 +196,11 @@ impl Tenants {
         let known = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         known.unwrap_or_else(|| {
             let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-            let Settings { requests, tenant_memory, .. } = self.settings;
+            let Settings { max_requests, tenant_memory, .. } = self.settings;
             let new = || {
                 Arc::new(Entry {
                     name: name.clone(),
-                    requests: Requests::new(requests.div_ceil(2)),
+                    requests: Requests::new(max_requests.div_ceil(2)),
                     memory: self.memory.child("the memory of a tenant's requests", tenant_memory),
                     tenant: OnceLock::new(),
                 })
@@ -211,28 +217,30 @@ impl Tenants {
         if let Some(tenant) = entry.opened() {
             return Ok(tenant);
         }
-        let place = self.place.tenant(name);
-        let store = place.open_store()?;
-        let resolver = TenantResolver::new(
+        let state = self.storage.state.tenant(name)?;
+        let store = self.open_store(name)?;
+        let resolver = Arc::new(TenantResolver::new(
             Arc::clone(&store),
             // The first tenant's own store is where the plugins are.
             if name.is_default() { None } else { Some(self.open_default()?) },
             Arc::clone(&self.plugins),
-        );
-        let manager = self.manager.for_tenant(Arc::new(resolver));
+        ));
+        let manager = self.manager.for_tenant(Arc::clone(&resolver) as _);
         let live = Arc::<ArcSwap<Live>>::default();
-        let log = self.guest_log.of(name, Arc::clone(&live));
+        let masked = Arc::clone(&live);
+        let log = self.guest_log.of(name, move || Arc::clone(&masked.load().mask));
         let runner = TenantRunner { manager: manager.clone(), log: Arc::clone(&log) };
         let tenant = Arc::new(Tenant {
             name: name.clone(),
-            catalogue: place.catalogue()?,
-            traces: place.traces(),
+            catalogue: state.catalogue()?,
+            traces: state.traces()?,
             processor: Processor::with_settings(Arc::new(runner), self.settings.documents),
+            resolver,
             manager,
             log,
             usage: Usage::new(self.settings.quotas),
             labels: Labels::default(),
-            vault: self.vault.clone(),
+            vault: self.storage.vault.clone(),
             live,
             renewing: Mutex::new(()),
             changing: tokio::sync::Mutex::new(()),
@@ -244,8 +252,12 @@ impl Tenants {
     fn open_default(&self) -> Result<Arc<dyn Store>, StoreError> {
         match self.entry(&TenantName::default()).opened() {
             Some(tenant) => Ok(Arc::clone(&tenant.store)),
-            None => self.place.tenant(&TenantName::default()).open_store(),
+            None => self.open_store(&TenantName::default()),
         }
+    }
+
+    fn open_store(&self, name: &TenantName) -> Result<Arc<dyn Store>, StoreError> {
+        compute_store::open(&tenant_store(&self.storage.store, name))
     }
 }
 

@@ -10,21 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use compute::{Artifact, Engine, EngineConfig, Error, Instance, Load, Profile, Ref};
 
-use crate::check::{Caps, Refusal, check};
-use crate::code_cache::CodeCache;
-use crate::compiler::Compilers;
-use crate::flavour::Flavour;
-use crate::image;
-use crate::kept::{Kept, Unwanted};
-use crate::linked::{Died, ImageError, Plugin, Workbench};
-use crate::prepared::Command;
+use crate::code::{Abandoned, Command, Compilers, DiskCache, ProfileEngines, SharedCache, Slots};
+use crate::image::{self, GuestFailure, ImageError, ImagePlugin, Plugin};
+use crate::module::{Caps, Refusal, Shape, check};
 use crate::program::Program;
-use crate::sandbox::{Broken, Loaded};
+use crate::sandbox::{FailedToLoad, Loaded, Shared};
 use crate::settings::Settings;
-use crate::shape::Shape;
-use crate::slots::Slots;
-use crate::ticker::Ticker;
-use crate::{NAME, wasi};
+use crate::{NAME, guest};
 
 compute::register_engine!(
     NAME,
@@ -35,21 +27,21 @@ compute::register_engine!(
 const MAX_MEMORY: u64 = 4 << 30;
 /// How many plugins are held though no loaded artifact uses them, and how many that images were made with.
 const RECENT_PLUGINS: usize = 4;
-const RECENT_WORKBENCHES: usize = 2;
+const RECENT_IMAGE_PLUGINS: usize = 2;
 
 /// Runs WebAssembly modules. See the crate's documentation; most programs reach it through a
 /// [`compute::Manager`].
 pub struct WasmEngine {
     shared: Arc<Shared>,
     settings: Settings,
-    code_cache: Option<CodeCache>,
+    code_cache: Option<DiskCache>,
     compilers: Compilers,
-    flavours: Mutex<HashMap<(Profile, For), Arc<Flavour>>>,
-    plugins: Kept<(Ref, Profile), Plugin>,
-    workbenches: Kept<(Ref, u64), Workbench>,
+    profiles: Mutex<HashMap<(Profile, For), Arc<ProfileEngines>>>,
+    plugins: SharedCache<(Ref, Profile), Plugin>,
+    image_plugins: SharedCache<(Ref, u64), ImagePlugin>,
 }
 
-/// What a flavour is for.
+/// What a profile is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum For {
     Calls,
@@ -64,13 +56,6 @@ pub struct OpModules {
     pub code: Bytes,
     /// The op's memory: a module that exports `memory`.
     pub image: Bytes,
-}
-
-/// What loaded modules need of their engine.
-pub(crate) struct Shared {
-    pub(crate) caps: Caps,
-    pub(crate) slots: Slots,
-    pub(crate) ticker: Arc<Ticker>,
 }
 
 impl fmt::Debug for WasmEngine {
@@ -106,15 +91,15 @@ impl WasmEngine {
         let code_cache = settings
             .code_cache
             .as_ref()
-            .map(|folder| CodeCache::new(folder, settings.code_cache_bytes));
+            .map(|folder| DiskCache::new(folder, settings.code_cache_bytes));
         Ok(Self {
             shared: Arc::new(Shared { caps, slots: Slots::default(), ticker: Arc::default() }),
             code_cache,
             compilers: Compilers::new(settings.compiler.clone(), settings.compile_limits),
             settings,
-            flavours: Mutex::default(),
-            plugins: Kept::new(RECENT_PLUGINS),
-            workbenches: Kept::new(RECENT_WORKBENCHES),
+            profiles: Mutex::default(),
+            plugins: SharedCache::new(RECENT_PLUGINS),
+            image_plugins: SharedCache::new(RECENT_IMAGE_PLUGINS),
         })
     }
 
@@ -146,19 +131,19 @@ impl WasmEngine {
         Shape::read(wasm, &self.shared.caps)
     }
 
-    fn flavour(&self, profile: Profile, what_for: For) -> Result<Arc<Flavour>, Error> {
-        let mut flavours = lock(&self.flavours);
-        if let Some(flavour) = flavours.get(&(profile, what_for)) {
-            return Ok(Arc::clone(flavour));
+    fn engines(&self, profile: Profile, what_for: For) -> Result<Arc<ProfileEngines>, Error> {
+        let mut profiles = lock(&self.profiles);
+        if let Some(engines) = profiles.get(&(profile, what_for)) {
+            return Ok(Arc::clone(engines));
         }
         let (caps, ticker) = (&self.shared.caps, &self.shared.ticker);
-        let flavour = match what_for {
-            For::Calls => Flavour::new(profile, caps, self.settings.sandboxes, ticker),
-            For::Images => Flavour::for_images(profile.stack(), ticker),
+        let engines = match what_for {
+            For::Calls => ProfileEngines::new(profile, caps, self.settings.sandboxes, ticker),
+            For::Images => ProfileEngines::for_images(profile.stack(), ticker),
         };
-        let flavour = Arc::new(flavour.map_err(host)?);
-        flavours.insert((profile, what_for), Arc::clone(&flavour));
-        Ok(flavour)
+        let engines = Arc::new(engines.map_err(host)?);
+        profiles.insert((profile, what_for), Arc::clone(&engines));
+        Ok(engines)
     }
 
     /// The ref of the plugin that a module's namespace stands for, if it stands for one.
@@ -183,10 +168,10 @@ impl WasmEngine {
                 self.load_plugin(artifact, load)
             }
             _ => {
-                let checked = check(shape, wasi::offered());
+                let checked = check(shape, guest::offered());
                 checked.map_err(|refusal| Error::refused(reference.clone(), refusal))?;
-                let flavour = self.flavour(load.profile, For::Calls)?;
-                Ok(Program::Command(self.module(artifact, &flavour, Command::new, load)?))
+                let engines = self.engines(load.profile, For::Calls)?;
+                Ok(Program::Command(self.module(artifact, &engines, Command::new, load)?))
             }
         }
     }
@@ -194,7 +179,7 @@ impl WasmEngine {
 
 impl Engine for WasmEngine {
     fn links(&self, artifact: &Artifact) -> Vec<Ref> {
-        crate::linked_plugin(artifact.wasm()).into_iter().collect()
+        crate::module::linked_plugin(artifact.wasm()).into_iter().collect()
     }
 
     fn load(&self, artifact: &Artifact, load: &Load<'_>) -> Result<Arc<dyn Instance>, Error> {
@@ -208,8 +193,8 @@ impl Engine for WasmEngine {
                 Ok(Arc::new(Loaded { shared: Arc::clone(&self.shared), program, takes_envelope }))
             }
             Err(Unprepared::Guest(died)) => {
-                let Died { failure, log } = *died;
-                Ok(Arc::new(Broken { failure, log, takes_envelope }))
+                let GuestFailure { failure, log } = *died;
+                Ok(Arc::new(FailedToLoad { failure, log, takes_envelope }))
             }
             Err(Unprepared::Host(error)) => Err(error),
         }
@@ -219,7 +204,7 @@ impl Engine for WasmEngine {
 /// Why an artifact could not be made ready.
 enum Unprepared {
     /// What its own code did, and does each time.
-    Guest(Box<Died>),
+    Guest(Box<GuestFailure>),
     Host(Error),
 }
 
@@ -243,8 +228,8 @@ impl From<Error> for Unprepared {
     }
 }
 
-impl From<Unwanted> for Unprepared {
-    fn from(Unwanted: Unwanted) -> Self {
+impl From<Abandoned> for Unprepared {
+    fn from(Abandoned: Abandoned) -> Self {
         Self::Host(unwanted())
     }
 }

@@ -32,34 +32,22 @@
 //! # Ok::<(), compute::Error>(())
 //! ```
 
-mod check;
-mod code_cache;
-mod compiler;
+mod code;
 mod engine;
-mod failure;
-mod flavour;
-mod guest_store;
-mod host;
+mod guest;
 mod image;
 mod inspect;
-mod kept;
-mod linked;
-mod prepared;
+mod module;
 mod program;
 mod sandbox;
 mod settings;
-mod shape;
-mod slots;
-mod threads;
-mod ticker;
-mod wasi;
 
-pub use check::{Caps, Refusal};
-pub use compiler::compile_worker;
+pub use code::{CompileLimits, Compiler, compile_worker};
 pub use engine::{OpModules, WasmEngine};
-pub use inspect::{Inspection, inspect, linked_plugin, takes_envelope};
-pub use settings::{CompileLimits, Compiler, Settings};
-pub use wasi::{HostFunction, host_functions};
+pub use guest::{HostFunction, host_functions};
+pub use inspect::inspect;
+pub use module::{Caps, Inspection, Refusal, linked_plugin, takes_envelope};
+pub use settings::Settings;
 
 /// The name under which the engine is registered.
 pub const NAME: &str = "wasm";

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use wasmtime::{Func, Instance, Result};
+use wasmtime::{Func, Result};
 
-use crate::flavour::Flavour;
-use crate::guest_store::GuestStore;
-use crate::linked::Plugin;
-use crate::prepared::{Command, Image, Library, Prepared};
+use crate::code::{Command, GuestStore, Image, Library, Prepared, ProfileEngines};
+use crate::image::Plugin;
 
 /// A loaded artifact, by how it runs.
 pub(crate) enum Program {
@@ -30,12 +28,12 @@ pub(crate) enum Entry {
 }
 
 impl Program {
-    pub(crate) fn flavour(&self) -> &Arc<Flavour> {
+    pub(crate) fn engines(&self) -> &Arc<ProfileEngines> {
         match self {
-            Self::Command(module) => module.flavour(),
-            Self::Plugin { blank, .. } => blank.flavour(),
-            Self::Linked { module, .. } => module.flavour(),
-            Self::Op { image, .. } => image.flavour(),
+            Self::Command(module) => module.engines(),
+            Self::Plugin { blank, .. } => blank.engines(),
+            Self::Linked { module, .. } => module.engines(),
+            Self::Op { image, .. } => image.engines(),
         }
     }
 
@@ -70,7 +68,7 @@ impl Program {
             Self::Linked { plugin, base, module } => {
                 let linked = plugin.open(base, shard, store)?;
                 let module = module.get(shard)?;
-                let place = self.flavour().shard(shard)?;
+                let place = self.engines().shard(shard)?;
                 let instance = module.instantiate(place, store, |store, name| {
                     linked.get_export(&mut **store, name)
                 })?;
@@ -81,20 +79,5 @@ impl Program {
                 plugin.code.get(shard)?.call(&linked, store).map(Entry::Call)
             }
         }
-    }
-}
-
-impl Plugin {
-    /// The plugin's code on a fresh copy of this image.
-    fn open(
-        &self,
-        image: &Prepared<Image>,
-        shard: usize,
-        store: &mut GuestStore<'_>,
-    ) -> Result<Instance> {
-        store.data_mut().interrupt_flag = self.interrupt_flag;
-        let place = self.code.flavour().shard(shard)?;
-        let image = image.get(shard)?;
-        Ok(self.code.get(shard)?.instantiate_on(image, place, store)?.1)
     }
 }

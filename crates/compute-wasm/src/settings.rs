@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use compute::{EngineConfig, Ref};
 use serde::{Deserialize, Serialize};
 
+use crate::code::{CompileLimits, Compiler};
+
 /// The engine's own settings, in [`EngineConfig::settings`].
 ///
 /// ```
@@ -42,45 +44,6 @@ impl Default for Settings {
             compile_limits: CompileLimits::default(),
             sandboxes: 256,
         }
-    }
-}
-
-/// Where modules are compiled.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Compiler {
-    /// In this process: no program is needed, and nothing ends a compilation before it is done.
-    #[default]
-    InProcess,
-    /// In a process for each module, within [`CompileLimits`], that is killed when nobody waits any longer.
-    Process {
-        /// A program that calls [`crate::compile_worker`] when it is started with these arguments. It must be
-        /// built of the same sources for the same machine; usually it is the program itself.
-        program: PathBuf,
-        /// The arguments that tell it to.
-        #[serde(default)]
-        arguments: Vec<String>,
-    },
-}
-
-/// What one compilation in a process of its own may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct CompileLimits {
-    /// Address space, in bytes: the program itself, and what compiling takes. Default 4 GiB.
-    ///
-    /// With two threads, esbuild's 14 MB of Go take 0.5 GB, and Ruby's 17 MB 1.3 GB.
-    pub memory: u64,
-    /// Processor time of all its threads, in seconds. Default 60.
-    pub seconds: u64,
-    /// Compiled code, in bytes. Default 512 MiB.
-    pub code: u64,
-}
-
-impl Default for CompileLimits {
-    fn default() -> Self {
-        Self { memory: 4 << 30, seconds: 60, code: 512 << 20 }
     }
 }
 

@@ -1,6 +1,10 @@
 //! A resolved compute: its bytes, its address and the engine that runs it.
 
+mod resolver;
+
 use bytes::Bytes;
+
+pub use resolver::{ArtifactMap, Resolver};
 
 use crate::{Algorithm, Error, Ref};
 
@@ -77,5 +81,23 @@ impl Artifact {
         self.verify()?;
         self.verified = true;
         Ok(self)
+    }
+}
+
+impl Ref {
+    /// Checks that these bytes are the ones this ref means.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedAlgorithm`] when the algorithm is not one of [`Algorithm`];
+    /// [`Error::DigestMismatch`] when the bytes have another digest.
+    pub fn verify(&self, bytes: &[u8]) -> Result<(), Error> {
+        let alg = Algorithm::from_name(self.alg())
+            .ok_or_else(|| Error::UnsupportedAlgorithm { reference: self.clone() })?;
+        let got = alg.hex_digest(bytes);
+        if got == self.digest() {
+            Ok(())
+        } else {
+            Err(Error::DigestMismatch { reference: self.clone(), got })
+        }
     }
 }

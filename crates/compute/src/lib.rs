@@ -29,46 +29,30 @@
 //! # }
 //! ```
 
-mod account;
 mod artifact;
-mod cancel;
 mod engine;
 mod error;
-mod identity;
-mod json;
-mod limits;
 mod manager;
-mod mask;
-mod op;
-mod outcome;
+mod memory;
 mod reference;
-mod registry;
-mod resolver;
-mod runner;
-mod scan;
+mod run;
 mod text;
 
-pub use account::{Account, Charge, OverLimit};
-pub use artifact::Artifact;
-pub use cancel::{Cancel, CancelOnDrop};
-pub use engine::{Call, Engine, EngineConfig, Instance, Load, Profile, SharedPart};
-pub use error::{Error, ErrorKind, with_causes};
-pub use identity::IdentityEngine;
-pub use json::{JsonError, MAX_JSON_DEPTH, json_size, parse_json};
-pub use limits::{Bounds, Limits, Seed, SeedError};
-pub use manager::{LoadedArtifact, Manager, ManagerBuilder};
-pub use mask::{MASKED, Mask};
-pub use op::{Env, Meta, OpCall, Secrets};
-pub use outcome::{
-    Event, Failure, Level, Log, LogLine, Metrics, Outcome, Phase, PhaseTimes, Reason, StackFrame,
-    Status,
+pub use artifact::{Artifact, ArtifactMap, Resolver};
+pub use engine::{
+    Call, Engine, EngineConfig, EngineRegistration, IdentityEngine, Instance, Load, SharedPart,
+    engine_names, open_engine,
 };
-pub use reference::{Algorithm, Ref, RefError};
-pub use registry::{EngineRegistration, engine_names, open_engine};
-pub use resolver::{ArtifactMap, Resolver};
-pub use runner::{LogWriter, MetricsSink, NoRunner, RunOptions, Runner};
-pub use scan::scan_refs;
-pub use text::Printable;
+pub use error::{Error, ErrorKind, with_causes};
+pub use manager::{LoadedArtifact, Manager, ManagerBuilder};
+pub use memory::{Account, Charge, JsonError, MAX_JSON_DEPTH, OverLimit, json_size, parse_json};
+pub use reference::{Algorithm, Ref, RefError, scan_refs};
+pub use run::{
+    Bounds, Cancel, CancelOnDrop, Env, Event, Failure, Level, Limits, Log, LogLine, LogWriter,
+    Meta, Metrics, MetricsSink, NoRunner, OpCall, Outcome, Phase, PhaseTimes, Profile, Reason,
+    RunOptions, Runner, Secrets, Seed, SeedError, StackFrame, Status,
+};
+pub use text::{MASKED, Mask, Printable};
 
 #[doc(hidden)]
 pub use inventory;

@@ -2,12 +2,16 @@
 //!
 //! The one place where a ref is parsed and where its key in a store is derived.
 
+mod scan;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
+
+pub use scan::scan_refs;
 
 const SCHEME: &str = "compute://";
 
@@ -92,22 +96,6 @@ impl Ref {
     #[must_use]
     pub fn store_key(&self) -> String {
         format!("computes/{}/{}", self.alg(), self.digest())
-    }
-
-    /// Checks that these bytes are the ones this ref means.
-    ///
-    /// # Errors
-    /// [`crate::Error::UnsupportedAlgorithm`] when the algorithm is not one of [`Algorithm`];
-    /// [`crate::Error::DigestMismatch`] when the bytes have another digest.
-    pub fn verify(&self, bytes: &[u8]) -> Result<(), crate::Error> {
-        let alg = Algorithm::from_name(self.alg())
-            .ok_or_else(|| crate::Error::UnsupportedAlgorithm { reference: self.clone() })?;
-        let got = alg.hex_digest(bytes);
-        if got == self.digest() {
-            Ok(())
-        } else {
-            Err(crate::Error::DigestMismatch { reference: self.clone(), got })
-        }
     }
 }
 

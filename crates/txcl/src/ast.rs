@@ -1,10 +1,14 @@
 //! A rule, as it is written.
 
-use std::fmt;
+mod exec;
+mod keyword;
 
 use serde_json::{Number, Value};
 
 use crate::{Function, Path, Span, Spanned};
+
+pub use exec::{Exec, OpName};
+pub use keyword::Keyword;
 
 /// One resonator: its clauses in the order in which they are written.
 ///
@@ -113,55 +117,6 @@ impl ClauseKind {
             Self::Priority(_) => Keyword::Priority,
             Self::Exec(_) => Keyword::Exec,
         }
-    }
-}
-
-/// The words that clauses begin with. Case does not matter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Keyword {
-    /// `WHEN`
-    When,
-    /// `SET`
-    Set,
-    /// `EMIT`
-    Emit,
-    /// `SELECT`
-    Select,
-    /// `WITH`
-    With,
-    /// `PRIORITY`
-    Priority,
-    /// `EXEC`
-    Exec,
-}
-
-impl Keyword {
-    /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::When, Self::Priority, Self::Set, Self::Select, Self::With, Self::Exec, Self::Emit];
-
-    /// The word, in capitals.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::When => "WHEN",
-            Self::Set => "SET",
-            Self::Emit => "EMIT",
-            Self::Select => "SELECT",
-            Self::With => "WITH",
-            Self::Priority => "PRIORITY",
-            Self::Exec => "EXEC",
-        }
-    }
-
-    pub(crate) fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|keyword| keyword.name().eq_ignore_ascii_case(word))
-    }
-}
-
-impl fmt::Display for Keyword {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -353,7 +308,7 @@ impl Literal {
             Self::Bool(bool) => (*bool).into(),
             Self::Number(number) => Value::Number(number.clone()),
             Self::String(text) | Self::Word(text) => text.as_str().into(),
-            Self::Base64(text) => crate::functions::base64_of(text).into(),
+            Self::Base64(text) => crate::function::base64_of(text).into(),
             Self::List(items) => items.iter().map(Self::value).collect(),
         }
     }

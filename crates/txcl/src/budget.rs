@@ -51,6 +51,13 @@ impl Budget {
         charged.map_err(|over| self.stop(over.into()))
     }
 
+    /// Gives back all that was charged: what it was for is gone.
+    pub fn give_back(&self) {
+        let mut held = self.held();
+        let all = held.bytes() as usize;
+        held.shrink(all);
+    }
+
     /// What is charged, for what charges as it goes.
     pub fn held(&self) -> MutexGuard<'_, Charge> {
         self.0.charge.lock().unwrap_or_else(PoisonError::into_inner)

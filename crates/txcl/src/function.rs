@@ -1,13 +1,18 @@
 //! What a function is: its name, its arguments, what it gives.
 
+mod table;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::Value;
 
+use crate::Path;
 use crate::context::Context;
-use crate::functions::FUNCTIONS;
-use crate::{Expr, Spanned};
+
+use table::FUNCTIONS;
+pub(crate) use table::base64_of;
+pub use table::uuid;
 
 /// One function of the language.
 pub struct Function {
@@ -52,10 +57,9 @@ impl Function {
         (count(required.trim_end_matches(", …")), most)
     }
 
-    /// Says what is wrong with the arguments, as far as the text shows it.
-    pub(crate) fn check(&self, arguments: &[Spanned<Expr>]) -> Result<(), String> {
+    /// Says what is wrong with so many arguments.
+    pub(crate) fn check(&self, given: usize) -> Result<(), String> {
         let (least, most) = self.arity();
-        let given = arguments.len();
         if (least..=most).contains(&given) {
             return Ok(());
         }
@@ -126,10 +130,9 @@ impl Arguments<'_> {
         }
     }
 
-    pub(crate) fn path(&self, at: usize) -> Result<crate::Path, String> {
+    pub(crate) fn path(&self, at: usize) -> Result<Path, String> {
         let text = self.text(at)?;
-        crate::Path::parse(&text)
-            .ok_or_else(|| format!("argument {} is not a path: `{text}`", at + 1))
+        Path::parse(&text).ok_or_else(|| format!("argument {} is not a path: `{text}`", at + 1))
     }
 }
 

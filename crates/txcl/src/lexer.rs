@@ -1,7 +1,7 @@
 //! From text to tokens. What is no token is a diagnostic and an [`Kind::Broken`] token, so that the parser
 //! knows that it has been told.
 
-use crate::path::TXC;
+use crate::path::{TXC, is_segment};
 use crate::{Code, Diagnostic, Keyword, Path, Span};
 
 /// A part of a rule's text.
@@ -59,27 +59,26 @@ pub(crate) fn lex(source: &str) -> Lexed {
     lexer.out
 }
 
-/// The path that is the whole of a text; the leading `.` may be missing.
-pub(crate) fn path(text: &str) -> Option<Path> {
-    let dotted;
-    let text = if text.starts_with(['.', '@']) {
-        text
-    } else {
-        dotted = format!(".{text}");
-        &dotted
-    };
-    let lexed = lex(text);
-    match (&lexed.tokens[..], lexed.diagnostics.is_empty()) {
-        ([Token { kind: Kind::Path(path), span, .. }, _], true) if span.end == text.len() => {
-            Some(path.clone())
+impl Path {
+    /// A path as a rule writes it; the leading `.` may be missing.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let dotted;
+        let text = if text.starts_with(['.', '@']) {
+            text
+        } else {
+            dotted = format!(".{text}");
+            &dotted
+        };
+        let lexed = lex(text);
+        match (&lexed.tokens[..], lexed.diagnostics.is_empty()) {
+            ([Token { kind: Kind::Path(path), span, .. }, _], true) if span.end == text.len() => {
+                Some(path.clone())
+            }
+            _ => None,
         }
-        _ => None,
     }
-}
-
-/// Whether a character may stand in a path's segment without quotes.
-pub(crate) fn is_segment(char: char) -> bool {
-    char.is_alphanumeric() || char == '_' || char == '-'
 }
 
 fn is_word_start(char: char) -> bool {

@@ -35,35 +35,30 @@
 
 mod ast;
 mod budget;
-mod condition;
 mod context;
 mod diagnostic;
+mod evaluation;
 mod function;
-mod functions;
 mod lexer;
 mod ops;
 mod parser;
 mod path;
-mod pattern;
 mod printer;
-mod program;
-mod remove;
 
 pub use ast::{
-    Assignment, Call, Clause, ClauseKind, Comparator, Comparison, Condition, Expr, Keyword,
-    Literal, Operand, Rule, Select, Selection,
+    Assignment, Call, Clause, ClauseKind, Comparator, Comparison, Condition, Exec, Expr, Keyword,
+    Literal, OpName, Operand, Rule, Select, Selection,
 };
 pub use budget::{Budget, Stop};
 pub use compute::scan_refs;
-pub use condition::same;
 pub use context::{Context, EvalError};
 pub use diagnostic::{Code, Diagnostic, Severity, Span, Spanned, nearest};
-pub use function::{Function, functions};
-pub use functions::uuid;
-pub use ops::{Exec, OpName, resolve_ops};
+pub use evaluation::{
+    Control, MAX_COMPILED, MAX_HAYSTACK, MAX_PATTERN, Program, RegexBudget, Selected, remove_all,
+    same,
+};
+pub use function::{Function, functions, uuid};
+pub use ops::resolve_ops;
 pub use parser::{MAX_SOURCE, Parsed, parse};
 pub use path::{Path, PathError, TXC};
-pub use pattern::{MAX_COMPILED, MAX_HAYSTACK, MAX_PATTERN, RegexBudget};
 pub use printer::format;
-pub use program::{Control, Program, Selected};
-pub use remove::remove_all;

@@ -31,12 +31,6 @@ impl Path {
         (1..=Self::MAX_SEGMENTS).contains(&segments.len()).then(|| Self(segments.into()))
     }
 
-    /// A path as a rule writes it; the leading `.` may be missing.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        crate::lexer::path(text.trim())
-    }
-
     /// The keys and indices.
     #[must_use]
     pub fn segments(&self) -> &[String] {
@@ -152,7 +146,7 @@ impl fmt::Display for Path {
             if is_plain(segment) {
                 write!(f, ".{segment}")?;
             } else {
-                write!(f, ".{}", crate::printer::quoted(segment))?;
+                write!(f, ".{}", quoted(segment))?;
             }
         }
         Ok(())
@@ -161,5 +155,28 @@ impl fmt::Display for Path {
 
 /// Whether a segment needs no quotes.
 fn is_plain(segment: &str) -> bool {
-    !segment.is_empty() && segment.chars().all(crate::lexer::is_segment)
+    !segment.is_empty() && segment.chars().all(is_segment)
+}
+
+/// Whether a character may stand in a path's segment without quotes.
+pub(crate) fn is_segment(char: char) -> bool {
+    char.is_alphanumeric() || char == '_' || char == '-'
+}
+
+/// A text in quotes.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for char in text.chars() {
+        match char {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+    out
 }

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde_json::Number;
 
+use crate::path::{is_segment, quoted};
 use crate::{
     Assignment, Call, Clause, ClauseKind, Comparison, Condition, Diagnostic, Expr, Literal,
     Operand, Rule, Select, Selection, Severity, Span,
@@ -254,7 +255,7 @@ fn with(it: &Assignment) -> String {
     let key = it.path.node.segments();
     let mut text = key[0].clone();
     for segment in &key[1..] {
-        let plain = !segment.is_empty() && segment.chars().all(crate::lexer::is_segment);
+        let plain = !segment.is_empty() && segment.chars().all(is_segment);
         text += &if plain { format!(".{segment}") } else { format!(".{}", quoted(segment)) };
     }
     format!("{text} = {}", expr(&it.value.node))
@@ -307,22 +308,4 @@ fn number(it: &Number) -> String {
         }
         _ => it.to_string(),
     }
-}
-
-/// A text in quotes.
-pub(crate) fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for char in text.chars() {
-        match char {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            other => out.push(other),
-        }
-    }
-    out.push('"');
-    out
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand, ValueEnum};
 use compute::Seed;
-use compute_flow::StackName;
+use compute_state::StackName;
 
-use crate::values;
+use super::values;
 
 /// Where the stacks are.
 #[derive(Debug, Args)]

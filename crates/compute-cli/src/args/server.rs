@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Subcommand, ValueEnum};
-use compute_flow::{TenantName, TokenScope};
+use compute_state::{TenantName, TokenScope};
 
 use super::flow::StateArgs;
-use crate::values;
+use super::values;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -42,16 +42,16 @@ pub(crate) struct ServeOptions {
     pub(crate) dev: bool,
 
     /// How many sandboxes run at once [default: 4 for each processor]
-    #[arg(long, env = "COMPUTE_PLACES", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
-    pub(crate) places: Option<u16>,
+    #[arg(long, env = "COMPUTE_MAX_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) max_concurrency: Option<u16>,
 
-    /// How many of them one tenant may hold [default: half of them]
-    #[arg(long, env = "COMPUTE_SHARE", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
-    pub(crate) share: Option<u16>,
+    /// How many of them one tenant may hold [default: half of --max-concurrency]
+    #[arg(long, env = "COMPUTE_MAX_TENANT_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) max_tenant_concurrency: Option<u16>,
 
     /// How many requests may wait for each kind of work, half of them of one tenant; those beyond get 429 at once
-    #[arg(long, env = "COMPUTE_QUEUE", value_name = "N", default_value = "1000")]
-    pub(crate) queue: u32,
+    #[arg(long, env = "COMPUTE_MAX_QUEUE", value_name = "N", default_value = "1000")]
+    pub(crate) max_queue: u32,
 
     /// Memory that each guest may have
     #[arg(long, env = "COMPUTE_MEMORY", value_name = "SIZE", default_value = "32MiB", value_parser = values::size)]
@@ -83,16 +83,16 @@ pub(crate) struct ServeOptions {
     pub(crate) max_artifact_bytes: ByteSize,
 
     /// How many connections may be open
-    #[arg(long, env = "COMPUTE_CONNECTIONS", value_name = "N", default_value = "10000")]
-    pub(crate) connections: u32,
+    #[arg(long, env = "COMPUTE_MAX_CONNECTIONS", value_name = "N", default_value = "10000")]
+    pub(crate) max_connections: u32,
 
     /// How long a connection may do nothing
-    #[arg(long, env = "COMPUTE_IDLE", value_name = "TIME", default_value = "30s", value_parser = values::duration)]
-    pub(crate) idle: Duration,
+    #[arg(long, env = "COMPUTE_IDLE_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = values::duration)]
+    pub(crate) idle_timeout: Duration,
 
     /// How long the end waits for what was accepted
-    #[arg(long, env = "COMPUTE_DRAIN", value_name = "TIME", default_value = "35s", value_parser = values::duration)]
-    pub(crate) drain: Duration,
+    #[arg(long, env = "COMPUTE_DRAIN_TIMEOUT", value_name = "TIME", default_value = "35s", value_parser = values::duration)]
+    pub(crate) drain_timeout: Duration,
 
     /// The file of the key that seals secrets [default: secret.key in --state, made if there is none]
     #[arg(long, env = "COMPUTE_SECRET_KEY_FILE", value_name = "FILE")]

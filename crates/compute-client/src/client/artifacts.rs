@@ -6,7 +6,7 @@ use compute_api::{Attached, Computes, Manifest, Uploaded};
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::ApiClient;
-use crate::error::Error;
+use crate::Error;
 use crate::mode::Mode;
 use crate::request::{Call, Request};
 

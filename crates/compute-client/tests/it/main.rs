@@ -6,6 +6,7 @@ mod fake;
 mod retries;
 mod routes;
 mod served;
+mod state;
 mod strangers;
 
 use std::time::Duration;

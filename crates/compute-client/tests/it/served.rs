@@ -6,8 +6,8 @@ use compute::{Algorithm, Artifact, Manager};
 use compute_client::ClientBuilder;
 use compute_client::Mode;
 use compute_client::blocking::Client;
-use compute_flow::Place;
 use compute_server::{Server, Settings};
+use compute_state::Place;
 use compute_wasm as _;
 use tokio::sync::oneshot;
 

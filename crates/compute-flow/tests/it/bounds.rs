@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use compute::{Account, Mask};
 use compute_flow::{
-    Answer, CompileError, Detail, File, Helpers, Processor, ProcessorSettings, Reason, Request,
-    Stack, Trace,
+    Answer, CompileError, Detail, Helpers, Processor, ProcessorSettings, Reason, Request, Stack,
+    Trace,
 };
+use compute_state::File;
 use serde_json::{Value, json};
 
 use crate::conformance::{request, snapshot};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use compute::Seed;
-use compute_flow::{Answer, File, Processor, Request, Snapshot, Stack, StackName};
+use compute_flow::{Answer, Processor, Request, Snapshot, Stack};
+use compute_state::{File, StackName};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use txcl::Context;

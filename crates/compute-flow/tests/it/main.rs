@@ -2,11 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod activation;
 mod bounds;
-mod catalogue;
 mod conformance;
 mod processor;
-mod quotas;
 mod runner;
 mod traces;
 mod workspaces;

@@ -9,13 +9,13 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use compute::{Account, Cancel};
-use compute_flow::{TenantName, TokenScope};
+use compute_state::{TenantName, TokenScope};
 
-use crate::body::{self, Taken};
-use crate::classes::{Class, Place};
-use crate::problem::REQUEST_MEMORY;
+use crate::errors::REQUEST_MEMORY;
+use crate::http::{self, Taken};
 use crate::telemetry::Observed;
 use crate::tenants::{Entry, Tenant};
+use crate::work::{Class, Place};
 use crate::{Problem, Server};
 
 /// A caller who may do what `S` says. It is the first thing that a route takes: whoever may not gets to know nothing
@@ -83,7 +83,7 @@ impl<S> Caller<S> {
 
     /// The request's body, if it has at most so many bytes.
     pub(super) async fn body(&self, content: Body, limit: u64) -> Result<Taken, Problem> {
-        body::take(&self.memory, content, limit, self.server.shared.settings.body).await
+        http::take(&self.memory, content, limit, self.server.shared.settings.body_timeout).await
     }
 
     /// A place to read and write what is kept.
@@ -101,7 +101,7 @@ impl<S> Caller<S> {
     /// A place to compile.
     pub(super) async fn upload(&self) -> Result<Admitted, Problem> {
         let settings = &self.server.shared.settings;
-        let wall = settings.compile + settings.body;
+        let wall = settings.compile + settings.body_timeout;
         self.enter(&self.server.shared.classes.uploads, self.accepted, wall).await
     }
 

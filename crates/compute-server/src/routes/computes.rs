@@ -8,9 +8,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compute::{
-    Algorithm, Artifact, Limits, LoadedArtifact, Phase, Reason, Ref, RunOptions, Status,
+    Algorithm, Artifact, Limits, LoadedArtifact, Phase, Reason, Ref, Resolver as _, RunOptions,
+    Status,
 };
-use compute_store::{MAX_BYTES, Manifest, NewArtifact, StoreError};
+use compute_store::{MAX_BYTES, Manifest, NewArtifact};
 use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -142,9 +143,9 @@ pub(super) async fn links(admitted: &Admitted, artifact: &Artifact) -> Answer<Ve
     let of = artifact.clone();
     let links = admitted.run(move |tenant, _| tenant.manager.links(&of)).await??;
     for link in &links {
-        match admitted.tenant.store.head(link).await {
-            Ok(_) => {}
-            Err(StoreError::NotFound { .. }) => {
+        match admitted.tenant.resolver.contains(link).await {
+            Ok(()) => {}
+            Err(compute::Error::NotFound { .. }) => {
                 let detail =
                     format!("the module links to {link}, which is not stored: put it first");
                 let problem =

@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, Path as AnyPath, Query as AnyQuery};
 use axum::http::request::Parts;
 use compute::Ref;
-use compute_flow::{Draft, StackName};
+use compute_state::{Draft, StackName};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;

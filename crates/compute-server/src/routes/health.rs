@@ -30,7 +30,7 @@ pub(super) async fn readyz(State(server): State<Server>) -> Answer<&'static str>
     // It has a place among others, of nobody's.
     let place = shared.classes.admin.enter("", Instant::now(), wall).await?;
     let asked = place.run(move |_| {
-        let tenant = shared.tenants.open(&compute_flow::TenantName::default())?;
+        let tenant = shared.tenants.open(&compute_state::TenantName::default())?;
         tenant.catalogue.change_number()?;
         Ok::<_, Problem>(())
     });

@@ -22,7 +22,7 @@ use utoipa::IntoParams;
 use super::caller::{self, Caller};
 use super::extract::{ArtifactPath, Path};
 use super::{Answer, Refusals, header as read};
-use crate::problem::status_of_run;
+use crate::errors::status_of_run;
 use crate::wire::{RunAnswer, RunRequest};
 use crate::{Problem, Server};
 

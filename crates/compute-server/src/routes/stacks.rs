@@ -10,7 +10,8 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compute::with_causes;
-use compute_flow::{Detail, File, Request, Stage, TenantName};
+use compute_flow::{Detail, Request, Stage};
+use compute_state::{File, TenantName};
 use serde::Deserialize;
 use serde_json::Value;
 use similar::TextDiff;
@@ -132,7 +133,7 @@ pub(super) async fn process(
         };
         put("x-compute-rid", &answer.rid);
         if let Some(trace) = &answer.trace {
-            shared.telemetry.document(tenant, trace, &observed);
+            shared.telemetry.document((&tenant.name, &tenant.labels), trace, &observed);
             let metrics = || trace.steps.iter().filter_map(|step| step.metrics);
             put("x-compute-status", &trace.status);
             put("x-compute-wall", &trace.wall_ns.to_string());
@@ -143,7 +144,7 @@ pub(super) async fn process(
                 put("x-compute-fuel", &fuel.to_string());
             }
             if wishes.detail != Detail::Off
-                && let Err(error) = tenant.traces.write(trace)
+                && let Err(error) = trace.write(&*tenant.traces)
             {
                 // The document has its answer all the same.
                 tracing::warn!(target: "request", "{}", with_causes(&error));

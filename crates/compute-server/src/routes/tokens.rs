@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use compute_flow::NewToken;
+use compute_state::NewToken;
 
 use super::caller::{Admin, Caller};
 use super::extract::Path;
@@ -45,8 +45,8 @@ pub(super) async fn create(
     let request = caller.body(content, MAX_BODY).await?.json()?;
     let TokenRequest { name, scopes, expires } = request;
     let admitted = caller.admin().await?;
-    let new =
-        admitted.run(move |tenant, _| shared.tokens.create(&tenant.name, &name, &scopes, expires));
+    let new = admitted
+        .run(move |tenant, _| shared.tokens.create(Some(&tenant.name), &name, &scopes, expires));
     Ok((StatusCode::CREATED, Json(new.await??)))
 }
 

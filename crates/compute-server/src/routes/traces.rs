@@ -1,13 +1,13 @@
 //! What happened to documents.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Read as _;
+use std::io;
 
 use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use compute_state::TraceText;
 use futures_util::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -16,7 +16,7 @@ use super::caller::{Caller, Read};
 use super::extract::{Path, Query};
 use super::{Answer, Refusals};
 use crate::Problem;
-use crate::answer::{self, Broken, PIECE};
+use crate::http::{self, Broken, PIECE};
 use crate::tenants::Tenant;
 use crate::wire::TraceList;
 
@@ -53,7 +53,7 @@ pub(super) async fn list(
     let newest = ids[ids.len().saturating_sub(last)..].to_vec();
     drop(admitted);
     let memory = caller.memory.clone();
-    Ok(json(answer::pieces(&memory, list_of(caller, newest))?))
+    Ok(json(http::pieces(&memory, list_of(caller, newest))?))
 }
 
 /// `{"traces":[…]}`, a piece at a time: each is read when it is wanted, and waits in no memory before.
@@ -61,7 +61,7 @@ fn list_of(
     caller: Caller<Read>,
     ids: Vec<String>,
 ) -> impl Stream<Item = Result<Bytes, Broken>> + Send {
-    let reading = Reading { caller, ids: ids.into(), file: None, any: false, ended: false };
+    let reading = Reading { caller, ids: ids.into(), text: None, any: false, ended: false };
     let begin = stream::once(async { Ok(Bytes::from_static(b"{\"traces\":[")) });
     begin.chain(stream::unfold(reading, |mut reading| async move {
         let piece = reading.next().await?;
@@ -73,7 +73,7 @@ fn list_of(
 struct Reading {
     caller: Caller<Read>,
     ids: VecDeque<String>,
-    file: Option<File>,
+    text: Option<TraceText>,
     any: bool,
     ended: bool,
 }
@@ -82,7 +82,7 @@ impl Reading {
     /// The next piece of the list.
     async fn next(&mut self) -> Option<Result<Bytes, Broken>> {
         loop {
-            match self.next_of_file().await {
+            match self.next_of_text().await {
                 Ok(Some(bytes)) => return Some(Ok(bytes)),
                 Ok(None) => {}
                 Err(broken) => return Some(Err(broken)),
@@ -93,23 +93,23 @@ impl Reading {
             };
             // One may have been deleted since: the rest are listed without it.
             match self.read(move |tenant| tenant.traces.read_text(&id).ok()).await {
-                Ok(file) => self.file = file,
+                Ok(text) => self.text = text,
                 Err(broken) => return Some(Err(broken)),
             }
-            if self.file.is_some() && std::mem::replace(&mut self.any, true) {
+            if self.text.is_some() && std::mem::replace(&mut self.any, true) {
                 return Some(Ok(Bytes::from_static(b",")));
             }
         }
     }
 
     /// The next piece of the trace that is being read, if there is more of it.
-    async fn next_of_file(&mut self) -> Result<Option<Bytes>, Broken> {
-        let Some(file) = self.file.take() else { return Ok(None) };
-        let (bytes, file) = self.read(move |_| piece(file)).await?.map_err(|_| Broken)?;
+    async fn next_of_text(&mut self) -> Result<Option<Bytes>, Broken> {
+        let Some(text) = self.text.take() else { return Ok(None) };
+        let (bytes, text) = self.read(move |_| piece(text)).await?.map_err(|_| Broken)?;
         if bytes.is_empty() {
             return Ok(None);
         }
-        self.file = Some(file);
+        self.text = Some(text);
         Ok(Some(bytes))
     }
 
@@ -123,10 +123,10 @@ impl Reading {
     }
 }
 
-fn piece(mut file: File) -> std::io::Result<(Bytes, File)> {
+fn piece(mut text: TraceText) -> io::Result<(Bytes, TraceText)> {
     let mut bytes = Vec::with_capacity(PIECE);
-    (&mut file).take(PIECE as u64).read_to_end(&mut bytes)?;
-    Ok((bytes.into(), file))
+    io::Read::read_to_end(&mut io::Read::take(&mut text, PIECE as u64), &mut bytes)?;
+    Ok((bytes.into(), text))
 }
 
 fn json(body: Body) -> Response {
@@ -141,14 +141,14 @@ fn json(body: Body) -> Response {
 )]
 pub(super) async fn show(caller: Caller<Read>, Path(id): Path<String>) -> Answer<Response> {
     let admitted = caller.admin().await?;
-    let file = admitted.run(move |tenant, _| tenant.traces.read_text(&id)).await??;
+    let text = admitted.run(move |tenant, _| tenant.traces.read_text(&id)).await??;
     drop(admitted);
     let memory = caller.memory.clone();
     let reading =
-        Reading { caller, ids: VecDeque::new(), file: Some(file), any: true, ended: false };
+        Reading { caller, ids: VecDeque::new(), text: Some(text), any: true, ended: false };
     let pieces = stream::unfold(reading, |mut reading| async move {
-        let piece = reading.next_of_file().await.transpose()?;
+        let piece = reading.next_of_text().await.transpose()?;
         Some((piece, reading))
     });
-    Ok(json(answer::pieces(&memory, pieces)?))
+    Ok(json(http::pieces(&memory, pieces)?))
 }

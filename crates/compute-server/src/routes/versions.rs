@@ -4,7 +4,8 @@ use axum::Json;
 use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use compute_flow::{Draft, File, Version, VersionInfo};
+use compute_flow::rule_path;
+use compute_state::{Draft, File, Version, VersionInfo};
 
 use super::caller::{Activate, Admitted, Caller, Read, Update};
 use super::extract::{FilePath, Path, StackPath, VersionPath};
@@ -24,7 +25,7 @@ const MAX_RULE: u64 = 1 << 20;
 /// That a file is where a rule is.
 fn placed(path: &str, text: String) -> Answer<File> {
     let file = File::new(path, text);
-    if file.place().is_some() && path.len() <= 300 {
+    if rule_path(path).is_some() && path.len() <= 300 {
         return Ok(file);
     }
     let shown: String = path.chars().take(100).collect();
@@ -183,7 +184,7 @@ pub(super) async fn validate(
     let admitted = caller.admin().await?;
     let deadline = admitted.deadline;
     let problems = admitted.run(move |tenant, _| {
-        compute_flow::problems(&draft, &tenant.catalogue, &*tenant.store, deadline)
+        compute_flow::problems(&draft, &*tenant.catalogue, &*tenant.store, deadline)
     });
     let problems = problems.await??;
     Ok(Json(Validated { valid: problems.is_empty(), problems }))
@@ -230,7 +231,7 @@ async fn activated(caller: &Caller<Activate>, drafts: Vec<Draft>) -> Answer<Vers
     let _changing = admitted.tenant.changing.lock().await;
     let (all, deadline) = (drafts.clone(), admitted.deadline);
     let activated = admitted.run(move |tenant, _| {
-        compute_flow::activate(&all, &tenant.catalogue, &*tenant.store, deadline)
+        compute_flow::activate(&all, &*tenant.catalogue, &*tenant.store, deadline)
     });
     activated.await??;
     let mut active = Vec::new();

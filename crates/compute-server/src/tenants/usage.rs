@@ -4,7 +4,7 @@ use compute_store::Store;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::Problem;
-use crate::server::Quotas;
+use crate::Quotas;
 
 /// How many artifacts a tenant keeps, and how many bytes: counted when it is first asked, and kept up since.
 #[derive(Debug)]

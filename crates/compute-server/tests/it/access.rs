@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use compute_flow::{File, TenantName, TokenScope};
 use compute_server::Settings;
+use compute_state::{File, TenantName, TokenScope};
 use serde_json::{Value, json};
 
 use crate::{Answer, Home, dev, echo, path_of};
@@ -12,7 +12,7 @@ pub(crate) fn token(home: &Home, tenant: &str, scopes: &[TokenScope]) -> String 
     let tokens = home.place().tokens().unwrap();
     let tenant: TenantName = tenant.parse().unwrap();
     let scopes: BTreeSet<_> = scopes.iter().copied().collect();
-    tokens.create(&tenant, "test", &scopes, None).unwrap().token
+    tokens.create(Some(&tenant), "test", &scopes, None).unwrap().token
 }
 
 pub(crate) async fn ask(

@@ -95,7 +95,8 @@ async fn no_caller_fills_the_queue_and_thousands_may_leave_it_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_server_answers_429_and_works_again() {
-    let mut settings = Settings { sandboxes: 1, share: 1, queue: 1, ..crate::dev() };
+    let mut settings =
+        Settings { max_concurrency: 1, max_tenant_concurrency: 1, max_queue: 1, ..crate::dev() };
     settings.limits.wall = Some(Duration::from_secs(2));
     let home = Arc::new(Home::new(settings));
     let spin = format!("/run/{}", home.put(&spin()).await);

@@ -2,8 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use compute_flow::{File, TokenScope};
+use compute::{Algorithm, Artifact};
 use compute_server::{Quotas, Settings};
+use compute_state::{File, TokenScope};
 use serde_json::json;
 
 use crate::access::{ask, token};
@@ -62,6 +63,23 @@ async fn an_engine_that_is_not_the_servers_runs_nothing_for_anybody() {
     let answer = ask(&home, &alice, "POST", &run, r#"{"allowed":true}"#).await;
     assert_eq!(answer.text(), r#"{"allowed":false}"#);
     ask(&home, &bob, "POST", &run, "{}").await.is_problem(404, "missing_compute_artifact");
+}
+
+#[tokio::test]
+async fn what_the_program_carries_is_for_every_tenant_to_link_to() {
+    let [plugin, op] = linked();
+    let carried = Artifact::new(Algorithm::Sha256, "wasm", plugin.clone());
+    let home = Home::carrying(Settings::default(), [carried]);
+    for tenant in ["alice", "bob"].map(|tenant| all(&home, tenant)) {
+        let path = path_of(&op);
+        let put = ask(&home, &tenant, "PUT", &format!("/v1/computes/{path}"), op.clone()).await;
+        assert_eq!(put.status, 200, "{}", put.text());
+        let ran = ask(&home, &tenant, "POST", &format!("/run/{path}"), "{}").await;
+        assert_eq!(ran.status, 200, "{}", ran.text());
+        // To link to it is all: nobody has stored it.
+        let plugin = format!("/v1/computes/{}", path_of(&plugin));
+        assert_eq!(ask(&home, &tenant, "GET", &plugin, "").await.status, 404);
+    }
 }
 
 #[tokio::test]

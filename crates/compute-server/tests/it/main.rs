@@ -14,9 +14,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
-use compute::{Algorithm, Manager};
-use compute_flow::{Catalogue, File, Place, Vault};
+use compute::{Algorithm, Artifact, Manager};
 use compute_server::{Server, Settings, router};
+use compute_state::{Catalogue, File, Place, Vault};
 use compute_wasm as _;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
@@ -37,6 +37,12 @@ impl Home {
         Self { folder, server }
     }
 
+    /// One that has plugins of its own.
+    fn carrying(settings: Settings, plugins: impl IntoIterator<Item = Artifact>) -> Self {
+        let Self { folder, server } = Self::new(settings);
+        Self { folder, server: server.with_carried_plugins(plugins) }
+    }
+
     fn router(&self) -> Router {
         router(self.server.clone())
     }
@@ -50,7 +56,7 @@ impl Home {
         self.place().vault().unwrap()
     }
 
-    fn catalogue(&self) -> Catalogue {
+    fn catalogue(&self) -> Arc<dyn Catalogue> {
         self.place().catalogue().unwrap()
     }
 

@@ -211,7 +211,7 @@ async fn documents_that_fail_say_where() {
 async fn an_activation_without_its_artifacts_changes_nothing() {
     let home = Home::new(dev());
     home.apply("s", "EMIT .a = 1");
-    let files = [compute_flow::File::new("100/rule.txcl", "EXEC \"compute://sha256/gone\"")];
+    let files = [compute_state::File::new("100/rule.txcl", "EXEC \"compute://sha256/gone\"")];
     home.catalogue().draft(&"s".parse().unwrap(), &files).unwrap();
     let refused = home.send("POST", "/v1/stacks/s/versions/2/activate", "").await;
     let problem = refused.is_problem(422, "missing_compute_artifact");

@@ -65,7 +65,7 @@ async fn a_shutdown_finishes_what_was_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_goes_away_stops_its_run() {
-    let mut settings = Settings { sandboxes: 1, share: 1, ..dev() };
+    let mut settings = Settings { max_concurrency: 1, max_tenant_concurrency: 1, ..dev() };
     settings.limits.wall = Some(Duration::from_secs(60));
     let home = Home::new(settings);
     let spin = format!("/run/{}", home.put(&spin()).await);
@@ -83,7 +83,7 @@ async fn a_caller_that_goes_away_stops_its_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_come_is_not_waited_for() {
-    let home = Home::new(Settings { body: Duration::from_millis(200), ..dev() });
+    let home = Home::new(Settings { body_timeout: Duration::from_millis(200), ..dev() });
     let path = format!("/run/{}", home.put(&echo()).await);
     let (address, _stop, _running) = start(&home).await;
     let mut stream = TcpStream::connect(&address).await.unwrap();
@@ -108,7 +108,7 @@ async fn answer_to(address: &str, bytes: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_does_not_come_or_is_a_bomb_is_refused() {
     let limits = (Duration::from_millis(300), Duration::from_millis(600));
-    let home = Home::new(Settings { head: limits.0, idle: limits.1, ..dev() });
+    let home = Home::new(Settings { head_timeout: limits.0, idle_timeout: limits.1, ..dev() });
     let (address, _stop, _running) = start(&home).await;
     // Nothing at all, and the beginning of a head.
     for begun in ["", "GET /healthz HTTP/1.1\r\nhost: loc"] {
@@ -138,7 +138,11 @@ async fn a_head_that_does_not_come_or_is_a_bomb_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_too_many_is_told_so_and_idle_ones_make_room() {
-    let home = Home::new(Settings { connections: 2, idle: Duration::from_millis(400), ..dev() });
+    let home = Home::new(Settings {
+        max_connections: 2,
+        idle_timeout: Duration::from_millis(400),
+        ..dev()
+    });
     let (address, _stop, _running) = start(&home).await;
     let (first, second) =
         (TcpStream::connect(&address).await.unwrap(), TcpStream::connect(&address).await.unwrap());
@@ -184,7 +188,7 @@ async fn is_ended(mut stream: TcpStream) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_nobody_reads_end_their_connections() {
-    let home = Home::new(Settings { answer: Duration::from_millis(300), ..dev() });
+    let home = Home::new(Settings { answer_timeout: Duration::from_millis(300), ..dev() });
     let path = format!("/run/{}", home.put(&echo()).await);
     let (address, _stop, _running) = start(&home).await;
     // On HTTP/1, a large answer that is not read, but for a few bytes now and then.

@@ -7,14 +7,11 @@ use compute::{Artifact, Error, Load, Profile, Ref};
 
 use super::prepare::Kind;
 use super::{For, Unprepared, WasmEngine};
-use crate::check::{Refusal, check_linked};
-use crate::code_cache::Compiled;
-use crate::image::{self, Parts};
-use crate::linked::{self, IMAGE_VERSION, Making, Plugin, Workbench};
-use crate::prepared::{Image, Library, Prepared};
+use crate::code::{Compiled, Image, Library, Prepared};
+use crate::guest;
+use crate::image::{self, IMAGE_VERSION, ImagePlugin, Making, Parts, Plugin};
+use crate::module::{self, Refusal, Shape, check_linked};
 use crate::program::Program;
-use crate::shape::Shape;
-use crate::wasi;
 
 impl WasmEngine {
     /// What a module that links to a plugin runs as.
@@ -27,18 +24,18 @@ impl WasmEngine {
         load: &Load<'_>,
     ) -> Result<Program, Unprepared> {
         let linked = self.link(artifact, shape, namespace, plugin, load)?;
-        let flavour = linked.code.flavour();
+        let engines = linked.code.engines();
         if shape.exports("_start", "function") {
             let base = self.base(&linked, plugin, load)?;
             self.check_links(artifact, shape, &linked.shape, base.memory_minimum(), namespace)?;
-            let module = self.module(artifact, flavour, Library::new, load)?;
+            let module = self.module(artifact, engines, Library::new, load)?;
             return Ok(Program::Linked { plugin: linked, base, module });
         }
         // Another binding of the name makes another image.
         let part = format!("image{IMAGE_VERSION}-{}-{}", plugin.alg(), plugin.digest());
         let image = Compiled { reference: artifact.reference(), part };
         let make = || self.op_image(artifact, shape, namespace, plugin, load);
-        let image = self.prepare((&image, Kind::Memory), flavour, Image::new, load, make)?;
+        let image = self.prepare((&image, Kind::Memory), engines, Image::new, load, make)?;
         Ok(Program::Op { plugin: linked, image })
     }
 
@@ -56,8 +53,8 @@ impl WasmEngine {
             let parts = parts.map_err(|refusal| Error::refused(reference.clone(), refusal))?;
             Ok::<_, Error>(parts.blank)
         };
-        let flavour = plugin.code.flavour();
-        let blank = self.prepare((&part, Kind::Memory), flavour, Image::new, load, blank)?;
+        let engines = plugin.code.engines();
+        let blank = self.prepare((&part, Kind::Memory), engines, Image::new, load, blank)?;
         Ok(Program::Plugin { plugin, blank })
     }
 
@@ -72,17 +69,17 @@ impl WasmEngine {
         load: &Load<'_>,
     ) -> Result<Arc<Plugin>, Unprepared> {
         let refused = |refusal| Error::refused(artifact.reference().clone(), refusal);
-        check_linked(shape, wasi::offered(), namespace).map_err(refused)?;
+        check_linked(shape, guest::offered(), namespace).map_err(refused)?;
         load.has(plugin)?;
         let linked = self.plugin(plugin, load, || load.linked(plugin))?;
-        linked::check_links(shape, &linked.shape, None, namespace).or_else(|refusal| {
+        module::check_links(shape, &linked.shape, None, namespace).or_else(|refusal| {
             // What its memory has grown to is known later.
             let import_type = matches!(refusal, Refusal::ImportType { .. });
-            let fits = linked::check_links(shape, &linked.shape, Some(u64::MAX), namespace);
+            let fits = module::check_links(shape, &linked.shape, Some(u64::MAX), namespace);
             if import_type && fits.is_ok() { Ok(()) } else { Err(refused(refusal)) }
         })?;
         if !shape.exports("_start", "function") {
-            linked::check_calls(&linked.shape).map_err(refused)?;
+            module::check_calls(&linked.shape).map_err(refused)?;
         }
         Ok(linked)
     }
@@ -95,7 +92,7 @@ impl WasmEngine {
         memory_bytes: u64,
         namespace: &str,
     ) -> Result<(), Error> {
-        linked::check_links(shape, plugin, Some(memory_bytes), namespace)
+        module::check_links(shape, plugin, Some(memory_bytes), namespace)
             .map_err(|refusal| Error::refused(artifact.reference().clone(), refusal))
     }
 
@@ -106,12 +103,12 @@ impl WasmEngine {
         load: &Load<'_>,
         get: impl FnOnce() -> Result<Artifact, Error>,
     ) -> Result<Arc<Plugin>, Unprepared> {
-        let flavour = self.flavour(load.profile, For::Calls)?;
+        let engines = self.engines(load.profile, For::Calls)?;
         self.plugins.get(&(reference.clone(), load.profile), load, || {
             let (shape, parts) = self.take_apart(&get()?)?;
             let part = Compiled { reference, part: format!("plugin{IMAGE_VERSION}") };
             let code = || Ok::<_, Error>(parts.code);
-            let code = self.prepare((&part, Kind::Code), &flavour, Library::new, load, code)?;
+            let code = self.prepare((&part, Kind::Code), &engines, Library::new, load, code)?;
             let interrupt_flag = parts.interrupt_flag;
             Ok(Plugin { code, base: OnceLock::new(), shape, interrupt_flag })
         })
@@ -120,7 +117,7 @@ impl WasmEngine {
     fn take_apart(&self, plugin: &Artifact) -> Result<(Shape, Parts), Error> {
         let refused = |refusal| Error::refused(plugin.reference().clone(), refusal);
         let shape = self.shape(plugin.wasm()).map_err(refused)?;
-        linked::check_plugin(&shape).map_err(refused)?;
+        module::check_plugin(&shape, guest::offered()).map_err(refused)?;
         let parts = image::divide(plugin.wasm()).map_err(refused)?;
         Ok((shape, parts))
     }
@@ -136,12 +133,12 @@ impl WasmEngine {
             return Ok(Arc::clone(base));
         }
         let part = Compiled { reference, part: format!("base{IMAGE_VERSION}") };
-        let flavour = plugin.code.flavour();
-        let base = self.prepare((&part, Kind::Memory), flavour, Image::new, load, || {
-            let bench = self.workbench(reference, load)?;
-            let flavour = bench.code.flavour();
-            let making = Making { flavour, memory: self.shared.caps.memory_minimum, load };
-            Ok::<_, Unprepared>(Bytes::from(linked::copy_of_base(making, &bench)?))
+        let engines = plugin.code.engines();
+        let base = self.prepare((&part, Kind::Memory), engines, Image::new, load, || {
+            let bench = self.image_plugin(reference, load)?;
+            let engines = bench.code.engines();
+            let making = Making { engines, memory: self.shared.caps.memory_minimum, load };
+            Ok::<_, Unprepared>(Bytes::from(image::copy_of_base(making, &bench)?))
         })?;
         Ok(Arc::clone(plugin.base.get_or_init(|| Arc::new(base))))
     }
@@ -155,37 +152,41 @@ impl WasmEngine {
         plugin: &Ref,
         load: &Load<'_>,
     ) -> Result<Bytes, Unprepared> {
-        let bench = self.workbench(plugin, load)?;
+        let bench = self.image_plugin(plugin, load)?;
         self.check_links(artifact, shape, &bench.shape, bench.base_bytes, namespace)?;
-        let flavour = bench.code.flavour();
-        let module = self.module(artifact, flavour, Library::new, load)?;
-        let making = Making { flavour, memory: self.shared.caps.memory_minimum, load };
-        Ok(linked::op_image(making, &bench, &module)?.into())
+        let engines = bench.code.engines();
+        let module = self.module(artifact, engines, Library::new, load)?;
+        let making = Making { engines, memory: self.shared.caps.memory_minimum, load };
+        Ok(image::op_image(making, &bench, &module)?.into())
     }
 
     /// A plugin with which images are made.
-    fn workbench(&self, reference: &Ref, load: &Load<'_>) -> Result<Arc<Workbench>, Unprepared> {
+    fn image_plugin(
+        &self,
+        reference: &Ref,
+        load: &Load<'_>,
+    ) -> Result<Arc<ImagePlugin>, Unprepared> {
         let profile = Profile::new(true, load.profile.stack());
-        let flavour = self.flavour(profile, For::Images)?;
-        self.workbenches.get(&(reference.clone(), profile.stack()), load, || {
+        let engines = self.engines(profile, For::Images)?;
+        self.image_plugins.get(&(reference.clone(), profile.stack()), load, || {
             let (shape, parts) = self.take_apart(&load.linked(reference)?)?;
             let part = |name: &str| Compiled { reference, part: format!("{name}{IMAGE_VERSION}") };
             let code = || Ok::<_, Error>(parts.code.clone());
             let plugin = (&part("plugin"), Kind::Code);
-            let code = self.prepare(plugin, &flavour, Library::new, load, code)?;
+            let code = self.prepare(plugin, &engines, Library::new, load, code)?;
             let base = (&part("base"), Kind::Memory);
-            let base = self.prepare(base, &flavour, Image::new, load, || {
+            let base = self.prepare(base, &engines, Image::new, load, || {
                 let blank = || Ok::<_, Error>(parts.blank.clone());
                 let part = (&part("blank"), Kind::Memory);
-                let blank = self.prepare(part, &flavour, Image::new, load, blank)?;
+                let blank = self.prepare(part, &engines, Image::new, load, blank)?;
                 let making =
-                    Making { flavour: &flavour, memory: self.shared.caps.memory_minimum, load };
-                let image = linked::base_image(making, &parts, &blank, &code, &shape);
+                    Making { engines: &engines, memory: self.shared.caps.memory_minimum, load };
+                let image = image::base_image(making, &parts, &blank, &code, &shape);
                 image.map(Bytes::from).map_err(|error| refuse_plugin(reference, error.into()))
             })?;
             let Parts { memory, interrupt_flag, .. } = parts;
             let base_bytes = base.memory_minimum();
-            Ok(Workbench { code, base, shape, memory, interrupt_flag, base_bytes })
+            Ok(ImagePlugin { code, base, shape, memory, interrupt_flag, base_bytes })
         })
     }
 }

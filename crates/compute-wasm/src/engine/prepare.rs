@@ -10,10 +10,8 @@ use wasmtime::Module;
 
 use super::{WasmEngine, host, unwanted};
 use crate::NAME;
-use crate::code_cache::{Compiled, write_sparse};
-use crate::compiler::{self, Uncompiled};
-use crate::flavour::{Flavour, Shard};
-use crate::prepared::Prepared;
+use crate::code::{self, Compiled, Prepared, ProfileEngines, Shard, Uncompiled, write_sparse};
+use crate::module;
 
 /// What is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,26 +27,26 @@ impl WasmEngine {
     pub(super) fn prepare<T, E: From<Error>>(
         &self,
         (of, kind): (&Compiled<'_>, Kind),
-        flavour: &Arc<Flavour>,
+        engines: &Arc<ProfileEngines>,
         make: fn(&Shard, Module) -> wasmtime::Result<T>,
         load: &Load<'_>,
         wasm: impl FnOnce() -> Result<Bytes, E>,
     ) -> Result<Prepared<T>, E> {
         let cache = self.code_cache.as_ref();
-        if let Some(code) = cache.and_then(|cache| cache.get(of, flavour)) {
+        if let Some(code) = cache.and_then(|cache| cache.get(of, engines)) {
             // SAFETY: the cache gives back only what it was given below, under this machine's key, for
-            // this version of wasmtime and this flavour.
+            // this version of wasmtime and this profile.
             #[expect(unsafe_code, reason = "compiled code is loaded")]
-            if let Ok(prepared) = unsafe { Prepared::new(flavour, code, make) } {
+            if let Ok(prepared) = unsafe { Prepared::new(engines, code, make) } {
                 return Ok(prepared);
             }
         }
         let wasm = wasm()?;
         let code = match kind {
-            Kind::Memory => compiler::compile_here(flavour, &wasm),
-            Kind::Code => compiler::check_bodies(&wasm, &self.shared.caps)
+            Kind::Memory => code::compile_here(engines, &wasm),
+            Kind::Code => module::check_bodies(&wasm, &self.shared.caps)
                 .map_err(Uncompiled::Refused)
-                .and_then(|()| self.compilers.compile(flavour, &wasm, load)),
+                .and_then(|()| self.compilers.compile(engines, &wasm, load)),
         };
         let code = code.map_err(|uncompiled| match uncompiled {
             Uncompiled::Refused(refusal) => Error::refused(of.reference.clone(), refusal),
@@ -56,15 +54,15 @@ impl WasmEngine {
             Uncompiled::Failed(message) => Error::engine(NAME, message),
         })?;
         if let Some(cache) = cache {
-            cache.put(of, flavour, &code);
+            cache.put(of, engines, &code);
         }
-        let file = match cache.and_then(|cache| cache.get(of, flavour)) {
+        let file = match cache.and_then(|cache| cache.get(of, engines)) {
             Some(file) => file,
             None => file_of(&code).map_err(|error| Error::engine(NAME, error))?,
         };
-        // SAFETY: the code was just compiled for this flavour; nobody else has the file, or as above.
+        // SAFETY: the code was just compiled for this profile; nobody else has the file, or as above.
         #[expect(unsafe_code, reason = "compiled code is loaded")]
-        let prepared = unsafe { Prepared::new(flavour, file, make) };
+        let prepared = unsafe { Prepared::new(engines, file, make) };
         Ok(prepared.map_err(host)?)
     }
 
@@ -72,18 +70,18 @@ impl WasmEngine {
     pub(super) fn module<T>(
         &self,
         artifact: &Artifact,
-        flavour: &Arc<Flavour>,
+        engines: &Arc<ProfileEngines>,
         make: fn(&Shard, Module) -> wasmtime::Result<T>,
         load: &Load<'_>,
     ) -> Result<Prepared<T>, Error> {
         let of = Compiled { reference: artifact.reference(), part: "module".into() };
-        self.prepare((&of, Kind::Code), flavour, make, load, || Ok(artifact.wasm().clone()))
+        self.prepare((&of, Kind::Code), engines, make, load, || Ok(artifact.wasm().clone()))
     }
 }
 
 /// A file without a name that holds these bytes.
 fn file_of(bytes: &[u8]) -> std::io::Result<File> {
-    let mut file = compiler::nameless_file()?;
+    let mut file = code::nameless_file()?;
     write_sparse(&mut file, bytes)?;
     file.rewind()?;
     Ok(file)

@@ -1,9 +1,9 @@
 //! The loaded artifacts, up to a number of bytes.
 //!
-//! Each tenant has a shelf of its own, so that nothing depends on what another has loaded; all shelves
-//! together hold so many bytes, and where they are full, the shelf that holds most gives up what it used
+//! Each tenant has a cache of its own, so that nothing depends on what another has loaded; all tenants
+//! together hold so many bytes, and where they are full, the one that holds most gives up what it used
 //! least recently. Every call looks here, from every thread, so a look-up writes to no memory that threads
-//! share: it reads a snapshot of the shelf's map, which only a load replaces.
+//! share: it reads a snapshot of its map, which only a load replaces.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,17 +16,17 @@ use crate::{Instance, Profile, Ref};
 
 type Map = HashMap<Ref, Vec<Arc<Entry>>>;
 
-/// All shelves, and how much they hold together.
+/// All tenants' caches, and how much they hold together.
 pub(super) struct Cache {
-    /// Held while a shelf is changed.
-    shelves: Mutex<Vec<Weak<Shelf>>>,
+    /// Held while a tenant is changed.
+    tenants: Mutex<Vec<Weak<TenantCache>>>,
     capacity: u64,
     started: Instant,
 }
 
 /// What one tenant has loaded.
 #[derive(Default)]
-pub(super) struct Shelf(ArcSwap<Map>);
+pub(super) struct TenantCache(ArcSwap<Map>);
 
 struct Entry {
     profile: Profile,
@@ -36,27 +36,27 @@ struct Entry {
     used: AtomicU64,
 }
 
-/// A shelf at one moment. What is found on it stays loaded while this is held.
+/// A cache at one moment. What is found in it stays loaded while this is held.
 pub(super) struct Snapshot(Guard<Arc<Map>>);
 
 impl Cache {
     pub(super) fn new(capacity: u64) -> Self {
-        Self { shelves: Mutex::default(), capacity, started: Instant::now() }
+        Self { tenants: Mutex::default(), capacity, started: Instant::now() }
     }
 
-    pub(super) fn new_shelf(&self) -> Arc<Shelf> {
-        let shelf = Arc::new(Shelf::default());
-        let mut shelves = self.lock();
-        shelves.retain(|shelf| shelf.strong_count() > 0);
-        shelves.push(Arc::downgrade(&shelf));
-        shelf
+    pub(super) fn new_tenant(&self) -> Arc<TenantCache> {
+        let tenant = Arc::new(TenantCache::default());
+        let mut tenants = self.lock();
+        tenants.retain(|tenant| tenant.strong_count() > 0);
+        tenants.push(Arc::downgrade(&tenant));
+        tenant
     }
 
-    /// Adds an artifact to a shelf, and gives up others until all fit. One that is larger than the whole
+    /// Adds an artifact for a tenant, and gives up others until all fit. One that is larger than the whole
     /// cache is not kept.
     pub(super) fn insert(
         &self,
-        shelf: &Shelf,
+        tenant: &TenantCache,
         reference: &Ref,
         profile: Profile,
         instance: Arc<dyn Instance>,
@@ -68,38 +68,38 @@ impl Cache {
         }
         let used = AtomicU64::new(self.time(Instant::now()));
         let new = Arc::new(Entry { profile, instance, size, used });
-        let shelves = self.lock();
-        shelf.change(|map| {
+        let tenants = self.lock();
+        tenant.change(|map| {
             let same = map.entry(reference.clone()).or_default();
             same.retain(|entry| entry.profile != profile);
             same.push(Arc::clone(&new));
         });
-        let all: Vec<_> = shelves.iter().filter_map(Weak::upgrade).collect();
+        let all: Vec<_> = tenants.iter().filter_map(Weak::upgrade).collect();
         while total(&all) > self.capacity {
-            let largest = all.iter().max_by_key(|shelf| total(std::slice::from_ref(*shelf)));
-            if !largest.is_some_and(|shelf| shelf.give_up_oldest(&new)) {
+            let largest = all.iter().max_by_key(|tenant| total(std::slice::from_ref(*tenant)));
+            if !largest.is_some_and(|tenant| tenant.give_up_oldest(&new)) {
                 // What is left elsewhere is smaller, and may still be more than fits.
-                if !all.iter().any(|shelf| shelf.give_up_oldest(&new)) {
+                if !all.iter().any(|tenant| tenant.give_up_oldest(&new)) {
                     break;
                 }
             }
         }
     }
 
-    /// Takes an artifact off a shelf.
-    pub(super) fn remove(&self, shelf: &Shelf, reference: &Ref) {
-        let _shelves = self.lock();
-        shelf.change(|map| map.remove(reference));
+    /// Forgets an artifact of a tenant.
+    pub(super) fn remove(&self, tenant: &TenantCache, reference: &Ref) {
+        let _tenants = self.lock();
+        tenant.change(|map| map.remove(reference));
     }
 
     /// How many artifacts are loaded, and their size in bytes.
     pub(super) fn held(&self) -> (usize, u64) {
         let all: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
-        let count = all.iter().map(|shelf| shelf.0.load().values().map(Vec::len).sum::<usize>());
+        let count = all.iter().map(|tenant| tenant.0.load().values().map(Vec::len).sum::<usize>());
         (count.sum(), total(&all))
     }
 
-    /// Marks what was found on a shelf as used.
+    /// Marks what was found in a cache as used.
     pub(super) fn get<'a>(
         &self,
         snapshot: &'a Snapshot,
@@ -120,12 +120,12 @@ impl Cache {
         u64::try_from(now.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Shelf>>> {
-        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<TenantCache>>> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shelf {
+impl TenantCache {
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot(self.0.load())
     }
@@ -159,11 +159,11 @@ impl Shelf {
     }
 }
 
-/// The bytes that shelves hold; what instances share counts once.
-fn total(shelves: &[Arc<Shelf>]) -> u64 {
+/// The bytes that tenants hold; what instances share counts once.
+fn total(tenants: &[Arc<TenantCache>]) -> u64 {
     let (mut own, mut seen, mut shared) = (0, HashSet::new(), 0);
-    for shelf in shelves {
-        for entry in shelf.0.load().values().flatten() {
+    for tenant in tenants {
+        for entry in tenant.0.load().values().flatten() {
             own += entry.size;
             if let Some(part) = entry.instance.shared()
                 && seen.insert(part.id)

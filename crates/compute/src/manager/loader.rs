@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::cache::{Cache, Shelf, Snapshot};
+use super::cache::{Cache, Snapshot, TenantCache};
 use super::gate::{Gate, Refused};
 use crate::{
     Artifact, Call, Engine, EngineConfig, Error, Failure, Instance, Load, Phase, Profile, Ref,
@@ -55,7 +55,7 @@ pub(super) struct Loader {
 pub(super) struct View {
     id: u64,
     pub(super) resolver: Option<Arc<dyn Resolver>>,
-    shelf: Arc<Shelf>,
+    tenant: Arc<TenantCache>,
 }
 
 impl std::fmt::Debug for Loader {
@@ -73,7 +73,7 @@ impl std::fmt::Debug for View {
 impl View {
     /// What is loaded now.
     pub(super) fn snapshot(&self) -> Snapshot {
-        self.shelf.snapshot()
+        self.tenant.snapshot()
     }
 
     fn resolver(&self, reference: &Ref) -> Result<&dyn Resolver, Error> {
@@ -98,7 +98,7 @@ impl Loader {
     /// What another tenant can load, from here.
     pub(super) fn view(&self, resolver: Option<Arc<dyn Resolver>>) -> View {
         let id = self.tenants.fetch_add(1, Ordering::Relaxed);
-        View { id, resolver, shelf: self.cache.new_shelf() }
+        View { id, resolver, tenant: self.cache.new_tenant() }
     }
 
     /// The artifact, if it is loaded; it counts as used now.
@@ -118,7 +118,7 @@ impl Loader {
     }
 
     pub(super) fn forget(&self, view: &View, reference: &Ref) {
-        self.cache.remove(&view.shelf, reference);
+        self.cache.remove(&view.tenant, reference);
     }
 
     pub(super) fn keep(
@@ -128,7 +128,7 @@ impl Loader {
         profile: Profile,
         instance: Arc<dyn Instance>,
     ) {
-        self.cache.insert(&view.shelf, reference, profile, instance);
+        self.cache.insert(&view.tenant, reference, profile, instance);
     }
 
     /// Waits until the artifact is loaded, the call's deadline has passed or its caller cancels. A load that
@@ -233,7 +233,7 @@ impl Loader {
             Err(Error::engine("manager", format!("loading {reference} panicked")))
         });
         if let Ok(instance) = &result {
-            self.cache.insert(&view.shelf, &reference, profile, Arc::clone(instance));
+            self.cache.insert(&view.tenant, &reference, profile, Arc::clone(instance));
         }
         lock(&self.flights).remove(&key);
         flight.land(result);

@@ -1,6 +1,6 @@
 //! What a rule that can be read says, and cannot mean.
 
-use crate::pattern::{Pattern, PatternError};
+use crate::evaluation::{Pattern, PatternError};
 use crate::{
     Assignment, ClauseKind, Code, Comparison, Condition, Diagnostic, Exec, Expr, Literal, Operand,
     RegexBudget, Rule, Span,
@@ -95,9 +95,9 @@ fn with(item: &Assignment, out: &mut Vec<Diagnostic>) {
     let [key] = item.path.node.segments() else { return };
     let value = literal.value();
     let problem = match &**key {
-        "timeout" => crate::program::timeout(&value).err(),
-        "redact" | "omit" => crate::program::paths(key, &value).err(),
-        "secrets" => crate::program::names(&value).err(),
+        "timeout" => crate::evaluation::timeout(&value).err(),
+        "redact" | "omit" => crate::evaluation::paths(key, &value).err(),
+        "secrets" => crate::evaluation::names(&value).err(),
         _ => None,
     };
     if let Some((problem, help)) = problem {

@@ -153,7 +153,7 @@ impl Parser<'_> {
         let arguments = self.arguments(function, open)?;
         let Some(function) = function else { return Err(Told) };
         let span = span.to(self.last_span());
-        if let Err(problem) = function.check(&arguments) {
+        if let Err(problem) = function.check(arguments.len()) {
             let help = format!("it is called `{}`: {}", function.signature(), function.summary);
             let diagnostic = Diagnostic::error(Code::BadArguments, span, problem).help(help);
             self.diagnostics.push(diagnostic);

@@ -1,0 +1,44 @@
+//! `compute gc`: deletes what no root needs.
+
+use bytesize::ByteSize;
+use compute_store::GcOptions;
+
+use crate::args::{Cli, GcArgs};
+use crate::failure::Failure;
+use crate::home;
+use crate::show::print_line;
+
+pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
+    let place = home::place_for(cli, args.state.state.as_deref(), "gc")?;
+    let store = place.open_store()?;
+    let mut roots = args.roots.clone();
+    // Every version of every stack can be gone back to.
+    roots.extend(place.catalogue()?.refs()?);
+    if roots.is_empty() {
+        return Err(Failure::usage(
+            "there are no stacks, and no --root: everything would be deleted; name what to keep",
+        ));
+    }
+    let options = GcOptions { roots, min_age: args.min_age, dry_run: args.dry_run };
+    let report = pollster::block_on(compute_store::gc(&*store, &options))?;
+    let swept = &report.swept;
+    for reference in swept.artifacts.iter().chain(&swept.attachments) {
+        print_line(reference)?;
+    }
+    anstream::eprintln!(
+        "{} {} artifacts, {} attachments and {} remains of dead writers, {}; kept {}",
+        if args.dry_run { "would delete" } else { "deleted" },
+        swept.artifacts.len(),
+        swept.attachments.len(),
+        swept.remains,
+        ByteSize::b(swept.bytes).display().iec(),
+        report.kept,
+    );
+    if swept.young > 0 {
+        anstream::eprintln!(
+            "left {} that no root needs but that are younger than --min-age",
+            swept.young
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! `compute init`: an op to start from, its test, and types for the editor.
+
+use std::path::Path;
+
+use compute_js::{GLOBAL_TYPES, SDK};
+
+use crate::args::InitArgs;
+use crate::failure::Failure;
+use crate::show::print_line;
+use crate::work::target;
+
+const SOURCE_TS: &str = r#"import { op } from "@compute/op";
+
+interface Input {
+  name: string;
+}
+
+export default op<Input>(async ({ input, log }) => {
+  log.info("greeting %s", input.name);
+  return { greeting: `Hello, ${input.name}!` };
+});
+"#;
+
+const SOURCE_JS: &str = r#"import { op } from "@compute/op";
+
+export default op(async ({ input, log }) => {
+  log.info("greeting %s", input.name);
+  return { greeting: `Hello, ${input.name}!` };
+});
+"#;
+
+const FIXTURES: &str = r#"[
+  {
+    "name": "greets by name",
+    "input": { "name": "Ada" },
+    "output": { "greeting": "Hello, Ada!" }
+  }
+]
+"#;
+
+/// The folder with types, which the editor finds by `tsconfig.json`.
+const TYPES: &str = ".compute/types";
+
+const TSCONFIG: &str = r#"{
+  "compilerOptions": {
+    "target": "ES2023",
+    "lib": ["ES2023"],
+    "module": "ESNext",
+    "moduleResolution": "Bundler",
+    "strict": true,
+    "noEmit": true,
+    "allowJs": true,
+    "resolveJsonModule": true,
+    "types": [],
+    "paths": {
+      "@compute/op": ["./.compute/types/op.d.ts"],
+      "@compute/op/*": ["./.compute/types/*.d.ts"],
+      "@txco/op": ["./.compute/types/op.d.ts"],
+      "@txco/op/*": ["./.compute/types/*.d.ts"]
+    }
+  },
+  "include": ["**/*.ts", "**/*.js", ".compute/types/globals.d.ts"]
+}
+"#;
+
+pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
+    let name = &args.name;
+    let allowed = |char: char| char.is_ascii_alphanumeric() || char == '_' || char == '-';
+    if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
+        return Err(Failure::usage(format!(
+            "`{name}` is not an op's name: use letters, digits, `_` and `-`, at most 64"
+        )));
+    }
+    let (ending, source) = if args.js { ("js", SOURCE_JS) } else { ("ts", SOURCE_TS) };
+    let source_file = format!("{name}.{ending}");
+    if Path::new(&source_file).exists() {
+        return Err(Failure::usage(format!("{source_file} is there already")));
+    }
+    write(&source_file, source)?;
+    write_new(&format!("{name}.test.json"), FIXTURES)?;
+    write_new("tsconfig.json", TSCONFIG)?;
+    for module in SDK {
+        let name = module.path.strip_prefix('/').unwrap_or("op");
+        write(&format!("{TYPES}/{name}.d.ts"), module.types)?;
+    }
+    write(&format!("{TYPES}/globals.d.ts"), GLOBAL_TYPES)?;
+    anstream::eprintln!(
+        "next: compute test {name} && compute run {source_file} --input '{{\"name\":\"Ada\"}}'"
+    );
+    Ok(())
+}
+
+/// Writes a file, unless the author has one already.
+fn write_new(file: &str, text: &str) -> Result<(), Failure> {
+    if Path::new(file).exists() {
+        anstream::eprintln!("kept {file}, which was there already");
+        return Ok(());
+    }
+    write(file, text)
+}
+
+fn write(file: &str, text: &str) -> Result<(), Failure> {
+    target::write_in_folder(Path::new(file), text)?;
+    if file.starts_with(TYPES) { Ok(()) } else { print_line(file) }
+}

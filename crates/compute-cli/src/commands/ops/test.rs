@@ -1,0 +1,322 @@
+//! `compute test`: every op on its fixtures, in parallel.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anstyle::{AnsiColor, Style};
+use compute::{Limits, Meta, OpCall, RunOptions, Runner as _, Seed};
+use notify::RecursiveMode;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use serde_json::Value;
+use similar::{ChangeTag, TextDiff};
+
+use crate::args::values;
+use crate::args::{Cli, TestArgs};
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::parallel;
+use crate::show::print_line;
+use crate::show::report;
+use crate::watch::Watch;
+use crate::work::fixtures::{self, Case, Suite};
+use crate::work::target;
+use crate::work::target::Target;
+
+/// How many lines around a difference are shown.
+const CONTEXT: usize = 2;
+/// What one suite gave.
+struct Tested {
+    suite: Suite,
+    /// Each case's; or why the op cannot run at all.
+    results: Result<Vec<CaseResult>, Failure>,
+    sources: Vec<PathBuf>,
+}
+
+struct CaseResult {
+    /// What the op gave, if it gave anything.
+    output: Option<Value>,
+    /// What is wrong with it.
+    wrong: Option<String>,
+    time: Duration,
+}
+
+pub(crate) fn test(cli: &Cli, args: &TestArgs) -> Result<(), Failure> {
+    let host = Host::new(cli, 0, parallel::threads())?;
+    if args.watch { watch(&host, args) } else { run_all(&host, args).map(|_| ()) }
+}
+
+/// Runs everything once; gives back the files that it depends on.
+fn run_all(host: &Host, args: &TestArgs) -> Result<Vec<PathBuf>, Failure> {
+    let suites = fixtures::find(&args.paths)?;
+    if suites.is_empty() {
+        anstream::eprintln!("no op has fixtures here; `compute test --help` says how they look");
+        return Ok(Vec::new());
+    }
+    let started = Instant::now();
+    let tested = run_suites(host, suites);
+
+    let (mut passed, mut failed) = (0, 0);
+    for one in &tested {
+        let (good, bad) = print(one)?;
+        passed += good;
+        failed += bad;
+        if let (true, Ok(results)) = (args.update, &one.results) {
+            let outputs: Vec<_> = results
+                .iter()
+                .map(|result| result.wrong.as_ref().and(result.output.clone()))
+                .collect();
+            if outputs.iter().any(Option::is_some) {
+                fixtures::update(&one.suite, &outputs)?;
+                anstream::eprintln!("updated {}", one.suite.file.display());
+            }
+        }
+    }
+    if let Some(file) = &args.junit {
+        write_junit(file, &tested)?;
+    }
+    anstream::eprintln!("{passed} passed, {failed} failed ({:.2?})", started.elapsed());
+    let files = tested.iter().flat_map(Tested::files).cloned().collect();
+    if failed > 0 && !args.update && !args.watch {
+        return Err(Failure::Guest(format!("{failed} of {} cases failed", passed + failed)));
+    }
+    Ok(files)
+}
+
+fn run_suites(host: &Host, suites: Vec<Suite>) -> Vec<Tested> {
+    parallel::map(suites, |suite| run_suite(suite, host))
+}
+
+/// The files that each op depended on when it was last tested.
+#[derive(Debug, Default)]
+pub(crate) struct Suites(BTreeMap<PathBuf, BTreeSet<PathBuf>>);
+
+/// Runs the fixtures below a folder whose ops depend on what changed; without that, all of them.
+pub(crate) fn run_changed(
+    host: &Host,
+    root: &Path,
+    known: &mut Suites,
+    changed: Option<&BTreeSet<PathBuf>>,
+) -> Result<(), Failure> {
+    let mut suites = fixtures::find(&[root.to_owned()])?;
+    if let Some(changed) = changed {
+        suites
+            .retain(|suite| known.0.get(&suite.op).is_none_or(|files| !files.is_disjoint(changed)));
+    }
+    let (mut passed, mut failed) = (0, 0);
+    for one in run_suites(host, suites) {
+        let (good, bad) = print(&one)?;
+        passed += good;
+        failed += bad;
+        known.0.insert(one.suite.op.clone(), one.files().cloned().collect());
+    }
+    if passed + failed > 0 {
+        anstream::eprintln!("{passed} passed, {failed} failed");
+    }
+    Ok(())
+}
+
+impl Tested {
+    /// The files that it depends on.
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.sources.iter().chain([&self.suite.op, &self.suite.file])
+    }
+}
+
+fn run_suite(suite: Suite, host: &Host) -> Tested {
+    let op = match target::from_file(host, &suite.op, compute_wasm::NAME) {
+        Ok(op) => op,
+        Err(failure) => return Tested { suite, results: Err(failure), sources: Vec::new() },
+    };
+    let cases = suite.cases.iter();
+    let results = cases.map(|case| run_case(&suite, case, &op, host)).collect();
+    Tested { sources: op.sources().to_vec(), suite, results }
+}
+
+fn run_case(suite: &Suite, case: &Case, op: &Target, host: &Host) -> Result<CaseResult, Failure> {
+    let name = op_name(&suite.op);
+    let limits = Limits {
+        now: case.now.map(values::system_time).transpose().map_err(Failure::Usage)?,
+        seed: Some(case.seed.as_ref().map_or_else(|| Seed::new([0; 32]), |seed| seed.0)),
+        ..Limits::COMMAND_LINE
+    };
+    let options = RunOptions {
+        limits,
+        op: Some(OpCall {
+            meta: Meta { rid: "test".into(), name, ..Meta::default() },
+            env: case.env.clone().into_iter().collect(),
+            secrets: case.secrets.clone().into_iter().collect(),
+            always: false,
+        }),
+        ..RunOptions::default()
+    };
+    let input = serde_json::to_vec(&case.input).map_err(|error| Failure::host(&error))?;
+    let started = Instant::now();
+    let outcome = host.manager.run_blocking(op.artifact.reference(), &input, &options)?;
+    let time = started.elapsed();
+    let (output, wrong) = match (outcome.result, &case.error) {
+        (Ok(output), expected_error) => {
+            let output: Value =
+                serde_json::from_slice(&output).map_err(|error| Failure::host(&error))?;
+            let wrong = match (&case.output, expected_error) {
+                (Some(expected), _) if txcl::same(expected, &output) => None,
+                (Some(expected), _) => Some(difference(expected, &output)),
+                (None, Some(error)) => {
+                    Some(format!("expected an error with `{error}`, and it gave {output}"))
+                }
+                (None, None) => Some("there is no expected output; --update writes it".into()),
+            };
+            (Some(output), wrong)
+        }
+        (Err(failure), Some(error)) if failure.to_string().contains(error) => (None, None),
+        (Err(failure), expected) => {
+            let told = report::failure(&failure, op.source_map(host).as_ref());
+            let before = expected.as_ref().map_or_else(String::new, |error| {
+                format!("expected an error with `{error}`, and got ")
+            });
+            (None, Some(format!("{before}{told}")))
+        }
+    };
+    Ok(CaseResult { output, wrong, time })
+}
+
+fn op_name(op: &Path) -> String {
+    op.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+/// How an output differs from what was expected, by lines.
+fn difference(expected: &Value, output: &Value) -> String {
+    let [expected, output] = [expected, output].map(|value| {
+        let sorted = sorted(value);
+        serde_json::to_string_pretty(&sorted).unwrap_or_default()
+    });
+    let diff = TextDiff::from_lines(&expected, &output);
+    let mut text = String::from("the output differs: - expected, + given");
+    for group in diff.grouped_ops(CONTEXT) {
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            let (sign, color) = match change.tag() {
+                ChangeTag::Delete => ('-', Some(AnsiColor::Red)),
+                ChangeTag::Insert => ('+', Some(AnsiColor::Green)),
+                ChangeTag::Equal => (' ', None),
+            };
+            let style = Style::new().fg_color(color.map(Into::into));
+            let line = change.value().trim_end();
+            text.push_str(&format!("\n{style}{sign} {line}{style:#}"));
+        }
+    }
+    text
+}
+
+/// The value with its keys in order, so that only values differ.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| *key);
+            entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Prints a line for each case; says how many passed and failed.
+fn print(tested: &Tested) -> Result<(usize, usize), Failure> {
+    let name = shown(&tested.suite.op);
+    let results = match &tested.results {
+        Ok(results) => results,
+        Err(failure) => {
+            print_line(format!("FAIL {name}"))?;
+            failure.print();
+            return Ok((0, tested.suite.cases.len().max(1)));
+        }
+    };
+    let mut failed = 0;
+    for (case, result) in tested.suite.cases.iter().zip(results) {
+        let word = if result.wrong.is_some() { "FAIL" } else { "ok  " };
+        print_line(format!("{word} {name} > {}", case.name))?;
+        if let Some(wrong) = &result.wrong {
+            failed += 1;
+            for line in wrong.lines() {
+                anstream::eprintln!("     {line}");
+            }
+        }
+    }
+    Ok((results.len() - failed, failed))
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
+}
+
+fn write_junit(file: &Path, tested: &[Tested]) -> Result<(), Failure> {
+    let mut junit = Report::new("compute test");
+    for one in tested {
+        let mut suite = TestSuite::new(shown(&one.suite.op));
+        let results: Vec<_> = match &one.results {
+            Ok(results) => {
+                results.iter().map(|result| (result.wrong.clone(), result.time)).collect()
+            }
+            Err(failure) => one
+                .suite
+                .cases
+                .iter()
+                .map(|_| (Some(failure.to_string()), Duration::ZERO))
+                .collect(),
+        };
+        for (case, (wrong, time)) in one.suite.cases.iter().zip(results) {
+            let status = match wrong {
+                None => TestCaseStatus::success(),
+                Some(wrong) => {
+                    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                    let plain = anstream::adapter::strip_str(&wrong).to_string();
+                    status.set_message(plain.lines().next().unwrap_or_default().to_owned());
+                    status.set_description(plain);
+                    status
+                }
+            };
+            let mut case = TestCase::new(case.name.clone(), status);
+            case.set_time(time);
+            suite.add_test_case(case);
+        }
+        junit.add_test_suite(suite);
+    }
+    let xml = junit.to_string().map_err(|error| Failure::host(&error))?;
+    target::write(file, xml)
+}
+
+/// Runs again whenever something in the folders of what was run changes, until the process is ended.
+fn watch(host: &Host, args: &TestArgs) -> Result<(), Failure> {
+    let mut watch = Watch::new()?;
+    let mut watched = Vec::new();
+    loop {
+        let files = match run_all(host, args) {
+            Ok(files) => files,
+            // A mistake in a fixture is mended while this waits.
+            Err(failure) => {
+                failure.print();
+                args.paths.iter().cloned().chain([PathBuf::from(".")]).collect()
+            }
+        };
+        for folder in files.iter().map(|file| folder_of(file)) {
+            if !watched.contains(&folder) {
+                watch.add(&folder, RecursiveMode::NonRecursive)?;
+                watched.push(folder);
+            }
+        }
+        anstream::eprintln!("waiting for changes; ctrl-c ends it");
+        if watch.next().is_none() {
+            return Ok(());
+        }
+    }
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    if file.is_dir() {
+        return file.to_owned();
+    }
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}

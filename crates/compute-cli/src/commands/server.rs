@@ -1,0 +1,6 @@
+//! Commands that run a server, or say who may use it.
+
+pub(crate) mod config;
+pub(crate) mod secret;
+pub(crate) mod serve;
+pub(crate) mod token;

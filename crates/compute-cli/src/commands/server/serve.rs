@@ -1,0 +1,147 @@
+//! `compute serve`: computes and stacks over HTTP, until it is told to stop.
+
+use std::io;
+
+use compute::{Limits, Manager};
+use compute_flow::ProcessorSettings;
+use compute_server::{Quotas, Server, Settings};
+use compute_wasm::NAME;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Cli, LogFormat, ServeArgs, ServeOptions};
+use crate::failure::Failure;
+use crate::user::bindings;
+use crate::{home, host};
+
+/// How many lines of log wait to be written; what comes beyond is dropped, and nobody waits for it.
+const WAITING_LINES: usize = 10_000;
+/// Files that are open besides connections.
+const OTHER_FILES: u64 = 256;
+
+pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
+    let options = &args.options;
+    if options.dev && !options.listen.ip().is_loopback() {
+        return Err(Failure::usage(format!(
+            "with --dev it listens to this machine only, and {} is more: use 127.0.0.1, or tokens",
+            options.listen.ip()
+        )));
+    }
+    let place = home::place_for(cli, args.state.state.as_deref(), "serve")?;
+    let _log = log(options)?;
+    let mut settings = settings(options);
+    settings.max_connections = files_for(settings.max_connections);
+    let calls = u16::try_from(settings.max_concurrency).unwrap_or(u16::MAX);
+    let manager = Manager::builder()
+        .engine(NAME, host::engine_config(calls)?)
+        .cache_bytes(options.cache.as_u64());
+    if !options.dev && place.tokens()?.list(None)?.is_empty() {
+        anstream::eprintln!(
+            "warning: there are no tokens, so it refuses everybody: `compute token create --scope admin` makes one, --dev asks for none"
+        );
+    }
+    let vault = home::vault(&place, options.secret_key_file.as_deref())?;
+    let server =
+        Server::open(place, vault, manager, settings).map_err(|error| Failure::host(&error))?;
+    let server = server
+        .with_plugins(bindings::read()?.into_values())
+        .with_carried_plugins([compute_js_plugin::plugin()]);
+
+    let failed = |error: io::Error| Failure::Host(format!("the server failed: {error}"));
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(options.listen).await.map_err(|error| {
+            Failure::usage(format!("cannot listen on {}: {error}", options.listen))
+        })?;
+        let address = listener.local_addr().map_err(failed)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        anstream::eprintln!("listening on http://{address}; ctrl-c ends it");
+        let told = async move {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            anstream::eprintln!("finishing what was accepted");
+        };
+        compute_server::serve(listener, server, told).await.map_err(|error| Failure::host(&error))
+    })
+}
+
+fn settings(options: &ServeOptions) -> Settings {
+    let standard = Settings::default();
+    let max_concurrency = options.max_concurrency.map_or(standard.max_concurrency, usize::from);
+    let memory = options.request_memory.as_u64();
+    let limits = Limits {
+        memory: Some(options.memory.as_u64()),
+        wall: Some(options.wall),
+        ..Limits::DEFAULT
+    };
+    Settings {
+        dev: options.dev,
+        max_concurrency,
+        max_tenant_concurrency: options
+            .max_tenant_concurrency
+            .map_or(max_concurrency.div_ceil(2), usize::from),
+        max_queue: options.max_queue as usize,
+        limits,
+        documents: ProcessorSettings {
+            limits,
+            deadline: options.document_wall,
+            ..ProcessorSettings::default()
+        },
+        memory,
+        tenant_memory: memory / 2,
+        request_memory: memory / 4,
+        quotas: Quotas {
+            artifacts: options.max_artifacts,
+            artifact_bytes: options.max_artifact_bytes.as_u64(),
+        },
+        max_connections: options.max_connections as usize,
+        idle_timeout: options.idle_timeout,
+        drain_timeout: options.drain_timeout,
+        ..standard
+    }
+}
+
+/// Asks for as many files as that many connections need; gives back for how many there are enough.
+fn files_for(connections: usize) -> usize {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = connections as u64 + OTHER_FILES;
+    let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= wanted);
+    if enough(current) {
+        return connections;
+    }
+    let most = if enough(maximum) { Some(wanted) } else { maximum };
+    let got = match setrlimit(Resource::Nofile, Rlimit { current: most, maximum }) {
+        Ok(()) => most,
+        Err(_) => current,
+    };
+    let got = got.unwrap_or(wanted).saturating_sub(OTHER_FILES).max(1);
+    let got = usize::try_from(got).unwrap_or(connections).min(connections);
+    if got < connections {
+        anstream::eprintln!(
+            "warning: the limit of open files allows {got} connections, not {connections}"
+        );
+    }
+    got
+}
+
+/// Logs to stderr, as told, until the answer is dropped.
+fn log(options: &ServeOptions) -> Result<WorkerGuard, Failure> {
+    let filter = EnvFilter::try_new(&options.log)
+        .map_err(|error| Failure::usage(format!("--log `{}`: {error}", options.log)))?;
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(WAITING_LINES)
+        .finish(io::stderr());
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    match options.log_format {
+        LogFormat::Text => subscriber.with_ansi(false).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+    Ok(guard)
+}

@@ -1,0 +1,9 @@
+//! Commands on rules, and on documents that go through them.
+
+pub(crate) mod apply;
+pub(crate) mod check;
+pub(crate) mod dev;
+pub(crate) mod fire;
+pub(crate) mod fmt;
+pub(crate) mod stack;
+pub(crate) mod trace;

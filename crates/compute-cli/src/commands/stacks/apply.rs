@@ -1,0 +1,111 @@
+//! `compute apply`: a workspace's rules and ops become what runs.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use compute_flow::Workspace;
+use compute_state::Draft;
+use compute_store::Store;
+
+use crate::args::{ApplyArgs, Cli};
+use crate::failure::Failure;
+use crate::home::{self, Home, NotActive};
+use crate::host::Host;
+use crate::show::{print_json, print_line};
+use crate::work::plan::{self, Plan};
+use crate::work::project::{self, Project};
+
+pub(crate) fn apply(cli: &Cli, args: &ApplyArgs) -> Result<(), Failure> {
+    let workspace = project::find(args.folder.as_deref())?;
+    let state = args.state.state.as_deref();
+    let home = home::of_target(cli, state, &workspace, args.target.as_deref())?;
+    let host = Host::at(&home, 0, 1)?;
+    let plan = run(&home, &host, workspace, args.dry_run)?;
+    if args.json {
+        return print_json(&plan);
+    }
+    let stacks = home.stacks()?;
+    for stack in &plan.stacks {
+        let active = stacks.active(&stack.stack)?.map(|version| version.info.number);
+        let what = match (stack.is_unchanged(), args.dry_run) {
+            (true, _) => "unchanged",
+            (false, true) => "would change",
+            (false, false) => "activated",
+        };
+        let version = active.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        print_line(format!("{} {version} {what}", stack.stack))?;
+    }
+    Ok(())
+}
+
+/// Applies a workspace; gives back what it did.
+pub(crate) fn run(
+    home: &Arc<dyn Home>,
+    host: &Host,
+    workspace: Workspace,
+    dry_run: bool,
+) -> Result<Plan, Failure> {
+    let started = Instant::now();
+    let project = Project::open(workspace, host)?;
+    project.report()?;
+    let store = home.store()?;
+    let stacks = home.stacks()?;
+    let plan = plan::plan(&project, &*stacks, &*store)?;
+    anstream::eprint!("{plan}");
+    let changed: Vec<_> = plan.stacks.iter().filter(|stack| !stack.is_unchanged()).collect();
+    if dry_run {
+        anstream::eprintln!("nothing was written: this is a dry run");
+        return Ok(plan);
+    }
+    upload(&project, &plan, &*store, host)?;
+    if changed.is_empty() {
+        anstream::eprintln!(
+            "nothing to activate: every stack is as it was ({:.2?})",
+            started.elapsed()
+        );
+        return Ok(plan);
+    }
+    let drafts: Vec<_> = changed
+        .iter()
+        .map(|stack| stacks.draft(&stack.stack, &stack.files))
+        .collect::<Result<_, _>>()?;
+    if let Err(not) = home.activate(&drafts) {
+        stacks.forget(&drafts)?;
+        return Err(refused(not));
+    }
+    told(&drafts, &plan, started);
+    Ok(plan)
+}
+
+fn told(drafts: &[Draft], plan: &Plan, started: Instant) {
+    let shown: Vec<_> =
+        drafts.iter().map(|draft| format!("{} version {}", draft.stack, draft.number)).collect();
+    anstream::eprintln!(
+        "activated {}; {} uploaded ({:.2?})",
+        shown.join(", "),
+        crate::show::count(plan.uploads.len(), "artifact"),
+        started.elapsed()
+    );
+}
+
+/// Why versions do not become active; nothing was changed.
+pub(crate) fn refused(not: NotActive) -> Failure {
+    let problems = match not {
+        NotActive::Problems(problems) => problems,
+        NotActive::Failure(failure) => return failure,
+    };
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    Failure::Host(format!("{}\nnothing was activated", lines.join("\n")))
+}
+
+/// Stores what the store lacks.
+fn upload(project: &Project, plan: &Plan, store: &dyn Store, host: &Host) -> Result<(), Failure> {
+    let total = plan.uploads.len();
+    for (at, upload) in plan.uploads.iter().enumerate() {
+        anstream::eprintln!("uploading {} of {total}: {}", at + 1, upload.file);
+        if let Some(op) = project.op(&upload.reference) {
+            crate::commands::artifacts::put::store_target(store, host, op, &upload.file)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! `compute check`: everything that is wrong in a workspace.
+
+use crate::args::{CheckArgs, Cli};
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::show::print_json;
+use crate::work::project::{self, Project};
+
+pub(crate) fn check(cli: &Cli, args: &CheckArgs) -> Result<(), Failure> {
+    let workspace = project::find(args.folder.as_deref())?;
+    let project = Project::open(workspace, &Host::new(cli, 0, 1)?)?;
+    if args.json {
+        for finding in &project.findings {
+            print_json(finding)?;
+        }
+        return project.verdict();
+    }
+    project.report()?;
+    let rules = project.workspace.rules.len();
+    let (stacks, ops) = (project.workspace.stacks().len(), project.ops.len());
+    let warnings = project.findings.len();
+    anstream::eprintln!(
+        "{} in {}, {} built: {}",
+        crate::show::count(rules, "rule"),
+        crate::show::count(stacks, "stack"),
+        crate::show::count(ops, "op"),
+        if warnings == 0 {
+            "no mistakes".to_owned()
+        } else {
+            crate::show::count(warnings, "warning")
+        },
+    );
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! `compute fire`: a document through the active versions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use compute::{Limits, Mask};
+use compute_client::blocking::Client;
+use compute_client::{CallOptions, TraceDetail as ServerDetail};
+use compute_flow::{
+    Answer, Detail, Failure as FlowFailure, Processor, ProcessorSettings, Reason, Request,
+    Snapshot, Stage, Trace,
+};
+use compute_state::Place;
+use jiff::Timestamp;
+use txcl::{Code, Diagnostic};
+
+use super::trace::read;
+use crate::args::{Cli, FireArgs, TraceDetail};
+use crate::failure::Failure;
+use crate::home::{self, Home};
+use crate::host::Host;
+use crate::input;
+use crate::parallel;
+use crate::show::print_line;
+use crate::show::printable;
+use crate::show::{report, waterfall};
+use crate::work::target;
+
+pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
+    let home = home::of(cli, args.state.state.as_deref())?;
+    if let Some(client) = home.server() {
+        return remote(client, &*home, args);
+    }
+    let Some(place) = home.place() else { return Err(Failure::usage("there is no state here")) };
+    let snapshot = snapshot(place)?;
+    let stage = stage(&args.stage, &snapshot)?;
+    let host = Host::at(&home, 0, parallel::threads())?;
+    let mut settings = ProcessorSettings::default();
+    settings.deadline = args.wall.unwrap_or(settings.deadline);
+    settings.limits = Limits { fuel: args.fuel, ..Limits::COMMAND_LINE };
+    let processor = Processor::with_settings(Arc::new(host.manager.clone()), settings);
+
+    let mut request = Request::new(stage, input::read(args.input.as_deref(), false)?);
+    if let Some(now) = args.now {
+        request.now = now;
+    }
+    if let Some(seed) = args.seed {
+        request.seed = seed;
+    }
+    let secrets = secrets(place, args)?;
+    let mask = Arc::new(Mask::new(secrets.values().cloned()));
+    request.mask = Arc::clone(&mask);
+    request.secrets = Arc::new(secrets);
+    // What computes log is shown, so all is written down; how much of it is kept is for --trace to say.
+    request.detail = Detail::Full;
+    let answer = processor.process(&snapshot, &request);
+    for warning in &answer.warnings {
+        anstream::eprintln!("warning: {}", printable(&mask.text(warning)));
+    }
+    answer.trace.iter().for_each(tell);
+    keep(args, place, &answer)?;
+    match &answer.result {
+        Ok(document) => print_line(document),
+        Err(failure) => Err(told(failure, &host, &mask)),
+    }
+}
+
+/// The secrets that are set, and those of the command, which come first.
+fn secrets(place: &Place, args: &FireArgs) -> Result<BTreeMap<String, String>, Failure> {
+    let catalogue = place.catalogue()?;
+    let mut secrets = BTreeMap::new();
+    if !catalogue.secrets()?.is_empty() {
+        secrets = catalogue.open_secrets(&home::vault(place, None)?)?;
+    }
+    secrets.extend(args.secret.iter().cloned());
+    Ok(secrets)
+}
+
+/// Takes the document through a stack of a server.
+fn remote(client: &Client, home: &dyn Home, args: &FireArgs) -> Result<(), Failure> {
+    if !args.secret.is_empty() {
+        return Err(Failure::usage(
+            "a server's rules see its own secrets: set them with `compute secret set`, and leave out --secret",
+        ));
+    }
+    let stage = Stage::start(&args.stage).map_err(Failure::usage)?;
+    let detail = match args.trace {
+        Some(TraceDetail::Off) => ServerDetail::Off,
+        None | Some(TraceDetail::Summary) => ServerDetail::Summary,
+        Some(TraceDetail::Full) => ServerDetail::Full,
+    };
+    let now = args.now.map(Timestamp::try_from).transpose();
+    let options = CallOptions {
+        deadline: args.wall,
+        fuel: args.fuel,
+        seed: args.seed,
+        now: now.map_err(|error| Failure::usage_of(&error))?,
+        trace: Some(detail),
+        ..CallOptions::default()
+    };
+    let input = input::read(args.input.as_deref(), false)?;
+    let fired = client.process(&args.stage, input, &options);
+    let rid = match &fired {
+        Ok(answer) => answer.rid.as_deref(),
+        Err(error) => error.problem().and_then(|problem| problem.rid.as_deref()),
+    };
+    // Whoever may run need not be one who may look.
+    let trace = match (detail, rid) {
+        (ServerDetail::Off, _) | (_, None) => None,
+        (_, Some(rid)) => home.traces().and_then(|traces| read(&*traces, rid)).unwrap_or_default(),
+    };
+    if let Some(trace) = &trace {
+        tell(trace);
+        match args.trace {
+            None => anstream::eprintln!("trace {}", trace.id),
+            Some(_) => anstream::eprint!("{}", waterfall::show(trace, false)),
+        }
+    }
+    match fired {
+        Ok(answer) => print_line(answer.text()),
+        Err(error) if error.code() == "unknown_stage" => {
+            // Which there are, if the token may look.
+            let stacks = client.stacks().unwrap_or_default();
+            let names = stacks.iter().map(|one| one.stack.as_str());
+            Err(home::no_stack(stage.stack.as_str(), names).unwrap_or_else(|| error.into()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The active versions, as they are now.
+fn snapshot(place: &Place) -> Result<Snapshot, Failure> {
+    let versions = place.catalogue()?.all_active()?;
+    Snapshot::default().with_versions(versions).map_err(|wrong| {
+        let lines: Vec<_> = wrong.iter().map(ToString::to_string).collect();
+        Failure::Host(lines.join("\n"))
+    })
+}
+
+/// The stage that `STACK` or `STACK/SCOPE` means.
+fn stage(text: &str, snapshot: &Snapshot) -> Result<Stage, Failure> {
+    let stage = Stage::start(text).map_err(Failure::usage)?;
+    if snapshot.knows(&stage.stack) {
+        return Ok(stage);
+    }
+    let names = snapshot.stacks().map(|stack| stack.name().as_str());
+    Err(home::no_stack(stage.stack.as_str(), names).unwrap_or_else(|| {
+        Failure::usage("there are no active stacks; `compute apply` in a workspace makes some")
+    }))
+}
+
+/// Shows what computes logged.
+fn tell(trace: &Trace) {
+    for step in &trace.steps {
+        for line in &step.log {
+            anstream::eprintln!("{} {}: {}", step.op, line.level, printable(&line.text));
+        }
+        for line in step.stderr.lines() {
+            anstream::eprintln!("{}: {}", step.op, printable(line));
+        }
+    }
+}
+
+/// Keeps the trace, and shows it if it was asked for.
+fn keep(args: &FireArgs, place: &Place, answer: &Answer) -> Result<(), Failure> {
+    let Some(trace) = &answer.trace else { return Ok(()) };
+    let traces = place.traces()?;
+    match args.trace {
+        Some(TraceDetail::Off) => return Ok(()),
+        None | Some(TraceDetail::Summary) => trace.summary().write(&*traces)?,
+        Some(TraceDetail::Full) => trace.write(&*traces)?,
+    }
+    match args.trace {
+        None => anstream::eprintln!("trace {}", trace.id),
+        Some(_) => anstream::eprint!("{}", waterfall::show(trace, false)),
+    }
+    Ok(())
+}
+
+/// A document's failure in the words of the rule's and the compute's author.
+fn told(failure: &FlowFailure, host: &Host, mask: &Mask) -> Failure {
+    let mut text = format!("{failure} [{}]", failure.reason.code());
+    match &failure.reason {
+        Reason::Guest(guest) => {
+            let map =
+                failure.reference.as_ref().and_then(|one| target::stored_source_map(host, one));
+            let op = failure.op.as_deref().unwrap_or_default();
+            text = format!("{op}: {}", report::failure(guest, map.as_ref()));
+        }
+        Reason::Rule { span: Some(span), message, clause } => {
+            if let (Some(rule), Some(op)) = (&failure.rule, &failure.op) {
+                let code = Code::ExpressionFailed;
+                let diagnostic = Diagnostic::error(code, *span, format!("{clause}: {message}"));
+                let shown = diagnostic.render(&format!("{op}.txcl"), rule, false);
+                // That it is an error is said where it is printed.
+                text = shown.replacen(&format!("error[{}]: ", code.name()), "", 1);
+            }
+        }
+        _ => {}
+    }
+    mask.apply(&mut text);
+    match &failure.reason {
+        Reason::Host(_) => Failure::Host(text),
+        Reason::Input(_) | Reason::UnknownStage(_) => Failure::Usage(text),
+        _ => Failure::Guest(text),
+    }
+}

@@ -1,0 +1,115 @@
+//! `compute stack`: the versions of stacks, and which are active.
+
+use compute_state::{Draft, Stacks, VersionInfo};
+use serde::Serialize;
+
+use crate::args::{Cli, StackActivateArgs, StackArgs, StackCommand, StackDiffArgs, StackShowArgs};
+use crate::failure::Failure;
+use crate::home::{self, Home};
+use crate::show::{print_json, print_line};
+use crate::work::plan::{self, short};
+
+pub(crate) fn stack(cli: &Cli, args: &StackArgs) -> Result<(), Failure> {
+    let home = home::of(cli, args.state.state.as_deref())?;
+    let stacks = home.stacks()?;
+    match &args.command {
+        StackCommand::Ls(args) => ls(&*stacks, args.json),
+        StackCommand::Show(args) => show(&*stacks, args),
+        StackCommand::Diff(args) => diff(&*stacks, args),
+        StackCommand::Activate(args) => activate(&*home, args),
+    }
+}
+
+fn ls(stacks: &dyn Stacks, json: bool) -> Result<(), Failure> {
+    let stacks = stacks.stacks()?;
+    if stacks.is_empty() && !json {
+        anstream::eprintln!("there are no stacks yet; `compute apply` in a workspace makes some");
+    }
+    for stack in stacks {
+        if json {
+            print_json(&stack)?;
+            continue;
+        }
+        let version = match stack.active {
+            Some(active) => format!("version {active} of {}", stack.versions),
+            None => format!("none of {} active", stack.versions),
+        };
+        let since = stack.activated.map(|time| format!("since {}", seconds(time)));
+        print_line(format!("{:<32} {version:<18} {}", stack.stack, since.unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+fn seconds(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    info: &'a VersionInfo,
+    rules: Vec<ShownRule>,
+}
+
+#[derive(Serialize)]
+struct ShownRule {
+    path: String,
+    #[serde(rename = "ref")]
+    reference: Option<compute::Ref>,
+}
+
+fn show(stacks: &dyn Stacks, args: &StackShowArgs) -> Result<(), Failure> {
+    let versions = home::versions(stacks, &args.stack)?;
+    let number =
+        args.version.or_else(|| versions.iter().find(|one| one.active).map(|one| one.number));
+    let number = number.unwrap_or(versions[0].number);
+    let version = stacks.version(&args.stack, number)?;
+    let rules: Vec<_> = version.files.iter().map(shown).collect();
+    if args.json {
+        return print_json(&Shown { info: &version.info, rules });
+    }
+    for one in &versions {
+        let mark = if one.active { "active" } else { "" };
+        let rules = crate::show::count(one.rules as usize, "rule");
+        let hash = &one.hash[..12];
+        print_line(format!(
+            "version {:<4} {mark:<7} {}  {rules}, {hash}",
+            one.number,
+            seconds(one.created)
+        ))?;
+    }
+    print_line(format!("\nversion {number}:"))?;
+    for rule in rules {
+        let runs = rule.reference.as_ref().map(|one| format!("runs {}", short(one)));
+        print_line(format!("  {:<40} {}", rule.path, runs.unwrap_or_default()).trim_end())?;
+    }
+    Ok(())
+}
+
+fn shown(file: &compute_state::File) -> ShownRule {
+    ShownRule { path: file.path.clone(), reference: plan::reference(&file.text) }
+}
+
+fn diff(stacks: &dyn Stacks, args: &StackDiffArgs) -> Result<(), Failure> {
+    home::versions(stacks, &args.stack)?;
+    let [old, new] = [args.old, args.new].map(|number| stacks.version(&args.stack, number));
+    let (old, new) = (old?.files, new?.files);
+    for file in compute_server::differences(&old, &new, (args.old, args.new), None) {
+        crate::show::print_bytes(file.diff.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn activate(home: &dyn Home, args: &StackActivateArgs) -> Result<(), Failure> {
+    let stacks = home.stacks()?;
+    home::versions(&*stacks, &args.stack)?;
+    let version = stacks.version(&args.stack, args.version)?;
+    if version.info.active {
+        anstream::eprintln!("version {} of {} is active already", args.version, args.stack);
+        return Ok(());
+    }
+    let draft = Draft::new(args.stack.clone(), args.version);
+    home.activate(&[draft]).map_err(super::apply::refused)?;
+    anstream::eprintln!("version {} of {} is active", args.version, args.stack);
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Where a command's stacks and artifacts are: on this machine, or on a server.
+
+mod local;
+mod server;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use compute_client::blocking::Client;
+use compute_flow::Workspace;
+use compute_state::{
+    Draft, Place, Secrets, StackName, Stacks, StacksError, TenantName, Tokens, Traces, VersionInfo,
+};
+use compute_store::Store;
+
+use crate::args::Cli;
+use crate::failure::Failure;
+use crate::user;
+use local::Local;
+pub(crate) use local::{place_for, vault};
+use server::{Remote, connect};
+
+/// Where a command's stacks and artifacts are, and what it can do there.
+pub(crate) trait Home: fmt::Debug + Send + Sync {
+    /// The store of artifacts.
+    fn store(&self) -> Result<Arc<dyn Store>, Failure>;
+
+    /// The versions of stacks.
+    fn stacks(&self) -> Result<Arc<dyn Stacks>, Failure>;
+
+    /// Makes versions active at one moment, if everything that they name is there.
+    fn activate(&self, drafts: &[Draft]) -> Result<(), NotActive>;
+
+    /// The secrets of a tenant. What seals them here is in the environment, in this file, or beside them.
+    fn secrets(
+        &self,
+        tenant: Option<&TenantName>,
+        key_file: Option<&Path>,
+    ) -> Result<Arc<dyn Secrets>, Failure>;
+
+    /// The tokens.
+    fn tokens(&self) -> Result<Arc<dyn Tokens>, Failure>;
+
+    /// The traces of documents.
+    fn traces(&self) -> Result<Arc<dyn Traces>, Failure>;
+
+    /// The server, if it is one that does the work itself.
+    fn server(&self) -> Option<&Client> {
+        None
+    }
+
+    /// The place, if the work is done on this machine.
+    fn place(&self) -> Option<&Place> {
+        None
+    }
+}
+
+/// Why versions do not become active.
+pub(crate) enum NotActive {
+    /// What keeps them from it; nothing was changed.
+    Problems(Vec<compute_flow::Problem>),
+    /// Something else.
+    Failure(Failure),
+}
+
+impl From<Failure> for NotActive {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// The one that the command line names, or the user's own.
+pub(crate) fn of(cli: &Cli, state: Option<&Path>) -> Result<Arc<dyn Home>, Failure> {
+    Ok(match &cli.server {
+        Some(url) => Arc::new(Remote(connect(url, None)?)),
+        None => Arc::new(Local(local::place(cli, state)?)),
+    })
+}
+
+/// One on this machine.
+pub(crate) fn at(place: Place) -> Arc<dyn Home> {
+    Arc::new(Local(place))
+}
+
+/// The store that the command names, or the user's own.
+pub(crate) fn open_store(cli: &Cli) -> Result<Arc<dyn Store>, Failure> {
+    of(cli, None)?.store()
+}
+
+/// The one that a workspace's file gives this name. What the command line says comes first.
+pub(crate) fn of_target(
+    cli: &Cli,
+    state: Option<&Path>,
+    workspace: &Workspace,
+    name: Option<&str>,
+) -> Result<Arc<dyn Home>, Failure> {
+    let Some(name) = name else { return of(cli, state) };
+    let targets = &workspace.settings.targets;
+    let Some(target) = targets.get(name) else {
+        let known: Vec<_> = targets.keys().map(String::as_str).collect();
+        let known = match &known[..] {
+            [] => "compute.toml names none: [targets.NAME] has `server`, or `state` and `store`"
+                .to_owned(),
+            known => format!("compute.toml names {}", known.join(", ")),
+        };
+        return Err(Failure::usage(format!("there is no target `{name}`; {known}")));
+    };
+    if let (None, Some(url)) = (&cli.server, &target.server) {
+        return Ok(Arc::new(Remote(connect(url, target.token_env.as_deref())?)));
+    }
+    if cli.server.is_some() {
+        return of(cli, state);
+    }
+    let mut place = local::place(cli, state)?;
+    if let (None, Some(folder)) = (state, &target.state) {
+        place.state = workspace.root.join(folder);
+    }
+    if let (None, Some(url)) = (&cli.store, &target.store) {
+        place.store = user::url_of(url, &workspace.root)?;
+    }
+    Ok(at(place))
+}
+
+/// The versions of a stack; if there is no such stack, the error names one like it.
+pub(crate) fn versions(
+    stacks: &dyn Stacks,
+    stack: &StackName,
+) -> Result<Vec<VersionInfo>, Failure> {
+    stacks.versions(stack).map_err(|error| match error {
+        StacksError::NoStack(_) => {
+            let all = stacks.stacks().unwrap_or_default();
+            let names = all.iter().map(|one| one.stack.as_str());
+            no_stack(stack.as_str(), names).unwrap_or_else(|| error.into())
+        }
+        error => error.into(),
+    })
+}
+
+/// That there is no such stack, and which there are; nothing if there is none at all.
+pub(crate) fn no_stack<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<Failure> {
+    let known: Vec<_> = known.collect();
+    let hint = match txcl::nearest(name, &known) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if known.is_empty() => return None,
+        None => format!("there are {}", known.join(", ")),
+    };
+    Some(Failure::usage(format!("there is no stack `{name}`; {hint}")))
+}

@@ -1,0 +1,119 @@
+//! This machine, or a store that it reaches.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use compute_flow::ActivationError;
+use compute_state::{
+    Catalogue, Draft, Place, SecretError, SecretInfo, Secrets, Stacks, TenantName, Tokens, Traces,
+    Vault, VaultError,
+};
+use compute_store::Store;
+
+use super::{Home, NotActive};
+use crate::args::Cli;
+use crate::failure::{Failure, SECRET_KEY};
+use crate::user;
+
+/// How long it may take to check what is to become active.
+const ACTIVATION: Duration = Duration::from_secs(600);
+
+/// A place on this machine.
+#[derive(Debug)]
+pub(super) struct Local(pub(super) Place);
+
+impl Home for Local {
+    fn store(&self) -> Result<Arc<dyn Store>, Failure> {
+        Ok(self.0.open_store()?)
+    }
+
+    fn stacks(&self) -> Result<Arc<dyn Stacks>, Failure> {
+        Ok(self.0.catalogue()?)
+    }
+
+    fn activate(&self, drafts: &[Draft]) -> Result<(), NotActive> {
+        let (catalogue, store) = (self.stacks()?, self.store()?);
+        let deadline = Instant::now() + ACTIVATION;
+        compute_flow::activate(drafts, &*catalogue, &*store, deadline).map_err(
+            |error| match error {
+                ActivationError::Problems(problems) => NotActive::Problems(problems),
+                ActivationError::Stacks(error) => NotActive::Failure(error.into()),
+                ActivationError::Store(error) => NotActive::Failure(error.into()),
+                error => NotActive::Failure(Failure::usage_of(&error)),
+            },
+        )
+    }
+
+    fn secrets(
+        &self,
+        tenant: Option<&TenantName>,
+        key_file: Option<&Path>,
+    ) -> Result<Arc<dyn Secrets>, Failure> {
+        let sealed = self.0.tenant(&tenant.cloned().unwrap_or_default()).catalogue()?;
+        let (place, key_file) = (self.0.clone(), key_file.map(Path::to_owned));
+        Ok(Arc::new(LocalSecrets { sealed, place, key_file }))
+    }
+
+    fn tokens(&self) -> Result<Arc<dyn Tokens>, Failure> {
+        Ok(self.0.tokens()?)
+    }
+
+    fn traces(&self) -> Result<Arc<dyn Traces>, Failure> {
+        Ok(self.0.traces()?)
+    }
+
+    fn place(&self) -> Option<&Place> {
+        Some(&self.0)
+    }
+}
+
+/// Secrets whose key is looked for when one is to be sealed: to list and forget them takes none.
+#[derive(Debug)]
+struct LocalSecrets {
+    sealed: Arc<dyn Catalogue>,
+    place: Place,
+    key_file: Option<PathBuf>,
+}
+
+impl Secrets for LocalSecrets {
+    fn list(&self) -> Result<Vec<SecretInfo>, SecretError> {
+        self.sealed.secrets()
+    }
+
+    fn set(&self, name: &str, value: &str) -> Result<(), SecretError> {
+        let vault = vault(&self.place, self.key_file.as_deref())?;
+        self.sealed.set_secret(&vault, name, value)
+    }
+
+    fn delete(&self, name: &str) -> Result<(), SecretError> {
+        self.sealed.delete_secret(name)
+    }
+}
+
+/// The place on this machine, for a command that has no use for a server.
+pub(crate) fn place_for(cli: &Cli, state: Option<&Path>, command: &str) -> Result<Place, Failure> {
+    if cli.server.is_some() {
+        return Err(Failure::usage(format!(
+            "`compute {command}` works on this machine, and not on a server: leave out --server (COMPUTE_SERVER)"
+        )));
+    }
+    place(cli, state)
+}
+
+pub(super) fn place(cli: &Cli, state: Option<&Path>) -> Result<Place, Failure> {
+    let state = match state {
+        Some(folder) => folder.to_owned(),
+        None => user::data("state")?,
+    };
+    Ok(Place::new(user::store_url(cli)?, state))
+}
+
+/// What seals the secrets of a place: the key in the environment, in this file, or beside them.
+pub(crate) fn vault(place: &Place, file: Option<&Path>) -> Result<Vault, VaultError> {
+    match (std::env::var(SECRET_KEY), file) {
+        (Ok(key), _) if !key.is_empty() => Vault::new(&key),
+        (_, Some(file)) => Vault::from_file(file),
+        _ => place.vault(),
+    }
+}

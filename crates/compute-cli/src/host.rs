@@ -1,0 +1,95 @@
+//! What builds and runs computes on this machine, for every command alike.
+
+mod at_hand;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use compute::{EngineConfig, Limits, Manager};
+use compute_wasm::{Compiler, Settings};
+
+use crate::args::{Cli, LimitArgs};
+use crate::failure::Failure;
+use crate::home::{self, Home};
+use crate::user::{bindings, cache};
+use at_hand::AtHand;
+
+/// What a run on this machine may use, unless the command says otherwise.
+const MEMORY: u64 = 64 << 20;
+const WALL: Duration = Duration::from_secs(5);
+
+/// What builds and runs computes for one command.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) manager: Manager,
+    pub(crate) at_hand: Arc<AtHand>,
+}
+
+impl Host {
+    /// A host with the limits of the command line, for computes of at most this much memory and this many
+    /// calls at once.
+    pub(crate) fn new(cli: &Cli, memory: u64, calls: u16) -> Result<Self, Failure> {
+        Self::with(home::of(cli, None).map_err(|failure| failure.to_string()), memory, calls)
+    }
+
+    /// The same, with the store of this home.
+    pub(crate) fn at(home: &Arc<dyn Home>, memory: u64, calls: u16) -> Result<Self, Failure> {
+        Self::with(Ok(Arc::clone(home)), memory, calls)
+    }
+
+    fn with(home: Result<Arc<dyn Home>, String>, memory: u64, calls: u16) -> Result<Self, Failure> {
+        let mut config = engine_config(calls)?;
+        config.memory = Some(memory.max(1 << 30));
+        let at_hand = Arc::new(AtHand::new(home));
+        let manager = Manager::builder()
+            .shared_resolver(Arc::clone(&at_hand) as _)
+            .engine(compute_wasm::NAME, config)
+            .limits(Limits::COMMAND_LINE)
+            .build();
+        Ok(Self { manager, at_hand })
+    }
+}
+
+/// What this program is told when it is to compile one module, and end.
+pub(crate) const COMPILE_WORKER: &str = "compile-worker";
+
+/// What the engine is opened with, for this many calls at once.
+pub(crate) fn engine_config(calls: u16) -> Result<EngineConfig, Failure> {
+    Ok(EngineConfig::from(Settings {
+        code_cache: Some(cache("code")?),
+        compiler: Compiler::Process {
+            program: this_program()?,
+            arguments: vec![COMPILE_WORKER.to_owned()],
+        },
+        sandboxes: calls.into(),
+        plugins: bindings::read()?,
+        ..Settings::default()
+    }))
+}
+
+/// This very program, also after its file was replaced.
+fn this_program() -> Result<PathBuf, Failure> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() {
+        return Ok(running.to_owned());
+    }
+    std::env::current_exe().map_err(|error| Failure::host(&error))
+}
+
+/// The limits that the command names.
+pub(crate) fn limits(args: &LimitArgs) -> Limits {
+    Limits {
+        memory: Some(memory(args)),
+        wall: Some(args.wall.unwrap_or(WALL)),
+        fuel: args.fuel,
+        now: args.now,
+        seed: args.seed,
+        ..Limits::COMMAND_LINE
+    }
+}
+
+/// The memory that a guest may have.
+pub(crate) fn memory(args: &LimitArgs) -> u64 {
+    args.memory.map_or(MEMORY, |bytes| bytes.as_u64())
+}

@@ -1,0 +1,40 @@
+//! Data, on stdout.
+
+use std::io::Write as _;
+
+use crate::failure::Failure;
+
+/// Prints a line of data.
+pub(crate) fn print_line(line: impl std::fmt::Display) -> Result<(), Failure> {
+    print_bytes(format!("{line}\n").as_bytes())
+}
+
+/// Prints data. A reader who has seen enough, such as `head`, is no failure.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(|error| Failure::Host(format!("cannot write to stdout: {error}"))),
+    }
+}
+
+/// Prints text with colours in it, to a terminal; without them, elsewhere.
+pub(crate) fn print_styled(text: &str) -> Result<(), Failure> {
+    match anstream::stdout().current_choice() {
+        anstream::ColorChoice::Never => {
+            print_bytes(anstream::adapter::strip_str(text).to_string().as_bytes())
+        }
+        _ => print_bytes(text.as_bytes()),
+    }
+}
+
+/// So many of something: `1 rule`, `2 rules`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// Prints a line of JSON.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_string(value).map_err(|error| Failure::host(&error))?;
+    print_line(json)
+}

@@ -1,0 +1,295 @@
+//! A workspace with its ops built: what every command on workspaces begins with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anstyle::{AnsiColor, Color, Style};
+use compute::Ref;
+use compute_flow::{Op, Workspace, WorkspaceRule};
+use compute_state::{File, StackName};
+use compute_wasm::Caps;
+use serde::Serialize;
+use txcl::{Code, Diagnostic, Severity};
+
+use super::target::{self, Target};
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::parallel;
+
+/// A workspace whose ops are built, as far as they can be.
+#[derive(Debug)]
+pub(crate) struct Project {
+    pub(crate) workspace: Workspace,
+    /// What rules run, by where it comes from.
+    pub(crate) ops: BTreeMap<PathBuf, Target>,
+    /// What is wrong, or may be.
+    pub(crate) findings: Vec<Finding>,
+    /// Each stack's rules, with refs in the place of names; only complete if nothing is wrong.
+    pub(crate) stacks: BTreeMap<StackName, Vec<File>>,
+}
+
+/// Something that is wrong in a workspace, or may be.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Finding {
+    severity: &'static str,
+    code: String,
+    file: String,
+    line: usize,
+    column: usize,
+    message: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    help: String,
+    /// As a person sees it.
+    #[serde(skip)]
+    shown: String,
+}
+
+impl Finding {
+    fn is_error(&self) -> bool {
+        self.severity == Severity::Error.name()
+    }
+
+    fn of_rule(workspace: &Workspace, rule: &WorkspaceRule, diagnostic: &Diagnostic) -> Self {
+        let file = workspace.shown(&rule.path).to_string();
+        let (line, column) = diagnostic.position(&rule.file.text);
+        Self {
+            severity: diagnostic.severity.name(),
+            code: diagnostic.code.name().to_owned(),
+            line,
+            column,
+            message: diagnostic.message.clone(),
+            help: diagnostic.help.clone(),
+            shown: diagnostic.render(&file, &rule.file.text, true),
+            file,
+        }
+    }
+
+    fn of_source(severity: Severity, one: &compute_js::Diagnostic) -> Self {
+        let (style, name) = (style_of(severity), severity.name());
+        Self {
+            severity: name,
+            code: one.code.clone(),
+            file: one.file.clone(),
+            line: one.line as usize,
+            column: one.column as usize,
+            message: one.message.clone(),
+            help: String::new(),
+            shown: format!("{style}{name}:{style:#} {one}"),
+        }
+    }
+
+    fn of_file(severity: Severity, code: &str, file: String, message: String) -> Self {
+        let (style, name) = (style_of(severity), severity.name());
+        Self {
+            severity: name,
+            code: code.to_owned(),
+            line: 0,
+            column: 0,
+            shown: format!("{style}{name}[{code}]:{style:#} {message}\n --> {file}"),
+            message,
+            help: String::new(),
+            file,
+        }
+    }
+}
+
+const fn style_of(severity: Severity) -> Style {
+    let color = match severity {
+        Severity::Error => AnsiColor::Red,
+        Severity::Warning => AnsiColor::Yellow,
+    };
+    Style::new().bold().fg_color(Some(Color::Ansi(color)))
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// The workspace that a folder is in.
+pub(crate) fn find(folder: Option<&Path>) -> Result<Workspace, Failure> {
+    let folder = folder.unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Failure::usage(format!("there is no folder {}", folder.display())));
+    }
+    let root = Workspace::find(folder).map_err(|error| Failure::usage_of(&error))?;
+    Workspace::read(&root).map_err(|error| Failure::usage_of(&error))
+}
+
+impl Project {
+    /// Builds what a workspace's rules run, and checks everything.
+    pub(crate) fn open(workspace: Workspace, host: &Host) -> Result<Self, Failure> {
+        let mut project =
+            Self { workspace, ops: BTreeMap::new(), findings: Vec::new(), stacks: BTreeMap::new() };
+        project.check_rules();
+        project.build(host)?;
+        project.resolve();
+        project.look_for_unused();
+        Ok(project)
+    }
+
+    /// The op of this ref.
+    pub(crate) fn op(&self, reference: &Ref) -> Option<&Target> {
+        self.ops.values().find(|op| op.artifact.reference() == reference)
+    }
+
+    /// Prints what was found, and fails if something of it is an error.
+    pub(crate) fn report(&self) -> Result<(), Failure> {
+        for finding in &self.findings {
+            anstream::eprintln!("{finding}\n");
+        }
+        self.verdict()
+    }
+
+    /// Fails if something of what was found is an error.
+    pub(crate) fn verdict(&self) -> Result<(), Failure> {
+        let errors = self.findings.iter().filter(|one| one.is_error()).count();
+        match errors {
+            0 => Ok(()),
+            errors => {
+                let what = crate::show::count(errors, "error");
+                Err(Failure::Guest(format!("{what} in the workspace")))
+            }
+        }
+    }
+
+    fn check_rules(&mut self) {
+        let workspace = &self.workspace;
+        for rule in &workspace.rules {
+            let told = rule.parsed.diagnostics.iter();
+            self.findings.extend(told.map(|one| Finding::of_rule(workspace, rule, one)));
+        }
+        let loops = compute_flow::loops(&workspace.rules);
+        self.findings
+            .extend(loops.iter().map(|(rule, one)| Finding::of_rule(workspace, rule, one)));
+    }
+
+    /// Builds every file that a rule runs, once each and in parallel.
+    fn build(&mut self, host: &Host) -> Result<(), Failure> {
+        let files: BTreeSet<PathBuf> = self
+            .workspace
+            .rules
+            .iter()
+            .filter_map(|rule| match &rule.op {
+                Some(Op::File(file)) => Some(file.clone()),
+                _ => None,
+            })
+            .collect();
+        let built: Vec<_> = parallel::map(files.into_iter().collect(), |file| {
+            (target::from_file(host, &file, compute_wasm::NAME), file)
+        });
+        for (result, file) in built {
+            let shown = self.workspace.shown(&file).to_string();
+            match result {
+                Ok(op) => {
+                    let refused = compute_wasm::inspect(op.artifact.wasm(), &Caps::DEFAULT).refused;
+                    if let Some(refused) = refused {
+                        let code = "refused-module";
+                        self.findings.push(Finding::of_file(Severity::Error, code, shown, refused));
+                    }
+                    let warnings = op.warnings().iter();
+                    self.findings
+                        .extend(warnings.map(|one| Finding::of_source(Severity::Warning, one)));
+                    self.ops.insert(file, op);
+                }
+                Err(Failure::Source(diagnostics)) => {
+                    let told = diagnostics.iter();
+                    self.findings.extend(told.map(|one| Finding::of_source(Severity::Error, one)));
+                }
+                Err(Failure::Usage(message)) => {
+                    let code = "unreadable-op";
+                    self.findings.push(Finding::of_file(Severity::Error, code, shown, message));
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts refs in the place of names.
+    fn resolve(&mut self) {
+        let mut findings = Vec::new();
+        for rule in &self.workspace.rules {
+            let reference = match self.reference_of(rule) {
+                Ok(reference) => reference,
+                Err(diagnostic) => {
+                    findings.extend(
+                        diagnostic.map(|one| Finding::of_rule(&self.workspace, rule, &one)),
+                    );
+                    continue;
+                }
+            };
+            // What cannot be parsed was told above.
+            let resolved = txcl::resolve_ops(&rule.file.text, |_| reference);
+            if let Ok(text) = resolved {
+                let files = self.stacks.entry(rule.stack.clone()).or_default();
+                files.push(File::new(rule.file.path.clone(), text));
+            }
+        }
+        self.findings.extend(findings);
+    }
+
+    /// The ref that a rule's op has; none if it names no op. An op that could not be built was told already.
+    fn reference_of(&self, rule: &WorkspaceRule) -> Result<Option<Ref>, Option<Box<Diagnostic>>> {
+        let span = rule.parsed.rule.exec().map(|exec| exec.span).unwrap_or_default();
+        let error = |message: String| Diagnostic::error(Code::UnresolvedOp, span, message);
+        match &rule.op {
+            None => Ok(None),
+            Some(Op::File(file)) => {
+                self.ops.get(file).map(|op| Some(op.artifact.reference().clone())).ok_or(None)
+            }
+            Some(Op::Url(url)) => Ref::parse(url).map(Some).map_err(|wrong| {
+                let diagnostic =
+                    error(format!("the workspace's file says where this op is, but {wrong}"));
+                Some(Box::new(diagnostic.help("`compute put FILE` prints a ref")))
+            }),
+            Some(Op::Missing(name, known)) => {
+                let help = match txcl::nearest(name.as_str(), known) {
+                    Some(meant) => format!("did you mean `op://{meant}`?"),
+                    None => format!(
+                        "put {name}.ts, {name}.js or {name}.wasm beside the rule, or say where it is in \
+                         compute.toml: [operations.{name}] url = \"compute://…\""
+                    ),
+                };
+                Err(Some(Box::new(error(format!("there is no op `{name}`")).help(help))))
+            }
+        }
+    }
+
+    fn look_for_unused(&mut self) {
+        let workspace = &self.workspace;
+        let sources: BTreeSet<_> = self.ops.values().flat_map(|op| op.sources()).collect();
+        for file in &workspace.unused {
+            // What another op imports is used.
+            if !sources.contains(file) && !is_shadowed(file, &self.ops) {
+                let message = "no rule in this folder runs this op".to_owned();
+                let shown = workspace.shown(file).to_string();
+                self.findings.push(Finding::of_file(
+                    Severity::Warning,
+                    "unused-op",
+                    shown,
+                    message,
+                ));
+            }
+        }
+        let names: BTreeSet<_> = workspace
+            .rules
+            .iter()
+            .filter_map(|rule| rule.parsed.rule.exec()?.node.strip_prefix("op://"))
+            .collect();
+        for name in workspace.settings.operations.keys() {
+            if !names.contains(name.as_str()) {
+                let message = format!("no rule runs the operation `{name}`");
+                let file = "compute.toml".to_owned();
+                self.findings.push(Finding::of_file(Severity::Warning, "unused-op", file, message));
+            }
+        }
+    }
+}
+
+/// Whether a file is what another one was made from: `x.ts` beside `x.wasm`.
+fn is_shadowed(file: &Path, ops: &BTreeMap<PathBuf, Target>) -> bool {
+    ["wasm", "js"].iter().any(|ending| ops.contains_key(&file.with_extension(ending)))
+}

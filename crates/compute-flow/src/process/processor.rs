@@ -1,0 +1,94 @@
+//! Takes a document through the scopes of a stack, and hands what the rules run to a runner.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use compute::{Charge, Runner};
+use serde_json::Value;
+use txcl::{Context, TXC};
+
+use super::failure::Failure;
+use super::request::{Request, Settings, seed_of};
+use super::run::Run;
+use crate::rules::Snapshot;
+use crate::trace::Trace;
+
+/// Takes documents through stacks.
+#[derive(Clone, Debug)]
+pub struct Processor {
+    runner: Arc<dyn Runner>,
+    settings: Settings,
+}
+
+/// What became of a document.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The request's id.
+    pub rid: String,
+    /// The document at its end, without the keys that start with `_`; or why there is none.
+    pub result: Result<Value, Box<Failure>>,
+    /// What the document says of the HTTP answer it wants: `_txc.web.res`.
+    pub web: Option<Value>,
+    /// What rules' authors should know.
+    pub warnings: Vec<String>,
+    /// What was written down.
+    pub trace: Option<Trace>,
+    /// What the answer and its trace take of the request's memory, until this is dropped.
+    pub memory: Arc<[Charge]>,
+}
+
+impl Processor {
+    /// A processor that runs computes here, with the default settings.
+    #[must_use]
+    pub fn new(runner: Arc<dyn Runner>) -> Self {
+        Self::with_settings(runner, Settings::default())
+    }
+
+    /// A processor that runs computes here.
+    #[must_use]
+    pub const fn with_settings(runner: Arc<dyn Runner>, settings: Settings) -> Self {
+        Self { runner, settings }
+    }
+
+    /// Takes a document through the stacks of a snapshot, on the calling thread and those of its computes.
+    ///
+    /// The same document, snapshot, clock and seed give the same answer and the same trace.
+    #[must_use]
+    pub fn process(&self, snapshot: &Snapshot, request: &Request) -> Answer {
+        let started = Instant::now();
+        let rid = request.rid.clone().unwrap_or_else(|| rid_of(request));
+        let mut run = Run::new((&self.runner, &self.settings), snapshot, request, &rid, started);
+        let mut document = Arc::new(Value::Null);
+        let result = run.run(&mut document);
+        let ended = run.end(&document, result.as_ref().err().map(|one| &**one));
+        // Nobody shares it any more.
+        let mut document = Arc::unwrap_or_clone(document);
+        let web = take_web_response(&mut document);
+        let result = result.map(|()| {
+            if let Value::Object(map) = &mut document {
+                map.retain(|key, _| !key.starts_with('_'));
+            }
+            document
+        });
+        Answer {
+            rid,
+            result,
+            web,
+            warnings: ended.warnings,
+            trace: ended.trace,
+            memory: ended.memory.into(),
+        }
+    }
+}
+
+/// The id of a request that has none: a UUID of version 7, of its clock and its seed.
+fn rid_of(request: &Request) -> String {
+    let mut context = Context::new(request.now, seed_of(request.seed, 0, "", "rid"));
+    txcl::uuid(&mut context)
+}
+
+/// What a document says of the HTTP answer that it wants.
+fn take_web_response(document: &mut Value) -> Option<Value> {
+    document.get_mut(TXC)?.get_mut("web")?.as_object_mut()?.shift_remove("res")
+}

@@ -1,0 +1,16 @@
+//! Rules that are made ready: a version as a stack, all that are active as a snapshot, and what must hold first.
+
+mod activate;
+mod estimate;
+mod path;
+mod snapshot;
+mod stack;
+mod stage;
+
+pub use activate::{ActivationError, Problem, ProblemCode, activate, problems, validate};
+pub(crate) use estimate::helpers;
+pub use path::rule_path;
+pub(crate) use path::scope_number;
+pub use snapshot::Snapshot;
+pub use stack::{CompileError, RuleProblem, Scope, Stack, StackRule};
+pub use stage::{Stage, StageError};

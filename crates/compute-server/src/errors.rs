@@ -1,0 +1,241 @@
+//! Errors as answers: the one place that says which error has which status and which code.
+
+use axum::http::StatusCode;
+use compute::{ErrorKind, OverLimit, Status, with_causes};
+use compute_flow::{ActivationError, Reason};
+use compute_state::{SecretError, StacksError, StateError, TokensError, TracesError};
+use compute_store::StoreError;
+use serde_json::json;
+
+use crate::Problem;
+use crate::tenants::{LiveError, QuotaError, TenantError};
+use crate::work::{Full, TooMany};
+
+/// What the memory of one request is called.
+pub(crate) const REQUEST_MEMORY: &str = "the memory of one request";
+
+impl From<OverLimit> for Problem {
+    fn from(over: OverLimit) -> Self {
+        // A request that is too large by itself is so whenever it comes; what others take, they give back.
+        let (status, code) = if over.name == REQUEST_MEMORY {
+            (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large")
+        } else {
+            (StatusCode::TOO_MANY_REQUESTS, "busy")
+        };
+        Self::new(status, code, over.to_string()).with("limit", over.limit)
+    }
+}
+
+impl From<TooMany> for Problem {
+    fn from(many: TooMany) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", many.to_string()).with("limit", many.0)
+    }
+}
+
+impl From<QuotaError> for Problem {
+    fn from(quota: QuotaError) -> Self {
+        Self::new(StatusCode::CONFLICT, "quota_exceeded", quota.to_string())
+            .with("limit", quota.limit)
+    }
+}
+
+impl From<Full> for Problem {
+    fn from(full: Full) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", full.to_string())
+    }
+}
+
+impl From<compute::Error> for Problem {
+    fn from(error: compute::Error) -> Self {
+        let detail = with_causes(&error);
+        match &error {
+            compute::Error::NotFound { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "missing_compute_artifact", detail)
+            }
+            compute::Error::UnsupportedAlgorithm { .. } => {
+                Self::bad("unsupported_digest_alg", detail)
+            }
+            compute::Error::InvalidInput { .. } => Self::bad("invalid_input", detail),
+            compute::Error::LimitAboveCap { .. } => Self::bad("limit_above_cap", detail),
+            compute::Error::UnknownEngine { .. } => Self::bad("unknown_engine", detail),
+            compute::Error::Busy { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", detail),
+            compute::Error::Refused { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_module", detail)
+            }
+            error => match error.kind() {
+                ErrorKind::Artifact => {
+                    Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_module", detail)
+                }
+                ErrorKind::Unavailable => {
+                    Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+                }
+                _ => Self::internal(error),
+            },
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let detail = with_causes(&error);
+        match error {
+            StoreError::NotFound { .. } => Self::not_found(detail),
+            StoreError::Conflict { .. } => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            StoreError::Digest(error) => error.into(),
+            _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail),
+        }
+    }
+}
+
+impl From<ActivationError> for Problem {
+    fn from(error: ActivationError) -> Self {
+        match error {
+            ActivationError::Problems(problems) => {
+                let (code, detail) = problems
+                    .first()
+                    .map_or_else(Default::default, |first| (first.code.name(), first.to_string()));
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+                    .with("problems", json!(problems))
+            }
+            ActivationError::Stacks(error) => error.into(),
+            ActivationError::Store(error) => error.into(),
+            ActivationError::Deadline { .. } => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", error.to_string())
+            }
+            ActivationError::TooLarge { limit, .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "version_too_large", error.to_string())
+                    .with("limit", limit)
+            }
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<StateError> for Problem {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Unavailable { .. } => {
+                tracing::warn!(target: "request", "{}", with_causes(&error));
+                let detail = "what the server keeps cannot be reached now";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            }
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<StacksError> for Problem {
+    fn from(error: StacksError) -> Self {
+        match error {
+            StacksError::NoStack(_)
+            | StacksError::NoVersion { .. }
+            | StacksError::NoFile { .. } => Self::not_found(with_causes(&error)),
+            StacksError::Quota { limit, .. } => {
+                Self::new(StatusCode::CONFLICT, "quota_exceeded", with_causes(&error))
+                    .with("limit", limit)
+            }
+            StacksError::Immutable { .. } => {
+                Self::new(StatusCode::CONFLICT, "version_immutable", with_causes(&error))
+            }
+            StacksError::State(error) => error.into(),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<SecretError> for Problem {
+    fn from(error: SecretError) -> Self {
+        match error {
+            SecretError::Name(_) => Self::bad("invalid_name", error.to_string()),
+            SecretError::TooLong(_) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "secret_too_large", error.to_string())
+            }
+            SecretError::Quota { limit } => {
+                Self::new(StatusCode::CONFLICT, "quota_exceeded", error.to_string())
+                    .with("limit", limit)
+            }
+            SecretError::TooMany { .. } => {
+                Self::new(StatusCode::CONFLICT, "too_many_secrets", error.to_string())
+            }
+            SecretError::NoSecret(_) => Self::not_found(error.to_string()),
+            SecretError::State(error) => error.into(),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<TokensError> for Problem {
+    fn from(error: TokensError) -> Self {
+        match error {
+            TokensError::NoScope | TokensError::Name => {
+                Self::bad("invalid_body", error.to_string())
+            }
+            TokensError::TooMany { .. } => {
+                Self::new(StatusCode::CONFLICT, "quota_exceeded", error.to_string())
+            }
+            TokensError::NoToken(_) => Self::not_found(error.to_string()),
+            TokensError::State(error) => error.into(),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<LiveError> for Problem {
+    fn from(error: LiveError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<TenantError> for Problem {
+    fn from(error: TenantError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<TracesError> for Problem {
+    fn from(error: TracesError) -> Self {
+        match error {
+            TracesError::NotFound(_) => Self::not_found(with_causes(&error)),
+            TracesError::State(error) => error.into(),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+/// The status of an answer to a run that failed.
+pub(crate) const fn status_of_run(status: Status) -> StatusCode {
+    match status {
+        Status::Ok => StatusCode::OK,
+        Status::WallLimit => StatusCode::GATEWAY_TIMEOUT,
+        Status::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+impl From<&compute_flow::Failure> for Problem {
+    fn from(failure: &compute_flow::Failure) -> Self {
+        let status = match &failure.reason {
+            Reason::Input(_) => StatusCode::BAD_REQUEST,
+            Reason::UnknownStage(_) => StatusCode::NOT_FOUND,
+            Reason::TooLarge { .. } | Reason::OutOfMemory(_) | Reason::TooDeep { .. } => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            Reason::Guest(failure) => status_of_run(failure.status()),
+            Reason::Host(_) | Reason::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+            Reason::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let mut problem = Self::new(status, failure.reason.code(), failure.to_string());
+        if let Some(stage) = &failure.stage {
+            problem = problem.with("stage", stage.to_string());
+        }
+        if let Some(op) = &failure.op {
+            problem = problem.with("op", op.as_str());
+        }
+        if !failure.transitions.is_empty() {
+            let shown = failure.transitions.iter().map(ToString::to_string);
+            problem = problem.with("transitions", shown.collect::<Vec<_>>());
+        }
+        problem
+    }
+}

@@ -1,0 +1,155 @@
+//! What a connection is about: when something last moved, what is at work, what is not sent yet.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// How many times the time for an answer one may take that is read steadily.
+const LONGEST_ANSWER: u32 = 20;
+/// The least that who reads an answer must take of it a second, in bytes, once the time for an answer is over.
+const LEAST_RATE: u64 = 16 << 10;
+
+/// When a connection last did something, and what it is to send.
+#[derive(Debug)]
+pub(crate) struct Life {
+    began: Instant,
+    /// In milliseconds from the beginning.
+    moved: AtomicU64,
+    /// How many of its requests are at work.
+    working: AtomicUsize,
+    /// The answers that are not sent yet, by their numbers.
+    answers: Mutex<Answers>,
+    /// Since when what is to be written waits for the other side, in milliseconds; 0 if it does not.
+    blocked: AtomicU64,
+    /// The bytes written since then.
+    written: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Answers {
+    next: u64,
+    /// When each was made, and when some of it was last taken.
+    unsent: BTreeMap<u64, (Instant, Instant)>,
+}
+
+/// An answer that is not sent yet, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Answering(Option<(Arc<Life>, u64)>);
+
+impl Life {
+    pub(crate) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            moved: AtomicU64::new(0),
+            working: AtomicUsize::new(0),
+            answers: Mutex::default(),
+            blocked: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+        }
+    }
+
+    /// In milliseconds, from 1.
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    pub(crate) fn move_on(&self) {
+        self.moved.store(self.now(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_idle(&self, limit: Duration) -> bool {
+        let still = self.now().saturating_sub(self.moved.load(Ordering::Relaxed));
+        self.working.load(Ordering::Relaxed) == 0 && u128::from(still) >= limit.as_millis()
+    }
+
+    /// Whether answers are not taken: one is not sent within the time that there is for it, and what is
+    /// taken of it is next to nothing.
+    pub(crate) fn is_stuck(&self, limit: Duration) -> bool {
+        let blocked = self.blocked.load(Ordering::Relaxed);
+        let waited = self.now().saturating_sub(blocked);
+        let crawls = blocked > 0
+            && u128::from(waited) >= limit.as_millis()
+            && self.written.load(Ordering::Relaxed) < waited.saturating_mul(LEAST_RATE) / 1000;
+        let stuck = |(made, taken): &(Instant, Instant)| {
+            taken.elapsed() >= limit || made.elapsed() >= limit * LONGEST_ANSWER
+        };
+        crawls || self.answers().unsent.values().any(stuck)
+    }
+
+    fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever flushes has written all there was.
+    pub(crate) fn note_flush(&self) {
+        self.blocked.store(0, Ordering::Relaxed);
+    }
+
+    /// Something is to be written and cannot be, or all of it was.
+    pub(crate) fn note_write(&self, written: &Poll<io::Result<usize>>) {
+        match written {
+            Poll::Pending => {
+                let now = self.now();
+                let first =
+                    self.blocked.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+                if first.is_ok() {
+                    self.written.store(0, Ordering::Relaxed);
+                }
+            }
+            Poll::Ready(Ok(bytes)) => {
+                self.written.fetch_add(*bytes as u64, Ordering::Relaxed);
+            }
+            Poll::Ready(Err(_)) => {}
+        }
+    }
+}
+
+impl Answering {
+    /// An answer on this connection; on none, where a router is called without one.
+    pub(crate) fn new(life: Option<&Arc<Life>>) -> Self {
+        Self(life.map(|life| {
+            let mut answers = life.answers();
+            let number = answers.next;
+            answers.next += 1;
+            answers.unsent.insert(number, (Instant::now(), Instant::now()));
+            (Arc::clone(life), number)
+        }))
+    }
+
+    /// Some of it was taken.
+    pub(crate) fn move_on(&self) {
+        if let Some((life, number)) = &self.0
+            && let Some((_, taken)) = life.answers().unsent.get_mut(number)
+        {
+            *taken = Instant::now();
+        }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if let Some((life, number)) = self.0.take() {
+            life.answers().unsent.remove(&number);
+        }
+    }
+}
+
+/// A request at work: its connection waits for it.
+pub(crate) struct AtWork(Arc<Life>);
+
+impl AtWork {
+    pub(crate) fn new(life: &Arc<Life>) -> Self {
+        life.working.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(life))
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.working.fetch_sub(1, Ordering::Relaxed);
+        self.0.move_on();
+    }
+}

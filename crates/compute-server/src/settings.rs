@@ -1,0 +1,100 @@
+//! What a server may use, and what it does unless it is told otherwise.
+
+use std::time::Duration;
+
+use compute::Limits;
+use compute_flow::ProcessorSettings;
+
+/// What a server may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Whether requests without a token are taken, from this machine only.
+    pub dev: bool,
+    /// How many sandboxes run at once: four for each processor.
+    pub max_concurrency: usize,
+    /// How many of them one tenant may hold: half.
+    pub max_tenant_concurrency: usize,
+    /// How many requests may wait for each kind of work: 1,000, half of them of one tenant.
+    pub max_queue: usize,
+    /// How many artifacts are compiled at once, as they are uploaded: as many as there are processors, two at
+    /// least. One tenant has half of them.
+    pub max_uploads: usize,
+    /// How many administrative requests are worked on at once: four. One tenant has half of them.
+    pub max_admin: usize,
+    /// How many requests there may be in all, from their heads to the ends of their answers: 4,000. One tenant
+    /// has half of them.
+    pub max_requests: usize,
+    /// The limits of each run; a request may ask for less.
+    pub limits: Limits,
+    /// What documents may use.
+    pub documents: ProcessorSettings,
+    /// How long an upload may take to compile: a minute.
+    pub compile: Duration,
+    /// How long an administrative request may take, its wait for a place included: half a minute.
+    pub admin_wall: Duration,
+    /// How long a body may take to arrive: half a minute.
+    pub body_timeout: Duration,
+    /// How many bytes of memory all requests may take together, for bodies, documents and answers: 512 MiB.
+    pub memory: u64,
+    /// How many of them one tenant's requests may take: half.
+    pub tenant_memory: u64,
+    /// How many of them one request may take: 128 MiB.
+    pub request_memory: u64,
+    /// What one tenant may keep.
+    pub quotas: Quotas,
+    /// How many connections may be open: 10,000.
+    pub max_connections: usize,
+    /// How long the head of a request may take to arrive: 10 seconds.
+    pub head_timeout: Duration,
+    /// How long a connection may do nothing: half a minute.
+    pub idle_timeout: Duration,
+    /// How long the reader of an answer may take nothing of it: half a minute.
+    pub answer_timeout: Duration,
+    /// How long what was accepted may take to be answered when the server ends: 35 seconds.
+    pub drain_timeout: Duration,
+}
+
+/// What one tenant may keep of artifacts. What it may keep of stacks, tokens, secrets and traces, those who keep
+/// them say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quotas {
+    /// How many artifacts: 10,000.
+    pub artifacts: u64,
+    /// How many bytes of artifacts and attachments: 8 GiB.
+    pub artifact_bytes: u64,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self { artifacts: 10_000, artifact_bytes: 8 << 30 }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            dev: false,
+            max_concurrency: processors * 4,
+            max_tenant_concurrency: processors * 2,
+            max_queue: 1000,
+            max_uploads: processors.max(2),
+            max_admin: 4,
+            max_requests: 4000,
+            limits: Limits::DEFAULT,
+            documents: ProcessorSettings::default(),
+            compile: Duration::from_secs(60),
+            admin_wall: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
+            memory: 512 << 20,
+            tenant_memory: 256 << 20,
+            request_memory: 128 << 20,
+            quotas: Quotas::default(),
+            max_connections: 10_000,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(35),
+        }
+    }
+}

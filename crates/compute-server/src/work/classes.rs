@@ -1,0 +1,91 @@
+//! The kinds of work that requests are, by what they need that is scarce: each has places of its own, shares of
+//! them for each tenant, and threads of its own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use compute::Cancel;
+
+use super::admission::{Admission, Permit};
+use super::workers::Workers;
+use crate::{Problem, Settings};
+
+/// The classes there are.
+#[derive(Debug)]
+pub(crate) struct Classes {
+    /// Runs and documents: a place is a sandbox.
+    pub(crate) sandboxes: Class,
+    /// What compiles.
+    pub(crate) uploads: Class,
+    /// All else: reading and writing what is kept, checking rules.
+    pub(crate) admin: Class,
+}
+
+/// One kind of work.
+#[derive(Clone, Debug)]
+pub(crate) struct Class {
+    pub(crate) admission: Admission,
+    workers: Workers,
+}
+
+/// A place for work of one kind. Work that is given to it holds the place until it has ended, whoever went away
+/// meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    class: Class,
+    permit: Arc<Permit>,
+}
+
+impl Classes {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let class = |name, places: usize, share| Class {
+            admission: Admission::new(places, share, settings.max_queue),
+            workers: Workers::new(name, places),
+        };
+        let (uploads, admin) = (settings.max_uploads, settings.max_admin);
+        Self {
+            sandboxes: class(
+                "compute-run",
+                settings.max_concurrency,
+                settings.max_tenant_concurrency,
+            ),
+            uploads: class("compute-upload", uploads, uploads.div_ceil(2)),
+            admin: class("compute-admin", admin, admin.div_ceil(2)),
+        }
+    }
+}
+
+impl Class {
+    /// A place for this tenant, at once or in turn. The deadline covers the wait.
+    pub(crate) async fn enter(
+        &self,
+        tenant: &str,
+        accepted: Instant,
+        wall: Duration,
+    ) -> Result<Place, Problem> {
+        let left = wall.saturating_sub(accepted.elapsed());
+        let permit =
+            tokio::time::timeout(left, self.admission.enter(tenant)).await.map_err(|_| {
+                let detail = format!("the wall limit of {wall:?} was reached in the queue");
+                Problem::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", detail)
+            })??;
+        Ok(Place { class: self.clone(), permit: Arc::new(permit) })
+    }
+}
+
+impl Place {
+    /// Does this on one of the class's threads. The work is told to stop when nobody waits for it any longer.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Cancel) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let permit = Arc::clone(&self.permit);
+        let done = self.class.workers.run(move |cancel| {
+            let result = work(cancel);
+            drop(permit);
+            result
+        });
+        done.await.map_err(|error| Problem::internal(&error))
+    }
+}

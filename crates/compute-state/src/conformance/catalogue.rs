@@ -1,0 +1,207 @@
+//! What documents need of stacks: one moment, a number that grows, quotas; and tenants that are apart.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::Reopen;
+use super::stacks::{files, name};
+use crate::{Catalogue, Draft, File, StacksError, StateQuotas, TenantName, Vault};
+
+pub(super) fn all(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
+    for test in [
+        many_become_active_at_one_moment,
+        the_change_number_grows_and_others_see_it,
+        every_ref_of_every_version_is_told,
+        names_are_only_names,
+        tenants_are_apart,
+    ] {
+        test(&new(StateQuotas::default()));
+    }
+    quotas_hold(new);
+}
+
+fn of(state: &Reopen, tenant: &str) -> Arc<dyn Catalogue> {
+    let tenant: TenantName = tenant.parse().unwrap();
+    state().tenant(&tenant).unwrap().catalogue().unwrap()
+}
+
+/// A reader with a handle of its own never sees one stack of one round beside another of another.
+fn many_become_active_at_one_moment(state: &Reopen) {
+    let (writer, reader) = (of(state, "default"), of(state, "default"));
+    let drafts =
+        |round| ["a", "b", "c"].map(|one| writer.draft(&name(one), &files(round)).unwrap());
+    let rounds = [drafts(1), drafts(2)];
+    writer.activate(&rounds[0]).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in rounds.iter().cycle().skip(1).take(30) {
+                writer.activate(round).unwrap();
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        while !done.load(Ordering::SeqCst) {
+            let active = reader.all_active().unwrap();
+            let hashes: Vec<_> = active.iter().map(|one| &one.info.hash).collect();
+            assert_eq!(hashes.len(), 3);
+            assert!(hashes.iter().all(|one| *one == hashes[0]), "half of a change: {hashes:?}");
+        }
+    });
+    let names: Vec<_> =
+        reader.all_active().unwrap().into_iter().map(|one| one.info.stack).collect();
+    assert_eq!(names, ["a", "b", "c"].map(name), "by name");
+}
+
+fn the_change_number_grows_and_others_see_it(state: &Reopen) {
+    let (here, there) = (of(state, "default"), of(state, "default"));
+    let vault = Vault::new(&"1".repeat(64)).unwrap();
+    let one = here.draft(&name("a"), &files(1)).unwrap();
+    let two = here.draft(&name("a"), &files(2)).unwrap();
+    let mut last = there.change_number().unwrap();
+    assert_eq!(here.change_number().unwrap(), last);
+    let mut grows = |what: &str| {
+        let now = there.change_number().unwrap();
+        assert!(now > last, "{what}: {last}, then {now}");
+        assert_eq!(here.change_number().unwrap(), now);
+        last = now;
+    };
+    here.activate(std::slice::from_ref(&one)).unwrap();
+    grows("an activation");
+    here.activate(&[two]).unwrap();
+    grows("another");
+    here.activate(&[one]).unwrap();
+    grows("one that goes back");
+    here.set_secret(&vault, "KEY", "one").unwrap();
+    grows("a secret");
+    here.set_secret(&vault, "KEY", "two").unwrap();
+    grows("another value");
+    here.delete_secret("KEY").unwrap();
+    grows("a secret that goes");
+    let now = last;
+    assert!(here.activate(&[Draft::new(name("a"), 9)]).is_err());
+    assert!(here.delete_secret("KEY").is_err());
+    assert_eq!(there.change_number().unwrap(), now, "what failed changes nothing");
+}
+
+fn every_ref_of_every_version_is_told(state: &Reopen) {
+    let catalogue = of(state, "default");
+    let exec = |of: &str| format!("EXEC \"compute://sha256/{of}\"");
+    let a = name("a");
+    let one = catalogue.draft(&a, &[File::new("1/a.txcl", exec("aa"))]).unwrap();
+    let refs = || -> Vec<String> {
+        catalogue.refs().unwrap().iter().map(|one| one.digest().to_owned()).collect()
+    };
+    catalogue.edit(&one, "1/b.txcl", Some(&exec("bb"))).unwrap();
+    assert_eq!(refs(), ["aa", "bb"]);
+    catalogue.edit(&one, "1/b.txcl", None).unwrap();
+    assert_eq!(refs(), ["aa"]);
+    catalogue.activate(&[one]).unwrap();
+    let two = catalogue.draft(&a, &[File::new("1/a.txcl", exec("00"))]).unwrap();
+    let three = catalogue.draft(&name("b"), &[File::new("1/a.txcl", exec("aa"))]).unwrap();
+    assert_eq!(refs(), ["00", "aa"], "in order, each once");
+    catalogue.activate(std::slice::from_ref(&two)).unwrap();
+    catalogue.forget(&[three]).unwrap();
+    assert_eq!(refs(), ["00", "aa"], "what can be gone back to");
+}
+
+/// Whatever a path or a name says, it is kept as it is and reaches nothing else.
+fn names_are_only_names(state: &Reopen) {
+    let catalogue = of(state, "default");
+    let paths =
+        ["", " ", "%", "'; DROP TABLE files; --", "../../a", "/etc/passwd", "A", "a", "ä\n🦀"];
+    let files = paths.map(|path| File::new(path, format!("{path}'\"\\")));
+    let draft = catalogue.draft(&name("a"), &files).unwrap();
+    let kept = catalogue.version(&draft.stack, draft.number).unwrap().files;
+    let mut sorted = files.to_vec();
+    sorted.sort_by(|a, b| a.path.cmp(&b.path));
+    assert_eq!(kept, sorted);
+    catalogue.edit(&draft, "%", None).unwrap();
+    assert_eq!(catalogue.version(&draft.stack, 1).unwrap().files.len(), paths.len() - 1);
+    // Names that look alike are of different stacks.
+    for (at, stack) in ["A", "a/b", "a-b", "a_b"].into_iter().enumerate() {
+        let draft = catalogue.draft(&name(stack), &super::stacks::files(1)).unwrap();
+        assert_eq!((draft.number, catalogue.stacks().unwrap().len()), (1, at + 2));
+    }
+    let longest = name(&"x".repeat(crate::StackName::MAX));
+    catalogue.draft(&longest, &super::stacks::files(1)).unwrap();
+    assert_eq!(catalogue.versions(&longest).unwrap().len(), 1);
+}
+
+fn tenants_are_apart(state: &Reopen) {
+    let tenants = ["default", "acme", "a", "a-b"];
+    let vault = Vault::new(&"1".repeat(64)).unwrap();
+    for (number, tenant) in (1..).zip(tenants) {
+        let catalogue = of(state, tenant);
+        assert_eq!(catalogue.stacks().unwrap(), [], "{tenant}");
+        assert!(catalogue.secrets().unwrap().is_empty(), "{tenant}");
+        let draft = catalogue.draft(&name("s"), &files(number)).unwrap();
+        catalogue.activate(&[draft]).unwrap();
+        catalogue.set_secret(&vault, "KEY", tenant).unwrap();
+        let traces = state().tenant(&tenant.parse().unwrap()).unwrap().traces().unwrap();
+        assert!(traces.ids().unwrap().is_empty(), "{tenant}");
+        traces.write("t", &mut |text| write!(text, "{tenant}")).unwrap();
+    }
+    for (number, tenant) in (1..).zip(tenants) {
+        let catalogue = of(state, tenant);
+        assert_eq!(catalogue.all_active().unwrap()[0].files, files(number), "{tenant}");
+        assert_eq!(catalogue.open_secrets(&vault).unwrap()["KEY"], tenant);
+        let traces = state().tenant(&tenant.parse().unwrap()).unwrap().traces().unwrap();
+        let mut text = String::new();
+        traces.read_text("t").unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, tenant);
+    }
+}
+
+fn quotas_hold(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
+    let standard = StateQuotas::default();
+    let limit = |refused: Result<Draft, StacksError>| match refused {
+        Err(StacksError::Quota { limit, .. }) => limit,
+        other => unreachable!("no quota: {other:?}"),
+    };
+    let s = name("s");
+
+    let state = new(StateQuotas { drafts: 3, ..standard });
+    let catalogue = of(&state, "default");
+    let drafts = [1, 2, 3].map(|number| catalogue.draft(&s, &files(number)).unwrap());
+    assert_eq!(limit(catalogue.draft(&s, &files(4))), 3);
+    assert_eq!(catalogue.versions(&s).unwrap().len(), 3, "nothing of it was kept");
+    catalogue.draft(&s, &files(3)).unwrap();
+    // One that becomes active makes room.
+    catalogue.activate(&drafts[..1]).unwrap();
+    catalogue.draft(&s, &files(4)).unwrap();
+
+    let state = new(StateQuotas { stacks: 2, ..standard });
+    let catalogue = of(&state, "default");
+    for stack in ["a", "b"] {
+        catalogue.draft(&name(stack), &files(1)).unwrap();
+    }
+    assert_eq!(limit(catalogue.draft(&name("c"), &files(1))), 2);
+    assert_eq!(catalogue.stacks().unwrap().len(), 2);
+
+    let state = new(StateQuotas { versions: 2, ..standard });
+    let catalogue = of(&state, "default");
+    for number in 1..=2 {
+        let draft = catalogue.draft(&s, &files(number)).unwrap();
+        catalogue.activate(&[draft]).unwrap();
+    }
+    assert_eq!(limit(catalogue.draft(&s, &files(3))), 2);
+    catalogue.draft(&name("other"), &files(3)).unwrap();
+
+    for quotas in
+        [StateQuotas { draft_bytes: 1000, ..standard }, StateQuotas { bytes: 1000, ..standard }]
+    {
+        let state = new(quotas);
+        let catalogue = of(&state, "default");
+        let large = File::new("1/b.txcl", "#".repeat(990));
+        let draft = catalogue.draft(&s, &files(1)).unwrap();
+        let edited = catalogue.edit(&draft, &large.path, Some(&large.text));
+        assert_eq!(limit(edited.map(|()| draft.clone())), 1000);
+        assert_eq!(limit(catalogue.draft(&s, &[large])), 1000);
+        assert_eq!(catalogue.version(&s, 1).unwrap().files, files(1));
+        catalogue.edit(&draft, "1/b.txcl", Some("EMIT .b = 1")).unwrap();
+        // What was active is no draft, but it is still kept.
+        catalogue.activate(&[draft]).unwrap();
+        let more = catalogue.draft(&s, &[File::new("1/b.txcl", "#".repeat(950))]);
+        assert_eq!(more.is_ok(), quotas.bytes > 1000);
+    }
+}

@@ -1,0 +1,98 @@
+//! Changes to versions that were never active.
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use super::quota::bytes_of;
+use super::{SqliteCatalogue, files};
+use crate::{Draft, File, StacksError, manifest_hash};
+
+impl SqliteCatalogue {
+    /// Writes a file of a version that was never active, or takes it away.
+    pub(super) fn edit_file(
+        &self,
+        draft: &Draft,
+        path: &str,
+        text: Option<&str>,
+    ) -> Result<(), StacksError> {
+        let Draft { stack, number } = draft;
+        let name = stack.as_str();
+        let mut connection = self.connection();
+        let change = self.change(&mut connection)?;
+        self.changeable(&change, draft)?;
+        match text {
+            Some(text) => {
+                self.sql(change.execute(
+                    "INSERT OR REPLACE INTO files (stack, number, path, text) VALUES (?1, ?2, ?3, ?4)",
+                    params![name, number, path, text],
+                ))?;
+            }
+            None => {
+                let gone = self.sql(change.execute(
+                    "DELETE FROM files WHERE stack = ?1 AND number = ?2 AND path = ?3",
+                    params![name, number, path],
+                ))?;
+                if gone == 0 {
+                    return Err(StacksError::NoFile {
+                        stack: stack.clone(),
+                        number: *number,
+                        path: path.chars().take(200).collect(),
+                    });
+                }
+            }
+        }
+        let files = self.sql(files(&change, stack, *number))?;
+        self.sql(change.execute(
+            "UPDATE versions SET hash = ?3, bytes = ?4 WHERE stack = ?1 AND number = ?2",
+            params![name, number, manifest_hash(&files), bytes_of(&files)],
+        ))?;
+        self.sql(
+            change.execute(
+                "DELETE FROM refs WHERE stack = ?1 AND number = ?2",
+                params![name, number],
+            ),
+        )?;
+        self.sql(keep_refs(&change, draft, &files))?;
+        self.within_quota(&change, stack)?;
+        Ok(self.sql(change.commit())?)
+    }
+
+    /// That a version is there, and was never active.
+    pub(super) fn changeable(
+        &self,
+        connection: &Connection,
+        draft: &Draft,
+    ) -> Result<(), StacksError> {
+        let Draft { stack, number } = draft;
+        let activated: Option<Option<i64>> = self.sql(
+            connection
+                .query_row(
+                    "SELECT activated FROM versions WHERE stack = ?1 AND number = ?2",
+                    params![stack.as_str(), number],
+                    |row| row.get(0),
+                )
+                .optional(),
+        )?;
+        match activated {
+            None => Err(StacksError::NoVersion { stack: stack.clone(), number: *number }),
+            Some(Some(_)) => Err(StacksError::Immutable { stack: stack.clone(), number: *number }),
+            Some(None) => Ok(()),
+        }
+    }
+}
+
+/// Keeps what the files of a version name.
+pub(super) fn keep_refs(
+    change: &Transaction<'_>,
+    draft: &Draft,
+    files: &[File],
+) -> rusqlite::Result<()> {
+    for file in files {
+        for reference in compute::scan_refs(&file.text) {
+            change.execute(
+                "INSERT OR IGNORE INTO refs (stack, number, ref) VALUES (?1, ?2, ?3)",
+                params![draft.stack.as_str(), draft.number, reference.as_str()],
+            )?;
+        }
+    }
+    Ok(())
+}

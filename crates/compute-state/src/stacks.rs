@@ -1,0 +1,225 @@
+//! The versions of stacks: what is known of them, and what every keeper of them does.
+
+mod file;
+
+use std::fmt;
+
+use compute::Ref;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{SealedSecrets, StackName, StateError};
+
+pub use file::{File, manifest_hash};
+
+/// The versions of stacks, and which of them are active: what a person or a program at work on them needs, on
+/// this machine or through a server.
+///
+/// Each change is one transaction, seen whole or not at all by every reader, and durable when it is answered:
+/// whoever dies leaves the old state or the new one. What was answered is seen by the next call of anybody.
+/// All methods block.
+pub trait Stacks: fmt::Debug + Send + Sync {
+    /// All stacks, by name, as they are at one moment.
+    ///
+    /// # Errors
+    /// [`StacksError::State`].
+    fn stacks(&self) -> Result<Vec<ActiveStack>, StacksError>;
+
+    /// All versions of a stack, the newest first, as they are at one moment.
+    ///
+    /// # Errors
+    /// [`StacksError::NoStack`] if there is none of this name.
+    fn versions(&self, stack: &StackName) -> Result<Vec<VersionInfo>, StacksError>;
+
+    /// A version with its files, as they are at one moment.
+    ///
+    /// # Errors
+    /// [`StacksError::NoVersion`] if the stack has none of this number.
+    fn version(&self, stack: &StackName, number: u32) -> Result<Version, StacksError>;
+
+    /// The active version of a stack, if one is.
+    ///
+    /// # Errors
+    /// [`StacksError::State`].
+    fn active(&self, stack: &StackName) -> Result<Option<Version>, StacksError>;
+
+    /// Keeps a version that is not active yet, with the next number. A version of the same files is taken as it is,
+    /// whether it was active or not: the newest, if there are more.
+    ///
+    /// # Errors
+    /// [`StacksError::Quota`] if there is too much already; nothing is kept then.
+    fn draft(&self, stack: &StackName, files: &[File]) -> Result<Draft, StacksError>;
+
+    /// Writes a file of a version that was never active, or takes it away.
+    ///
+    /// # Errors
+    /// [`StacksError::Immutable`] if the version was active, [`StacksError::NoVersion`] and
+    /// [`StacksError::NoFile`] if there is none, [`StacksError::Quota`] if there is too much then.
+    fn edit(&self, draft: &Draft, path: &str, text: Option<&str>) -> Result<(), StacksError>;
+
+    /// Forgets a version that was never active.
+    ///
+    /// # Errors
+    /// [`StacksError::Immutable`] if it was, [`StacksError::NoVersion`] if there is none.
+    fn delete_draft(&self, draft: &Draft) -> Result<(), StacksError>;
+
+    /// Forgets those of these versions that were never active; the others stay. A stack without versions goes, too.
+    ///
+    /// # Errors
+    /// [`StacksError::State`].
+    fn forget(&self, drafts: &[Draft]) -> Result<(), StacksError>;
+
+    /// Makes versions active at one moment, all of them or none: no reader sees some of them. One that was active
+    /// before is gone back to so. What must hold first is for the caller to see to; a server sees to it itself.
+    ///
+    /// # Errors
+    /// [`StacksError::NoVersion`] if one of them isn't there; nothing is changed then.
+    fn activate(&self, versions: &[Draft]) -> Result<(), StacksError>;
+}
+
+/// All that is kept of one tenant's stacks and secrets, for whoever takes documents through them.
+pub trait Catalogue: Stacks + SealedSecrets {
+    /// All active versions with their files, as they are at one moment.
+    ///
+    /// # Errors
+    /// [`StacksError::State`].
+    fn all_active(&self) -> Result<Vec<Version>, StacksError>;
+
+    /// A number that grows whenever a version becomes active or a secret changes, whoever changed it. Each document
+    /// asks for it, so it takes microseconds, and waits for no writer. Who reads it first, and then what it is
+    /// about, has missed nothing that is older than the number.
+    ///
+    /// # Errors
+    /// [`StacksError::State`].
+    fn change_number(&self) -> Result<i64, StacksError>;
+
+    /// Every ref that a rule of any version names, in order: what a garbage collection must keep.
+    ///
+    /// # Errors
+    /// [`StacksError::State`].
+    fn refs(&self) -> Result<Vec<Ref>, StacksError>;
+}
+
+/// A stack and its versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ActiveStack {
+    /// Its name.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub stack: StackName,
+    /// The version that is active, if one is.
+    pub active: Option<u32>,
+    /// How many versions there are.
+    pub versions: u32,
+    /// When the active version became so.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub activated: Option<Timestamp>,
+}
+
+/// What is known of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct VersionInfo {
+    /// The stack.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub stack: StackName,
+    /// Its number, from 1.
+    pub number: u32,
+    /// The hash of its files.
+    pub hash: String,
+    /// When it was made.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created: Timestamp,
+    /// When it last became active.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub activated: Option<Timestamp>,
+    /// Whether it is active.
+    pub active: bool,
+    /// How many rules it has.
+    pub rules: u32,
+}
+
+/// A version, with its files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Version {
+    /// What is known of it.
+    pub info: VersionInfo,
+    /// Its files, by path.
+    #[serde(skip)]
+    pub files: Vec<File>,
+}
+
+impl Version {
+    /// A version that came from elsewhere.
+    #[must_use]
+    pub const fn new(info: VersionInfo, files: Vec<File>) -> Self {
+        Self { info, files }
+    }
+}
+
+/// A version by its number: one that is to be changed, activated or forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Draft {
+    /// The stack.
+    pub stack: StackName,
+    /// Its number.
+    pub number: u32,
+}
+
+impl Draft {
+    /// A version that is kept.
+    #[must_use]
+    pub const fn new(stack: StackName, number: u32) -> Self {
+        Self { stack, number }
+    }
+}
+
+/// Versions cannot be read or written, or there is no such thing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StacksError {
+    /// There is no such stack.
+    #[error("there is no stack `{0}`")]
+    NoStack(StackName),
+    /// The stack has no such version.
+    #[error("the stack `{stack}` has no version {number}")]
+    NoVersion {
+        /// The stack.
+        stack: StackName,
+        /// The number.
+        number: u32,
+    },
+    /// The version has no such file.
+    #[error("the version {number} of the stack `{stack}` has no file `{path}`")]
+    NoFile {
+        /// The stack.
+        stack: StackName,
+        /// The version.
+        number: u32,
+        /// The file's path.
+        path: String,
+    },
+    /// The version was active, and never changes.
+    #[error(
+        "the version {number} of the stack `{stack}` was active, so it never changes: make another"
+    )]
+    Immutable {
+        /// The stack.
+        stack: StackName,
+        /// The number.
+        number: u32,
+    },
+    /// There is as much as there may be.
+    #[error("there may be at most {limit} {what}")]
+    Quota {
+        /// Of what.
+        what: &'static str,
+        /// How many, or how many bytes.
+        limit: u64,
+    },
+    /// What is kept cannot be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+}

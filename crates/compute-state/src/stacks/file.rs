@@ -1,0 +1,41 @@
+//! Files of versions, and the hash of all files of one.
+
+use sha2::{Digest as _, Sha256};
+
+/// A rule's file: where it is in its stack, and its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// `<NNN[_label]>/<name>.txcl`
+    pub path: String,
+    /// The text.
+    pub text: String,
+}
+
+impl File {
+    /// A file.
+    pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { path: path.into(), text: text.into() }
+    }
+}
+
+/// The hash of a version: SHA-256 over each file, sorted by path, as `path NUL hex(sha256(text)) NUL`.
+///
+/// ```
+/// use compute_state::{File, manifest_hash};
+///
+/// let [a, b] = [File::new("100/a.txcl", "WHEN *"), File::new("100/b.txcl", "")];
+/// assert_eq!(manifest_hash(&[a.clone(), b.clone()]), manifest_hash(&[b, a]));
+/// ```
+#[must_use]
+pub fn manifest_hash(files: &[File]) -> String {
+    let mut sorted: Vec<_> = files.iter().collect();
+    sorted.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut hash = Sha256::new();
+    for file in sorted {
+        hash.update(file.path.as_bytes());
+        hash.update([0]);
+        hash.update(hex::encode(Sha256::digest(file.text.as_bytes())));
+        hash.update([0]);
+    }
+    hex::encode(hash.finalize())
+}

@@ -1,0 +1,82 @@
+//! All that is kept, and what of it is one tenant's: where a server or a command gets its parts from.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Catalogue, StateError, TenantName, TokenCheck, TraceStore};
+
+/// All that is kept of stacks, tenants and secrets. Nothing of a tenant's is reached from another's.
+pub trait State: fmt::Debug + Send + Sync {
+    /// What is kept of a tenant. Any name has something; what was never written is empty. Nothing is opened yet.
+    ///
+    /// # Errors
+    /// [`StateError`] if it cannot be told whether it can be opened.
+    fn tenant(&self, tenant: &TenantName) -> Result<Arc<dyn TenantState>, StateError>;
+
+    /// Opens the tokens of all tenants.
+    ///
+    /// # Errors
+    /// [`StateError`] if they cannot be opened.
+    fn tokens(&self) -> Result<Arc<dyn TokenCheck>, StateError>;
+
+    /// Where it is, for people.
+    fn location(&self) -> String;
+}
+
+/// What is kept of one tenant. Each part is opened when it is asked for, and made if there is none: keep what you
+/// get. Two that were opened see each other's changes.
+pub trait TenantState: fmt::Debug + Send + Sync {
+    /// Opens the stacks and the secrets.
+    ///
+    /// # Errors
+    /// [`StateError`] if they cannot be opened.
+    fn catalogue(&self) -> Result<Arc<dyn Catalogue>, StateError>;
+
+    /// Opens the traces of documents.
+    ///
+    /// # Errors
+    /// [`StateError`] if they cannot be opened.
+    fn traces(&self) -> Result<Arc<dyn TraceStore>, StateError>;
+}
+
+/// How much one tenant may keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateQuotas {
+    /// How many stacks: 1,000.
+    pub stacks: u64,
+    /// How many versions that were never active: 1,000.
+    pub drafts: u64,
+    /// How many bytes all files of versions that were never active have: 256 MiB.
+    pub draft_bytes: u64,
+    /// How many versions one stack has: 10,000.
+    pub versions: u64,
+    /// How many bytes all files have, with their paths: 1 GiB.
+    pub bytes: u64,
+    /// How many secrets: 1,000.
+    pub secrets: u32,
+    /// How many bytes all of them may have, sealed: 1 MiB.
+    pub secret_bytes: u64,
+    /// How many tokens: 1,000.
+    pub tokens: u32,
+    /// How many traces, about; the oldest are deleted: 1,000.
+    pub traces: usize,
+    /// How many bytes of traces, about: 256 MiB.
+    pub trace_bytes: u64,
+}
+
+impl Default for StateQuotas {
+    fn default() -> Self {
+        Self {
+            stacks: 1000,
+            drafts: 1000,
+            draft_bytes: 256 << 20,
+            versions: 10_000,
+            bytes: 1 << 30,
+            secrets: 1000,
+            secret_bytes: 1 << 20,
+            tokens: 1000,
+            traces: 1000,
+            trace_bytes: 256 << 20,
+        }
+    }
+}

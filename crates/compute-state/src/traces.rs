@@ -1,0 +1,98 @@
+//! What happened to documents, as it is kept: an id and a text, which whoever wrote it understands.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use crate::StateError;
+use crate::error::BoxError;
+
+/// Traces as those who read them see them, on this machine or through a server. All methods block.
+pub trait Traces: fmt::Debug + Send + Sync {
+    /// The ids of the newest traces, the oldest first. Each is one that [`Traces::read_text`] takes, while the
+    /// trace is kept.
+    ///
+    /// # Errors
+    /// [`TracesError::State`].
+    fn ids(&self) -> Result<Vec<String>, TracesError>;
+
+    /// The text of the trace of this id, or of the one whose id begins so. It is read whole even if the trace is
+    /// deleted or written anew meanwhile.
+    ///
+    /// # Errors
+    /// [`TracesError::NotFound`] if there is none, or more than one.
+    fn read_text(&self, id: &str) -> Result<TraceText, TracesError>;
+
+    /// The texts of the newest traces that are wanted, the oldest first. Each that may be among them is asked about by its
+    /// id; one that has gone since is left out.
+    ///
+    /// # Errors
+    /// [`TracesError::State`].
+    fn newest(
+        &self,
+        last: usize,
+        wanted: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<Vec<(String, TraceText)>, TracesError> {
+        let ids = self.ids()?;
+        let skipped = ids.len().saturating_sub(last);
+        let mut texts = Vec::new();
+        for (at, id) in ids.into_iter().enumerate() {
+            if wanted(&id) && at >= skipped {
+                match self.read_text(&id) {
+                    Ok(text) => texts.push((id, text)),
+                    Err(TracesError::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(texts)
+    }
+
+    /// The folder in which new traces appear as files, if there is one to watch.
+    fn folder(&self) -> Option<&Path> {
+        None
+    }
+}
+
+/// Traces, for whoever makes them.
+pub trait TraceStore: Traces {
+    /// Keeps the text that the function writes, in place of what was kept under this id: readers see the old text
+    /// or the new one. Any text is an id, and none reaches what is not a trace. The oldest traces are deleted where
+    /// there are too many, sooner or later. It need not be durable when it is answered.
+    ///
+    /// # Errors
+    /// [`TracesError::TooLarge`] if it is larger than all traces together may be; nothing is kept then.
+    fn write(&self, id: &str, text: &mut WriteText<'_>) -> Result<(), TracesError>;
+}
+
+/// A trace's text, as it is read.
+pub type TraceText = Box<dyn Read + Send + Sync>;
+
+/// Writes a trace's text.
+pub type WriteText<'a> = dyn FnMut(&mut dyn Write) -> io::Result<()> + 'a;
+
+/// A trace that cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TracesError {
+    /// There is no trace of this id.
+    #[error("there is no trace `{0}`")]
+    NotFound(String),
+    /// The trace is larger than all may be.
+    #[error("a trace has at most {limit} bytes")]
+    TooLarge {
+        /// How many bytes all traces together may have.
+        limit: u64,
+    },
+    /// What is kept under this id is not a trace.
+    #[error("the trace `{id}` cannot be read")]
+    Broken {
+        /// Its id.
+        id: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// What is kept cannot be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+}

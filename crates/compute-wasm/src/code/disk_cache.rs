@@ -1,0 +1,271 @@
+//! Compiled code kept on disk between processes.
+//!
+//! Loading altered machine code would run whatever it says, outside every sandbox. So each file ends
+//! with a MAC under a key that only this user of this machine has; whatever does not match it is
+//! compiled again, silently. A failure to read or write here never fails a call.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use compute::Ref;
+use tempfile::NamedTempFile;
+
+use super::profile::ProfileEngines;
+
+const KEY_FILE: &str = "machine.key";
+const KEY_BYTES: usize = 32;
+const MAC_BYTES: usize = blake3::OUT_LEN;
+/// What holes in a file are made of.
+const PAGE: usize = 4096;
+/// How much is read at once.
+const READ_BYTES: usize = 256 << 10;
+/// The ending of files that hold code.
+const CODE: &str = "code";
+
+/// What a file's code was made from.
+#[derive(Debug)]
+pub(crate) struct Compiled<'a> {
+    pub(crate) reference: &'a Ref,
+    /// Which part of the artifact, and by which version of the maker: a word for a file's name.
+    pub(crate) part: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct DiskCache {
+    folder: PathBuf,
+    capacity: u64,
+    key: OnceLock<Option<[u8; KEY_BYTES]>>,
+}
+
+impl DiskCache {
+    pub(crate) fn new(folder: &Path, capacity: u64) -> Self {
+        Self { folder: folder.to_owned(), capacity, key: OnceLock::new() }
+    }
+
+    /// The code that this machine compiled for this artifact and profile, if it is there and whole: a
+    /// file to be mapped. Its last bytes are the MAC, which whoever reads the code passes over.
+    ///
+    /// Nobody writes to a file once it has its name, so what was checked is what is mapped. Whoever
+    /// could do so all the same could read the key as well.
+    pub(crate) fn get(&self, of: &Compiled<'_>, engines: &ProfileEngines) -> Option<File> {
+        let name = file_name(of, engines)?;
+        let mut file = File::open(self.folder.join(&name)).ok()?;
+        let code_bytes = file.metadata().ok()?.len().checked_sub(MAC_BYTES as u64)?;
+        let mut mac = self.start_mac(&name, code_bytes)?;
+        mac.add_file(&mut file, code_bytes).ok()?;
+        let mut stored = [0; MAC_BYTES];
+        file.seek(SeekFrom::Start(code_bytes)).ok()?;
+        file.read_exact(&mut stored).ok()?;
+        // Compared in constant time.
+        if mac.finish() != blake3::Hash::from_bytes(stored) {
+            return None;
+        }
+        // Marks the file as used, for `prune`; where that fails it is only given up earlier.
+        let _ = file.set_modified(SystemTime::now());
+        file.rewind().ok()?;
+        Some(file)
+    }
+
+    /// Keeps code for later processes, if that is possible.
+    pub(crate) fn put(&self, of: &Compiled<'_>, engines: &ProfileEngines, code: &[u8]) {
+        let Some(name) = file_name(of, engines) else { return };
+        let Some(mut mac) = self.start_mac(&name, code.len() as u64) else { return };
+        mac.add(0, code);
+        if self.write(&name, code, &mac.finish()).is_ok() {
+            let _ = self.prune();
+        }
+    }
+
+    fn write(&self, name: &str, code: &[u8], mac: &blake3::Hash) -> io::Result<()> {
+        let mut file = NamedTempFile::new_in(&self.folder)?;
+        write_sparse(file.as_file_mut(), code)?;
+        file.seek(SeekFrom::Start(code.len() as u64))?;
+        file.write_all(mac.as_bytes())?;
+        file.persist(self.folder.join(name))?;
+        Ok(())
+    }
+
+    /// Removes the files used least lately until the rest fits.
+    fn prune(&self) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.path().extension().is_some_and(|ending| ending == CODE) {
+                let data = entry.metadata()?;
+                files.push((data.modified()?, data.len(), entry.path()));
+            }
+        }
+        let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+        files.sort();
+        for (_, bytes, path) in files {
+            if total <= self.capacity {
+                break;
+            }
+            fs::remove_file(path)?;
+            total -= bytes;
+        }
+        Ok(())
+    }
+
+    /// A MAC over the file's name and size; the code itself follows.
+    fn start_mac(&self, name: &str, code_bytes: u64) -> Option<Mac> {
+        let key = self.key.get_or_init(|| machine_key(&self.folder).ok()).as_ref()?;
+        let mut hasher = blake3::Hasher::new_keyed(key);
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
+        hasher.update(&code_bytes.to_le_bytes());
+        Some(Mac { hasher, places: Vec::new() })
+    }
+}
+
+/// A MAC over what code holds that is not zero, and where that is: a memory image is mostly zeros.
+struct Mac {
+    hasher: blake3::Hasher,
+    /// The numbers of the pages that were hashed.
+    places: Vec<u8>,
+}
+
+impl Mac {
+    /// Adds what stands at this offset, which is a page's start.
+    fn add(&mut self, at: u64, bytes: &[u8]) {
+        for (start, pages) in held(bytes) {
+            self.hasher.update(pages);
+            let first = (at + start as u64) / PAGE as u64;
+            let places = (first..).zip(pages.chunks(PAGE));
+            self.places.extend(places.flat_map(|(place, _)| place.to_le_bytes()));
+        }
+    }
+
+    /// Adds a file up to this offset. Its holes are not read.
+    fn add_file(&mut self, file: &mut File, end: u64) -> io::Result<()> {
+        let mut buffer = vec![0; READ_BYTES];
+        let mut at = 0;
+        while at < end {
+            let data = next_data(file, at, end);
+            at = data.start / PAGE as u64 * PAGE as u64;
+            file.seek(SeekFrom::Start(at))?;
+            let left = usize::try_from(data.end - at).unwrap_or(READ_BYTES);
+            let read = &mut buffer[..left.min(READ_BYTES)];
+            file.read_exact(read)?;
+            self.add(at, read);
+            at += read.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> blake3::Hash {
+        self.hasher.update(&self.places);
+        self.hasher.finalize()
+    }
+}
+
+fn file_name(of: &Compiled<'_>, engines: &ProfileEngines) -> Option<String> {
+    let metered = if engines.profile().metered() { "metered" } else { "plain" };
+    let (alg, digest, part) = (of.reference.alg(), of.reference.digest(), &of.part);
+    let (compatibility, stack) = (engines.compatibility().ok()?, engines.profile().stack());
+    Some(format!("{alg}-{digest}-{part}-{compatibility:016x}-{metered}-{stack}.{CODE}"))
+}
+
+/// Writes bytes to a file, leaving holes where they are zeros.
+pub(crate) fn write_sparse(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    for (start, pages) in held(bytes) {
+        file.seek(SeekFrom::Start(start as u64))?;
+        file.write_all(pages)?;
+    }
+    file.set_len(bytes.len() as u64)
+}
+
+/// The stretches of pages that hold something, and where each begins.
+fn held(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let is_zero = |page: &[u8]| page.iter().all(|byte| *byte == 0);
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + PAGE * bytes[at..].chunks(PAGE).position(|page| !is_zero(page))?;
+        let pages = bytes[start..].chunks(PAGE).position(is_zero);
+        at = pages.map_or(bytes.len(), |pages| start + PAGE * pages);
+        Some((start, &bytes[start..at]))
+    })
+}
+
+/// Where the next bytes are that are no hole, from this offset on.
+fn next_data(file: &File, at: u64, end: u64) -> Range<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{SeekFrom, seek};
+        let start = match seek(file, SeekFrom::Data(at)) {
+            Ok(start) => start.min(end),
+            Err(rustix::io::Errno::NXIO) => end,
+            // A file system that knows no holes.
+            Err(_) => return at..end,
+        };
+        start..seek(file, SeekFrom::Hole(start)).map_or(end, |hole| hole.min(end))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        at..end
+    }
+}
+
+/// This machine's key, made if there is none. A key that others own or could read is not trusted.
+fn machine_key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
+    make_private(folder)?;
+    let path = folder.join(KEY_FILE);
+    if let Some(key) = read_key(&path)? {
+        return Ok(key);
+    }
+    let mut key = [0; KEY_BYTES];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    // Temporary files are made with mode 0600. Of two processes that get here, the first wins and
+    // both use its key.
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(&key)?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(&path) {
+        Ok(_) => Ok(key),
+        Err(_) => read_key(&path)?.ok_or_else(|| io::Error::other("the machine's key is unusable")),
+    }
+}
+
+/// The key in this file; `None` if there is no file, or one that cannot be trusted, which is removed.
+fn read_key(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let data = file.metadata()?;
+    let mut key = [0; KEY_BYTES];
+    if data.len() == KEY_BYTES as u64 && is_private(&data) {
+        file.read_exact(&mut key)?;
+        return Ok(Some(key));
+    }
+    fs::remove_file(path)?;
+    Ok(None)
+}
+
+#[cfg(unix)]
+fn make_private(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(unix)]
+fn is_private(data: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    data.mode() & 0o077 == 0 && data.uid() == rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn make_private(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)
+}
+
+#[cfg(not(unix))]
+fn is_private(_data: &fs::Metadata) -> bool {
+    true
+}

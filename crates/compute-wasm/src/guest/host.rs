@@ -1,0 +1,146 @@
+//! What a sandbox has beyond WASI, in the namespace `compute`: a log with levels, events, and a way to say
+//! how the guest failed.
+//!
+//! | function | parameters |
+//! |---|---|
+//! | `log` | level (0 debug, 1 info, 2 warn, 3 error); text: address, bytes |
+//! | `emit` | name: address, bytes; data, which is JSON: address, bytes |
+//! | `fail` | name, message and stack of what was thrown: address, bytes of each |
+
+use compute::{Event, Level, MAX_JSON_DEPTH};
+use serde_json::value::RawValue;
+use wasmtime::{Caller, Linker, Result};
+
+use super::caller::Guest;
+use super::state::State;
+use super::stop::Stop;
+use super::thrown::{Thrown, frames};
+use crate::module::HOST as MODULE;
+
+/// How many bytes of a thrown value's name, message and stack are kept.
+const KEPT_NAME: usize = 128;
+const KEPT_MESSAGE: usize = 4 << 10;
+const KEPT_STACK: usize = 16 << 10;
+/// How many events one run may emit.
+const MAX_EVENTS: usize = 10_000;
+
+pub(super) fn define(linker: &mut Linker<State>) -> Result<()> {
+    linker.func_wrap(MODULE, "log", log)?;
+    linker.func_wrap(MODULE, "emit", emit)?;
+    linker.func_wrap(MODULE, "fail", fail)?;
+    Ok(())
+}
+
+fn log(mut caller: Caller<'_, State>, level: i32, at: i32, size: i32) -> Result<()> {
+    let function = Function("log");
+    let guest = Guest::of(&mut caller)?;
+    let text = function.bytes(guest.memory, at, size)?;
+    let level = match level {
+        ..=0 => Level::Debug,
+        1 => Level::Info,
+        2 => Level::Warn,
+        3.. => Level::Error,
+    };
+    guest.state.log_line(level, text);
+    Ok(())
+}
+
+fn emit(
+    mut caller: Caller<'_, State>,
+    name: i32,
+    name_size: i32,
+    data: i32,
+    data_size: i32,
+) -> Result<()> {
+    let function = Function("emit");
+    let guest = Guest::of(&mut caller)?;
+    let name = function.bytes(guest.memory, name, name_size)?;
+    let data = function.bytes(guest.memory, data, data_size)?;
+    let room = guest.state.count_event(name.len().saturating_add(data.len()));
+    if !room || guest.state.events.len() >= MAX_EVENTS {
+        return Err(Stop::Output.into());
+    }
+    let data = raw_json(data)
+        .map_err(|problem| function.called_wrongly(format!("an event's data {problem}")))?;
+    let name = String::from_utf8_lossy(name).into_owned();
+    guest.state.events.push(Event { name, data });
+    Ok(())
+}
+
+fn fail(
+    mut caller: Caller<'_, State>,
+    name: i32,
+    name_size: i32,
+    message: i32,
+    message_size: i32,
+    stack: i32,
+    stack_size: i32,
+) -> Result<()> {
+    let function = Function("fail");
+    let guest = Guest::of(&mut caller)?;
+    let text = |at, size, most| {
+        function.bytes(guest.memory, at, size).map(|bytes| {
+            let kept = &bytes[..bytes.len().min(most)];
+            String::from_utf8_lossy(kept).into_owned()
+        })
+    };
+    let thrown = Thrown {
+        name: text(name, name_size, KEPT_NAME)?,
+        message: text(message, message_size, KEPT_MESSAGE)?,
+        stack: frames(&text(stack, stack_size, KEPT_STACK)?),
+    };
+    guest.state.thrown = Some(thrown);
+    Ok(())
+}
+
+/// One of these functions, by its name: a guest that calls it wrongly is told so.
+#[derive(Clone, Copy)]
+struct Function(&'static str);
+
+impl Function {
+    fn called_wrongly(self, problem: impl Into<String>) -> Stop {
+        Stop::bad_call(MODULE, self.0, problem)
+    }
+
+    fn bytes(self, memory: &[u8], at: i32, size: i32) -> std::result::Result<&[u8], Stop> {
+        let (start, len) = (at.cast_unsigned() as usize, size.cast_unsigned() as usize);
+        let bytes = start.checked_add(len).and_then(|end| memory.get(start..end));
+        bytes.ok_or_else(|| {
+            let memory = memory.len();
+            self.called_wrongly(format!(
+                "{len} bytes at address {start} are not within its memory of {memory} bytes"
+            ))
+        })
+    }
+}
+
+/// JSON as it stands, once it is known to be JSON that others can read; or what is wrong with it.
+fn raw_json(data: &[u8]) -> std::result::Result<Box<RawValue>, String> {
+    if is_deeper(data, MAX_JSON_DEPTH) {
+        return Err(format!("is nested deeper than {MAX_JSON_DEPTH} levels"));
+    }
+    let not_json = |error: &dyn std::fmt::Display| format!("is not JSON: {error}");
+    let text = String::from_utf8(data.to_vec()).map_err(|error| not_json(&error))?;
+    RawValue::from_string(text).map_err(|error| not_json(&error))
+}
+
+/// Whether JSON is nested deeper than so many levels. What is no JSON may be told either way.
+fn is_deeper(json: &[u8], most: usize) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                if depth > most {
+                    return true;
+                }
+            }
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}

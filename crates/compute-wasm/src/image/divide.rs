@@ -1,0 +1,160 @@
+//! Memory images: a sandbox's memory at one moment, as a module that each later sandbox starts from.
+
+use bytes::Bytes;
+use wasm_encoder::{
+    ConstExpr, DataSection, Encode as _, EntityType, ExportKind, ExportSection, MemorySection,
+    MemoryType, Module, RawSection, SectionId,
+};
+use wasmparser::{BinaryReader, ExternalKind, Global, Operator, Parser, Payload};
+
+use crate::module::{INIT_SECTION, INTERRUPT_FLAG, MEMORY_IMPORT, Refusal, malformed};
+
+/// A plugin taken apart: its code, and the memory that it starts with.
+pub(crate) struct Parts {
+    /// The plugin's code as a module that imports its memory.
+    pub(crate) code: Bytes,
+    /// A module with the plugin's memory as it is before any code has run.
+    pub(crate) blank: Bytes,
+    /// What the plugin is to be given on stdin when it is initialised.
+    pub(crate) init: Vec<u8>,
+    pub(crate) memory: MemoryType,
+    /// Where in its memory it looks whether it is to stop, if it does.
+    pub(crate) interrupt_flag: Option<usize>,
+}
+
+/// Divides a plugin into code and memory, so that its code is compiled once and each sandbox starts from
+/// a memory of its own.
+pub(crate) fn divide(plugin: &[u8]) -> Result<Parts, Refusal> {
+    let mut sections = Vec::new();
+    let mut init = Vec::new();
+    let mut memory = None;
+    let mut data = None;
+    let mut constants = Vec::new();
+    let mut flag = None;
+    for payload in Parser::new(0).parse_all(plugin) {
+        let payload = payload.map_err(malformed)?;
+        match &payload {
+            Payload::MemorySection(section) => {
+                let only = section.clone().into_iter().next().filter(|_| section.count() == 1);
+                let ty = only.ok_or_else(|| invalid("a plugin has exactly one memory"))?;
+                memory = Some(memory_type(ty.map_err(malformed)?));
+            }
+            Payload::DataSection(section) => data = Some(section.range()),
+            Payload::CustomSection(section) => {
+                if section.name() == INIT_SECTION {
+                    init = section.data().to_vec();
+                }
+            }
+            Payload::GlobalSection(section) => {
+                for global in section.clone() {
+                    constants.push(constant(&global.map_err(malformed)?));
+                }
+                sections.extend(payload.as_section());
+            }
+            Payload::ExportSection(section) => {
+                for export in section.clone() {
+                    let export = export.map_err(malformed)?;
+                    if export.kind == ExternalKind::Global && export.name == INTERRUPT_FLAG {
+                        flag = Some(export.index as usize);
+                    }
+                }
+                sections.extend(payload.as_section());
+            }
+            // What stays zero when the data is in the memory already, and the start function has run.
+            Payload::DataCountSection { .. } | Payload::StartSection { .. } => {}
+            other => sections.extend(other.as_section()),
+        }
+    }
+    let memory = memory.ok_or_else(|| invalid("a plugin defines its memory"))?;
+
+    let mut code = Module::new();
+    let mut has_imports = false;
+    for (id, range) in sections {
+        let bytes = &plugin[range];
+        if id == u8::from(SectionId::Import) {
+            has_imports = true;
+            code.section(&RawSection { id, data: &with_memory(bytes, memory)? });
+        } else {
+            code.section(&RawSection { id, data: bytes });
+        }
+    }
+    if !has_imports {
+        return Err(invalid("a plugin imports the functions that it reads and writes with"));
+    }
+
+    let mut blank = Module::new();
+    let mut memories = MemorySection::new();
+    memories.memory(memory);
+    blank.section(&memories);
+    blank.section(&memory_export());
+    if let Some(range) = data {
+        blank.section(&RawSection { id: SectionId::Data.into(), data: &plugin[range] });
+    }
+    Ok(Parts {
+        code: code.finish().into(),
+        blank: blank.finish().into(),
+        init,
+        memory,
+        interrupt_flag: flag.and_then(|index| constants.get(index).copied()?),
+    })
+}
+
+/// The number that a global starts with, if that is written in the module.
+fn constant(global: &Global<'_>) -> Option<usize> {
+    match global.init_expr.get_operators_reader().read() {
+        Ok(Operator::I32Const { value }) => Some(value.cast_unsigned() as usize),
+        _ => None,
+    }
+}
+
+/// An import section with one import more, that of the memory. Being the last, it moves no function's
+/// number.
+fn with_memory(section: &[u8], memory: MemoryType) -> Result<Vec<u8>, Refusal> {
+    let mut reader = BinaryReader::new(section, 0);
+    let count = reader.read_var_u32().map_err(malformed)?;
+    let mut bytes = Vec::with_capacity(section.len() + 32);
+    (count + 1).encode(&mut bytes);
+    bytes.extend_from_slice(&section[reader.original_position()..]);
+    MEMORY_IMPORT.0.encode(&mut bytes);
+    MEMORY_IMPORT.1.encode(&mut bytes);
+    EntityType::Memory(memory).encode(&mut bytes);
+    Ok(bytes)
+}
+
+fn memory_type(ty: wasmparser::MemoryType) -> MemoryType {
+    MemoryType {
+        minimum: ty.initial,
+        maximum: ty.maximum,
+        memory64: ty.memory64,
+        shared: ty.shared,
+        page_size_log2: ty.page_size_log2,
+    }
+}
+
+fn invalid(message: &str) -> Refusal {
+    Refusal::Invalid { message: message.into() }
+}
+
+/// A memory's contents as a module that starts with them.
+pub(crate) fn image(contents: &[u8], ty: MemoryType) -> Vec<u8> {
+    let mut module = Module::new();
+    let mut memories = MemorySection::new();
+    memories.memory(MemoryType { minimum: (contents.len() as u64) >> 16, ..ty });
+    module.section(&memories);
+    module.section(&memory_export());
+    // Zeros at both ends need not be written: a fresh memory has them.
+    if let Some(first) = contents.iter().position(|byte| *byte != 0) {
+        let end = contents.iter().rposition(|byte| *byte != 0).map_or(first, |last| last + 1);
+        let mut data = DataSection::new();
+        let offset = i32::try_from(first).unwrap_or(i32::MAX);
+        data.active(0, &ConstExpr::i32_const(offset), contents[first..end].iter().copied());
+        module.section(&data);
+    }
+    module.finish()
+}
+
+fn memory_export() -> ExportSection {
+    let mut exports = ExportSection::new();
+    exports.export("memory", ExportKind::Memory, 0);
+    exports
+}

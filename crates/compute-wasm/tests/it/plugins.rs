@@ -1,0 +1,4 @@
+//! Plugins, what links to them, and the memory images that are made with them.
+
+mod images;
+mod javy;
