@@ -9,8 +9,8 @@ use crate::{cargo, guests, root, run, target};
 
 /// Shows what the product does, with commands that a person can type.
 pub(crate) fn demo() -> Result<()> {
-    eprintln!("building the command line (some minutes the first time)");
-    run(&mut cargo(&["build", "--quiet", "-p", "compute-cli"]))?;
+    eprintln!("building the command line: some minutes the first time");
+    run(&mut cargo(&["build", "-p", "compute-cli"]))?;
     let module = guests::build_transform("c")?;
     let module = module.strip_prefix(root()).unwrap_or(&module).to_owned();
     let spin = Path::new("guests/spin.wat");

@@ -68,3 +68,8 @@ pub use error::{Error, ErrorKind, Problem};
 pub use mode::{Async, Mode};
 pub use retry::Retries;
 pub use store::RemoteStore;
+
+/// Makes the examples of the page for embedders tests. They are here because this crate has all others that they name.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/library.md")]
+mod library {}
