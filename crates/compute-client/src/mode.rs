@@ -11,7 +11,7 @@ use futures_util::stream::{BoxStream, StreamExt as _};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
-use crate::Error;
+use crate::error::Error;
 
 type Result<T> = std::result::Result<T, Error>;
 

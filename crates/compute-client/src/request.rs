@@ -2,15 +2,16 @@
 
 use bytes::Bytes;
 use compute_store::MAX_BYTES;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Error;
-use crate::error::BoxError;
+use crate::error::{BoxError, Error};
 
+/// What has a meaning in a URL, or may have one: all but what RFC 3986, 2.3, says never has.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Marks the answer of what ran, whatever came of it.
 const RAN: &str = "x-compute-status";
 
@@ -105,7 +106,7 @@ impl Request {
         if !self.path.is_empty() {
             self.path.push('/');
         }
-        self.path.extend(utf8_percent_encode(part, NON_ALPHANUMERIC));
+        self.path.extend(utf8_percent_encode(part, ENCODED));
         self
     }
 
@@ -114,7 +115,7 @@ impl Request {
         self.path.push(if self.path.contains('?') { '&' } else { '?' });
         self.path.push_str(name);
         self.path.push('=');
-        self.path.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+        self.path.extend(utf8_percent_encode(value, ENCODED));
         self
     }
 

@@ -7,15 +7,15 @@ use jiff::fmt::rfc2822::DateTimeParser;
 
 /// How often a request is sent again that the server did not take up, and how long that waits.
 ///
-/// The server did not take it up if it answered 429 or 503, or if nothing accepted the connection. What was taken
-/// up is never sent again, whatever became of it. A token is not asked for again after a 503, which something between could have
-/// answered.
+/// The server did not take it up if it answered 429 or 503, or if nothing accepted the connection. The answer of
+/// what ran is never asked for again, whatever its status. A token is not asked for again after a 503, which something
+/// between could have answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retries {
     /// How often one request is sent again: 4 times.
     pub most: u32,
-    /// About how long the first wait is, 200 ms; each further one is twice as long. Each is shortened by a random part, up to
-    /// half of it, so that those who were refused together do not come back together.
+    /// About how long the first wait is, 200 ms; each further one is twice as long. Each is shortened by a random
+    /// part, up to half of it, so that those who were refused together do not come back together.
     pub first_wait: Duration,
     /// The longest wait: 10 s. A server that asks for more with `Retry-After` is not asked again.
     pub longest_wait: Duration,

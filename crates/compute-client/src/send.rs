@@ -9,10 +9,9 @@ use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use url::Url;
 
-use crate::error::BoxError;
+use crate::error::{BoxError, Error, Problem};
 use crate::request::{Call, Received, Request};
-use crate::retry::retry_after;
-use crate::{Error, Problem, Retries};
+use crate::retry::{Retries, retry_after};
 
 type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -13,7 +13,8 @@ impl<M: Mode> ApiClient<M> {
     }
 
     /// Whether the server takes work: `ready`. Not while it shuts down, or while what it keeps does not answer
-    /// ([`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable)); then it is asked again as often as [`Retries`](crate::Retries) say.
+    /// ([`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable)); then it is asked again as often as
+    /// [`Retries`](crate::Retries) say.
     pub fn ready(&self) -> M::Answer<'_, String> {
         self.call(Request::get(["readyz"]).text())
     }

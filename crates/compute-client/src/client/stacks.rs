@@ -31,7 +31,8 @@ impl<M: Mode> ApiClient<M> {
         self.call(request.json_as(|VersionDiff { files }| files))
     }
 
-    /// Keeps a version that is not active yet. Of the same files there is one version, which is given if it is there already.
+    /// Keeps a version that is not active yet. Of the same files there is one version, which is given if it is there
+    /// already.
     ///
     /// Fails with [`ErrorKind::Quota`](crate::ErrorKind::Quota) if there are too many.
     pub fn create_draft(&self, stack: &StackName, files: &[File]) -> M::Answer<'_, VersionInfo> {

@@ -19,7 +19,7 @@ use utoipa::IntoParams;
 
 use super::caller::{Caller, Read, Run};
 use super::extract::{Path, Query, StackPath};
-use super::run::{MAX_INPUT, RunHeaders, RequestOptions};
+use super::run::{MAX_INPUT, RequestOptions, RunHeaders};
 use super::{Answer, Refusals};
 use crate::telemetry::Observed;
 use crate::wire::{FileDiff, Stacks, VersionDiff, Versions};
