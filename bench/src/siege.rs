@@ -19,13 +19,14 @@ const BOUND: u64 = {
     let program = 60;
     let requests = 512;
     let loaded = 512;
+    let rules = 512;
     // Eight sandboxes: 32 MiB of memory, and an output, its events and a copy of its input, of 4 MiB each.
     let sandboxes = 8 * (32 + 12);
     // Two loads: an artifact of 32 MiB and its compiled code.
     let loads = 2 * (32 + 128);
     // Four administrative requests: two versions of 16 MiB, read and checked.
     let admin = 4 * 64;
-    (program + requests + loaded + sandboxes + loads + admin) * 5 / 4
+    (program + requests + loaded + rules + sandboxes + loads + admin) * 5 / 4
 };
 
 /// Prints a table of the rows; fails if one is not as it should be.

@@ -8,7 +8,7 @@ use compute_store::StoreError;
 use serde_json::json;
 
 use crate::Problem;
-use crate::tenants::{LiveError, QuotaError, TenantError};
+use crate::tenants::{LiveError, QuotaError, TENANT_RULES, TenantError};
 use crate::work::{Full, TooMany};
 
 /// What the memory of one request is called.
@@ -182,7 +182,14 @@ impl From<TokensError> for Problem {
 
 impl From<LiveError> for Problem {
     fn from(error: LiveError) -> Self {
-        Self::internal(&error)
+        let LiveError::TooLarge(over) = &error else { return Self::internal(&error) };
+        let problem = if over.name == TENANT_RULES {
+            Self::new(StatusCode::CONFLICT, "quota_exceeded", error.to_string())
+        } else {
+            // Others may make smaller ones active.
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string())
+        };
+        problem.with("limit", over.limit)
     }
 }
 

@@ -40,6 +40,9 @@ pub struct Settings {
     pub tenant_memory: u64,
     /// How many of them one request may take: 128 MiB.
     pub request_memory: u64,
+    /// How many bytes of memory the rules of all tenants' active stacks may take, made ready: 512 MiB. One tenant's may
+    /// take half of it.
+    pub rule_memory: u64,
     /// What one tenant may keep.
     pub quotas: Quotas,
     /// How many connections may be open: 10,000.
@@ -89,6 +92,7 @@ impl Default for Settings {
             memory: 512 << 20,
             tenant_memory: 256 << 20,
             request_memory: 128 << 20,
+            rule_memory: 512 << 20,
             quotas: Quotas::default(),
             max_connections: 10_000,
             head_timeout: Duration::from_secs(10),

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use compute::{
-    Account, Artifact, BoxFuture, Error, LogWriter, Manager, Mask, Outcome, Ref, RunOptions, Runner,
+    Account, Artifact, BoxFuture, Charge, Error, LogWriter, Manager, Mask, Outcome, OverLimit, Ref,
+    RunOptions, Runner,
 };
 use compute_flow::{Processor, RuleProblem, Snapshot};
 use compute_state::{
@@ -27,6 +28,9 @@ use usage::Usage;
 
 pub use storage::Storage;
 pub(crate) use usage::QuotaError;
+
+/// What the memory of one tenant's rules is called.
+pub(crate) const TENANT_RULES: &str = "the memory of a tenant's rules";
 
 /// A tenant.
 pub(crate) struct Tenant {
@@ -47,8 +51,8 @@ pub(crate) struct Tenant {
     pub(crate) labels: Labels,
     vault: Vault,
     live: Arc<ArcSwap<Live>>,
-    /// Held by whoever makes `live` anew.
-    renewing: Mutex<()>,
+    /// What the rules in `live` take. Held by whoever makes it anew.
+    renewing: Mutex<Charge>,
     /// Held by whoever changes what a version is made of, or makes one active.
     pub(crate) changing: tokio::sync::Mutex<()>,
 }
@@ -82,6 +86,9 @@ pub(crate) enum LiveError {
     Rule(Box<RuleProblem>),
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The rules of all active stacks take too much memory.
+    #[error("the active stacks cannot run: {0}; make smaller ones active")]
+    TooLarge(#[from] OverLimit),
 }
 
 /// A tenant's place cannot be opened.
@@ -108,7 +115,7 @@ impl Tenant {
         if live.change == change {
             return Ok(live);
         }
-        let _renewing = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut renewing = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
         // Read before the versions: what changes meanwhile is seen by the next document.
         let change = Some(self.catalogue.change_number()?);
         let live = self.live.load_full();
@@ -117,6 +124,7 @@ impl Tenant {
         }
         let first = |mut wrong: Vec<RuleProblem>| LiveError::Rule(Box::new(wrong.remove(0)));
         let snapshot = live.snapshot.with_versions(self.catalogue.all_active()?).map_err(first)?;
+        renewing.resize(snapshot.size())?;
         let secrets = self.catalogue.open_secrets(&self.vault)?;
         let mask = Arc::new(Mask::new(secrets.values().cloned()));
         let live = Live { change, snapshot, secrets: Secrets(Arc::new(secrets)), mask };
@@ -140,6 +148,8 @@ pub(crate) struct Tenants {
     settings: Settings,
     guest_log: GuestLog,
     plugins: Arc<Plugins>,
+    /// What the rules of all tenants may take.
+    rules: Account,
     entries: RwLock<HashMap<TenantName, Arc<Entry>>>,
     opening: Mutex<()>,
 }
@@ -175,6 +185,7 @@ impl Tenants {
             settings,
             guest_log,
             plugins: Arc::default(),
+            rules: Account::new("the memory of all tenants' rules", settings.rule_memory),
             entries: RwLock::default(),
             opening: Mutex::new(()),
         }
@@ -225,6 +236,7 @@ impl Tenants {
             if name.is_default() { None } else { Some(self.open_default()?) },
             Arc::clone(&self.plugins),
         ));
+        let rules = self.rules.child(TENANT_RULES, self.settings.rule_memory / 2);
         let manager = self.manager.for_tenant(Arc::clone(&resolver) as _);
         let live = Arc::<ArcSwap<Live>>::default();
         let masked = Arc::clone(&live);
@@ -242,7 +254,7 @@ impl Tenants {
             labels: Labels::default(),
             vault: self.storage.vault.clone(),
             live,
-            renewing: Mutex::new(()),
+            renewing: Mutex::new(rules.empty()),
             changing: tokio::sync::Mutex::new(()),
             store,
         });

@@ -51,6 +51,12 @@ impl Snapshot {
         versions.into_iter().map(ready).collect()
     }
 
+    /// About how many bytes of memory its stacks take.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.stacks.values().map(|stack| stack.size()).sum()
+    }
+
     /// Whether there is a stack of this name, or one that it lies over.
     #[must_use]
     pub fn knows(&self, name: &StackName) -> bool {

@@ -63,6 +63,7 @@ pub struct Stack {
     name: StackName,
     hash: String,
     scopes: Vec<Scope>,
+    size: usize,
 }
 
 /// The rules of one scope, in the order of their names.
@@ -143,6 +144,7 @@ impl Stack {
         let mut problems = Problems { stack: &name, all: Vec::new() };
         let mut regexes = RegexBudget::stack();
         let mut scopes: BTreeMap<u32, BTreeMap<String, StackRule>> = BTreeMap::new();
+        let mut size = 0;
         for (at, file) in files.iter().enumerate() {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(CompileError::Deadline);
@@ -161,6 +163,7 @@ impl Stack {
                 let what = "the regular expressions of the stack, compiled,";
                 return Err(CompileError::TooLarge { what, limit: regexes.limit() });
             }
+            size += size_of_rule(&file.text) + used.used();
             match made {
                 Ok(rule) => {
                     let rules = scopes.entry(number).or_default();
@@ -178,7 +181,7 @@ impl Stack {
             Scope::new(number, rules.into_values().collect())
         };
         let scopes = scopes.into_iter().map(scope).collect();
-        Ok(Self { name, hash: manifest_hash(files), scopes })
+        Ok(Self { name, hash: manifest_hash(files), scopes, size })
     }
 
     /// Its name.
@@ -193,6 +196,12 @@ impl Stack {
         &self.hash
     }
 
+    /// About how many bytes of memory it takes, made ready, and rather too many than too few.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+
     /// Its scopes, by number.
     #[must_use]
     pub fn scopes(&self) -> &[Scope] {
@@ -204,6 +213,18 @@ impl Stack {
         let at = self.scopes.partition_point(|scope| scope.number < number);
         (at < self.scopes.len()).then_some(at)
     }
+}
+
+/// What a rule takes besides its text: its name, its place in the index.
+const RULE_BYTES: usize = 1 << 10;
+/// What a part of one takes: a path with its segments, a value, a call.
+const PART_BYTES: usize = 96;
+
+/// About how many bytes a rule takes, made ready, without its regular expressions: it grows with the parts that it
+/// has, and between any two of them is one of these characters.
+fn size_of_rule(text: &str) -> usize {
+    let parts = text.bytes().filter(|byte| b".,=[(&|@<>".contains(byte)).count();
+    RULE_BYTES + 2 * text.len() + PART_BYTES * parts
 }
 
 /// The problems of one stack.

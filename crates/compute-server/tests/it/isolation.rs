@@ -215,3 +215,26 @@ async fn headers_that_hold_for_one_hop_or_are_the_servers_are_not_a_documents() 
         assert!(!hop.contains(&name) && name != "upgrade" && name != "transfer-encoding", "{name}");
     }
 }
+
+#[tokio::test]
+async fn the_rules_of_all_active_stacks_have_a_bound() {
+    // A rule takes more than its text: a kilobyte at least.
+    let home = Home::new(Settings { rule_memory: 40 << 10, ..dev() });
+    let document = async |stack: &str| home.send("POST", &format!("/stacks/{stack}"), "{}").await;
+    for stack in 0..10 {
+        home.apply(&format!("s{stack}"), "EMIT .a = 1");
+    }
+    assert_eq!(document("s0").await.status, 200);
+    let many = format!("EMIT {}.z = 1", ".a = 1, ".repeat(100));
+    home.apply("s0", &many);
+    let refused = document("s1").await;
+    let problem = refused.is_problem(409, "quota_exceeded");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("has a limit of 20480 bytes"),
+        "{problem}"
+    );
+    assert_eq!(problem["limit"], 20_480);
+    // Smaller ones can be made active all the same.
+    home.apply("s0", "EMIT .a = 2");
+    assert_eq!(document("s1").await.status, 200);
+}
