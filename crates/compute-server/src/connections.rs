@@ -85,7 +85,11 @@ pub async fn serve(
     stop.send_replace(true);
     drop(stopping);
     // Each connection holds a receiver.
-    let _ = tokio::time::timeout(shared.settings.drain_timeout, stop.closed()).await;
+    let limit = shared.settings.drain_timeout;
+    if tokio::time::timeout(limit, stop.closed()).await.is_err() {
+        let connections = shared.connections.load(Ordering::Relaxed);
+        tracing::warn!(target: "request", connections, ?limit, "the drain timeout is over: what is not answered is cut off");
+    }
     let telemetry = server.clone();
     blocking::unblock(move || telemetry.shared.telemetry.finish()).await;
     Ok(())

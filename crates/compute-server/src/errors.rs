@@ -66,9 +66,7 @@ impl From<compute::Error> for Problem {
                 ErrorKind::Artifact => {
                     Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_module", detail)
                 }
-                ErrorKind::Unavailable => {
-                    Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
-                }
+                ErrorKind::Unavailable => unavailable(detail),
                 _ => Self::internal(error),
             },
         }
@@ -82,9 +80,15 @@ impl From<StoreError> for Problem {
             StoreError::NotFound { .. } => Self::not_found(detail),
             StoreError::Conflict { .. } => Self::new(StatusCode::CONFLICT, "conflict", detail),
             StoreError::Digest(error) => error.into(),
-            _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail),
+            _ => unavailable(detail),
         }
     }
+}
+
+/// Something that the server needs does not answer: the operator wants to know it, too.
+fn unavailable(detail: String) -> Problem {
+    tracing::warn!(target: "request", "{detail}");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
 }
 
 impl From<ActivationError> for Problem {

@@ -140,6 +140,14 @@ impl Server {
         self
     }
 
+    /// That computes can run here: compiles a small one, and runs it. It blocks.
+    ///
+    /// # Errors
+    /// What keeps them from it, such as a limit of the system.
+    pub fn check(&self) -> Result<(), compute::Error> {
+        self.shared.tenants.check()
+    }
+
     /// How many sandboxes are taken, and how many requests wait for one.
     #[must_use]
     pub fn load(&self) -> (usize, usize) {

@@ -7,12 +7,13 @@ mod usage;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use compute::{
-    Account, Artifact, BoxFuture, Charge, Error, LogWriter, Manager, Mask, Outcome, OverLimit, Ref,
-    RunOptions, Runner,
+    Account, Algorithm, Artifact, ArtifactMap, BoxFuture, Charge, Error, Limits, LogWriter,
+    Manager, Mask, Outcome, OverLimit, Ref, RunOptions, Runner,
 };
 use compute_flow::{Processor, RuleProblem, Snapshot};
 use compute_state::{
@@ -28,6 +29,11 @@ use usage::Usage;
 
 pub use storage::Storage;
 pub(crate) use usage::QuotaError;
+
+/// `(module (memory (export "memory") 1) (func (export "_start")))`
+const NOTHING: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x05\x03\x01\0\x01\x07\x13\x02\x06memory\x02\0\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
+/// How long it may take to compile and run it.
+const CHECK: Duration = Duration::from_secs(30);
 
 /// What the memory of one tenant's rules is called.
 pub(crate) const TENANT_RULES: &str = "the memory of a tenant's rules";
@@ -200,6 +206,15 @@ impl Tenants {
     pub(crate) fn carry_plugins(&self, plugins: impl IntoIterator<Item = Artifact>) {
         let named = |plugin: Artifact| (plugin.reference().clone(), plugin);
         let _ = self.plugins.carried.set(plugins.into_iter().map(named).collect());
+    }
+
+    /// Compiles a module that does nothing, and runs it, as no tenant.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let artifact = Artifact::new(Algorithm::Sha256, "wasm", NOTHING);
+        let reference = artifact.reference().clone();
+        let manager = self.manager.for_tenant(Arc::new(ArtifactMap::from([artifact])));
+        let limits = Limits { wall: Some(CHECK), ..Limits::DEFAULT };
+        manager.run_blocking(&reference, b"{}", &RunOptions::with_limits(limits)).map(drop)
     }
 
     /// What a tenant may take.

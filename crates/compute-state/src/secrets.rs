@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::StateError;
 
+pub(crate) use vault::make_folder;
 pub use vault::{Vault, VaultError};
 
 /// The longest name of a secret, in bytes.

@@ -58,20 +58,20 @@ pub(crate) struct ServeOptions {
     pub(crate) memory: ByteSize,
 
     /// Time that each run may take
-    #[arg(long, env = "COMPUTE_WALL", value_name = "TIME", default_value = "250ms", value_parser = values::duration)]
+    #[arg(long, env = "COMPUTE_WALL", value_name = "TIME", default_value = "250ms", value_parser = values::some_time)]
     pub(crate) wall: Duration,
 
     /// Time that each document may take
-    #[arg(long, env = "COMPUTE_DOCUMENT_WALL", value_name = "TIME", default_value = "30s", value_parser = values::duration)]
+    #[arg(long, env = "COMPUTE_DOCUMENT_WALL", value_name = "TIME", default_value = "30s", value_parser = values::some_time)]
     pub(crate) document_wall: Duration,
 
     /// Loaded artifacts that are kept in memory
-    #[arg(long, env = "COMPUTE_CACHE", value_name = "SIZE", default_value = "512MiB", value_parser = values::size)]
+    #[arg(long, env = "COMPUTE_CACHE", value_name = "SIZE", default_value = "512MiB", value_parser = values::some_bytes)]
     pub(crate) cache: ByteSize,
 
     /// Memory that all requests may take together, for bodies, documents and answers: one tenant's take half of it
     /// at most, and one request a quarter
-    #[arg(long, env = "COMPUTE_REQUEST_MEMORY", value_name = "SIZE", default_value = "512MiB", value_parser = values::bytes)]
+    #[arg(long, env = "COMPUTE_REQUEST_MEMORY", value_name = "SIZE", default_value = "512MiB", value_parser = values::some_bytes)]
     pub(crate) request_memory: ByteSize,
 
     /// How many artifacts one tenant may keep
@@ -83,11 +83,11 @@ pub(crate) struct ServeOptions {
     pub(crate) max_artifact_bytes: ByteSize,
 
     /// How many connections may be open
-    #[arg(long, env = "COMPUTE_MAX_CONNECTIONS", value_name = "N", default_value = "10000")]
+    #[arg(long, env = "COMPUTE_MAX_CONNECTIONS", value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_connections: u32,
 
     /// How long a connection may do nothing
-    #[arg(long, env = "COMPUTE_IDLE_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = values::duration)]
+    #[arg(long, env = "COMPUTE_IDLE_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = values::some_time)]
     pub(crate) idle_timeout: Duration,
 
     /// How long the end waits for what was accepted

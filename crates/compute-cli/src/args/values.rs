@@ -28,6 +28,18 @@ pub(crate) fn size(text: &str) -> Result<ByteSize, String> {
     }
 }
 
+/// A number of bytes such as `64MiB`, and not none.
+pub(crate) fn some_bytes(text: &str) -> Result<ByteSize, String> {
+    let bytes = bytes(text)?;
+    if bytes.as_u64() == 0 { Err("it must be more than 0".into()) } else { Ok(bytes) }
+}
+
+/// A length of time such as `50ms`, and not none.
+pub(crate) fn some_time(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time.is_zero() { Err("it must be more than 0".into()) } else { Ok(time) }
+}
+
 /// A length of time such as `50ms`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let duration: SignedDuration =

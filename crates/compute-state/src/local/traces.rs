@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::secrets::make_folder;
 use crate::{StateError, StateQuotas, TraceStore, TraceText, Traces, TracesError, WriteText};
 
 /// How many are written before the oldest are deleted, so that the folder is not read for each.
@@ -151,7 +152,7 @@ impl Traces for FolderTraces {
 impl TraceStore for FolderTraces {
     fn write(&self, id: &str, text: &mut WriteText<'_>) -> Result<(), TracesError> {
         let failed = |source| self.failed(source);
-        fs::create_dir_all(&self.folder).map_err(failed)?;
+        make_folder(&self.folder).map_err(failed)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(failed)?;
         let mut writer = BufWriter::new(&mut file);
         text(&mut writer).map_err(failed)?;

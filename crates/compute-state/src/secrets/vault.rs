@@ -130,10 +130,19 @@ fn random<const N: usize>() -> Result<[u8; N], VaultError> {
     Ok(bytes)
 }
 
+/// Makes a folder and those above it, if they are not there. What is made is for its owner alone.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
 /// Keeps a new key, whole or not at all, and not over another.
 fn keep(file: &Path, key: &str) -> io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
+    make_folder(folder)?;
     // The file is made for its owner alone.
     let mut new = tempfile::NamedTempFile::new_in(folder)?;
     writeln!(new, "{key}")?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::StateError;
+use crate::secrets::make_folder;
 
 /// How long a writer waits for another.
 const BUSY: Duration = Duration::from_secs(10);
@@ -26,12 +27,19 @@ impl Database {
     /// Opens the database in this file, and makes it if there is none.
     pub(super) fn open(path: &Path) -> Result<Self, StateError> {
         if let Some(folder) = path.parent() {
-            let made = std::fs::create_dir_all(folder);
+            let made = make_folder(folder);
             made.map_err(|source| {
                 StateError::failed(format!("cannot make the folder {}", folder.display()), source)
             })?;
         }
         let failed = |source| failed(path, source);
+        // What SQLite makes beside it has the mode of this file.
+        let mut options = std::fs::OpenOptions::new();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        // Whatever is wrong with it, SQLite tells.
+        drop(options.open(path));
         let connection = Connection::open(path).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
         // What was answered survives a power cut.

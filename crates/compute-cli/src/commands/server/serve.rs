@@ -30,6 +30,13 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
             options.listen.ip()
         )));
     }
+    if let (Some(all), Some(own)) = (options.max_concurrency, options.max_tenant_concurrency)
+        && own > all
+    {
+        return Err(Failure::usage(format!(
+            "--max-tenant-concurrency {own} is more than --max-concurrency {all}"
+        )));
+    }
     let place = home::place_for(cli, args.state.state.as_deref(), "serve")?;
     let _log = log(options)?;
     let mut settings = settings(options);
@@ -50,6 +57,13 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
         .with_plugins(bindings::read()?.into_values())
         .with_carried_plugins([compute_js_plugin::plugin()]);
 
+    check_threads()?;
+    server.check().map_err(|error| {
+        Failure::Host(format!(
+            "computes cannot run here: {}; the pool of sandboxes takes 17 GiB of address space (ulimit -v), and compiling takes a process, its files and its threads",
+            compute::with_causes(&error)
+        ))
+    })?;
     let failed = |error: io::Error| Failure::Host(format!("the server failed: {error}"));
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
@@ -69,6 +83,27 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
         };
         compute_server::serve(listener, server, told).await.map_err(|error| Failure::host(&error))
     })
+}
+
+/// That there may be as many threads as the runtime begins with: it panics where there may not.
+fn check_threads() -> Result<(), Failure> {
+    let wanted = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) + 4;
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
+    let mut threads = Vec::new();
+    for _ in 0..wanted {
+        let wait = std::sync::Arc::clone(&wait);
+        let held = move || drop(wait.lock().map(|wait| wait.recv()));
+        let started = std::thread::Builder::new().spawn(held).map_err(|error| {
+            Failure::Host(format!(
+                "cannot start {wanted} threads: {error}; see `ulimit -u` and `ulimit -v`"
+            ))
+        });
+        threads.push(started?);
+    }
+    drop(go);
+    threads.into_iter().for_each(|thread| drop(thread.join()));
+    Ok(())
 }
 
 fn settings(options: &ServeOptions) -> Settings {
