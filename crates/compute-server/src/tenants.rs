@@ -15,7 +15,7 @@ use compute::{
     Account, Algorithm, Artifact, ArtifactMap, BoxFuture, Charge, Error, Limits, LogWriter,
     Manager, Mask, Outcome, OverLimit, Ref, RunOptions, Runner,
 };
-use compute_flow::{Processor, RuleProblem, Snapshot};
+use compute_flow::{Processor, RuleProblem, Snapshot, Stack};
 use compute_state::{
     Catalogue, SecretError, StacksError, StateError, TenantName, TraceStore, Vault, tenant_store,
 };
@@ -129,7 +129,10 @@ impl Tenant {
             return Ok(live);
         }
         let first = |mut wrong: Vec<RuleProblem>| LiveError::Rule(Box::new(wrong.remove(0)));
-        let snapshot = live.snapshot.with_versions(self.catalogue.all_active()?).map_err(first)?;
+        let versions = self.catalogue.all_active()?;
+        // Before any of it is made ready.
+        renewing.resize(versions.iter().map(|one| Stack::estimate(&one.files)).sum())?;
+        let snapshot = live.snapshot.with_versions(versions).map_err(first)?;
         renewing.resize(snapshot.size())?;
         let secrets = self.catalogue.open_secrets(&self.vault)?;
         let mask = Arc::new(Mask::new(secrets.values().cloned()));

@@ -145,6 +145,10 @@ impl Stack {
         let mut regexes = RegexBudget::stack();
         let mut scopes: BTreeMap<u32, BTreeMap<String, StackRule>> = BTreeMap::new();
         let mut size = 0;
+        if Self::estimate(files) > MAX_STACK {
+            let what = "the rules of the stack, made ready,";
+            return Err(CompileError::TooLarge { what, limit: MAX_STACK });
+        }
         for (at, file) in files.iter().enumerate() {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(CompileError::Deadline);
@@ -184,6 +188,12 @@ impl Stack {
         Ok(Self { name, hash: manifest_hash(files), scopes, size })
     }
 
+    /// About how many bytes the rules in these files would take, made ready, without their regular expressions.
+    #[must_use]
+    pub fn estimate(files: &[File]) -> usize {
+        files.iter().map(|file| size_of_rule(&file.text)).sum()
+    }
+
     /// Its name.
     #[must_use]
     pub const fn name(&self) -> &StackName {
@@ -215,6 +225,8 @@ impl Stack {
     }
 }
 
+/// What the rules of one stack may take, made ready, without their regular expressions: 192 MiB.
+const MAX_STACK: usize = 192 << 20;
 /// What a rule takes besides its text: its name, its place in the index.
 const RULE_BYTES: usize = 1 << 10;
 /// What a part of one takes: a path with its segments, a value, a call.

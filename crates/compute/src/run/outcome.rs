@@ -93,8 +93,9 @@ impl Outcome {
             }
             failure.reason.mask(mask);
             for frame in &mut failure.stack {
-                mask.apply(&mut frame.function);
-                mask.apply(&mut frame.file);
+                for text in [&mut frame.function, &mut frame.file] {
+                    *text = mask.cut_text(text).into_owned();
+                }
             }
         }
     }
@@ -290,21 +291,25 @@ pub enum Reason {
 impl Reason {
     /// Masks secrets in what the guest had a part in.
     fn mask(&mut self, mask: &Mask) {
+        // Each of these is cut where it is long, perhaps within a secret.
+        let hide = |text: &mut String| {
+            if let Cow::Owned(hidden) = mask.cut_text(text) {
+                *text = hidden;
+            }
+        };
         match self {
             Self::Trap { message, frames } => {
-                mask.apply(message);
-                frames.iter_mut().for_each(|frame| mask.apply(frame));
+                hide(message);
+                frames.iter_mut().for_each(hide);
             }
-            Self::StackLimit { frames, .. } => {
-                frames.iter_mut().for_each(|frame| mask.apply(frame))
-            }
+            Self::StackLimit { frames, .. } => frames.iter_mut().for_each(hide),
             Self::Thrown { name, message } => {
-                mask.apply(name);
-                mask.apply(message);
+                hide(name);
+                hide(message);
             }
-            Self::NotJson { message } => mask.apply(message),
-            Self::BadCall { problem, .. } => mask.apply(problem),
-            Self::MemoryLimit { then, .. } | Self::TableLimit { then, .. } => mask.apply(then),
+            Self::NotJson { message } => hide(message),
+            Self::BadCall { problem, .. } => hide(problem),
+            Self::MemoryLimit { then, .. } | Self::TableLimit { then, .. } => hide(then),
             Self::Exit { .. }
             | Self::WallLimit { .. }
             | Self::FuelLimit { .. }
@@ -507,5 +512,24 @@ struct After<'a>(&'a str);
 impl fmt::Display for After<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, ", and then {}", self.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Failure, Metrics, Outcome, Reason};
+    use crate::Mask;
+
+    #[test]
+    fn a_secret_that_was_cut_is_masked_in_what_was_thrown() {
+        let reason =
+            Reason::Thrown { name: "x hunter2-and".into(), message: "m hunter2-an".into() };
+        let bounds = crate::Limits::default().bounds();
+        let mut outcome = Outcome::new(bounds, Err(Failure::new(reason)), Metrics::default());
+        outcome.mask(&Mask::new(["hunter2-and-more"]));
+        let failure = outcome.result.unwrap_err();
+        let expected =
+            Reason::Thrown { name: "x [redacted]".into(), message: "m [redacted]".into() };
+        assert_eq!(failure.reason, expected);
     }
 }
