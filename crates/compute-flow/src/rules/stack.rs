@@ -145,9 +145,14 @@ impl Stack {
         let mut regexes = RegexBudget::stack();
         let mut scopes: BTreeMap<u32, BTreeMap<String, StackRule>> = BTreeMap::new();
         let mut size = 0;
-        if Self::estimate(files) > MAX_STACK {
-            let what = "the rules of the stack, made ready,";
-            return Err(CompileError::TooLarge { what, limit: MAX_STACK });
+        // Before any of it is made ready; the rest is not looked at.
+        let mut estimate = 0;
+        for file in files {
+            estimate += size_of_rule(&file.text);
+            if estimate > MAX_STACK {
+                let what = "the rules of the stack, made ready,";
+                return Err(CompileError::TooLarge { what, limit: MAX_STACK });
+            }
         }
         for (at, file) in files.iter().enumerate() {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
