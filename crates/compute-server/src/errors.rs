@@ -1,7 +1,7 @@
 //! Errors as answers: the one place that says which error has which status and which code.
 
 use axum::http::StatusCode;
-use compute::{ErrorKind, OverLimit, Status, with_causes};
+use compute::{ErrorKind, OverLimit, Printable, Status, with_causes};
 use compute_flow::{ActivationError, Reason};
 use compute_state::{SecretError, StacksError, StateError, TokensError, TracesError};
 use compute_store::StoreError;
@@ -87,7 +87,7 @@ impl From<StoreError> for Problem {
 
 /// Something that the server needs does not answer: the operator wants to know it, too.
 fn unavailable(detail: String) -> Problem {
-    tracing::warn!(target: "request", "{detail}");
+    tracing::warn!(target: "request", "{}", Printable::line(&detail));
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
 }
 

@@ -144,7 +144,6 @@ impl Stack {
         let mut problems = Problems { stack: &name, all: Vec::new() };
         let mut regexes = RegexBudget::stack();
         let mut scopes: BTreeMap<u32, BTreeMap<String, StackRule>> = BTreeMap::new();
-        let mut size = 0;
         // Before any of it is made ready; the rest is not looked at.
         let mut estimate = 0;
         for file in files {
@@ -172,7 +171,6 @@ impl Stack {
                 let what = "the regular expressions of the stack, compiled,";
                 return Err(CompileError::TooLarge { what, limit: regexes.limit() });
             }
-            size += size_of_rule(&file.text) + used.used();
             match made {
                 Ok(rule) => {
                     let rules = scopes.entry(number).or_default();
@@ -190,7 +188,7 @@ impl Stack {
             Scope::new(number, rules.into_values().collect())
         };
         let scopes = scopes.into_iter().map(scope).collect();
-        Ok(Self { name, hash: manifest_hash(files), scopes, size })
+        Ok(Self { name, hash: manifest_hash(files), scopes, size: estimate + regexes.used() })
     }
 
     /// About how many bytes the rules in these files would take, made ready, without their regular expressions.
