@@ -17,7 +17,8 @@ use compute::{
 };
 use compute_flow::{Processor, RuleProblem, Snapshot, Stack};
 use compute_state::{
-    Catalogue, SecretError, StacksError, StateError, TenantName, TraceStore, Vault, tenant_store,
+    Catalogue, SecretError, StacksError, StateError, TenantName, TraceStore, Vault, VersionInfo,
+    tenant_store,
 };
 use compute_store::{Store, StoreError};
 
@@ -35,8 +36,8 @@ const NOTHING: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x05\x
 /// How long it may take to compile and run it.
 const CHECK: Duration = Duration::from_secs(30);
 
-/// What the memory of one tenant's rules is called.
-pub(crate) const TENANT_RULES: &str = "the memory of a tenant's rules";
+/// What the memory of one tenant's rules, and of what keeps its secrets out of logs, is called.
+pub(crate) const TENANT_RULES: &str = "the memory of a tenant's rules and secrets";
 
 /// A tenant.
 pub(crate) struct Tenant {
@@ -57,7 +58,7 @@ pub(crate) struct Tenant {
     pub(crate) labels: Labels,
     vault: Vault,
     live: Arc<ArcSwap<Live>>,
-    /// What the rules in `live` take. Held by whoever makes it anew.
+    /// What the rules and the mask in `live` take. Held by whoever makes it anew.
     renewing: Mutex<Charge>,
     /// Held by whoever changes what a version is made of, or makes one active.
     pub(crate) changing: tokio::sync::Mutex<()>,
@@ -92,8 +93,8 @@ pub(crate) enum LiveError {
     Rule(Box<RuleProblem>),
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The rules of all active stacks take too much memory.
-    #[error("the active stacks cannot run: {0}; make smaller ones active")]
+    /// The rules of all active stacks, and the secrets, take too much memory.
+    #[error("the active stacks cannot run: {0}; make smaller ones active, or have fewer secrets")]
     TooLarge(#[from] OverLimit),
 }
 
@@ -129,13 +130,25 @@ impl Tenant {
             return Ok(live);
         }
         let first = |mut wrong: Vec<RuleProblem>| LiveError::Rule(Box::new(wrong.remove(0)));
-        let versions = self.catalogue.all_active()?;
-        // Before any of it is made ready.
-        renewing.resize(versions.iter().map(|one| Stack::estimate(&one.files)).sum())?;
-        let snapshot = live.snapshot.with_versions(versions).map_err(first)?;
-        renewing.resize(snapshot.size())?;
+        let active = self.catalogue.all_active()?;
+        let mut snapshot = live.snapshot.still_active(&active);
+        renewing.resize(snapshot.size() + live.mask.size())?;
+        for VersionInfo { stack, number, .. } in active {
+            if snapshot.stack(&stack).is_none() {
+                let files = self.catalogue.version(&stack, number)?.files;
+                // Before it is made ready.
+                renewing.grow(Stack::estimate(&files))?;
+                snapshot.insert(Stack::compile(stack, &files).map_err(first)?);
+            }
+        }
         let secrets = self.catalogue.open_secrets(&self.vault)?;
-        let mask = Arc::new(Mask::new(secrets.values().cloned()));
+        let mask = if secrets == *live.secrets.0 {
+            Arc::clone(&live.mask)
+        } else {
+            renewing.grow(Mask::estimate(secrets.values().map(String::as_str)))?;
+            Arc::new(Mask::new(secrets.values().cloned()))
+        };
+        renewing.resize(snapshot.size() + mask.size())?;
         let live = Live { change, snapshot, secrets: Secrets(Arc::new(secrets)), mask };
         let live = Arc::new(live);
         self.live.store(Arc::clone(&live));
@@ -194,7 +207,10 @@ impl Tenants {
             settings,
             guest_log,
             plugins: Arc::default(),
-            rules: Account::new("the memory of all tenants' rules", settings.rule_memory),
+            rules: Account::new(
+                "the memory of all tenants' rules and secrets",
+                settings.rule_memory,
+            ),
             entries: RwLock::default(),
             opening: Mutex::new(()),
         }

@@ -23,7 +23,7 @@
 //! let rule = File::new("100_GREET/hello.txcl", "EMIT .greeting = \"Hello\"");
 //! let draft = catalogue.draft(&"greeter".parse()?, &[rule])?;
 //! catalogue.activate(&[draft])?;
-//! assert_eq!(catalogue.all_active()?[0].info.number, 1);
+//! assert_eq!(catalogue.all_active()?[0].number, 1);
 //! # Ok(())
 //! # }
 //! ```

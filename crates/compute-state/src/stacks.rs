@@ -79,11 +79,12 @@ pub trait Stacks: fmt::Debug + Send + Sync {
 
 /// All that is kept of one tenant's stacks and secrets, for whoever takes documents through them.
 pub trait Catalogue: Stacks + SealedSecrets {
-    /// All active versions with their files, as they are at one moment.
+    /// All active versions, by their stacks' names, as they are at one moment. Their files, which never change, are
+    /// read one by one.
     ///
     /// # Errors
     /// [`StacksError::State`].
-    fn all_active(&self) -> Result<Vec<Version>, StacksError>;
+    fn all_active(&self) -> Result<Vec<VersionInfo>, StacksError>;
 
     /// A number that grows whenever a version becomes active or a secret changes, whoever changed it. Each document
     /// asks for it, so it takes microseconds, and waits for no writer. Who reads it first, and then what it is

@@ -21,6 +21,9 @@ pub struct Path(Arc<[String]>);
 /// The key under which a document keeps what the processor reads and writes.
 pub const TXC: &str = "_txc";
 
+/// The least that a text takes of an allocator, in bytes.
+const LEAST_TEXT: usize = 16;
+
 impl Path {
     /// The most segments that a path may have.
     pub const MAX_SEGMENTS: usize = 64;
@@ -29,6 +32,13 @@ impl Path {
     #[must_use]
     pub fn new(segments: Vec<String>) -> Option<Self> {
         (1..=Self::MAX_SEGMENTS).contains(&segments.len()).then(|| Self(segments.into()))
+    }
+
+    /// About how many bytes of memory it takes: each part is a text of its own.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let part = |part: &String| size_of::<String>() + part.capacity().max(LEAST_TEXT);
+        size_of::<Self>() + self.segments().iter().map(part).sum::<usize>()
     }
 
     /// The keys and indices.

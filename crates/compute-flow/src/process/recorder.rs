@@ -28,8 +28,8 @@ const MAX_PATHS: usize = 100;
 const MAX_ERROR: usize = 4 << 10;
 /// How often a path may be looked for that must not be shown: in all payloads together.
 const MAX_HIDING: usize = 1 << 20;
-/// About what a path takes besides its text.
-const PATH: usize = 160;
+/// About what a path takes besides itself: a place in a tree, and to be told.
+const PATH: usize = 96;
 
 #[derive(Debug)]
 pub(super) struct Recorder {
@@ -124,8 +124,7 @@ impl Recorder {
                 if known.contains(path) {
                     continue;
                 }
-                let text: usize = path.segments().iter().map(String::len).sum();
-                if self.take(PATH + text) {
+                if self.take(PATH + path.size()) {
                     let known = if redacts { &mut self.redact } else { &mut self.omit };
                     known.insert(path.clone());
                 } else {

@@ -101,6 +101,8 @@ impl<'r> Prepared<'r> {
         let selected = rule.program.select(&full, &mut context).map_err(told("SELECT"))?;
         let message = |message| Reason::Rule { clause: "WITH", span: None, message };
         let control = Control::read(&with).map_err(message)?;
+        // Whether there was memory for it is looked at when the rule is prepared.
+        let _ = place.budget.charge(control.size());
 
         let mut prepared =
             Self { rule, op, context, full, selected, input: None, control, call: None };
@@ -141,7 +143,6 @@ impl<'r> Prepared<'r> {
         limits.now = Some(request.now);
         limits.seed = Some(seed_of(request.seed, place.entry, &self.op, "compute"));
         let env: Env = with.into_iter().collect();
-        // Whether there was memory for it is looked at when the rule is prepared.
         let _ = place.budget.charge(env.get().len());
         let op = OpCall {
             meta: Meta {
@@ -176,6 +177,8 @@ impl<'r> Prepared<'r> {
             Ok((name.clone(), value.clone()))
         };
         let named: Vec<_> = self.control.secrets.iter().map(named).collect::<Result<_, _>>()?;
+        let _ =
+            place.budget.charge(named.iter().map(|(name, value)| name.len() + value.len()).sum());
         let mask = place.mask.knowing(named.iter().map(|(_, value)| value), &place.request.secrets);
         Ok(named.into_iter().collect::<Secrets>().masked_by(mask))
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use compute_state::{StackName, Version};
+use compute_state::{StackName, VersionInfo};
 
-use super::stack::{RuleProblem, Stack};
+use super::stack::Stack;
 use super::stage::Stage;
 
 /// All stacks that are active at one moment; cheap to clone. A document keeps the one it started with.
@@ -39,16 +39,19 @@ impl Snapshot {
         self.stacks.get(name)
     }
 
-    /// The snapshot of these versions. What is ready here, of the same files, is taken from here.
-    ///
-    /// # Errors
-    /// What keeps a version from being made ready: it was kept by another version of this program.
-    pub fn with_versions(&self, versions: Vec<Version>) -> Result<Self, Vec<RuleProblem>> {
-        let ready = |Version { info, files, .. }| match self.stacks.get(&info.stack) {
-            Some(stack) if stack.hash() == info.hash => Ok(Arc::clone(stack)),
-            _ => Stack::compile(info.stack, &files).map(Arc::new),
+    /// Those of its stacks that are active with the same files, as these say.
+    #[must_use]
+    pub fn still_active(&self, active: &[VersionInfo]) -> Self {
+        let same = |info: &VersionInfo| {
+            let stack = self.stacks.get(&info.stack)?;
+            (stack.hash() == info.hash).then(|| Arc::clone(stack))
         };
-        versions.into_iter().map(ready).collect()
+        active.iter().filter_map(same).collect()
+    }
+
+    /// Adds a stack, in place of one of its name.
+    pub fn insert(&mut self, stack: Stack) {
+        self.stacks.insert(stack.name().clone(), Arc::new(stack));
     }
 
     /// About how many bytes of memory its stacks take.

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 /// How many times the time for an answer one may take that is read steadily.
 const LONGEST_ANSWER: u32 = 20;
 /// The least that who reads an answer must take of it a second, in bytes, once the time for an answer is over.
@@ -26,6 +28,10 @@ pub(crate) struct Life {
     blocked: AtomicU64,
     /// The bytes written since then.
     written: AtomicU64,
+    /// When the last of its requests ended, or it began, in milliseconds.
+    rested: AtomicU64,
+    /// Told once it is to make room for another.
+    close: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +54,25 @@ impl Life {
             answers: Mutex::default(),
             blocked: AtomicU64::new(0),
             written: AtomicU64::new(0),
+            rested: AtomicU64::new(0),
+            close: Notify::new(),
         }
+    }
+
+    /// Since when it has had no request at work, if it has none. What else moves does not count.
+    pub(crate) fn rests_since(&self) -> Option<Instant> {
+        let rested = Duration::from_millis(self.rested.load(Ordering::Relaxed));
+        (self.working.load(Ordering::Relaxed) == 0).then(|| self.began + rested)
+    }
+
+    /// Ends the connection.
+    pub(crate) fn close(&self) {
+        self.close.notify_one();
+    }
+
+    /// Waits for [`Life::close`].
+    pub(crate) async fn closed(&self) {
+        self.close.notified().await;
     }
 
     /// In milliseconds, from 1.
@@ -149,6 +173,7 @@ impl AtWork {
 
 impl Drop for AtWork {
     fn drop(&mut self) {
+        self.0.rested.store(self.0.now(), Ordering::Relaxed);
         self.0.working.fetch_sub(1, Ordering::Relaxed);
         self.0.move_on();
     }

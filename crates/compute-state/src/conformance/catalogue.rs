@@ -42,13 +42,12 @@ fn many_become_active_at_one_moment(state: &Reopen) {
         });
         while !done.load(Ordering::SeqCst) {
             let active = reader.all_active().unwrap();
-            let hashes: Vec<_> = active.iter().map(|one| &one.info.hash).collect();
+            let hashes: Vec<_> = active.iter().map(|one| &one.hash).collect();
             assert_eq!(hashes.len(), 3);
             assert!(hashes.iter().all(|one| *one == hashes[0]), "half of a change: {hashes:?}");
         }
     });
-    let names: Vec<_> =
-        reader.all_active().unwrap().into_iter().map(|one| one.info.stack).collect();
+    let names: Vec<_> = reader.all_active().unwrap().into_iter().map(|one| one.stack).collect();
     assert_eq!(names, ["a", "b", "c"].map(name), "by name");
 }
 
@@ -143,7 +142,9 @@ fn tenants_are_apart(state: &Reopen) {
     }
     for (number, tenant) in (1..).zip(tenants) {
         let catalogue = of(state, tenant);
-        assert_eq!(catalogue.all_active().unwrap()[0].files, files(number), "{tenant}");
+        let active = catalogue.all_active().unwrap();
+        let active = catalogue.version(&active[0].stack, active[0].number).unwrap();
+        assert_eq!(active.files, files(number), "{tenant}");
         assert_eq!(catalogue.open_secrets(&vault).unwrap()["KEY"], tenant);
         let traces = state().tenant(&tenant.parse().unwrap()).unwrap().traces().unwrap();
         let mut text = String::new();

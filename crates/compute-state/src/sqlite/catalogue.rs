@@ -212,7 +212,7 @@ impl Stacks for SqliteCatalogue {
 }
 
 impl Catalogue for SqliteCatalogue {
-    fn all_active(&self) -> Result<Vec<Version>, StacksError> {
+    fn all_active(&self) -> Result<Vec<VersionInfo>, StacksError> {
         let mut connection = self.reader();
         // One transaction sees one state.
         let read = self.sql(connection.transaction())?;
@@ -224,9 +224,7 @@ impl Catalogue for SqliteCatalogue {
         let rows: Vec<_> = self.sql(rows.and_then(Iterator::collect))?;
         let mut all = Vec::with_capacity(rows.len());
         for (stack, number) in rows {
-            if let Some(info) = self.sql(versions(&read, &stack, Some(number)))?.pop() {
-                all.push(Version { info, files: self.sql(files(&read, &stack, number))? });
-            }
+            all.extend(self.sql(versions(&read, &stack, Some(number)))?);
         }
         Ok(all)
     }

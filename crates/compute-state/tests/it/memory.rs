@@ -266,10 +266,10 @@ impl Stacks for MemoryCatalogue {
 }
 
 impl Catalogue for MemoryCatalogue {
-    fn all_active(&self) -> Result<Vec<Version>, StacksError> {
+    fn all_active(&self) -> Result<Vec<VersionInfo>, StacksError> {
         let kept = self.read();
         let active = kept.stacks.iter().filter_map(|(name, stack)| Some((name, stack.active?)));
-        active.map(|(name, number)| kept.version(name, number)).collect()
+        active.map(|(name, number)| Ok(kept.version(name, number)?.info)).collect()
     }
 
     fn change_number(&self) -> Result<i64, StacksError> {

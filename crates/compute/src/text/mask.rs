@@ -1,9 +1,12 @@
 //! Keeps the values of secrets out of what is shown, in the forms in which they show.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, Input, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde::Deserializer as _;
@@ -16,14 +19,22 @@ pub const MASKED: &str = "[redacted]";
 const MIN: usize = 4;
 /// The shortest line of a secret that is looked for by itself.
 const MIN_LINE: usize = 8;
-/// How many bytes all forms together may have. What is beyond is found by its beginning only.
-const MAX_FORMS: usize = 4 << 20;
-/// The beginning by which a secret is found then.
-const BEGINNING: usize = 32;
+/// How many bytes all forms of whole secrets may have, and lines of secrets as many. The finder takes some hundred
+/// bytes for each while it is made.
+const MAX_FORMS: usize = 256 << 10;
+/// The beginning by which all forms are found if they have more: what follows it is compared.
+const BEGINNING: usize = 16;
+/// About how many bytes of memory each byte of a form takes while the finder is made, and how many of a secret its
+/// forms take.
+const COST_OF_FORM: usize = 110;
+const COST_OF_SECRET: usize = 48;
 
 /// Keeps the values of secrets out of what is shown: as they are, as JSON or a URL writes them, in base64 and in
-/// hex, and each line of those that have several. Those of less than 4 bytes are not looked for, and neither
-/// are forms that nobody can foresee: a secret that a guest encrypts or takes apart is not found.
+/// hex, and so each line of 8 bytes or more of those that have several. Those of less than 4 bytes are not looked for,
+/// and neither are forms that nobody can foresee: a secret that a guest encrypts or takes apart is not found.
+///
+/// What it takes has a bound: if the forms of all secrets have more than 256 KiB, each is found by its first 16 bytes,
+/// whatever follows them; and lines are looked for up to another 256 KiB of their forms.
 ///
 /// ```
 /// use compute::Mask;
@@ -34,8 +45,15 @@ const BEGINNING: usize = 32;
 /// ```
 #[derive(Clone, Default)]
 pub struct Mask {
-    secrets: Vec<String>,
-    finder: Option<AhoCorasick>,
+    secrets: BTreeSet<String>,
+    finder: Option<Arc<Finder>>,
+}
+
+/// Finds all forms of all secrets at once.
+struct Finder {
+    beginnings: AhoCorasick,
+    /// What may follow each of the beginnings: nothing where it is the whole form.
+    rests: Vec<Vec<Box<str>>>,
 }
 
 impl Mask {
@@ -48,22 +66,37 @@ impl Mask {
     #[must_use]
     pub fn with(mut self, secrets: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let known = self.secrets.len();
-        for secret in secrets {
-            let secret = secret.into();
-            if secret.len() >= MIN && !self.secrets.contains(&secret) {
-                self.secrets.push(secret);
-            }
-        }
+        self.secrets.extend(secrets.into_iter().map(Into::into).filter(|one| one.len() >= MIN));
         if self.secrets.len() > known {
-            self.finder = finder(&self.secrets);
+            self.finder = Finder::new(&self.secrets).map(Arc::new);
         }
         self
+    }
+
+    /// About how many bytes of memory a mask for these values takes while it is made, and rather too many than too few.
+    pub fn estimate<'a>(secrets: impl IntoIterator<Item = &'a str>) -> usize {
+        let bytes = secrets.into_iter().fold(0, |sum: usize, one| sum.saturating_add(one.len()));
+        let forms = bytes.saturating_mul(COST_OF_SECRET);
+        forms.saturating_add(forms.min(2 * MAX_FORMS) * COST_OF_FORM)
+    }
+
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let secrets: usize = self.secrets.iter().map(|one| one.len() + size_of_val(one)).sum();
+        secrets + self.finder.as_ref().map_or(0, |finder| finder.size())
     }
 
     /// Whether there is nothing to mask.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.finder.is_none()
+    }
+
+    /// Whether it masks this secret, or the secret is so short that none does.
+    #[must_use]
+    pub fn knows(&self, secret: &str) -> bool {
+        secret.len() < MIN || self.secrets.contains(secret)
     }
 
     /// A text without them.
@@ -73,11 +106,11 @@ impl Mask {
         let mut masked: Option<String> = None;
         let mut done = 0;
         // One that begins within another's form ends it.
-        for found in finder.find_iter(text) {
+        while let Some(found) = finder.next(text, done) {
             let masked = masked.get_or_insert_with(String::new);
-            masked.push_str(&text[done..found.start()]);
+            masked.push_str(&text[done..found.start]);
             masked.push_str(MASKED);
-            done = found.end();
+            done = found.end;
         }
         match masked {
             None => Cow::Borrowed(text),
@@ -214,26 +247,66 @@ fn next_token(json: &str) -> Option<usize> {
     }
 }
 
-/// Finds all forms of all secrets at once.
-fn finder(secrets: &[String]) -> Option<AhoCorasick> {
-    let mut forms = Vec::new();
-    let mut left = MAX_FORMS;
-    for secret in secrets {
-        for form in forms_of(secret) {
-            let form = if form.len() <= left { form } else { beginning(&form).to_owned() };
-            left = left.saturating_sub(form.len());
-            forms.push(form);
+impl Finder {
+    fn new(secrets: &BTreeSet<String>) -> Option<Self> {
+        let whole: BTreeSet<String> = secrets.iter().flat_map(|one| forms_of(one)).collect();
+        let all: usize = whole.iter().map(String::len).sum();
+        let longest = if all <= MAX_FORMS { usize::MAX } else { BEGINNING };
+        let mut forms: BTreeMap<String, Vec<Box<str>>> = BTreeMap::new();
+        let mut used = 0;
+        let mut add = |form: String| {
+            let (beginning, rest) = form.split_at(form.floor_char_boundary(longest));
+            used += beginning.len();
+            forms.entry(beginning.to_owned()).or_default().push(rest.into());
+            used
+        };
+        let used = whole.into_iter().map(&mut add).last().unwrap_or_default();
+        // As they are first: that is how most are shown.
+        for form in lines_of(secrets).map(str::to_owned).chain(lines_of(secrets).flat_map(forms_of))
+        {
+            if add(form) >= used + MAX_FORMS {
+                break;
+            }
         }
+        let (beginnings, mut rests): (Vec<_>, Vec<_>) = forms.into_iter().unzip();
+        for rests in &mut rests {
+            rests.sort_unstable();
+            rests.dedup();
+        }
+        let beginnings = AhoCorasickBuilder::new()
+            .match_kind(MatchKind::LeftmostLongest)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(beginnings);
+        Some(Self { beginnings: beginnings.ok()?, rests })
     }
-    AhoCorasickBuilder::new()
-        .match_kind(MatchKind::LeftmostLongest)
-        .kind(Some(AhoCorasickKind::ContiguousNFA))
-        .build(forms)
-        .ok()
+
+    /// The next one in a text from here on, and as much of what may follow it as does.
+    fn next(&self, text: &str, from: usize) -> Option<Range<usize>> {
+        let found = self.beginnings.find(Input::new(text).range(from..))?;
+        let after = &text[found.end()..];
+        let follows = |rest: &str| {
+            let same = rest.bytes().zip(after.bytes()).take_while(|(a, b)| a == b).count();
+            after.floor_char_boundary(same)
+        };
+        let rests = &self.rests[found.pattern().as_usize()];
+        let more = rests.iter().map(|rest| follows(rest)).max().unwrap_or_default();
+        Some(found.start()..found.end() + more)
+    }
+
+    fn size(&self) -> usize {
+        let rests = self.rests.iter().map(|rests| {
+            size_of_val(rests)
+                + rests.iter().map(|rest| size_of_val(rest) + rest.len()).sum::<usize>()
+        });
+        self.beginnings.memory_usage() + rests.sum::<usize>()
+    }
 }
 
-fn beginning(text: &str) -> &str {
-    &text[..text.floor_char_boundary(BEGINNING)]
+/// The lines of those secrets that have several.
+fn lines_of(secrets: &BTreeSet<String>) -> impl Iterator<Item = &str> {
+    let several = secrets.iter().filter(|secret| secret.contains('\n'));
+    let lines = several.flat_map(|secret| secret.lines().map(str::trim));
+    lines.filter(|line| line.len() >= MIN_LINE)
 }
 
 /// A secret in the ways in which programs write it.
@@ -259,10 +332,6 @@ fn forms_of(secret: &str) -> Vec<String> {
         for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
             forms.push(encoded.get(from..to).unwrap_or_default().to_owned());
         }
-    }
-    let lines = secret.lines().map(str::trim).filter(|line| line.len() >= MIN_LINE);
-    if secret.contains('\n') {
-        forms.extend(lines.map(str::to_owned));
     }
     forms.retain(|form| form.len() >= MIN);
     forms.sort_unstable();
@@ -338,13 +407,49 @@ mod tests {
             hex::encode(secret),
             "a line: MIIEvQ\"abc+/=d\u{e9}f x".to_owned(),
         ];
-        for form in &forms {
+        let windows = secret.replace('\n', "\r\n");
+        let forms = forms.into_iter().chain([
+            windows.clone(),
+            url_like(&windows),
+            base64.encode(&windows),
+            base64.encode(format!("x{windows}")),
+            hex::encode_upper(&windows),
+            json!({"a": json!(windows).to_string()}).to_string(),
+        ]);
+        for form in &forms.collect::<Vec<_>>() {
             let masked = mask.text(form);
             for part in ["MIIEvQ", "TUlJRXZR", "4d4949457651"] {
                 assert!(!masked.contains(part), "{form}\n{masked}");
             }
             assert!(masked.contains("[redacted]"), "{form}");
         }
+    }
+
+    #[test]
+    fn a_mask_for_many_and_long_secrets_is_small_and_finds_them_whole() {
+        let secret = |n: u64| {
+            let words = (0..60).map(|i| {
+                format!("{:016x}", (n * 1000 + i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            });
+            words.collect::<String>() + "/\\\""
+        };
+        let secrets: Vec<_> = (0..1000).map(secret).collect();
+        let mask = Mask::new(secrets.clone());
+        let estimate = Mask::estimate(secrets.iter().map(String::as_str));
+        assert!(estimate < 128 << 20, "{estimate}");
+        assert!(mask.size() < estimate, "{} {estimate}", mask.size());
+        let base64 = base64::engine::general_purpose::STANDARD;
+        for secret in secrets.iter().step_by(50) {
+            for form in [secret.clone(), url_like(secret), base64.encode(format!("xy{secret}"))] {
+                let masked = mask.text(&form);
+                assert!(masked.len() < "[redacted]".len() + 8, "{masked}");
+            }
+        }
+        // One text that has the beginning of many of them again and again.
+        let alike: Vec<_> = (0..1000).map(|n| "a".repeat(1000) + &n.to_string()).collect();
+        let mask = Mask::new(alike);
+        assert_eq!(mask.text(&"a".repeat(1000)), "[redacted]");
+        assert!(mask.knows("abc") && !mask.knows("abcd"));
     }
 
     fn url_like(text: &str) -> String {

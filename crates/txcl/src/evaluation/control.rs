@@ -105,6 +105,13 @@ impl Control {
         Ok(control)
     }
 
+    /// About how many bytes of memory its lists take.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let paths = self.redact.iter().chain(&self.omit).map(Path::size).sum::<usize>();
+        paths + self.secrets.iter().map(|name| size_of_val(name) + name.len()).sum::<usize>()
+    }
+
     /// What the rule's text says, as far as it is written down there.
     #[must_use]
     pub fn written(rule: &Rule) -> Self {

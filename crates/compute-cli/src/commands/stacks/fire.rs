@@ -8,7 +8,7 @@ use compute_client::blocking::Client;
 use compute_client::{CallOptions, TraceDetail as ServerDetail};
 use compute_flow::{
     Answer, Detail, Failure as FlowFailure, Processor, ProcessorSettings, Reason, Request,
-    Snapshot, Stage, Trace,
+    Snapshot, Stack, Stage, Trace,
 };
 use compute_state::Place;
 use jiff::Timestamp;
@@ -130,11 +130,16 @@ fn remote(client: &Client, home: &dyn Home, args: &FireArgs) -> Result<(), Failu
 
 /// The active versions, as they are now.
 fn snapshot(place: &Place) -> Result<Snapshot, Failure> {
-    let versions = place.catalogue()?.all_active()?;
-    Snapshot::default().with_versions(versions).map_err(|wrong| {
-        let lines: Vec<_> = wrong.iter().map(ToString::to_string).collect();
-        Failure::Host(lines.join("\n"))
-    })
+    let catalogue = place.catalogue()?;
+    let mut snapshot = Snapshot::default();
+    for active in catalogue.all_active()? {
+        let files = catalogue.version(&active.stack, active.number)?.files;
+        snapshot.insert(Stack::compile(active.stack, &files).map_err(|wrong| {
+            let lines: Vec<_> = wrong.iter().map(ToString::to_string).collect();
+            Failure::Host(lines.join("\n"))
+        })?);
+    }
+    Ok(snapshot)
 }
 
 /// The stage that `STACK` or `STACK/SCOPE` means.
