@@ -38,6 +38,17 @@ pub fn compiler(engine: EngineConfig) -> Manager {
         .build()
 }
 
+/// An op that does nothing: whoever loads it has the plugin ready. The compiler is as for [`build`].
+///
+/// # Errors
+/// [`BuildError`] if the compiler cannot run.
+pub fn empty(compiler: &dyn Runner) -> Result<Artifact, BuildError> {
+    let plugin = compute_js_plugin::plugin();
+    let bytecode = compile::compile("", plugin.reference(), &BuildOptions::default(), compiler)?;
+    let wasm = link::link(&bytecode, plugin.reference());
+    Ok(Artifact::new(Algorithm::Sha256, compute_wasm::NAME, wasm))
+}
+
 /// Builds the op that this file's default export is. The compiler is any runner that has the plugin:
 /// [`compiler`] makes one.
 ///

@@ -17,7 +17,7 @@ mod link;
 mod options;
 mod sdk;
 
-pub use build::{Built, build, compiler};
+pub use build::{Built, build, compiler, empty};
 pub use bundle::BundledModule;
 pub use diagnostic::Diagnostic;
 pub use error::BuildError;

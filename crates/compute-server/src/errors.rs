@@ -62,11 +62,13 @@ impl From<compute::Error> for Problem {
             compute::Error::Refused { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_module", detail)
             }
+            // What is stored was damaged: no caller's bytes come here.
+            compute::Error::DigestMismatch { .. } => unavailable(&error, detail),
             error => match error.kind() {
                 ErrorKind::Artifact => {
                     Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_module", detail)
                 }
-                ErrorKind::Unavailable => unavailable(detail),
+                ErrorKind::Unavailable => unavailable(error, detail),
                 _ => Self::internal(error),
             },
         }
@@ -80,14 +82,14 @@ impl From<StoreError> for Problem {
             StoreError::NotFound { .. } => Self::not_found(detail),
             StoreError::Conflict { .. } => Self::new(StatusCode::CONFLICT, "conflict", detail),
             StoreError::Digest(error) => error.into(),
-            _ => unavailable(detail),
+            error => unavailable(&error, detail),
         }
     }
 }
 
 /// Something that the server needs does not answer: the operator wants to know it, too.
-fn unavailable(detail: String) -> Problem {
-    tracing::warn!(target: "request", "{}", Printable::line(&detail));
+fn unavailable(error: &(dyn std::error::Error + 'static), detail: impl Into<String>) -> Problem {
+    tracing::warn!(target: "request", "{}", Printable::line(&with_causes(error)));
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
 }
 
@@ -119,9 +121,7 @@ impl From<StateError> for Problem {
     fn from(error: StateError) -> Self {
         match error {
             StateError::Unavailable { .. } => {
-                tracing::warn!(target: "request", "{}", with_causes(&error));
-                let detail = "what the server keeps cannot be reached now";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+                unavailable(&error, "what the server keeps cannot be reached or written now")
             }
             error => Self::internal(&error),
         }
@@ -186,12 +186,18 @@ impl From<TokensError> for Problem {
 
 impl From<LiveError> for Problem {
     fn from(error: LiveError) -> Self {
-        let LiveError::TooLarge(over) = &error else { return Self::internal(&error) };
+        let text = error.to_string();
+        let over = match error {
+            LiveError::TooLarge(over) => over,
+            LiveError::Rule(_) => return Self::internal(&error),
+            LiveError::Stacks(error) => return error.into(),
+            LiveError::Secret(error) => return error.into(),
+        };
         let problem = if over.name == TENANT_RULES {
-            Self::new(StatusCode::CONFLICT, "quota_exceeded", error.to_string())
+            Self::new(StatusCode::CONFLICT, "quota_exceeded", text)
         } else {
             // Others may make smaller ones active.
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string())
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text)
         };
         problem.with("limit", over.limit)
     }
@@ -199,7 +205,10 @@ impl From<LiveError> for Problem {
 
 impl From<TenantError> for Problem {
     fn from(error: TenantError) -> Self {
-        Self::internal(&error)
+        match error {
+            TenantError::State(error) => error.into(),
+            TenantError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) telemetry: Telemetry,
     pub(crate) connections: Arc<AtomicUsize>,
     pub(crate) draining: AtomicBool,
+    /// How many artifacts are being made ready.
+    pub(crate) warming: AtomicUsize,
 }
 
 /// A server cannot begin, or its listener failed.
@@ -121,6 +123,7 @@ impl Server {
                 connections,
                 settings,
                 draining: AtomicBool::new(false),
+                warming: AtomicUsize::new(0),
             }),
         })
     }
@@ -148,10 +151,30 @@ impl Server {
         self.shared.tenants.check()
     }
 
+    /// Makes an artifact ready, as no tenant, and with it what it links to: the first that links to the same does not wait
+    /// for that. Until it ends, `/readyz` says so. It blocks.
+    ///
+    /// # Errors
+    /// What keeps the artifact from being made or loaded.
+    pub fn warm<E: From<compute::Error>>(
+        &self,
+        artifact: impl FnOnce() -> Result<Artifact, E>,
+    ) -> Result<(), E> {
+        let warming = &self.shared.warming;
+        warming.fetch_add(1, Ordering::Relaxed);
+        let warmed = artifact().and_then(|one| Ok(self.shared.tenants.warm(&one)?));
+        warming.fetch_sub(1, Ordering::Relaxed);
+        warmed
+    }
+
     /// How many sandboxes are taken, and how many requests wait for one.
     #[must_use]
     pub fn load(&self) -> (usize, usize) {
         self.shared.classes.sandboxes.admission.load()
+    }
+
+    pub(crate) fn is_warming(&self) -> bool {
+        self.shared.warming.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -36,6 +36,9 @@ const NOTHING: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x05\x
 /// How long it may take to compile and run it.
 const CHECK: Duration = Duration::from_secs(30);
 
+/// How long it may take to make an artifact ready before anybody asks for it.
+const WARM: Duration = Duration::from_secs(120);
+
 /// What the memory of one tenant's rules, and of what keeps its secrets out of logs, is called.
 pub(crate) const TENANT_RULES: &str = "the memory of a tenant's rules and secrets";
 
@@ -234,6 +237,22 @@ impl Tenants {
         let manager = self.manager.for_tenant(Arc::new(ArtifactMap::from([artifact])));
         let limits = Limits { wall: Some(CHECK), ..Limits::DEFAULT };
         manager.run_blocking(&reference, b"{}", &RunOptions::with_limits(limits)).map(drop)
+    }
+
+    /// Makes an artifact ready, as no tenant, with what it links to of what the program carries.
+    pub(crate) fn warm(&self, artifact: &Artifact) -> Result<(), Error> {
+        let carried = self.plugins.carried.get().into_iter().flat_map(|all| all.values().cloned());
+        let resolver = ArtifactMap::default();
+        carried.for_each(|plugin| resolver.insert(plugin));
+        let manager = self.manager.for_tenant(Arc::new(resolver));
+        let limits = Limits { wall: Some(WARM), ..Limits::DEFAULT };
+        match manager.load(artifact, &RunOptions::with_limits(limits))? {
+            Ok(_) => Ok(()),
+            Err(failure) => {
+                let source = Arc::from(Box::from(failure.to_string()));
+                Err(Error::Refused { reference: artifact.reference().clone(), source })
+            }
+        }
     }
 
     /// What a tenant may take.

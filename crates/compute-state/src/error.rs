@@ -21,10 +21,10 @@ pub enum StateError {
         /// The newest known.
         known: u32,
     },
-    /// Whoever keeps it does not answer now; later, the same may succeed. Whether it was done is not known.
-    #[error("{what} does not answer")]
+    /// Whoever keeps it does not answer now, or has no room; later, the same may succeed. Whether it was done is not known.
+    #[error("{what} cannot be used now")]
     Unavailable {
-        /// Who does not.
+        /// What cannot.
         what: String,
         /// Why.
         source: BoxError,
@@ -45,7 +45,7 @@ impl StateError {
         Self::Failed { what: what.into(), source: source.into() }
     }
 
-    /// Who does not answer, and why.
+    /// What cannot be used now, and why.
     pub fn unavailable(what: impl Into<String>, source: impl Into<BoxError>) -> Self {
         Self::Unavailable { what: what.into(), source: source.into() }
     }

@@ -8,11 +8,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compute::{
-    Algorithm, Artifact, Limits, LoadedArtifact, Phase, Reason, Ref, Resolver as _, RunOptions,
-    Status,
+    Algorithm, Artifact, Limits, LoadedArtifact, Phase, Printable, Reason, Ref, Resolver as _,
+    RunOptions, Status, with_causes,
 };
-use compute_store::{MAX_BYTES, Manifest, NewArtifact};
-use futures_util::TryStreamExt as _;
+use compute_store::{MAX_BYTES, Manifest, NewArtifact, StoreError};
+use futures_util::StreamExt as _;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -317,7 +317,8 @@ pub(super) async fn list(
     // The first of them in order, and one more, whatever order they come in.
     let mut first = BTreeMap::new();
     let mut manifests = admitted.tenant.store.list();
-    while let Some(one) = manifests.try_next().await? {
+    while let Some(one) = manifests.next().await {
+        let Some(one) = undamaged(one)? else { continue };
         if after.as_ref().is_none_or(|after| one.reference > *after) {
             first.insert(one.reference.clone(), one);
             if first.len() > LISTED + 1 {
@@ -329,6 +330,18 @@ pub(super) async fn list(
     let computes: Vec<Manifest> = first.into_values().take(LISTED).collect();
     let next = computes.last().filter(|_| more).map(|one| one.reference.clone());
     Ok(Json(Computes { computes, next }))
+}
+
+/// What is known of an artifact; nothing if what is stored of it is damaged, which is for the operator to know.
+fn undamaged(manifest: Result<Manifest, StoreError>) -> Result<Option<Manifest>, StoreError> {
+    match manifest {
+        Ok(manifest) => Ok(Some(manifest)),
+        Err(error @ StoreError::Damaged { .. }) => {
+            tracing::warn!(target: "request", "{}", Printable::line(&with_causes(&error)));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Delete an artifact that nothing needs
@@ -349,15 +362,17 @@ pub(super) async fn delete(
     let store = &*tenant.store;
     // No version that names it becomes active meanwhile.
     let _changing = tenant.changing.lock().await;
-    store.head(&reference).await?;
+    undamaged(store.head(&reference).await)?;
     let named = admitted.run(|tenant, _| tenant.catalogue.refs()).await??;
     let referenced = |detail: String| Err(Problem::new(StatusCode::CONFLICT, "referenced", detail));
     if named.contains(&reference) {
         return referenced(format!("a version of a stack names {reference}"));
     }
     let mut manifests = store.list();
-    while let Some(one) = manifests.try_next().await? {
-        if one.links.contains(&reference) {
+    while let Some(one) = manifests.next().await {
+        if let Some(one) = undamaged(one)?
+            && one.links.contains(&reference)
+        {
             return referenced(format!("{} links to {reference}", one.reference));
         }
     }

@@ -18,12 +18,17 @@ pub(super) async fn healthz() -> &'static str {
 
 /// Whether the server takes work
 ///
-/// Not while it shuts down, or while the catalogue does not answer.
+/// Not while it shuts down, while it makes a language's plugin ready, or while the catalogue does not answer.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
 pub(super) async fn readyz(State(server): State<Server>) -> Answer<&'static str> {
     if server.is_draining() {
         let detail = "the server is shutting down";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail));
+    }
+    if server.is_warming() {
+        let detail =
+            "the server makes the plugins of its languages ready; what needs none runs already";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "warming", detail));
     }
     let shared = server.shared;
     let wall = shared.settings.admin_wall;

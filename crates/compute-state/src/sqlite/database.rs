@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::StateError;
 use crate::secrets::make_folder;
@@ -89,6 +89,14 @@ impl Database {
     }
 }
 
+/// Of a full disk, one that fails, and a writer that takes too long, it is known that later may be better.
 fn failed(path: &Path, source: rusqlite::Error) -> StateError {
-    StateError::failed(format!("the database {}", path.display()), source)
+    use ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull, SystemIoFailure};
+    let what = format!("the database {}", path.display());
+    match source.sqlite_error_code() {
+        Some(DiskFull | SystemIoFailure | DatabaseBusy | DatabaseLocked) => {
+            StateError::unavailable(what, source)
+        }
+        _ => StateError::failed(what, source),
+    }
 }

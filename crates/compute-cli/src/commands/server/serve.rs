@@ -67,6 +67,9 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::Host(format!("the server failed: {error}"));
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
+    let warmed = server.clone();
+    let warming = std::thread::Builder::new().name("warm".to_owned()).spawn(move || warm(&warmed));
+    drop(warming.map_err(failed)?);
     runtime.block_on(async {
         let listener = TcpListener::bind(options.listen).await.map_err(|error| {
             Failure::usage(format!("cannot listen on {}: {error}", options.listen))
@@ -83,6 +86,18 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
         };
         compute_server::serve(listener, server, told).await.map_err(|error| Failure::host(&error))
     })
+}
+
+/// Makes the plugin of JavaScript ready: on a machine that has not compiled it yet it takes some seconds. What fails is only
+/// slower then.
+fn warm(server: &Server) {
+    let warmed = server.warm(|| {
+        let compiler = compute_js::compiler(host::engine_config(1)?);
+        compute_js::empty(&compiler).map_err(|error| Failure::Host(error.to_string()))
+    });
+    if let Err(failure) = warmed {
+        tracing::warn!(target: "request", "JavaScript's plugin is not ready: {failure}");
+    }
 }
 
 /// That there may be as many threads as the runtime begins with: it panics where there may not.

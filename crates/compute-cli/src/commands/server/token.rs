@@ -1,6 +1,7 @@
 //! `compute token`: who may use a server.
 
 use compute_state::{TenantName, TokenInfo, TokenScope, Tokens, TokensError};
+use jiff::Timestamp;
 
 use crate::args::{Cli, TokenArgs, TokenCommand, TokenCreateArgs};
 use crate::failure::Failure;
@@ -17,6 +18,9 @@ pub(crate) fn token(cli: &Cli, args: &TokenArgs) -> Result<(), Failure> {
 }
 
 fn create(tokens: &dyn Tokens, args: &TokenCreateArgs) -> Result<(), Failure> {
+    if let Some(end) = args.expires.filter(|end| *end <= Timestamp::now()) {
+        return Err(Failure::usage(format!("--expires {end} is over already")));
+    }
     let scopes = args.scope.iter().copied().collect();
     let new = tokens.create(args.tenant.as_ref(), &args.name, &scopes, args.expires);
     let new = new.map_err(|error| match error {
