@@ -28,10 +28,11 @@ fuzz_target!(|bytes: &[u8]| {
     let mut context = Context::default();
     let _ = program.matches(&document, &mut context);
     if let Ok(full) = program.prepare(&document, &mut context) {
-        let _ = program.with(&full, &mut context).map(|with| txcl::Control::read(&with));
+        let mut failed = Vec::new();
+        let _ = txcl::Control::read(&program.with(&full, &mut context, &mut failed));
         let mut response = document.clone();
-        if let Ok(Some(selected)) = program.select(&full, &mut context) {
-            let _ = selected.keep(&document, &mut response, &mut context);
+        if let Ok(Some(selected)) = program.select(&full, &mut context, &mut failed) {
+            let _ = selected.keep(&mut response, &mut context);
         }
         let _ = program.emit(&full, &mut response, &mut context);
         let _ = program.finish(&mut response, &mut context);

@@ -53,11 +53,14 @@ impl Rule {
             .unwrap_or_default()
     }
 
-    /// What `EMIT` writes.
+    /// What `EMIT` writes: the last one, if there are several.
     #[must_use]
     pub fn emit(&self) -> &[Assignment] {
-        self.find(|kind| if let ClauseKind::Emit(it) = kind { Some(&**it) } else { None })
-            .unwrap_or_default()
+        let emits = self.clauses.iter().rev().filter_map(|clause| match &clause.kind {
+            ClauseKind::Emit(items) => Some(&**items),
+            _ => None,
+        });
+        emits.into_iter().next().unwrap_or_default()
     }
 
     fn find<'a, T: ?Sized>(

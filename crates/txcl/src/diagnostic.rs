@@ -35,6 +35,14 @@ impl Span {
     pub const fn range(self) -> Range<usize> {
         self.start..self.end
     }
+
+    /// Where it begins in a text: the line and the column, in characters, both from 1.
+    #[must_use]
+    pub fn position(self, source: &str) -> (usize, usize) {
+        let before = &source[..source.floor_char_boundary(self.start)];
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
 }
 
 /// Something and where it stands. Two are equal if what they hold is, wherever it stands.
@@ -230,9 +238,7 @@ impl Diagnostic {
     /// The line and the column, in characters, both from 1.
     #[must_use]
     pub fn position(&self, source: &str) -> (usize, usize) {
-        let before = &source[..source.floor_char_boundary(self.span.start)];
-        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        self.span.position(source)
     }
 
     /// The diagnostic as `rustc` shows one: the message, the place, the line with marks under it, the help.

@@ -6,10 +6,11 @@ mod expression;
 mod pattern;
 mod program;
 mod remove;
+mod translate;
 
 pub use condition::same;
-pub use control::Control;
-pub(crate) use control::{names, paths, timeout};
+pub use control::{Control, GivenSecret};
+pub(crate) use control::{paths, secrets, timeout};
 pub use pattern::{MAX_COMPILED, MAX_HAYSTACK, MAX_PATTERN, RegexBudget};
 pub(crate) use pattern::{Pattern, PatternError};
 pub use program::{Program, Selected};

@@ -1,5 +1,6 @@
 //! What a function is: its name, its arguments, what it gives.
 
+mod query;
 mod table;
 
 use std::borrow::Cow;
@@ -7,8 +8,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::Path;
 use crate::context::Context;
+use crate::convert::parse_number;
 
 use table::FUNCTIONS;
 pub(crate) use table::base64_of;
@@ -79,6 +80,9 @@ impl fmt::Debug for Function {
     }
 }
 
+/// The whole numbers that a float holds exactly: ±2^53.
+pub(crate) const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// What a function is given.
 pub(crate) struct Arguments<'a>(pub(crate) &'a [Cow<'a, Value>]);
 
@@ -96,11 +100,10 @@ impl Arguments<'_> {
         at < self.0.len()
     }
 
-    /// A string, or a number or a bool as text.
-    pub(crate) fn text(&self, at: usize) -> Result<Cow<'_, str>, String> {
+    /// A string.
+    pub(crate) fn text(&self, at: usize) -> Result<&str, String> {
         match self.value(at) {
-            Value::String(text) => Ok(text.into()),
-            value @ (Value::Number(_) | Value::Bool(_)) => Ok(value.to_string().into()),
+            Value::String(text) => Ok(text),
             other => Err(wrong(at, other, "a string")),
         }
     }
@@ -110,17 +113,25 @@ impl Arguments<'_> {
         let value = self.value(at);
         let number = match value {
             Value::Number(number) => number.as_f64(),
-            Value::String(text) => text.trim().parse().ok(),
+            Value::String(text) => parse_number(text),
             _ => None,
         };
         number.filter(|number| number.is_finite()).ok_or_else(|| wrong(at, value, "a number"))
     }
 
+    /// A whole number, which may be written with a fraction of 0.
+    pub(crate) fn whole(&self, at: usize) -> Result<i64, String> {
+        let value = self.value(at);
+        let float = value.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= EXACT);
+        #[expect(clippy::cast_possible_truncation, reason = "whole, and within ±2^53")]
+        let whole = value.as_i64().or_else(|| float.map(|float| float as i64));
+        whole.ok_or_else(|| wrong(at, value, "a whole number"))
+    }
+
     /// A whole number from 0 on.
     pub(crate) fn index(&self, at: usize) -> Result<usize, String> {
-        let value = self.value(at);
-        let whole = value.as_u64().and_then(|whole| usize::try_from(whole).ok());
-        whole.ok_or_else(|| wrong(at, value, "a whole number from 0 on"))
+        let whole = usize::try_from(self.whole(at)?).ok();
+        whole.ok_or_else(|| wrong(at, self.value(at), "a whole number from 0 on"))
     }
 
     pub(crate) fn list(&self, at: usize) -> Result<&[Value], String> {
@@ -128,11 +139,6 @@ impl Arguments<'_> {
             Value::Array(items) => Ok(items),
             other => Err(wrong(at, other, "a list")),
         }
-    }
-
-    pub(crate) fn path(&self, at: usize) -> Result<Path, String> {
-        let text = self.text(at)?;
-        Path::parse(&text).ok_or_else(|| format!("argument {} is not a path: `{text}`", at + 1))
     }
 }
 

@@ -60,7 +60,7 @@ pub fn parse(source: &str) -> Parsed {
         Parser { tokens: &lexed.tokens, at: 0, depth: 0, diagnostics: lexed.diagnostics };
     let rule = parser.rule();
     let mut diagnostics = parser.diagnostics;
-    if diagnostics.is_empty() {
+    if diagnostics.iter().all(|one| one.severity < crate::Severity::Error) {
         check::check(&rule, source, &mut diagnostics);
     }
     diagnostics.sort_by_key(|one| one.span);
@@ -124,6 +124,14 @@ impl Parser<'_> {
         };
         let is = |one: &&Clause| one.kind.keyword() == keyword;
         match rule.clauses.iter().find(is) {
+            Some(first) if keyword == Keyword::Emit => {
+                let message = "there is a second EMIT in this rule, and the last one counts";
+                let diagnostic = Diagnostic::warning(Code::DuplicateClause, start, message)
+                    .related(first.keyword, "the first is here")
+                    .help("put everything into one, with commas between");
+                self.diagnostics.push(diagnostic);
+                rule.clauses.push(clause);
+            }
             Some(first) if keyword != Keyword::Set => {
                 let help = match keyword {
                     Keyword::When => "join the conditions with `&&` or `||`",

@@ -21,6 +21,10 @@ pub struct Path(Arc<[String]>);
 /// The key under which a document keeps what the processor reads and writes.
 pub const TXC: &str = "_txc";
 
+/// The segment that is the place after a list's last one.
+const NEXT: &str = "-1";
+/// How many places a list may have by being written to beyond its end.
+const MAX_PADDED: usize = 10_000;
 /// The least that a text takes of an allocator, in bytes.
 const LEAST_TEXT: usize = 16;
 
@@ -53,11 +57,11 @@ impl Path {
         self.0.iter().try_fold(value, |value, segment| child(value, segment))
     }
 
-    /// Puts a value there. Objects are made on the way, and a scalar that is in the way is replaced; an
-    /// index may be at most the list's length, where it appends.
+    /// Puts a value there. What is not there on the way is made, a list where the path has a number, and a scalar that is
+    /// in the way is replaced. A place beyond a list's end is made with null before it, and `-1` is the next one.
     ///
     /// # Errors
-    /// A [`PathError`] if an index is beyond a list's end, or a list has no such key.
+    /// A [`PathError`] if a list would have more than 10,000 places so, or has no such key.
     pub fn set(&self, value: &mut Value, new: Value) -> Result<(), PathError> {
         let mut at = value;
         for segment in &*self.0 {
@@ -70,18 +74,19 @@ impl Path {
     fn enter<'a>(&self, at: &'a mut Value, segment: &str) -> Result<&'a mut Value, PathError> {
         match at {
             Value::Object(_) | Value::Array(_) => {}
-            _ if segment == "0" => *at = Value::Array(Vec::new()),
+            _ if segment == NEXT || index(segment).is_some() => *at = Value::Array(Vec::new()),
             _ => *at = Value::Object(Map::new()),
         }
         match at {
             Value::Array(items) => {
                 let refuse = || PathError { path: self.to_string(), length: items.len() };
-                let index: usize = segment.parse().map_err(|_| refuse())?;
-                if index > items.len() {
-                    return Err(refuse());
-                }
-                if index == items.len() {
-                    items.push(Value::Null);
+                let index = if segment == NEXT { Some(items.len()) } else { index(segment) };
+                let index = index.ok_or_else(refuse)?;
+                if index >= items.len() {
+                    if index > MAX_PADDED && index > items.len() {
+                        return Err(refuse());
+                    }
+                    items.resize(index + 1, Value::Null);
                 }
                 Ok(&mut items[index])
             }
@@ -89,6 +94,12 @@ impl Path {
             // Made an object or a list above.
             other => Ok(other),
         }
+    }
+
+    /// The most bytes that writing there may add besides the value, for places of lists that are not there yet.
+    pub(crate) fn padding(&self) -> usize {
+        let places = |segment: &String| index(segment).map_or(0, |index| index.min(MAX_PADDED) + 1);
+        self.0.iter().map(places).sum::<usize>() * size_of::<Value>()
     }
 
     /// All segments but the last.
@@ -133,9 +144,16 @@ fn child<'a>(value: &'a Value, segment: &str) -> Option<&'a Value> {
     }
 }
 
-/// A place that a list does not have.
+/// A place of a list, as a segment writes it.
+fn index(segment: &str) -> Option<usize> {
+    segment.bytes().all(|byte| byte.is_ascii_digit()).then(|| segment.parse().ok())?
+}
+
+/// A place that a list does not have, and does not get.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot write `{path}`: on its way is a list of {length} items, which has no such place")]
+#[error(
+    "cannot write `{path}`: on its way is a list of {length} items, which has no such place, and gets at most {MAX_PADDED}"
+)]
 pub struct PathError {
     path: String,
     length: usize,

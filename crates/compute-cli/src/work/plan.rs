@@ -169,7 +169,7 @@ fn may(project: &Project, reference: &Ref, rule: &str) -> May {
     let millis = control.timeout.and_then(|time| u64::try_from(time.as_millis()).ok());
     May {
         imports,
-        secrets: control.secrets,
+        secrets: control.secrets.into_iter().map(|one| one.name).collect(),
         timeout_ms: millis,
         memory_minimum: inspection.map(|one| one.memory_minimum),
     }

@@ -186,7 +186,7 @@ fn documents_leave_traces() {
             "300/c.txcl",
             "WHEN .busy == true EMIT @web.res.status = 503, @web.res.headers.x-own = 7",
         ),
-        File::new("400/d.txcl", "WHEN .fail == true EMIT .x = &div(1, 0)"),
+        File::new("400/d.txcl", "WHEN .fail == true SELECT .fail AS .x.0, .fail AS .x.key"),
     ];
     let draft = client.create_draft(&stack, &rules).unwrap();
     client.activate(&stack, draft.number).unwrap();

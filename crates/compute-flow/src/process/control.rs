@@ -9,15 +9,27 @@ use crate::rules::Stage;
 
 /// What a caller's document may not bring along: it would steer the processor.
 const NOT_FROM_CALLERS: [&str; 6] = ["halt", "goto", "delete", "op", "step", "web"];
-/// What computes may write there, with all below.
+/// Where rules may write `res`: how a document that came so is answered.
+const ANSWERS: [&str; 2] = ["web", "lmtp"];
+/// What computes and rules may write there, with all below.
 const WRITABLE: [&str; 4] = ["halt", "goto", "delete", "telemetry"];
 
 /// What is to be done after a scope.
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     pub(crate) halt: bool,
-    pub(crate) goto: Option<Stage>,
+    pub(crate) goto: Option<Goto>,
     pub(crate) delete: Vec<Path>,
+    /// What was not written as it should be, and how it was read.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Where a document goes.
+#[derive(Debug)]
+pub(crate) enum Goto {
+    Stage(Stage),
+    /// A place that no stack can have: the document ends.
+    Nowhere,
 }
 
 /// Takes away what a caller's document may not bring along.
@@ -49,13 +61,16 @@ pub(crate) fn take(
     budget: &Budget,
 ) -> Result<Control, NoControl> {
     let Some(Value::Object(txc)) = document.get_mut(TXC) else { return Ok(Control::default()) };
-    let control = Control {
-        delete: txc
-            .shift_remove("delete")
-            .map_or(Ok(Vec::new()), |value| deletions(&value, budget))?,
-        halt: txc.shift_remove("halt").map_or(Ok(false), |value| halt(&value))?,
-        goto: txc.shift_remove("goto").map_or(Ok(None), |value| goto(&value, stack))?,
-    };
+    let mut control = Control::default();
+    if let Some(value) = txc.shift_remove("delete") {
+        deletions(&value, budget, &mut control).map_err(NoControl::Stop)?;
+    }
+    if let Some(value) = txc.shift_remove("halt") {
+        control.halt = halt(&value, &mut control.warnings);
+    }
+    if let Some(value) = txc.shift_remove("goto") {
+        control.goto = goto(&value, stack, &mut control.warnings)?;
+    }
     if txc.is_empty()
         && let Value::Object(document) = document
     {
@@ -64,52 +79,72 @@ pub(crate) fn take(
     Ok(control)
 }
 
-fn wrong(key: &'static str, value: &Value, problem: &str) -> Reason {
-    let value = value.to_string().chars().take(100).collect();
-    Reason::Control { key, value, problem: problem.to_owned() }
+/// A value as a warning or an error shows it.
+fn shown(value: &Value) -> String {
+    value.to_string().chars().take(100).collect()
 }
 
-fn halt(value: &Value) -> Result<bool, Reason> {
-    match value {
-        Value::Bool(halt) => Ok(*halt),
-        Value::Null => Ok(false),
-        other => Err(wrong("halt", other, "it must be true or false")),
+fn halt(value: &Value, warnings: &mut Vec<String>) -> bool {
+    let halt = txcl::bool_of(value);
+    if !value.is_boolean() && !value.is_null() {
+        warnings.push(format!("`{TXC}.halt` is {}, which reads as {halt}", shown(value)));
     }
+    halt
 }
 
-fn goto(value: &Value, stack: &StackName) -> Result<Option<Stage>, Reason> {
-    let text = match value {
-        Value::Null => return Ok(None),
-        Value::String(text) if text.is_empty() => return Ok(None),
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        other => return Err(wrong("goto", other, "it must be a stage, `stack/100` or `100`")),
+fn goto(
+    value: &Value,
+    stack: &StackName,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Goto>, Reason> {
+    let wrong = || Reason::Control {
+        key: "goto",
+        value: shown(value),
+        problem: "it must be a stage, `stack/100` or `100`".to_owned(),
     };
-    Stage::relative(&text, stack).map(Some).map_err(Reason::Goto)
-}
-
-fn deletions(value: &Value, budget: &Budget) -> Result<Vec<Path>, NoControl> {
-    let problem = "it must be a path or a list of paths";
-    let path = |one: &Value| {
-        let path = one.as_str().and_then(Path::parse);
-        path.ok_or_else(|| NoControl::Wrong(wrong("delete", one, problem)))
+    let text = txcl::text_of(value).ok_or_else(wrong)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (named, scope) = match text.rsplit_once('/') {
+        Some((name, scope)) => (Some(name), scope),
+        None => (None, &*text),
     };
-    match value {
-        Value::Null => Ok(Vec::new()),
-        Value::Array(items) => {
-            let mut paths = Vec::new();
-            for part in items.chunks(1024) {
-                budget.check().map_err(NoControl::Stop)?;
-                let texts: usize = part.iter().filter_map(Value::as_str).map(str::len).sum();
-                budget.charge(part.len() * PATH + texts).map_err(NoControl::Stop)?;
-                for one in part {
-                    paths.push(path(one)?);
-                }
-            }
-            Ok(paths)
+    let digits = !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_digit());
+    let scope = digits.then(|| scope.parse().ok()).flatten().ok_or_else(wrong)?;
+    let Some(name) = named else { return Ok(Some(Goto::Stage(Stage::new(stack.clone(), scope)))) };
+    Ok(Some(match name.trim_matches('/').parse() {
+        Ok(stack) => Goto::Stage(Stage::new(stack, scope)),
+        Err(_) => {
+            warnings.push(format!("`{TXC}.goto` is {}, where no stack can be", shown(value)));
+            Goto::Nowhere
         }
-        one => Ok(vec![path(one)?]),
+    }))
+}
+
+fn deletions(value: &Value, budget: &Budget, control: &mut Control) -> Result<(), Stop> {
+    let items = match value {
+        Value::Array(items) => &items[..],
+        one => std::slice::from_ref(one),
+    };
+    for part in items.chunks(1024) {
+        budget.check()?;
+        let texts: usize = part.iter().filter_map(Value::as_str).map(str::len).sum();
+        budget.charge(part.len() * PATH + texts)?;
+        for one in part {
+            let text = txcl::text_of(one);
+            match text.as_deref().and_then(Path::parse) {
+                Some(path) => control.delete.push(path),
+                None if text.is_some_and(|text| text.is_empty()) => {}
+                None if control.warnings.len() < MAX_WARNINGS => {
+                    let warning = format!("`{TXC}.delete` is {}, which is no path", shown(one));
+                    control.warnings.push(warning);
+                }
+                None => {}
+            }
+        }
     }
+    Ok(())
 }
 
 /// About what a path of a few segments takes, besides its text.
@@ -151,6 +186,30 @@ pub(crate) fn filter<'a>(
     dropped.warnings()
 }
 
+/// Takes away what a rule wrote below `_txc` that only the processor may.
+pub(crate) fn filter_rule(response: &mut Value) -> Vec<String> {
+    let Some(Value::Object(txc)) = response.get_mut(TXC) else { return Vec::new() };
+    let mut dropped = Dropped { whose: "rules", ..Dropped::default() };
+    txc.retain(|key, value| match value {
+        _ if WRITABLE.contains(&&**key) => true,
+        Value::Object(map) if ANSWERS.contains(&&**key) => {
+            map.retain(|below, _| {
+                let kept = below == "res";
+                if !kept {
+                    dropped.add(&format!("{key}.{below}"));
+                }
+                kept
+            });
+            !map.is_empty()
+        }
+        _ => {
+            dropped.add(key);
+            false
+        }
+    });
+    dropped.warnings()
+}
+
 /// Below `_txc.web`, computes may write `res`. Says whether anything is left.
 fn web(value: &mut Value, received: Option<&Value>, dropped: &mut Dropped) -> bool {
     let Value::Object(web) = value else {
@@ -172,10 +231,16 @@ fn web(value: &mut Value, received: Option<&Value>, dropped: &mut Dropped) -> bo
 }
 
 /// What was dropped: as much of it as is told.
-#[derive(Default)]
 struct Dropped {
+    whose: &'static str,
     told: Vec<String>,
     more: usize,
+}
+
+impl Default for Dropped {
+    fn default() -> Self {
+        Self { whose: "computes", told: Vec::new(), more: 0 }
+    }
 }
 
 impl Dropped {
@@ -185,7 +250,7 @@ impl Dropped {
             return;
         }
         let key: String = key.chars().take(MAX_KEY).collect();
-        self.told.push(format!("computes may not write `{TXC}.{key}`; it is dropped"));
+        self.told.push(format!("{} may not write `{TXC}.{key}`; it is dropped", self.whose));
     }
 
     fn warnings(mut self) -> Vec<String> {

@@ -11,7 +11,7 @@ use compute::{Charge, JsonError, Runner, parse_json};
 use serde_json::{Map, Value};
 use txcl::Budget;
 
-use super::control::{self, Control, NoControl};
+use super::control::{self, Control, Goto, NoControl};
 use super::failure::{Failure, Reason};
 use super::mask::DocumentMask;
 use super::recorder::Recorder;
@@ -201,6 +201,9 @@ impl<'a> Run<'a> {
                 NoControl::Wrong(reason) => self.failure(reason),
                 NoControl::Stop(stop) => self.failure(self.stopped(stop)),
             })?;
+        for warning in control.warnings {
+            self.warn("", warning);
+        }
         if !control.delete.is_empty() {
             let removed = txcl::remove_all(document, &control.delete, &budget);
             removed.map_err(|stop| self.failure(self.stopped(stop)))?;
@@ -211,12 +214,16 @@ impl<'a> Run<'a> {
             self.recorder.event(|| EventKind::Halt { stage: here.clone() });
             return Ok(None);
         }
-        if let Some(to) = control.goto {
-            if !self.snapshot.knows(&to.stack) {
-                return Err(self.failure(Reason::UnknownStage(to)));
+        match control.goto {
+            Some(Goto::Stage(to)) => {
+                if !self.snapshot.knows(&to.stack) {
+                    self.warn("", format!("there is no active stack for the stage {to}"));
+                }
+                self.recorder.event(|| EventKind::Jump { from: here.clone(), to: to.clone() });
+                return Ok(Some(to));
             }
-            self.recorder.event(|| EventKind::Jump { from: here.clone(), to: to.clone() });
-            return Ok(Some(to));
+            Some(Goto::Nowhere) => return Ok(None),
+            None => {}
         }
         Ok(here.scope.checked_add(1).map(|next| Stage::new(here.stack.clone(), next)))
     }

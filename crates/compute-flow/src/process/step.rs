@@ -8,8 +8,8 @@ use compute::{
     Cancel, Charge, Env, Meta, OpCall, Outcome, Ref, RunOptions, Runner, Secrets, Status,
 };
 use compute_state::StackName;
-use serde_json::{Map, Value};
-use txcl::{Budget, Context, Control, EvalError, Selected, Stop};
+use serde_json::{Map, Value, json};
+use txcl::{Budget, Context, Control, EvalError, Exec, GivenSecret, Path, Selected, Stop, TXC};
 
 use super::control;
 use super::failure::Reason;
@@ -41,6 +41,8 @@ pub(super) struct Prepared<'r> {
     context: Context,
     full: Arc<Value>,
     selected: Option<Selected>,
+    /// What its author should be told.
+    warnings: Vec<String>,
     /// What the compute receives, if there is one.
     pub(super) input: Option<Input>,
     pub(super) control: Control,
@@ -83,6 +85,17 @@ fn told(clause: &'static str) -> impl Fn(EvalError) -> Reason {
     move |error| Reason::Rule { clause, span: Some(error.span), message: error.message }
 }
 
+/// What stands in place of what a clause could not work out, for rules that ask for `.error.message`.
+fn error_object(clause: &str, error: &EvalError) -> Value {
+    json!({ "error": { "message": format!("{clause}: {}", error.message) } })
+}
+
+/// What the author of a rule is told of a clause that could not be worked out: what, and where in the rule.
+fn warning(rule: &StackRule, clause: &str, error: &EvalError) -> String {
+    let (line, column) = error.span.position(&rule.text);
+    format!("{clause}: {} ({}.txcl:{line}:{column})", error.message, rule.name)
+}
+
 impl<'r> Prepared<'r> {
     /// Works out what a rule gives its compute.
     pub(super) fn new(
@@ -93,19 +106,28 @@ impl<'r> Prepared<'r> {
     ) -> Result<Self, Reason> {
         let seed = seed_of(place.request.seed, place.entry, &op, "rule");
         let mut context = Context::new(place.request.now, seed).within(place.budget);
-        let full = match rule.program.prepare(document, &mut context).map_err(told("SET"))? {
-            Cow::Borrowed(_) => Arc::clone(document),
-            Cow::Owned(full) => Arc::new(full),
+        let mut warnings = Vec::new();
+        let full = match rule.program.prepare(document, &mut context) {
+            Ok(Cow::Borrowed(_)) => Arc::clone(document),
+            Ok(Cow::Owned(full)) => Arc::new(full),
+            Err(error) => {
+                warnings.push(warning(rule, "SET", &error));
+                Arc::new(error_object("SET", &error))
+            }
         };
-        let with = rule.program.with(&full, &mut context).map_err(told("WITH"))?;
-        let selected = rule.program.select(&full, &mut context).map_err(told("SELECT"))?;
+        let mut failed = Vec::new();
+        let with = rule.program.with(&full, &mut context, &mut failed);
+        warnings.extend(failed.drain(..).map(|error| warning(rule, "WITH", &error)));
+        let selected = rule.program.select(&full, &mut context, &mut failed);
+        warnings.extend(failed.drain(..).map(|error| warning(rule, "DEFAULT", &error)));
+        let selected = selected.map_err(told("SELECT"))?;
         let message = |message| Reason::Rule { clause: "WITH", span: None, message };
         let control = Control::read(&with).map_err(message)?;
         // Whether there was memory for it is looked at when the rule is prepared.
         let _ = place.budget.charge(control.size());
 
         let mut prepared =
-            Self { rule, op, context, full, selected, input: None, control, call: None };
+            Self { rule, op, context, full, selected, warnings, input: None, control, call: None };
         if let Some(reference) = &rule.reference {
             let input = prepared.received(place);
             prepared.call = Some(prepared.call(reference, input.clone(), with, place)?);
@@ -142,7 +164,8 @@ impl<'r> Prepared<'r> {
         limits.fuel = request.fuel.or(limits.fuel);
         limits.now = Some(request.now);
         limits.seed = Some(seed_of(request.seed, place.entry, &self.op, "compute"));
-        let env: Env = with.into_iter().collect();
+        // Which secrets there are is not told to the compute.
+        let env: Env = with.into_iter().filter(|(key, _)| key != "secrets").collect();
         let _ = place.budget.charge(env.get().len());
         let op = OpCall {
             meta: Meta {
@@ -171,10 +194,10 @@ impl<'r> Prepared<'r> {
         if self.control.secrets.is_empty() {
             return Ok(Secrets::default());
         }
-        let named = |name: &String| {
-            let value = place.request.secrets.get(name);
-            let value = value.ok_or_else(|| Reason::MissingSecret(name.clone()))?;
-            Ok((name.clone(), value.clone()))
+        let named = |one: &GivenSecret| {
+            let value = place.request.secrets.get(&one.name);
+            let value = value.ok_or_else(|| Reason::MissingSecret(one.name.clone()))?;
+            Ok((one.key.clone(), value.clone()))
         };
         let named: Vec<_> = self.control.secrets.iter().map(named).collect::<Result<_, _>>()?;
         let _ =
@@ -189,7 +212,7 @@ impl<'r> Prepared<'r> {
         document: &Value,
         output: Option<Value>,
     ) -> Result<(Value, Vec<String>), Reason> {
-        let mut warnings = Vec::new();
+        let mut warnings = std::mem::take(&mut self.warnings);
         let mut response = Value::Object(Map::new());
         if let Some(output) = output {
             let kind = kind(&output);
@@ -197,18 +220,34 @@ impl<'r> Prepared<'r> {
                 return Err(Reason::OutputNotObject(kind));
             };
             let received = |key: &str| self.input.as_ref()?.received(key);
-            warnings = control::filter(&mut output, received);
+            warnings.extend(control::filter(&mut output, received));
             response = Value::Object(output);
         }
         if let Some(selected) = self.selected.take() {
-            let kept = selected.keep(document, &mut response, &mut self.context);
+            let kept = selected.keep(&mut response, &mut self.context);
             kept.map_err(|message| Reason::Rule { clause: "SELECT", span: None, message })?;
         }
-        self.rule
-            .program
-            .emit(&self.full, &mut response, &mut self.context)
-            .map_err(told("EMIT"))?;
+        if let Err(error) = self.rule.program.emit(&self.full, &mut response, &mut self.context) {
+            response = error_object("EMIT", &error);
+            warnings.push(warning(self.rule, "EMIT", &error));
+        }
+        warnings.extend(control::filter_rule(&mut response));
+        if let Some(Exec::Stage(stage)) = self.rule.program.exec() {
+            self.jump(stage, document, &mut response)?;
+        }
         Ok((response, warnings))
+    }
+
+    /// Sends the document to a stage with what the op would receive, unless the rule sends it elsewhere itself.
+    fn jump(&mut self, stage: &str, document: &Value, response: &mut Value) -> Result<(), Reason> {
+        let message = |message| Reason::Rule { clause: "EXEC", span: None, message };
+        let added = self.rule.program.added(document, &self.full, response, &mut self.context);
+        added.map_err(message)?;
+        let goto = Path::new(vec![TXC.to_owned(), "goto".to_owned()]);
+        if let Some(goto) = goto.filter(|goto| goto.get(response).is_none()) {
+            goto.set(response, stage.into()).map_err(|error| message(error.to_string()))?;
+        }
+        Ok(())
     }
 
     /// Lets go of the document, and keeps what [`Finish::finish`] needs.
@@ -226,9 +265,12 @@ pub(super) struct Finish<'a> {
 }
 
 impl Finish<'_> {
-    /// What `SET` after `SELECT` says, on the merged document.
-    pub(super) fn finish(&mut self, document: &mut Value) -> Result<(), Reason> {
-        self.rule.program.finish(document, &mut self.context).map_err(told("SET"))
+    /// What `SET` after `SELECT` says, on the merged document. What cannot be worked out stands in place of all of it; what
+    /// its author should be told is given back.
+    pub(super) fn finish(&mut self, document: &mut Value) -> Option<String> {
+        let error = self.rule.program.finish(document, &mut self.context).err()?;
+        *document = error_object("SET", &error);
+        Some(warning(self.rule, "SET", &error))
     }
 }
 

@@ -220,7 +220,8 @@ fn a_trace_is_bounded_in_all_its_parts() {
 #[test]
 fn masks_cover_keys_names_and_errors_and_what_the_tenant_keeps() {
     let with = "WITH secrets = \"KEY\" EXEC \"compute://test/emits\"";
-    let rules = rules(&[("s/1/a", with), ("s/2/b", "EMIT .x = &add(.note, 1)")]);
+    let rules =
+        rules(&[("s/1/a", with), ("s/2/b", "WITH timeout = .note EXEC \"compute://test/env\"")]);
     let input = json!({ "s3cret": 1, "note": "s3cret", "tenant": "kept\"elsewhere" });
     let mut request = request("s/0", &input);
     request.detail = Detail::Full;

@@ -49,6 +49,29 @@ fn process(files: &BTreeMap<String, String>, stage: &str, input: &Value) -> Answ
     Processor::new(Arc::new(TestRunner)).process(&snapshot(files), &request(stage, input))
 }
 
+/// What is wrong with the cases of a table, all of it.
+#[derive(Default)]
+struct Wrong(Vec<String>);
+
+impl Wrong {
+    fn unless(&mut self, right: bool, told: impl FnOnce() -> String) {
+        if !right {
+            self.0.push(told());
+        }
+    }
+}
+
+impl Drop for Wrong {
+    fn drop(&mut self) {
+        assert!(
+            self.0.is_empty() || std::thread::panicking(),
+            "{} cases\n{}",
+            self.0.len(),
+            self.0.join("\n")
+        );
+    }
+}
+
 fn one(rule: &str) -> BTreeMap<String, String> {
     [("t/1/r".to_owned(), rule.to_owned())].into()
 }
@@ -63,16 +86,18 @@ struct When {
 
 #[test]
 fn conditions() {
+    let mut wrong = Wrong::default();
     for When { when, input, holds } in cases("when.json") {
         let rule = format!("WHEN {when}\nEMIT .hit = true");
         let parsed = txcl::parse(&rule);
-        assert!(parsed.is_ok(), "{when}: {:?}", parsed.diagnostics);
+        wrong.unless(parsed.is_ok(), || format!("{when}: {:?}", parsed.diagnostics));
         let program = txcl::Program::new(&parsed.rule);
         let matches = program.matches(&input, &mut Context::default());
-        assert_eq!(matches, holds, "{when} on {input}");
+        wrong.unless(matches == holds, || format!("{when} on {input}: {matches}"));
         // Printed, it means the same.
         let again = txcl::parse(&parsed.rule.to_string());
-        assert_eq!(txcl::Program::new(&again.rule).matches(&input, &mut Context::default()), holds);
+        let again = txcl::Program::new(&again.rule).matches(&input, &mut Context::default());
+        wrong.unless(again == matches, || format!("{when} on {input}, printed: {again}"));
     }
 }
 
@@ -89,6 +114,7 @@ struct Call {
 
 #[test]
 fn functions() {
+    let mut wrong = Wrong::default();
     let mut called = std::collections::BTreeSet::new();
     for Call { value, input, gives, fails } in cases("functions.json") {
         let parsed = txcl::parse(&format!("EMIT .out = {value}"));
@@ -102,9 +128,15 @@ fn functions() {
                 .map_err(|error| error.message),
         };
         match (result, fails) {
-            (Ok(()), None) => assert_eq!(response["out"], gives, "{value}"),
-            (Err(error), Some(fails)) => assert!(error.contains(&fails), "{value}: {error}"),
-            (result, _) => panic!("{value} on {input}: {result:?}, {response}"),
+            (Ok(()), None) => {
+                wrong.unless(response["out"] == gives, || format!("{value}: {response}"));
+            }
+            (Err(error), Some(fails)) => {
+                wrong.unless(error.contains(&fails), || format!("{value}: {error}"));
+            }
+            (result, _) => {
+                wrong.unless(false, || format!("{value} on {input}: {result:?}, {response}"));
+            }
         }
     }
     for function in txcl::functions() {
@@ -121,10 +153,11 @@ struct Parse {
 
 #[test]
 fn mistakes() {
+    let mut wrong = Wrong::default();
     for Parse { rule, codes } in cases("parse.json") {
         let diagnostics = txcl::parse(&rule).diagnostics;
         let told: Vec<_> = diagnostics.iter().map(|one| one.code.name()).collect();
-        assert_eq!(told, codes, "{rule}: {diagnostics:?}");
+        wrong.unless(told == codes, || format!("{rule}: {diagnostics:?}"));
     }
     let long = txcl::parse(&"#".repeat(txcl::MAX_SOURCE + 1)).diagnostics;
     assert_eq!(long[0].code.name(), "too-long");
@@ -143,14 +176,19 @@ struct Rule {
 
 #[test]
 fn rules() {
+    let mut wrong = Wrong::default();
     for Rule { name, rule, input, output, fails } in cases("rules.json") {
         let answer = process(&one(&rule), "t/0", &input);
         match (answer.result, fails) {
-            (Ok(given), None) => assert_eq!(given, output, "{name}: {rule}"),
-            (Err(failure), Some(code)) => {
-                assert_eq!(failure.reason.code(), code, "{name}: {failure}")
+            (Ok(given), None) => {
+                wrong.unless(given == output, || format!("{name}: {rule}: {given}"));
             }
-            (result, fails) => panic!("{name}: {result:?}, and should be {output} or {fails:?}"),
+            (Err(failure), Some(code)) => {
+                wrong.unless(failure.reason.code() == code, || format!("{name}: {failure}"));
+            }
+            (result, fails) => wrong.unless(false, || {
+                format!("{name}: {result:?}, and should be {output} or {fails:?}")
+            }),
         }
     }
 }
@@ -178,32 +216,34 @@ enum OneOf {
 
 #[test]
 fn flows() {
+    let mut wrong = Wrong::default();
     for case in cases::<Flow>("flow.json") {
         let name = &case.name;
         let answer = process(&case.files, case.stage.as_deref().unwrap_or("s/0"), &case.input);
         if let Some(warnings) = case.warnings {
-            assert_eq!(answer.warnings.len(), warnings, "{name}: {:?}", answer.warnings);
+            let right = answer.warnings.len() == warnings;
+            wrong.unless(right, || format!("{name}: {:?}", answer.warnings));
         }
         match (&answer.result, &case.fails) {
             (Ok(given), None) => {
                 if let Some(output) = &case.output {
-                    assert_eq!(given, output, "{name}");
+                    wrong.unless(given == output, || format!("{name}: {given}"));
                 }
                 for (key, pattern) in &case.output_matches {
                     let text = given[key].as_str().unwrap_or_default();
-                    assert!(text.starts_with(&pattern[1..]), "{name}: {given}");
+                    wrong.unless(text.starts_with(&pattern[1..]), || format!("{name}: {given}"));
                 }
             }
             (Err(failure), Some(OneOf::One(code))) => {
-                assert_eq!(failure.reason.code(), code, "{name}: {failure}");
+                wrong.unless(failure.reason.code() == code, || format!("{name}: {failure}"));
             }
             (Err(failure), Some(OneOf::Any(codes))) => {
-                assert!(
-                    codes.iter().any(|code| code == failure.reason.code()),
-                    "{name}: {failure}"
-                );
+                let right = codes.iter().any(|code| code == failure.reason.code());
+                wrong.unless(right, || format!("{name}: {failure}"));
             }
-            (result, fails) => panic!("{name}: {result:?}, and should be {fails:?}"),
+            (result, fails) => {
+                wrong.unless(false, || format!("{name}: {result:?}, and should be {fails:?}"));
+            }
         }
     }
 }

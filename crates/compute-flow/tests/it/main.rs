@@ -5,6 +5,7 @@
 mod activation;
 mod bounds;
 mod conformance;
+mod original;
 mod processor;
 mod runner;
 mod traces;

@@ -59,6 +59,7 @@ impl Runner for TestRunner {
                 });
                 json!({ "secrets": envelope["secrets"] })
             }
+            "given" => json!({ "secrets": envelope["secrets"], "env": envelope["env"] }),
             "stamps" => json!({
                 "op": given["_txc"]["op"],
                 "step": given["_txc"]["step"],

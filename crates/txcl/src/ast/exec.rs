@@ -1,4 +1,4 @@
-//! What `EXEC` names: an op of the workspace, by its name, or a compute, by its ref.
+//! What `EXEC` names: an op of the workspace, by its name, a compute, by its ref, or what the processor does itself.
 
 use std::fmt;
 
@@ -13,6 +13,10 @@ pub enum Exec {
     Op(OpName),
     /// `compute://<alg>/<digest>`.
     Compute(Ref),
+    /// `stack/100`: the document goes there after this scope.
+    Stage(String),
+    /// `txco://noop`: nothing.
+    Noop,
 }
 
 impl Exec {
@@ -32,10 +36,29 @@ impl Exec {
         if text.starts_with("compute:") {
             return Ref::parse(text).map(Self::Compute).map_err(|error| error.to_string());
         }
-        Err(match text.split_once("://") {
-            Some((scheme, _)) => format!("`{scheme}://` names nothing that can be run here"),
-            None => format!("`{text}` names neither an op nor a compute"),
-        })
+        if text == "txco://noop" {
+            return Ok(Self::Noop);
+        }
+        if let Some((scheme, _)) = text.split_once("://") {
+            return Err(match scheme {
+                "http" | "https" | "ws" | "wss" | "ai" | "txco" => format!(
+                    "`{scheme}://` is not run here: rules and computes reach no network and no service; give the document what it would answer, or make it an op"
+                ),
+                scheme if scheme.starts_with("mcp") => format!(
+                    "`{scheme}://` is not run here: rules and computes reach no network and no service; give the document what it would answer, or make it an op"
+                ),
+                scheme => format!("`{scheme}://` names nothing that can be run here"),
+            });
+        }
+        let stage = text.rsplit_once('/').filter(|(stack, scope)| {
+            let name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-/".contains(&byte);
+            let digits = scope.bytes().all(|byte| byte.is_ascii_digit());
+            !stack.is_empty() && stack.bytes().all(name) && !scope.is_empty() && digits
+        });
+        match stage {
+            Some(_) => Ok(Self::Stage(text.to_owned())),
+            None => Err(format!("`{text}` names neither an op nor a compute nor a stage")),
+        }
     }
 }
 

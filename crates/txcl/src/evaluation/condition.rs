@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::expression::CompiledExpr;
 use super::pattern::{MAX_HAYSTACK, Pattern, RegexBudget};
 use crate::context::Context;
+use crate::convert;
 use crate::{Comparator, Comparison, Condition, Expr, Literal, Operand, Path};
 
 /// A condition with its regular expressions compiled.
@@ -89,18 +90,22 @@ impl Test {
                 let mut go_on = |done| context.step(done).is_ok();
                 pattern.is_match(&text, &mut go_on) == Some(*wanted)
             }
-            Self::Compare(path, comparator, CompiledExpr::Path(other, _)) => {
-                compare(path.get(document), *comparator, other.get(document))
+            Self::Compare(path, comparator, CompiledExpr::Value(value)) => {
+                compare(path.get(document), *comparator, value)
             }
-            Self::Compare(path, comparator, ready) => match ready.value(&[document], context) {
-                Ok(value) => compare(path.get(document), *comparator, Some(&value)),
-                Err(_) => false,
+            // Of a function, which gives a scalar, or matches nothing.
+            Self::Compare(path, comparator, ready) => match ready.value(&[], context) {
+                Ok(value) if !value.is_array() && !value.is_object() => {
+                    compare(path.get(document), *comparator, &value)
+                }
+                _ => false,
             },
         }
     }
 }
 
-/// What a regular expression is matched with: the text, or the value as JSON; none if that is too long.
+/// What a regular expression is matched with, and a text compared: the value as a text, a list or an object as JSON; none
+/// if that is too long.
 fn text_of(value: Option<&Value>) -> Option<Cow<'_, str>> {
     struct Bounded(Vec<u8>);
     impl io::Write for Bounded {
@@ -116,15 +121,12 @@ fn text_of(value: Option<&Value>) -> Option<Cow<'_, str>> {
             Ok(())
         }
     }
-    match value {
-        None | Some(Value::Null) => Some("".into()),
-        Some(Value::String(text)) => Some(text.into()),
-        Some(other) => {
-            let mut text = Bounded(Vec::new());
-            serde_json::to_writer(&mut text, other).ok()?;
-            String::from_utf8(text.0).ok().map(Cow::from)
-        }
-    }
+    let value = value.unwrap_or(&Value::Null);
+    convert::text_of(value).or_else(|| {
+        let mut text = Bounded(Vec::new());
+        serde_json::to_writer(&mut text, value).ok()?;
+        String::from_utf8(text.0).ok().map(Cow::from)
+    })
 }
 
 fn is_null(value: Option<&Value>) -> bool {
@@ -135,35 +137,40 @@ fn is_null(value: Option<&Value>) -> bool {
     }
 }
 
-/// Compares two values; one that is missing or null reads as `""`, `0` or `false` by the other's type.
-fn compare(left: Option<&Value>, comparator: Comparator, right: Option<&Value>) -> bool {
-    let left = left.filter(|value| !value.is_null());
-    let right = right.filter(|value| !value.is_null());
-    let ordering = match (left, right) {
-        (None, None) => Some(Ordering::Equal),
-        (Some(left), Some(right)) => order(left, right),
-        (None, Some(right)) => order(&empty_like(right), right),
-        (Some(left), None) => order(left, &empty_like(left)),
+/// Compares what a document holds, or nothing, with a value by that value's type: what is there is read as a number, a text
+/// or a bool. Lists and objects are equal or not; null matches nothing.
+fn compare(left: Option<&Value>, comparator: Comparator, right: &Value) -> bool {
+    let ordering = match right {
+        Value::Null => return false,
+        Value::String(right) => match left {
+            Some(Value::String(left)) => Some(left.as_str().cmp(right)),
+            // The text of a list or an object that is too long to be written is none that a rule can write.
+            left => text_of(left).map(|left| (*left).cmp(right)),
+        },
+        Value::Number(_) => match left {
+            Some(left @ Value::Number(_)) => order(left, right),
+            left => left.map_or(0.0, convert::number_of).partial_cmp(&convert::number_of(right)),
+        },
+        Value::Bool(right) => {
+            let same = left.is_some_and(convert::bool_of) == *right;
+            return match comparator {
+                Comparator::Equal => same,
+                Comparator::NotEqual => !same,
+                _ => false,
+            };
+        }
+        Value::Array(_) | Value::Object(_) => {
+            left.is_some_and(|left| same(left, right)).then_some(Ordering::Equal)
+        }
     };
-    let is_bool = [left, right].into_iter().flatten().any(Value::is_boolean);
     match comparator {
         Comparator::Equal => ordering == Some(Ordering::Equal),
         Comparator::NotEqual => ordering != Some(Ordering::Equal),
-        _ if is_bool => false,
         Comparator::Less => ordering.is_some_and(Ordering::is_lt),
         Comparator::LessOrEqual => ordering.is_some_and(Ordering::is_le),
         Comparator::Greater => ordering.is_some_and(Ordering::is_gt),
         Comparator::GreaterOrEqual => ordering.is_some_and(Ordering::is_ge),
         Comparator::Matches | Comparator::MatchesNot => false,
-    }
-}
-
-fn empty_like(other: &Value) -> Value {
-    match other {
-        Value::String(_) => "".into(),
-        Value::Number(_) => 0.into(),
-        Value::Bool(_) => false.into(),
-        _ => Value::Null,
     }
 }
 

@@ -15,19 +15,16 @@ const MAX_PROBLEM: usize = 200;
 /// The longest time that `WITH timeout` may give an op: 10 minutes.
 const MAX_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The time that a value of `WITH timeout` is: a number of milliseconds, `"500ms"` or `"2s"`.
+/// The time that a value of `WITH timeout` is: a number of milliseconds, or numbers with units such as `"500ms"`, `"2s"` or
+/// `"1m30s"`.
 pub(crate) fn timeout(value: &Value) -> Result<Duration, Problem> {
-    let help = "write milliseconds, `WITH timeout = 500`, or `\"500ms\"` or `\"2s\"`";
-    let millis = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-            (Some(millis), _) => millis.parse().ok(),
-            (None, Some(seconds)) => seconds.parse().map(|seconds: f64| seconds * 1000.0).ok(),
-            (None, None) => None,
-        },
+    let help = "write milliseconds, `WITH timeout = 500`, or `\"500ms\"`, `\"2s\"`, `\"1m30s\"`";
+    let seconds = match value {
+        Value::Number(number) => number.as_f64().map(|millis| millis / 1000.0),
+        Value::String(text) => seconds(text),
         _ => None,
     };
-    let time = millis.and_then(|millis| Duration::try_from_secs_f64(millis / 1000.0).ok());
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     match time {
         Some(time) if !time.is_zero() && time <= MAX_TIMEOUT => Ok(time),
         Some(time) if time > MAX_TIMEOUT => {
@@ -35,6 +32,30 @@ pub(crate) fn timeout(value: &Value) -> Result<Duration, Problem> {
         }
         _ => Err((format!("{value} is not a time"), help)),
     }
+}
+
+/// The seconds that a text is, whose numbers each have a unit.
+fn seconds(text: &str) -> Option<f64> {
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    let mut sum = 0.0;
+    while !rest.is_empty() {
+        let number = rest.find(|char: char| !(char.is_ascii_digit() || char == '.'))?;
+        let (digits, after) = rest.split_at(number);
+        let unit = after.find(|char: char| char.is_ascii_digit() || char == '.');
+        let (unit, after) = after.split_at(unit.unwrap_or(after.len()));
+        let of_unit = match unit {
+            "ns" => 1e-9,
+            "us" | "\u{b5}s" | "\u{3bc}s" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        sum += digits.parse::<f64>().ok()? * of_unit;
+        rest = after;
+    }
+    (!text.is_empty()).then_some(sum)
 }
 
 /// The paths that a value of `WITH redact` or `WITH omit` names: `"a.b, c"`, or a list.
@@ -50,11 +71,20 @@ pub(crate) fn paths(key: &str, value: &Value) -> Result<Vec<Path>, Problem> {
         .collect()
 }
 
-/// The names that a value of `WITH secrets` has: `"A, B"`, or a list.
-pub(crate) fn names(value: &Value) -> Result<Vec<String>, Problem> {
-    let help = "write the names with commas between: `WITH secrets = \"API_KEY, TOKEN\"`";
-    let names = names_of(value).ok_or_else(|| (format!("{value} names no secrets"), help))?;
-    Ok(names.into_iter().map(str::to_owned).collect())
+/// The secrets that a value of `WITH secrets` names: `"A, B"`, a list, or `{"key": {"secret": "A"}}`, which gives one as another.
+pub(crate) fn secrets(value: &Value) -> Result<Vec<GivenSecret>, Problem> {
+    let help = "write the names with commas between, `WITH secrets = \"API_KEY, TOKEN\"`, or `WITH secrets.key.secret = \"API_KEY\"`";
+    let wrong = || (format!("{value} names no secrets"), help);
+    if let Value::Object(map) = value {
+        let given = |(key, value): (&String, &Value)| {
+            let name = value.get("secret")?.as_str()?;
+            Some(GivenSecret { key: key.clone(), name: name.to_owned() })
+        };
+        return map.iter().map(given).collect::<Option<_>>().ok_or_else(wrong);
+    }
+    let names = names_of(value).ok_or_else(wrong)?.into_iter();
+    let given = |name: &str| GivenSecret { key: name.to_owned(), name: name.to_owned() };
+    Ok(names.map(given).collect())
 }
 
 fn names_of(value: &Value) -> Option<Vec<&str>> {
@@ -68,6 +98,15 @@ fn names_of(value: &Value) -> Option<Vec<&str>> {
     Some(names)
 }
 
+/// A secret that a compute may see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenSecret {
+    /// Under which key.
+    pub key: String,
+    /// Its name.
+    pub name: String,
+}
+
 /// What a compute is given besides its input and its environment, read from the values of `WITH`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -78,8 +117,8 @@ pub struct Control {
     pub redact: Vec<Path>,
     /// What a trace leaves out.
     pub omit: Vec<Path>,
-    /// The secrets that it may see, by name.
-    pub secrets: Vec<String>,
+    /// The secrets that it may see.
+    pub secrets: Vec<GivenSecret>,
 }
 
 impl Control {
@@ -98,7 +137,7 @@ impl Control {
                 "timeout" => control.timeout = Some(timeout(value).map_err(|one| told(key, one))?),
                 "redact" => control.redact = paths(key, value).map_err(|one| told(key, one))?,
                 "omit" => control.omit = paths(key, value).map_err(|one| told(key, one))?,
-                "secrets" => control.secrets = names(value).map_err(|one| told(key, one))?,
+                "secrets" => control.secrets = secrets(value).map_err(|one| told(key, one))?,
                 _ => {}
             }
         }
@@ -109,17 +148,25 @@ impl Control {
     #[must_use]
     pub fn size(&self) -> usize {
         let paths = self.redact.iter().chain(&self.omit).map(Path::size).sum::<usize>();
-        paths + self.secrets.iter().map(|name| size_of_val(name) + name.len()).sum::<usize>()
+        let given =
+            self.secrets.iter().map(|one| size_of_val(one) + one.key.len() + one.name.len());
+        paths + given.sum::<usize>()
     }
 
     /// What the rule's text says, as far as it is written down there.
     #[must_use]
     pub fn written(rule: &Rule) -> Self {
-        let literal = |item: &Assignment| match (&item.value.node, item.path.node.segments()) {
-            (Expr::Literal(literal), [key]) => Some((key.clone(), Literal::value(literal))),
-            _ => None,
+        let mut values = Value::Object(Map::new());
+        for Assignment { path, value } in rule.with() {
+            if let Expr::Literal(literal) = &value.node {
+                // What cannot be written there is told when it is checked.
+                let _ = path.node.set(&mut values, Literal::value(literal));
+            }
+        }
+        let values = match values {
+            Value::Object(values) => values,
+            _ => Map::new(),
         };
-        let values: Map<_, _> = rule.with().iter().filter_map(literal).collect();
         Self::read(&values).unwrap_or_default()
     }
 }

@@ -13,7 +13,13 @@ use crate::{Expr, Function, Path, Span};
 pub(super) enum CompiledExpr {
     Value(Value),
     Path(Path, Span),
-    Call { function: &'static Function, arguments: Vec<Self>, span: Span },
+    Call {
+        function: &'static Function,
+        arguments: Vec<Self>,
+        span: Span,
+    },
+    /// A call that fails whenever it is made, and why.
+    Fails(String, Span),
 }
 
 impl CompiledExpr {
@@ -21,6 +27,9 @@ impl CompiledExpr {
         match expr {
             Expr::Literal(literal) => Self::Value(literal.value()),
             Expr::Path(path) => Self::Path(path.clone(), span),
+            Expr::Call(call) if let Err(why) = call.function.check(call.arguments.len()) => {
+                Self::Fails(why, span)
+            }
             Expr::Call(call) => Self::Call {
                 function: call.function,
                 arguments: call
@@ -62,6 +71,7 @@ impl CompiledExpr {
                 context.charge_value(found).map_err(|message| EvalError::new(*span, message))?;
                 Ok(Cow::Borrowed(found))
             }
+            Self::Fails(why, span) => Err(EvalError::new(*span, why.clone())),
             Self::Call { function, arguments, span } => {
                 let arguments: Vec<_> = arguments
                     .iter()

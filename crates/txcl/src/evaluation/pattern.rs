@@ -16,6 +16,8 @@ use regex_automata::util::primitives::StateID;
 use regex_automata::util::syntax;
 use regex_automata::{Input, MatchKind, Span};
 
+use super::translate::translate;
+
 /// The longest regular expression, in bytes: 8 KiB.
 pub const MAX_PATTERN: usize = 8 << 10;
 /// The longest text that is matched, in bytes: 1 MiB. A comparison of a longer one is false.
@@ -134,8 +136,9 @@ impl Pattern {
         if budget.left == 0 {
             return Err(PatternError::Budget(budget.limit));
         }
+        let pattern = translate(pattern).map_err(PatternError::Syntax)?;
         let hir =
-            syntax::parse(pattern).map_err(|error| PatternError::Syntax(error.to_string()))?;
+            syntax::parse(&pattern).map_err(|error| PatternError::Syntax(error.to_string()))?;
         let limit = MAX_COMPILED.min(budget.left);
         let config =
             thompson::Config::new().which_captures(WhichCaptures::None).nfa_size_limit(Some(limit));
@@ -448,9 +451,10 @@ mod tests {
             ("c$", "abc", true),
             ("(?i)STRASSE|\u{fc}ber", "\u{dc}BER", true),
             ("\\bword\\b", "a word.", true),
-            ("\\bword\\b", "\u{e9}word", false),
+            // Letters of words are ASCII's.
+            ("\\bword\\b", "\u{e9}word", true),
             ("\\bword\\b", "\u{e9} word \u{e9}", true),
-            ("\\w+@\\w+", "\u{e9}\u{e8}@x", true),
+            ("\\w+@\\w+", "\u{e9}\u{e8}@x", false),
             ("(?m)^b", "a\nb", true),
             ("(?m)^b", "a\nc", false),
             ("a{3,}b{0,200}c", "xaaabbbbbc", true),
@@ -495,7 +499,7 @@ mod tests {
     #[test]
     fn what_is_compiled_is_bounded_and_so_are_caches() {
         let mut budget = RegexBudget::rule();
-        let too_large = Pattern::new(".{900000}", &mut budget).unwrap_err();
+        let too_large = Pattern::new("(?:.{1000}){900}", &mut budget).unwrap_err();
         assert!(matches!(too_large, PatternError::TooLarge(_)), "{too_large:?}");
         let long = Pattern::new(&"a".repeat(10_000), &mut budget).unwrap_err();
         assert!(matches!(long, PatternError::TooLarge(_)), "{long:?}");

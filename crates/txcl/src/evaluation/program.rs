@@ -141,48 +141,54 @@ impl Program {
         Ok(Cow::Owned(full))
     }
 
-    /// The values of `WITH`, dotted keys nested.
-    ///
-    /// # Errors
-    /// A value that cannot be worked out.
+    /// The values of `WITH`, dotted keys nested; one that cannot be worked out, or written there, is left out, and told.
     pub fn with(
         &self,
         full: &Value,
         context: &mut Context,
-    ) -> Result<Map<String, Value>, EvalError> {
+        failed: &mut Vec<EvalError>,
+    ) -> Map<String, Value> {
         let mut values = Value::Object(Map::new());
         for write in &self.with {
-            write.write(&[full], &mut values, context)?;
+            let value = write.value(&[full], context);
+            failed.extend(value.and_then(|value| write.put(&mut values, value, context)).err());
         }
         match values {
-            Value::Object(map) => Ok(map),
-            _ => Ok(Map::new()),
+            Value::Object(map) => map,
+            _ => Map::new(),
         }
     }
 
-    /// What `SELECT` takes of the full input; none if the op receives all of it.
+    /// What `SELECT` takes of the full input, in order: what one writes, the next can read. None if the op receives all of
+    /// it. A default that cannot be worked out is `""`, and told.
     ///
     /// # Errors
-    /// A default that cannot be worked out, or a value that cannot be written there.
+    /// A value that cannot be written there.
     pub fn select(
         &self,
         full: &Value,
         context: &mut Context,
+        failed: &mut Vec<EvalError>,
     ) -> Result<Option<Selected>, EvalError> {
         let Some(parts) = &self.select else { return Ok(None) };
         let mut selected = Selected { parts: Vec::new(), input: Value::Object(Map::new()) };
         for part in parts {
             let fail = |message| EvalError::new(part.span, message);
-            let found = part.source.get(full).filter(|value| {
-                !value.is_null() && value.as_str().is_none_or(|text| !text.is_empty())
-            });
+            let found = part.source.get(&selected.input).or_else(|| part.source.get(full));
+            let found = found.filter(|value| value.as_str() != Some(""));
             let value = match (found, &part.default) {
                 (Some(found), _) => context.copy(found).map_err(fail)?,
-                (None, Some(default)) => default.owned(&[full], part.span, context)?,
+                (None, Some(default)) => {
+                    default.owned(&[full], part.span, context).unwrap_or_else(|error| {
+                        failed.push(error);
+                        "".into()
+                    })
+                }
                 (None, None) => "".into(),
             };
             // One for the op, one for the document.
             let copy = context.copy_shared(&value).map_err(fail)?;
+            context.charge(part.destination.padding()).map_err(fail)?;
             part.destination
                 .set(&mut selected.input, copy)
                 .map_err(|error| fail(error.to_string()))?;
@@ -191,19 +197,44 @@ impl Program {
         Ok(Some(selected))
     }
 
-    /// Writes what `EMIT` says into the op's answer. A path in a value reads the answer first, and where
+    /// Writes what `EMIT` says into the op's answer. A path in a value reads the answer as it was before, and where
     /// that has nothing, the full input.
     ///
     /// # Errors
-    /// A value that cannot be worked out, or written there.
+    /// A value that cannot be worked out, or written there: then some of the others are not written.
     pub fn emit(
         &self,
         full: &Value,
         response: &mut Value,
         context: &mut Context,
     ) -> Result<(), EvalError> {
-        for write in &self.emit {
-            write.write_from(&[full], response, context)?;
+        let values = self.emit.iter().map(|write| write.value(&[response, full], context));
+        let values = values.collect::<Result<Vec<_>, _>>()?;
+        for (write, value) in self.emit.iter().zip(values) {
+            write.put(response, value, context)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what `SET` before `SELECT` added to a document into an answer.
+    ///
+    /// # Errors
+    /// What cannot be written there, in words.
+    pub fn added(
+        &self,
+        document: &Value,
+        full: &Value,
+        response: &mut Value,
+        context: &mut Context,
+    ) -> Result<(), String> {
+        for Write { path, .. } in &self.before {
+            if let (None, None, Some(value)) =
+                (path.get(document), path.get(response), path.get(full))
+            {
+                context.charge(path.padding())?;
+                let value = context.copy(value)?;
+                path.set(response, value).map_err(|error| error.to_string())?;
+            }
         }
         Ok(())
     }
@@ -224,30 +255,15 @@ impl Program {
 }
 
 impl Selected {
-    /// Puts what was selected into the op's answer, so that it becomes a part of the document. What the
-    /// document has there already is left as it is, and the answer's own is dropped.
+    /// Puts what was selected into the op's answer, so that it becomes a part of the document as all of the answer does:
+    /// lists are appended to those that are there.
     ///
     /// # Errors
     /// What cannot be written there, or why there is no time to, in words.
-    pub fn keep(
-        self,
-        document: &Value,
-        response: &mut Value,
-        context: &mut Context,
-    ) -> Result<(), String> {
+    pub fn keep(self, response: &mut Value, context: &mut Context) -> Result<(), String> {
         for (path, value) in self.parts {
-            if path.get(document) == Some(&value) {
-                let siblings = path.parent_in(response).map_or(0, |parent| match parent {
-                    Value::Array(items) => items.len(),
-                    Value::Object(map) => map.len(),
-                    _ => 0,
-                });
-                context.step(siblings)?;
-                path.remove(response);
-            } else {
-                context.step(0)?;
-                path.set(response, value).map_err(|error| error.to_string())?;
-            }
+            context.charge(path.padding())?;
+            path.set(response, value).map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -280,38 +296,22 @@ fn set_absent(
 ) -> Result<(), EvalError> {
     for write in writes {
         if write.path.get(document).is_none() {
-            write.write_from(&[], document, context)?;
+            let value = write.value(&[document], context)?;
+            write.put(document, value, context)?;
         }
     }
     Ok(())
 }
 
 impl Write {
-    fn write(
-        &self,
-        sources: &[&Value],
-        into: &mut Value,
-        context: &mut Context,
-    ) -> Result<(), EvalError> {
-        let value = self.value.owned(sources, self.span, context)?;
-        self.put(into, value)
+    /// The value, whose paths read the first of these that has something there.
+    fn value(&self, sources: &[&Value], context: &mut Context) -> Result<Value, EvalError> {
+        self.value.owned(sources, self.span, context)
     }
 
-    /// Writes a value whose paths read what is written into first.
-    fn write_from(
-        &self,
-        others: &[&Value],
-        into: &mut Value,
-        context: &mut Context,
-    ) -> Result<(), EvalError> {
-        let value = match others {
-            [] => self.value.owned(&[into], self.span, context)?,
-            [other, ..] => self.value.owned(&[into, other], self.span, context)?,
-        };
-        self.put(into, value)
-    }
-
-    fn put(&self, into: &mut Value, value: Value) -> Result<(), EvalError> {
-        self.path.set(into, value).map_err(|error| EvalError::new(self.span, error.to_string()))
+    fn put(&self, into: &mut Value, value: Value, context: &mut Context) -> Result<(), EvalError> {
+        let fail = |message| EvalError::new(self.span, message);
+        context.charge(self.path.padding()).map_err(fail)?;
+        self.path.set(into, value).map_err(|error| fail(error.to_string()))
     }
 }

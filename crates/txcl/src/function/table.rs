@@ -1,23 +1,26 @@
 //! The functions of the language.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use compute::JsonError;
 use jiff::Timestamp;
-use jiff::tz::TimeZoneDatabase;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 use sha2::Digest as _;
 
-use super::{Arguments, Function, Run, wrong};
+use super::{Arguments, EXACT, Function, Run, query, wrong};
 use crate::context::Context;
+use crate::convert::{self, lossy};
 
 /// What `urlencode` leaves as it is: the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// The longest text that `repeat` and `pad` make: 1 MiB.
 const MAX_REPEATED: usize = 1 << 20;
-/// The whole numbers that a float holds exactly: ±2^53.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+/// The time without fractions of a second, as RFC 3339 and ISO 8601 write it.
+const SECONDS: &str = "%Y-%m-%dT%H:%M:%SZ";
 
 type Result<T = Value> = std::result::Result<T, String>;
 
@@ -30,41 +33,46 @@ const fn function(
     Function { name, parameters, summary, words: &[], run }
 }
 
-pub(crate) static FUNCTIONS: [Function; 32] = [
+pub(crate) static FUNCTIONS: [Function; 33] = [
     function("uuid", "", "a UUID of version 7", |c, _| Ok(uuid(c).into())),
     Function {
         words: &["unix", "millis", "nanos", "rfc3339", "iso8601"],
         ..function(
             "now",
             "[format]",
-            "the time: unix, millis, nanos, rfc3339 (if not said) or iso8601",
+            "the time: unix (if not said), millis, nanos, rfc3339 or iso8601",
             now,
         )
     },
     function(
         "tz",
-        "zone[, time]",
-        "the time, or the one given, in a time zone such as Europe/Berlin",
+        "zone, \"hour\" or \"minute\", hour[, minute]",
+        "the hour or the minute in UTC of a time of today in a time zone such as Europe/Berlin",
         tz,
     ),
-    function("b64encode", "text", "the text's base64", |_, a| Ok(base64_of(&a.text(0)?).into())),
+    function(
+        "local_time",
+        "zone[, time]",
+        "the time, or the one given, in a time zone such as Europe/Berlin",
+        local_time,
+    ),
+    function("b64encode", "text", "the text's base64", |_, a| Ok(base64_of(a.text(0)?).into())),
     function("b64decode", "text", "the text whose base64 this is", b64decode),
-    function("urlencode", "text", "the text, safe in a URL", |_, a| {
-        Ok(utf8_percent_encode(&a.text(0)?, RESERVED).to_string().into())
+    function("urlencode", "text", "the text, as a form or a URL's query writes it", |_, a| {
+        let encoded = utf8_percent_encode(a.text(0)?, RESERVED).to_string();
+        Ok(encoded.replace("%20", "+").into())
     }),
     function("urldecode", "text", "the text that is written so in a URL", urldecode),
     function("json", "text", "the value that this JSON is", json),
-    function("to_json", "value", "the value as JSON", |_, a| Ok(a.value(0).to_string().into())),
+    function("to_json", "value", "the value as JSON, the keys in order", to_json),
     function("get", "value, path", "what the value holds there, or null", get),
     function("set", "value, path, new", "the value with something new there", set),
-    function("has", "value, path", "whether the value holds anything there", |_, a| {
-        Ok(a.path(1)?.get(a.value(0)).is_some().into())
-    }),
+    function("has", "value, path", "whether the value holds anything there", has),
     function("object", "[key, value, …]", "an object of these keys and values", object),
     function("array", "[value, …]", "a list of these values", |context, a| {
         a.0.iter().map(|value| context.copy(value)).collect()
     }),
-    function("concat", "part, …", "the texts in one, or the lists in one", concat),
+    function("concat", "part, …", "the parts as one text", concat),
     function(
         "len",
         "value",
@@ -75,26 +83,28 @@ pub(crate) static FUNCTIONS: [Function; 32] = [
     function("join", "list, separator", "the items of a list, as a text", join),
     function(
         "substr",
-        "text, start[, length]",
-        "a part of a text, counted in bytes from 0",
+        "text, start, end",
+        "a text's bytes from one place to before another, counted from 0",
         substr,
     ),
     function("repeat", "text, count", "the text as many times; at most 1 MiB", repeat),
     function(
         "pad",
-        "text, width[, with]",
+        "text, width, with",
         "the text, filled up on the left, or on the right if the width is negative",
         pad,
     ),
     function("sha256", "text", "the text's SHA-256, in hex", |_, a| {
         Ok(hex::encode(sha2::Sha256::digest(a.text(0)?.as_bytes())).into())
     }),
-    function("add", "a, b, …", "the sum", |_, a| fold(a, |x, y| x + y)),
-    function("sub", "a, b", "a less b", |_, a| fold(a, |x, y| x - y)),
-    function("mul", "a, b, …", "the product", |_, a| fold(a, |x, y| x * y)),
-    function("div", "a, b", "a by b", |_, a| fold(a, |x, y| x / y)),
+    function("add", "a, b", "the sum", |_, a| arithmetic(a, |x, y| Ok(x + y))),
+    function("sub", "a, b", "a less b", |_, a| arithmetic(a, |x, y| Ok(x - y))),
+    function("mul", "a, b", "the product", |_, a| arithmetic(a, |x, y| Ok(x * y))),
+    function("div", "a, b", "a by b", |_, a| {
+        arithmetic(a, |x, y| if y == 0.0 { Err("division by zero") } else { Ok(x / y) })
+    }),
     function("mod", "a, b", "what is left of a by b, with the sign of a", |_, a| {
-        fold(a, |x, y| x % y)
+        arithmetic(a, |x, y| if y == 0.0 { Err("division by zero") } else { Ok(x % y) })
     }),
     function("try_json", "text", "as `json`, and null where that fails", |c, a| {
         or_null(json(c, a))
@@ -108,12 +118,9 @@ pub(crate) static FUNCTIONS: [Function; 32] = [
     function("try_get", "value, path", "as `get`, and null where that fails", |c, a| {
         or_null(get(c, a))
     }),
-    function(
-        "try_substr",
-        "text, start[, length]",
-        "as `substr`, and null where that fails",
-        |c, a| or_null(substr(c, a)),
-    ),
+    function("try_substr", "text, start, end", "as `substr`, and null where that fails", |c, a| {
+        or_null(substr(c, a))
+    }),
 ];
 
 fn or_null(result: Result) -> Result {
@@ -139,27 +146,49 @@ pub fn uuid(context: &mut Context) -> String {
 
 fn now(context: &mut Context, arguments: &Arguments<'_>) -> Result {
     let now = context.now();
-    let format = if arguments.given(0) { arguments.text(0)? } else { "rfc3339".into() };
-    match &*format {
-        "unix" => Ok(now.as_second().into()),
+    let format = if arguments.given(0) { arguments.text(0)? } else { "" };
+    match format {
+        "" | "unix" => Ok(now.as_second().into()),
         "millis" => Ok(now.as_millisecond().into()),
         "nanos" => i64::try_from(now.as_nanosecond())
             .map(Value::from)
             .map_err(|_| "the time is out of range".to_owned()),
-        "rfc3339" => Ok(now.to_string().into()),
-        "iso8601" => Ok(now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string().into()),
+        "rfc3339" | "iso8601" => Ok(now.strftime(SECONDS).to_string().into()),
         other => Err(format!(
             "there is no format `{other}`: use unix, millis, nanos, rfc3339 or iso8601"
         )),
     }
 }
 
+/// A time zone of this program, and not of the machine it runs on.
+fn zone(arguments: &Arguments<'_>) -> Result<TimeZone> {
+    let name = arguments.text(0)?;
+    let zone = TimeZoneDatabase::bundled().get(name);
+    zone.map_err(|_| format!("there is no time zone `{name}`"))
+}
+
 fn tz(context: &mut Context, arguments: &Arguments<'_>) -> Result {
-    let zone = arguments.text(0)?;
-    // The zones of this program, and not of the machine it runs on.
-    let zone = TimeZoneDatabase::bundled()
-        .get(&zone)
-        .map_err(|_| format!("there is no time zone `{zone}`"))?;
+    let zone = zone(arguments)?;
+    let part = arguments.text(1)?;
+    let within = |at: usize, most: i64, what: &str| {
+        let value = arguments.whole(at)?;
+        let fits = i8::try_from(value).ok().filter(|_| (0..=most).contains(&value));
+        fits.ok_or_else(|| format!("the {what} is from 0 to {most}, and not {value}"))
+    };
+    let hour = within(2, 23, "hour")?;
+    let minute = if arguments.given(3) { within(3, 59, "minute")? } else { 0 };
+    let today = zone.to_datetime(context.now()).date();
+    let there = zone.to_timestamp(today.at(hour, minute, 0, 0));
+    let time = TimeZone::UTC.to_datetime(there.map_err(|_| "the time is out of range")?);
+    match part {
+        "hour" => Ok(time.hour().into()),
+        "minute" => Ok(time.minute().into()),
+        other => Err(format!("argument 2 is `{other}`, and should be \"hour\" or \"minute\"")),
+    }
+}
+
+fn local_time(context: &mut Context, arguments: &Arguments<'_>) -> Result {
+    let zone = zone(arguments)?;
     let time = match arguments.value(1) {
         _ if !arguments.given(1) => context.now(),
         Value::Number(seconds) => seconds
@@ -176,10 +205,9 @@ fn tz(context: &mut Context, arguments: &Arguments<'_>) -> Result {
 }
 
 fn b64decode(_: &mut Context, arguments: &Arguments<'_>) -> Result {
-    let bytes = STANDARD
-        .decode(&*arguments.text(0)?)
-        .map_err(|error| format!("this is not base64: {error}"))?;
-    String::from_utf8(bytes).map(Value::from).map_err(|_| "the bytes are not text in UTF-8".into())
+    let text = arguments.text(0)?.replace(['\r', '\n'], "");
+    let bytes = STANDARD.decode(text).map_err(|error| format!("this is not base64: {error}"))?;
+    Ok(lossy(&bytes).into())
 }
 
 fn urldecode(_: &mut Context, arguments: &Arguments<'_>) -> Result {
@@ -190,31 +218,119 @@ fn urldecode(_: &mut Context, arguments: &Arguments<'_>) -> Result {
         return Err("two hex digits must follow each `%`".into());
     }
     let spaces = text.replace('+', " ");
-    let decoded = percent_decode_str(&spaces).decode_utf8();
-    Ok(decoded.map_err(|_| "the bytes are not text in UTF-8")?.into_owned().into())
+    Ok(lossy(&percent_decode_str(&spaces).collect::<Vec<_>>()).into())
 }
 
 fn json(context: &mut Context, arguments: &Arguments<'_>) -> Result {
-    let text = match arguments.value(0) {
-        Value::String(text) => text,
-        other => return Err(wrong(0, other, "a string")),
-    };
+    parse(context, arguments.text(0)?).map_err(|error| format!("this is not JSON: {error}"))
+}
+
+/// The value that a text is as JSON.
+fn parse(context: &mut Context, text: &str) -> Result {
     context.charge(text.len())?;
     let mut charge = context.rest().empty();
     compute::parse_json(text.as_bytes(), &mut charge).map_err(|error| match error {
         JsonError::OverLimit(over) => over.to_string(),
-        error => format!("this is not JSON: {error}"),
+        error => error.to_string(),
     })
 }
 
+fn to_json(context: &mut Context, arguments: &Arguments<'_>) -> Result {
+    let mut text = String::new();
+    write_json(arguments.value(0), &mut text, context)?;
+    Ok(text.into())
+}
+
+/// Writes a value as JSON that a page of HTML may hold: keys in order, `<`, `>`, `&` and the separators of lines and
+/// paragraphs escaped.
+fn write_json(value: &Value, out: &mut String, context: &mut Context) -> Result<()> {
+    let before = out.len();
+    match value {
+        Value::Null | Value::Bool(_) => out.push_str(&value.to_string()),
+        Value::Number(number) => out.push_str(&json_number(number)),
+        Value::String(text) => write_json_text(text, out),
+        Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                write_json(item, out, context)?;
+            }
+            out.push(']');
+            return Ok(());
+        }
+        Value::Object(map) => {
+            let mut keys: Vec<_> = map.iter().collect();
+            context.charge(size_of_val(&*keys))?;
+            keys.sort_unstable_by_key(|(key, _)| *key);
+            out.push('{');
+            for (at, (key, value)) in keys.into_iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                context.charge(key.len())?;
+                write_json_text(key, out);
+                out.push(':');
+                write_json(value, out, context)?;
+            }
+            out.push('}');
+            return Ok(());
+        }
+    }
+    context.charge(out.len() - before)
+}
+
+fn write_json_text(text: &str, out: &mut String) {
+    for char in Value::from(text).to_string().chars() {
+        match char {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(char)));
+            }
+            other => out.push(other),
+        }
+    }
+}
+
+/// A number as JSON: in digits alone, unless it is below 1e-6 or from 1e21 on.
+fn json_number(number: &serde_json::Number) -> String {
+    if number.is_i64() || number.is_u64() {
+        return number.to_string();
+    }
+    let Some(float) = number.as_f64() else { return number.to_string() };
+    if float == 0.0 || (1e-6..1e21).contains(&float.abs()) {
+        return float.to_string();
+    }
+    let text = format!("{float:e}");
+    text.replace('e', if float.abs() < 1.0 { "e" } else { "e+" })
+}
+
+/// What `get` and `has` look into: a value, or what a text is as JSON.
+fn walked<'a>(context: &mut Context, value: &'a Value) -> Result<Cow<'a, Value>> {
+    let Value::String(text) = value else { return Ok(Cow::Borrowed(value)) };
+    parse(context, text)
+        .map(Cow::Owned)
+        .map_err(|error| format!("argument 1 is a text that is not JSON: {error}"))
+}
+
 fn get(context: &mut Context, arguments: &Arguments<'_>) -> Result {
-    arguments.path(1)?.get(arguments.value(0)).map_or(Ok(Value::Null), |found| context.copy(found))
+    let value = walked(context, arguments.value(0))?;
+    Ok(query::get(&value, arguments.text(1)?, context)?.unwrap_or(Value::Null))
+}
+
+fn has(context: &mut Context, arguments: &Arguments<'_>) -> Result {
+    let value = walked(context, arguments.value(0))?;
+    Ok(query::get(&value, arguments.text(1)?, context)?.is_some().into())
 }
 
 fn set(context: &mut Context, arguments: &Arguments<'_>) -> Result {
-    let path = arguments.path(1)?;
-    let mut value = context.copy(arguments.value(0))?;
+    let path = query::place(arguments.text(1)?)?;
+    let mut value = match walked(context, arguments.value(0))? {
+        Cow::Owned(value) => value,
+        Cow::Borrowed(value) => context.copy(value)?,
+    };
     let new = context.copy(arguments.value(2))?;
+    context.charge(path.padding())?;
     path.set(&mut value, new).map_err(|error| error.to_string())?;
     Ok(value)
 }
@@ -234,24 +350,20 @@ fn object(context: &mut Context, arguments: &Arguments<'_>) -> Result {
 }
 
 fn concat(context: &mut Context, arguments: &Arguments<'_>) -> Result {
-    if arguments.value(0).is_array() {
-        let mut all = Vec::new();
-        for at in 0..arguments.count() {
-            for item in arguments.list(at)? {
-                all.push(context.copy(item)?);
-            }
-        }
-        return Ok(all.into());
-    }
     let mut all = String::new();
     for at in 0..arguments.count() {
-        if !arguments.value(at).is_null() {
-            let text = arguments.text(at)?;
-            context.charge(text.len())?;
-            all.push_str(&text);
-        }
+        append(arguments.value(at), &mut all, context)?;
     }
     Ok(all.into())
+}
+
+/// Writes a value into a text that is made of several.
+fn append(value: &Value, text: &mut String, context: &mut Context) -> Result<()> {
+    let before = text.len();
+    let most = before.saturating_add(usize::try_from(context.rest().limit()).unwrap_or(usize::MAX));
+    let written = convert::write(value, text, most);
+    context.charge(text.len() - before)?;
+    written.map_err(|_| "the text is too long".to_owned())
 }
 
 fn len(_: &mut Context, arguments: &Arguments<'_>) -> Result {
@@ -274,7 +386,7 @@ fn split(context: &mut Context, arguments: &Arguments<'_>) -> Result {
     if separator.is_empty() {
         return text.chars().map(|char| part(char.encode_utf8(&mut [0; 4]))).collect();
     }
-    text.split(&*separator).map(part).collect()
+    text.split(separator).map(part).collect()
 }
 
 fn join(context: &mut Context, arguments: &Arguments<'_>) -> Result {
@@ -282,31 +394,24 @@ fn join(context: &mut Context, arguments: &Arguments<'_>) -> Result {
     let mut text = String::new();
     for (at, item) in arguments.list(0)?.iter().enumerate() {
         if at > 0 {
-            text.push_str(&separator);
+            context.charge(separator.len())?;
+            text.push_str(separator);
         }
-        let before = text.len();
-        match item {
-            Value::String(item) => text.push_str(item),
-            Value::Number(_) | Value::Bool(_) => text.push_str(&item.to_string()),
-            other => {
-                return Err(format!("item {at} of the list cannot be joined: {other} is no text"));
-            }
-        }
-        context.charge(separator.len() + text.len() - before)?;
+        append(item, &mut text, context)?;
     }
     Ok(text.into())
 }
 
 fn substr(_: &mut Context, arguments: &Arguments<'_>) -> Result {
     let text = arguments.text(0)?;
-    let start = arguments.index(1)?;
-    let rest = text.len().saturating_sub(start);
-    let length = if arguments.given(2) { arguments.index(2)? } else { rest };
-    let end = start.checked_add(length).filter(|_| start <= text.len() && length <= rest);
-    let part = end.and_then(|end| text.get(start..end));
-    part.map(Value::from).ok_or_else(|| {
-        format!("{length} bytes from {start} are not a part of a text of {} bytes", text.len())
-    })
+    let (start, end) = (arguments.index(1)?, arguments.index(2)?);
+    match text.as_bytes().get(start..end) {
+        Some(part) => Ok(lossy(part).into()),
+        None if start > end => Err(format!("the start, {start}, is after the end, {end}")),
+        None => {
+            Err(format!("{start} to {end} is beyond the end of a text of {} bytes", text.len()))
+        }
+    }
 }
 
 fn repeat(context: &mut Context, arguments: &Arguments<'_>) -> Result {
@@ -321,29 +426,27 @@ fn repeat(context: &mut Context, arguments: &Arguments<'_>) -> Result {
 }
 
 fn pad(context: &mut Context, arguments: &Arguments<'_>) -> Result {
-    let text = arguments.text(0)?;
-    let width = arguments.value(1).as_i64();
-    let width = width.ok_or_else(|| wrong(1, arguments.value(1), "a whole number"))?;
-    let with = if arguments.given(2) { arguments.text(2)? } else { " ".into() };
+    let (text, width, with) = (arguments.text(0)?, arguments.whole(1)?, arguments.text(2)?);
     let wanted = usize::try_from(width.unsigned_abs()).unwrap_or(usize::MAX);
     if wanted > MAX_REPEATED {
         return Err(format!("a width of {wanted} is more than {MAX_REPEATED}"));
     }
-    if with.is_empty() {
+    let missing = wanted.saturating_sub(text.len());
+    if missing > 0 && with.is_empty() {
         return Err("there is nothing to fill up with".into());
     }
     context.charge(wanted)?;
-    let missing = wanted.saturating_sub(text.len());
-    // Whole fillings only, so that no character is cut.
-    let filling = with.repeat(missing / with.len());
-    Ok(if width < 0 { format!("{text}{filling}") } else { format!("{filling}{text}") }.into())
+    // To the byte, though a character is cut by it.
+    let filling: Vec<u8> = with.bytes().cycle().take(missing).collect();
+    let parts = if width < 0 { [text.as_bytes(), &filling] } else { [&filling, text.as_bytes()] };
+    Ok(lossy(&parts.concat()).into())
 }
 
-fn fold(arguments: &Arguments<'_>, join: fn(f64, f64) -> f64) -> Result {
-    let mut result = arguments.number(0)?;
-    for at in 1..arguments.count() {
-        result = join(result, arguments.number(at)?);
-    }
+fn arithmetic(
+    arguments: &Arguments<'_>,
+    of: fn(f64, f64) -> std::result::Result<f64, &'static str>,
+) -> Result {
+    let result = of(arguments.number(0)?, arguments.number(1)?)?;
     if !result.is_finite() {
         return Err("the result is not a finite number".into());
     }

@@ -97,7 +97,7 @@ fn with(item: &Assignment, out: &mut Vec<Diagnostic>) {
     let problem = match &**key {
         "timeout" => crate::evaluation::timeout(&value).err(),
         "redact" | "omit" => crate::evaluation::paths(key, &value).err(),
-        "secrets" => crate::evaluation::names(&value).err(),
+        "secrets" => crate::evaluation::secrets(&value).err(),
         _ => None,
     };
     if let Some((problem, help)) = problem {

@@ -54,16 +54,20 @@ impl Parser<'_> {
                 .help("use `==` or `!=` here; `<` and `>` take numbers and strings");
             self.diagnostics.push(diagnostic);
         }
-        if let Expr::Call(call) = &value.node
-            && let Some(span) = not_literal(call)
-        {
-            let diagnostic = Diagnostic::error(
-                Code::BadArguments,
-                span,
-                "a function in WHEN takes written values only",
+        let from_document = match &value.node {
+            Expr::Path(_) => Some((
+                value.span,
+                "a path is compared with a written value, and not with another path",
+            )),
+            Expr::Call(call) => not_written(call).map(|span| {
+                (span, "a function in WHEN takes written values and functions of them only")
+            }),
+            Expr::Literal(_) => None,
+        };
+        if let Some((span, message)) = from_document {
+            let diagnostic = Diagnostic::error(Code::BadComparison, span, message).help(
+                "whoever sends the document would choose both sides; compare in a compute, which EMITs what follows from it",
             );
-            let diagnostic =
-                diagnostic.help("work it out with EMIT in an earlier scope, and compare that");
             self.diagnostics.push(diagnostic);
         }
         Ok(value)
@@ -155,7 +159,8 @@ impl Parser<'_> {
         let span = span.to(self.last_span());
         if let Err(problem) = function.check(arguments.len()) {
             let help = format!("it is called `{}`: {}", function.signature(), function.summary);
-            let diagnostic = Diagnostic::error(Code::BadArguments, span, problem).help(help);
+            let problem = format!("{problem}: it fails whenever it is called");
+            let diagnostic = Diagnostic::warning(Code::BadArguments, span, problem).help(help);
             self.diagnostics.push(diagnostic);
         }
         Ok(Spanned::new(Expr::Call(Call { function, arguments }), span))
@@ -215,11 +220,11 @@ impl Parser<'_> {
     }
 }
 
-/// The first argument of a call that is no written value.
-fn not_literal(call: &Call) -> Option<Span> {
+/// An argument that is not written down, in a call or in those within it.
+fn not_written(call: &Call) -> Option<Span> {
     call.arguments.iter().find_map(|argument| match &argument.node {
         Expr::Literal(_) => None,
         Expr::Path(_) => Some(argument.span),
-        Expr::Call(_) => Some(argument.span),
+        Expr::Call(inner) => not_written(inner),
     })
 }

@@ -56,11 +56,7 @@ fn comparison() -> impl Strategy<Value = Condition> {
         Just(Comparator::GreaterOrEqual)
     ];
     let matches = prop_oneof![Just(Comparator::Matches), Just(Comparator::MatchesNot)];
-    let value = prop_oneof![
-        Just(Expr::Literal(Literal::Null)),
-        literal().prop_map(Expr::Literal),
-        path().prop_map(Expr::Path)
-    ];
+    let value = prop_oneof![Just(Expr::Literal(Literal::Null)), literal().prop_map(Expr::Literal),];
     let number = any::<i64>().prop_map(|n| Expr::Literal(Literal::Number(n.into())));
     let operand = prop_oneof![
         (equal, value).prop_map(|(how, value)| (how, Operand::Expr(value))),

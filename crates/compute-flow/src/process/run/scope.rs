@@ -86,10 +86,11 @@ impl<'a> Run<'a> {
             self.check_step(&budget, step)?;
         }
         for (step, one) in finishes.iter_mut().enumerate() {
-            let finished = one.finish(document);
+            let warning = one.finish(document);
             self.check_step(&budget, step)?;
-            finished
-                .map_err(|reason| self.failed(*Failed::new(one.op.clone(), one.rule, reason)))?;
+            if let Some(warning) = warning {
+                self.warn(&one.op, warning);
+            }
         }
         budget.give_back();
         Ok(matched)
@@ -224,12 +225,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn warn(&mut self, op: &str, message: String) {
+    pub(super) fn warn(&mut self, op: &str, message: String) {
         if self.warnings.len() >= MAX_WARNINGS {
             self.more_warnings += 1;
             return;
         }
-        self.warnings.push(format!("{op}: {message}"));
+        let named = if op.is_empty() { message.clone() } else { format!("{op}: {message}") };
+        self.warnings.push(named);
         self.recorder.event(|| EventKind::Warning { op: op.to_owned(), message });
     }
 

@@ -19,22 +19,29 @@ pub(crate) struct Index {
     rest: Vec<usize>,
 }
 
-/// A value that is equal to others only if they are the same.
+/// A written value that rules ask for, by its type: what a document has is read as each of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
-    String(String),
-    Integer(i64),
+    Text(String),
+    /// The bits of a float, which is no zero below 0.
+    Number(u64),
     Bool(bool),
 }
 
 impl Key {
     fn of(value: &Value) -> Option<Self> {
         match value {
-            Value::String(text) => Some(Self::String(text.clone())),
+            // What a list or an object may be as a text is not looked up.
+            Value::String(text) if text.starts_with(['[', '{']) => None,
+            Value::String(text) => Some(Self::Text(text.clone())),
             Value::Bool(bool) => Some(Self::Bool(*bool)),
-            Value::Number(number) => number.as_i64().map(Self::Integer),
+            Value::Number(number) => number.as_f64().map(Self::number),
             _ => None,
         }
+    }
+
+    fn number(number: f64) -> Self {
+        Self::Number((number + 0.0).to_bits())
     }
 }
 
@@ -59,21 +66,14 @@ impl Index {
     pub(crate) fn candidates(&self, document: &Value) -> Vec<usize> {
         let mut found = self.rest.clone();
         for (path, keys) in &self.by_path {
-            let value = path.get(document).filter(|value| !value.is_null());
-            match value {
-                // What is missing reads as "", 0 or false.
-                None => {
-                    let empty = [Key::String(String::new()), Key::Integer(0), Key::Bool(false)];
-                    found.extend(empty.iter().filter_map(|key| keys.get(key)).flatten());
-                }
-                // 1 and 1.0 are one number, so every rule that asks for a number is asked.
-                Some(Value::Number(number)) if number.as_i64().is_none() => {
-                    let numbers = keys.iter().filter(|(key, _)| matches!(key, Key::Integer(_)));
-                    found.extend(numbers.flat_map(|(_, rules)| rules));
-                }
-                Some(value) => found
-                    .extend(Key::of(value).and_then(|key| keys.get(&key)).into_iter().flatten()),
-            }
+            let value = path.get(document).unwrap_or(&Value::Null);
+            let text = txcl::text_of(value).map(|text| Key::Text(text.into_owned()));
+            let read = [
+                text,
+                Some(Key::number(txcl::number_of(value))),
+                Some(Key::Bool(txcl::bool_of(value))),
+            ];
+            found.extend(read.iter().flatten().filter_map(|key| keys.get(key)).flatten());
         }
         found.sort_unstable();
         found
@@ -120,8 +120,9 @@ mod tests {
         expect(json!({"kind": "x", "n": 2, "ok": true}), &["a"]);
         expect(json!({"kind": "y", "n": 3, "ok": false}), &["b", "d", "e"]);
         expect(json!({"kind": "z", "n": 3.0, "ok": true}), &["d"]);
-        expect(json!({"kind": "z", "n": 3.5, "ok": true}), &["d"]);
+        expect(json!({"kind": "z", "n": 3.5, "ok": true}), &[]);
+        expect(json!({"kind": "z", "n": "3", "ok": "true"}), &["d"]);
         expect(json!({"n": 1}), &["e", "h"]);
-        expect(json!({"kind": null, "n": [3], "ok": "false"}), &["h"]);
+        expect(json!({"kind": null, "n": [3], "ok": "false"}), &["e", "h"]);
     }
 }
