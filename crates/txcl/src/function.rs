@@ -1,5 +1,6 @@
 //! What a function is: its name, its arguments, what it gives.
 
+pub(crate) mod convert;
 mod query;
 mod table;
 
@@ -9,8 +10,9 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::convert::parse_number;
+use convert::parse_number;
 
+pub use convert::{bool_of, number_of, text_of};
 use table::FUNCTIONS;
 pub(crate) use table::base64_of;
 pub use table::uuid;

@@ -36,7 +36,6 @@
 mod ast;
 mod budget;
 mod context;
-mod convert;
 mod diagnostic;
 mod evaluation;
 mod function;
@@ -53,13 +52,13 @@ pub use ast::{
 pub use budget::{Budget, Stop};
 pub use compute::scan_refs;
 pub use context::{Context, EvalError};
-pub use convert::{bool_of, number_of, text_of};
+
 pub use diagnostic::{Code, Diagnostic, Severity, Span, Spanned, nearest};
 pub use evaluation::{
     Control, GivenSecret, MAX_COMPILED, MAX_HAYSTACK, MAX_PATTERN, Program, RegexBudget, Selected,
     remove_all, same,
 };
-pub use function::{Function, functions, uuid};
+pub use function::{Function, bool_of, functions, number_of, text_of, uuid};
 pub use ops::resolve_ops;
 pub use parser::{MAX_SOURCE, Parsed, parse};
 pub use path::{Path, PathError, TXC};

@@ -203,7 +203,8 @@ async fn documents_that_fail_say_where() {
     assert_eq!(problem["transitions"].as_array().unwrap().len(), 3);
     home.send("POST", "/stacks/s", "[1]").await.is_problem(400, "invalid_document");
     home.apply("f", "SELECT .l AS .x, .l AS .x.key");
-    let failed = home.send("POST", "/stacks/f", r#"{"l":[1]}"#).await.is_problem(422, "expression_failed");
+    let failed =
+        home.send("POST", "/stacks/f", r#"{"l":[1]}"#).await.is_problem(422, "expression_failed");
     assert_eq!(failed["op"], "f/100/rule");
 }
 

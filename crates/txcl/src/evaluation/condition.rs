@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::expression::CompiledExpr;
 use super::pattern::{MAX_HAYSTACK, Pattern, RegexBudget};
 use crate::context::Context;
-use crate::convert;
+use crate::function::convert;
 use crate::{Comparator, Comparison, Condition, Expr, Literal, Operand, Path};
 
 /// A condition with its regular expressions compiled.

@@ -31,6 +31,8 @@ pub struct Program {
 #[derive(Clone, Debug)]
 struct Write {
     path: Path,
+    /// The most bytes that writing there adds besides the value.
+    padding: usize,
     value: CompiledExpr,
     span: Span,
 }
@@ -208,6 +210,11 @@ impl Program {
         response: &mut Value,
         context: &mut Context,
     ) -> Result<(), EvalError> {
+        // Most rules write one thing.
+        if let [write] = &self.emit[..] {
+            let value = write.value(&[response, full], context)?;
+            return write.put(response, value, context);
+        }
         let values = self.emit.iter().map(|write| write.value(&[response, full], context));
         let values = values.collect::<Result<Vec<_>, _>>()?;
         for (write, value) in self.emit.iter().zip(values) {
@@ -272,6 +279,7 @@ impl Selected {
 fn writes(items: &[Assignment]) -> Vec<Write> {
     let one = |item: &Assignment| Write {
         path: item.path.node.clone(),
+        padding: item.path.node.padding(),
         value: CompiledExpr::new(&item.value.node, item.value.span),
         span: item.path.span,
     };
@@ -311,7 +319,9 @@ impl Write {
 
     fn put(&self, into: &mut Value, value: Value, context: &mut Context) -> Result<(), EvalError> {
         let fail = |message| EvalError::new(self.span, message);
-        context.charge(self.path.padding()).map_err(fail)?;
+        if self.padding > 0 {
+            context.charge(self.padding).map_err(fail)?;
+        }
         self.path.set(into, value).map_err(|error| fail(error.to_string()))
     }
 }

@@ -13,7 +13,7 @@ use sha2::Digest as _;
 
 use super::{Arguments, EXACT, Function, Run, query, wrong};
 use crate::context::Context;
-use crate::convert::{self, lossy};
+use crate::function::convert::{self, lossy};
 
 /// What `urlencode` leaves as it is: the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

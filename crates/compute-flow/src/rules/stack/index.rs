@@ -14,50 +14,64 @@ use super::StackRule;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     /// For each path, the rules that ask for a value there.
-    by_path: Vec<(Path, HashMap<Key, Vec<usize>>)>,
+    by_path: Vec<(Path, Asked)>,
     /// The rules that ask for nothing that can be looked up.
     rest: Vec<usize>,
 }
 
-/// A written value that rules ask for, by its type: what a document has is read as each of them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
-    Text(String),
-    /// The bits of a float, which is no zero below 0.
-    Number(u64),
-    Bool(bool),
+/// The rules that ask for a value of one path, by the value, whose type says as what the document is read.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    texts: HashMap<String, Vec<usize>>,
+    /// By the bits of a float, which is no zero below 0.
+    numbers: HashMap<u64, Vec<usize>>,
+    /// For false, and for true.
+    bools: [Vec<usize>; 2],
 }
 
-impl Key {
-    fn of(value: &Value) -> Option<Self> {
+impl Asked {
+    /// Where rules are that ask for this value; nothing if such values are not looked up.
+    fn place(&mut self, value: &Value) -> Option<&mut Vec<usize>> {
         match value {
             // What a list or an object may be as a text is not looked up.
             Value::String(text) if text.starts_with(['[', '{']) => None,
-            Value::String(text) => Some(Self::Text(text.clone())),
-            Value::Bool(bool) => Some(Self::Bool(*bool)),
-            Value::Number(number) => number.as_f64().map(Self::number),
+            Value::String(text) => Some(self.texts.entry(text.clone()).or_default()),
+            Value::Bool(bool) => Some(&mut self.bools[usize::from(*bool)]),
+            Value::Number(number) => Some(self.numbers.entry(bits(number.as_f64()?)).or_default()),
             _ => None,
         }
     }
 
-    fn number(number: f64) -> Self {
-        Self::Number((number + 0.0).to_bits())
+    /// The rules that ask for what this value reads as.
+    fn for_value(&self, value: &Value, found: &mut Vec<usize>) {
+        if !self.texts.is_empty()
+            && let Some(text) = txcl::text_of(value)
+        {
+            found.extend(self.texts.get(&*text).into_iter().flatten());
+        }
+        if !self.numbers.is_empty() {
+            let number = bits(txcl::number_of(value));
+            found.extend(self.numbers.get(&number).into_iter().flatten());
+        }
+        found.extend(&self.bools[usize::from(txcl::bool_of(value))]);
     }
+}
+
+fn bits(number: f64) -> u64 {
+    (number + 0.0).to_bits()
 }
 
 impl Index {
     pub(crate) fn new(rules: &[StackRule]) -> Self {
-        let mut by_path: BTreeMap<Path, HashMap<Key, Vec<usize>>> = BTreeMap::new();
+        let mut by_path: BTreeMap<Path, Asked> = BTreeMap::new();
         let mut rest = Vec::new();
         for (at, rule) in rules.iter().enumerate() {
-            let required = rule.program.required();
-            match required.and_then(|(path, value)| Some((path, Key::of(value)?))) {
-                Some((path, key)) => {
-                    let keys = by_path.entry(path.clone()).or_default();
-                    keys.entry(key).or_default().push(at);
-                }
-                None => rest.push(at),
-            }
+            let asked = rule.program.required().and_then(|(path, value)| {
+                // A rule that cannot be looked up leaves no path behind.
+                Asked::default().place(value)?;
+                by_path.entry(path.clone()).or_default().place(value)
+            });
+            asked.unwrap_or(&mut rest).push(at);
         }
         Self { by_path: by_path.into_iter().collect(), rest }
     }
@@ -65,15 +79,8 @@ impl Index {
     /// The places of the rules that may match, in order.
     pub(crate) fn candidates(&self, document: &Value) -> Vec<usize> {
         let mut found = self.rest.clone();
-        for (path, keys) in &self.by_path {
-            let value = path.get(document).unwrap_or(&Value::Null);
-            let text = txcl::text_of(value).map(|text| Key::Text(text.into_owned()));
-            let read = [
-                text,
-                Some(Key::number(txcl::number_of(value))),
-                Some(Key::Bool(txcl::bool_of(value))),
-            ];
-            found.extend(read.iter().flatten().filter_map(|key| keys.get(key)).flatten());
+        for (path, asked) in &self.by_path {
+            asked.for_value(path.get(document).unwrap_or(&Value::Null), &mut found);
         }
         found.sort_unstable();
         found
