@@ -21,7 +21,8 @@ const BOUND: u64 = {
     let connections = 220;
     let requests = 512;
     let loaded = 512;
-    let rules = 512;
+    // Of active stacks, and of replaced ones that documents still use.
+    let rules = 2 * 512;
     // Eight sandboxes: 32 MiB of memory, and an output, its events and a copy of its input, of 4 MiB each.
     let sandboxes = 8 * (32 + 12);
     // Two loads: an artifact of 32 MiB and its compiled code.

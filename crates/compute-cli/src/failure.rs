@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use compute::{ErrorKind, Printable, Ref, with_causes};
@@ -67,12 +68,16 @@ impl Failure {
         match self {
             Self::Source(diagnostics) => {
                 for diagnostic in diagnostics {
-                    anstream::eprintln!("{red}error:{red:#} {diagnostic}");
+                    drop(writeln!(anstream::stderr(), "{red}error:{red:#} {diagnostic}"));
                 }
             }
             // What a guest, a file or a server put into it moves no cursor here.
             Self::Guest(message) | Self::Usage(message) | Self::Host(message) => {
-                anstream::eprintln!("{red}error:{red:#} {}", Printable::lines(message));
+                drop(writeln!(
+                    anstream::stderr(),
+                    "{red}error:{red:#} {}",
+                    Printable::lines(message)
+                ));
             }
         }
     }

@@ -39,6 +39,9 @@ const CHECK: Duration = Duration::from_secs(30);
 /// How long it may take to make an artifact ready before anybody asks for it.
 const WARM: Duration = Duration::from_secs(120);
 
+/// What the memory of rules is called that documents still use.
+const REPLACED: &str = "the memory of rules that are replaced, and that documents still use,";
+
 /// What the memory of one tenant's rules, and of what keeps its secrets out of logs, is called.
 pub(crate) const TENANT_RULES: &str = "the memory of a tenant's rules and secrets";
 
@@ -61,6 +64,8 @@ pub(crate) struct Tenant {
     pub(crate) labels: Labels,
     vault: Vault,
     live: Arc<ArcSwap<Live>>,
+    /// What of rules that are replaced may be there because documents still use it.
+    replaced: Account,
     /// What the rules and the mask in `live` take. Held by whoever makes it anew.
     renewing: Mutex<Charge>,
     /// Held by whoever changes what a version is made of, or makes one active.
@@ -74,6 +79,8 @@ pub(crate) struct Live {
     pub(crate) snapshot: Snapshot,
     pub(crate) secrets: Secrets,
     pub(crate) mask: Arc<Mask>,
+    /// What of it is replaced, while documents still use it.
+    replaced: OnceLock<Charge>,
 }
 
 /// Values of secrets; they are not shown when debugged.
@@ -135,6 +142,11 @@ impl Tenant {
         let first = |mut wrong: Vec<RuleProblem>| LiveError::Rule(Box::new(wrong.remove(0)));
         let active = self.catalogue.all_active()?;
         let mut snapshot = live.snapshot.still_active(&active);
+        let gone = live.snapshot.size() - snapshot.size();
+        // Besides this and the one in `live`, documents have it.
+        if gone > 0 && Arc::strong_count(&live) > 2 && live.replaced.get().is_none() {
+            let _ = live.replaced.set(self.replaced.charge(gone)?);
+        }
         renewing.resize(snapshot.size() + live.mask.size())?;
         for VersionInfo { stack, number, .. } in active {
             if snapshot.stack(&stack).is_none() {
@@ -152,7 +164,8 @@ impl Tenant {
             Arc::new(Mask::new(secrets.values().cloned()))
         };
         renewing.resize(snapshot.size() + mask.size())?;
-        let live = Live { change, snapshot, secrets: Secrets(Arc::new(secrets)), mask };
+        let (secrets, replaced) = (Secrets(Arc::new(secrets)), OnceLock::new());
+        let live = Live { change, snapshot, secrets, mask, replaced };
         let live = Arc::new(live);
         self.live.store(Arc::clone(&live));
         Ok(live)
@@ -173,8 +186,9 @@ pub(crate) struct Tenants {
     settings: Settings,
     guest_log: GuestLog,
     plugins: Arc<Plugins>,
-    /// What the rules of all tenants may take.
+    /// What the rules of all tenants may take, and what those may that are replaced.
     rules: Account,
+    replaced: Account,
     entries: RwLock<HashMap<TenantName, Arc<Entry>>>,
     opening: Mutex<()>,
 }
@@ -214,6 +228,7 @@ impl Tenants {
                 "the memory of all tenants' rules and secrets",
                 settings.rule_memory,
             ),
+            replaced: Account::new(REPLACED, settings.rule_memory),
             entries: RwLock::default(),
             opening: Mutex::new(()),
         }
@@ -307,6 +322,7 @@ impl Tenants {
             labels: Labels::default(),
             vault: self.storage.vault.clone(),
             live,
+            replaced: self.replaced.child(REPLACED, self.settings.rule_memory / 2),
             renewing: Mutex::new(rules.empty()),
             changing: tokio::sync::Mutex::new(()),
             store,

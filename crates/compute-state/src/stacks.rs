@@ -37,6 +37,14 @@ pub trait Stacks: fmt::Debug + Send + Sync {
     /// [`StacksError::NoVersion`] if the stack has none of this number.
     fn version(&self, stack: &StackName, number: u32) -> Result<Version, StacksError>;
 
+    /// What is known of a version, without its files.
+    ///
+    /// # Errors
+    /// [`StacksError::NoVersion`] if the stack has none of this number.
+    fn info(&self, stack: &StackName, number: u32) -> Result<VersionInfo, StacksError> {
+        Ok(self.version(stack, number)?.info)
+    }
+
     /// The active version of a stack, if one is.
     ///
     /// # Errors

@@ -48,6 +48,8 @@ pub struct StateQuotas {
     pub drafts: u64,
     /// How many bytes all files of versions that were never active have: 256 MiB.
     pub draft_bytes: u64,
+    /// How many bytes the files of one version have, with their paths: 16 MiB.
+    pub version_bytes: u64,
     /// How many versions one stack has: 10,000.
     pub versions: u64,
     /// How many bytes all files have, with their paths: 1 GiB.
@@ -70,6 +72,7 @@ impl Default for StateQuotas {
             stacks: 1000,
             drafts: 1000,
             draft_bytes: 256 << 20,
+            version_bytes: 16 << 20,
             versions: 10_000,
             bytes: 1 << 30,
             secrets: 1000,

@@ -337,6 +337,9 @@ fn mask_texts(trace: &mut Trace, mask: &Mask) {
         // They may have been cut within a secret.
         step.stderr = mask.cut_text(&step.stderr).into_owned();
         step.log.iter_mut().for_each(|line| hide(&mut line.text));
+        if let Some(last) = step.log.last_mut() {
+            last.text = mask.cut_text(&last.text).into_owned();
+        }
         for event in &mut step.events {
             hide(&mut event.name);
             if let Cow::Owned(masked) = mask.json(event.data.get()) {

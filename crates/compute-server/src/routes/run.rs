@@ -6,13 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use bytes::Bytes;
 use compute::{
-    Algorithm, Artifact, Charge, Env, Limits, LoadedArtifact, Meta, Metrics, OpCall, Outcome, Ref,
-    RunOptions, Runner as _, Seed,
+    Algorithm, Artifact, Charge, Env, Limits, LoadedArtifact, Mask, Meta, Metrics, OpCall, Outcome,
+    Ref, RunOptions, Runner as _, Seed,
 };
 use compute_flow::Detail;
 use compute_store::MAX_BYTES;
@@ -28,6 +28,8 @@ use crate::{Problem, Server};
 
 /// The largest input, in bytes: that of the largest output.
 pub(super) const MAX_INPUT: u64 = 4 << 20;
+/// How many bytes the secrets of one run may have: 256 KiB.
+const MAX_SECRETS: usize = 256 << 10;
 /// The largest request to run something once: a module in base64, an input, and what is around them.
 const MAX_ONCE: u64 = MAX_BYTES / 3 * 4 + MAX_INPUT + (1 << 20);
 /// The longest request id.
@@ -254,10 +256,18 @@ pub(super) async fn once(
         return Err(Problem::bad("invalid_body", format!("`rid` has at most {MAX_RID} bytes")));
     }
     let env = request.env.map(Env::new).transpose()?.unwrap_or_default();
+    let secrets = request.secrets.0;
+    if secrets.values().map(String::len).sum::<usize>() > MAX_SECRETS {
+        let detail = format!("the secrets of a run have at most {MAX_SECRETS} bytes");
+        let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "secret_too_large", detail);
+        return Err(problem.with("limit", MAX_SECRETS));
+    }
+    // What keeps them out of logs is made when there is something to keep them out of.
+    let _masked = caller.memory.charge(Mask::estimate(secrets.values().map(String::as_str)))?;
     let op = OpCall {
         meta: Meta { rid, ..Meta::default() },
         env,
-        secrets: request.secrets.0.into_iter().collect(),
+        secrets: secrets.into_iter().collect(),
         ..OpCall::default()
     };
     let input =

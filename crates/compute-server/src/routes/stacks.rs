@@ -46,6 +46,10 @@ const NOT_FOR_DOCUMENTS: [&str; 13] = [
 const OWN: &str = "x-compute-";
 /// How many headers a document may set.
 const MAX_HEADERS: usize = 64;
+/// How many bytes they may have together.
+const MAX_HEADER_BYTES: usize = 16 << 10;
+/// How large a file is of which lines are compared, in bytes: a rule is no larger.
+const MAX_COMPARED: usize = 64 << 10;
 /// How long the smallest difference of one file is looked for.
 const DIFF: Duration = Duration::from_secs(1);
 
@@ -186,11 +190,21 @@ fn web(wanted: Option<&Value>, document: &Value) -> Response {
         *response.status_mut() = status;
     }
     let headers = wanted.get("headers").and_then(Value::as_object);
+    let mut bytes = 0;
     for (name, value) in headers.into_iter().flatten().take(MAX_HEADERS) {
         let text = match value {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
+        // They are in no account: a connection may have many answers that wait.
+        bytes += name.len() + text.len();
+        if bytes > MAX_HEADER_BYTES {
+            let detail = format!("the headers of an answer have at most {MAX_HEADER_BYTES} bytes");
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            return Problem::new(status, "headers_too_large", detail)
+                .with("limit", MAX_HEADER_BYTES)
+                .into_response();
+        }
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&text))
             && !NOT_FOR_DOCUMENTS.contains(&name.as_str())
             && !name.as_str().starts_with(OWN)
@@ -249,25 +263,31 @@ pub(super) async fn diff(
     let stack = path.name()?;
     let admitted = caller.admin().await?;
     let deadline = admitted.deadline;
+    let memory = caller.memory.clone();
     let diff = admitted.run(move |tenant, _| {
         let old = tenant.catalogue.version(&stack, from)?.files;
         let new = tenant.catalogue.version(&stack, to)?.files;
-        Ok::<_, Problem>(differences(&old, &new, (from, to), Some(deadline)))
+        // Both, and what a difference says of them.
+        let bytes: usize = old.iter().chain(&new).map(|file| file.text.len()).sum();
+        let charge = memory.charge(3 * bytes)?;
+        let files = differences(old, new, (from, to), Some(deadline));
+        Ok::<_, Problem>((files, charge))
     });
-    Ok(Json(VersionDiff { files: diff.await?? }))
+    let (files, _charge) = diff.await??;
+    Ok(Json(VersionDiff { files }))
 }
 
 /// How the files of two versions differ. The nearer the deadline, the less it looks for the smallest difference; what
 /// it finds is a difference in any case.
 #[must_use]
 pub fn differences(
-    old: &[File],
-    new: &[File],
+    old: Vec<File>,
+    new: Vec<File>,
     (from, to): (u32, u32),
     deadline: Option<Instant>,
 ) -> Vec<FileDiff> {
-    let by_path = |files: &'_ [File]| -> BTreeMap<String, String> {
-        files.iter().map(|file| (file.path.clone(), file.text.clone())).collect()
+    let by_path = |files: Vec<File>| -> BTreeMap<String, String> {
+        files.into_iter().map(|File { path, text }| (path, text)).collect()
     };
     let (mut old, mut new) = (by_path(old), by_path(new));
     let paths: BTreeSet<String> = old.keys().chain(new.keys()).cloned().collect();
@@ -289,6 +309,13 @@ pub fn differences(
         let mut config = TextDiff::configure();
         if let Some(until) = looks_until(DIFF) {
             config.deadline(until);
+        }
+        let large = |text: &str| text.len() > MAX_COMPARED;
+        if large(&before) || large(&after) {
+            // It is no rule that can become active.
+            let diff = format!("a file of more than {MAX_COMPARED} bytes is not compared\n");
+            differences.push(FileDiff { path, change: change.to_owned(), diff });
+            continue;
         }
         let diff = config.diff_lines(&before, &after);
         let names = (format!("{path} (version {from})"), format!("{path} (version {to})"));

@@ -1,5 +1,7 @@
 //! Versions: drafts that change, and what becomes active.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::body::Body;
 use axum::http::{StatusCode, header};
@@ -37,6 +39,23 @@ async fn version(admitted: &Admitted, Draft { stack, number, .. }: Draft) -> Ans
     Ok(admitted.run(move |tenant, _| tenant.catalogue.version(&stack, number)).await??)
 }
 
+async fn info(admitted: &Admitted, Draft { stack, number, .. }: Draft) -> Answer<VersionInfo> {
+    Ok(admitted.run(move |tenant, _| tenant.catalogue.info(&stack, number)).await??)
+}
+
+/// The bytes that a text takes, and as JSON.
+fn size_of(file: &File) -> usize {
+    let escaped = |byte: u8| match byte {
+        0..=0x1f => 6,
+        b'"' | b'\\' => 2,
+        _ => 1,
+    };
+    size_of_val(file)
+        + file.path.len()
+        + file.text.len()
+        + file.text.bytes().map(escaped).sum::<usize>()
+}
+
 /// Make a version that is not active yet
 ///
 /// Of the same files there is one version: it is answered if there is one.
@@ -67,7 +86,7 @@ pub(super) async fn draft(
         files.push(placed(&path, text)?);
     }
     let draft = admitted.run(move |tenant, _| tenant.catalogue.draft(&stack, &files)).await??;
-    Ok((StatusCode::CREATED, Json(version(&admitted, draft).await?.info)))
+    Ok((StatusCode::CREATED, Json(info(&admitted, draft).await?)))
 }
 
 /// A version and its files
@@ -82,6 +101,8 @@ pub(super) async fn show(
 ) -> Answer<Json<VersionFiles>> {
     let draft = path.draft()?;
     let version = version(&caller.admin().await?, draft).await?;
+    // Until it is written down, and its answer is charged itself.
+    let _read = caller.memory.charge(version.files.iter().map(size_of).sum())?;
     let file = |File { path, text }| RuleFile { path, text };
     Ok(Json(VersionFiles {
         info: version.info,
@@ -167,7 +188,7 @@ async fn change(
     let _changing = admitted.tenant.changing.lock().await;
     let at = draft.clone();
     admitted.run(move |tenant, _| tenant.catalogue.edit(&at, &path, text.as_deref())).await??;
-    Ok(Json(version(&admitted, draft).await?.info))
+    Ok(Json(info(&admitted, draft).await?))
 }
 
 /// Whether a version could become active
@@ -222,6 +243,11 @@ pub(super) async fn activate_all(
     if versions.is_empty() {
         return Err(Problem::bad("invalid_body", "`versions` names none"));
     }
+    let mut stacks = BTreeSet::new();
+    if let Some(twice) = versions.iter().find(|one| !stacks.insert(&one.stack)) {
+        let detail = format!("`versions` names the stack `{}` twice", twice.stack);
+        return Err(Problem::bad("invalid_body", detail));
+    }
     let draft = |one: StackVersion| Draft::new(one.stack, one.number);
     Ok(Json(activated(&caller, versions.into_iter().map(draft).collect()).await?))
 }
@@ -236,7 +262,7 @@ async fn activated(caller: &Caller<Activate>, drafts: Vec<Draft>) -> Answer<Vers
     activated.await??;
     let mut active = Vec::new();
     for draft in drafts {
-        active.push(version(&admitted, draft).await?.info);
+        active.push(info(&admitted, draft).await?);
     }
     Ok(Versions { versions: active })
 }

@@ -67,10 +67,12 @@ impl Logged {
     fn write(&self) {
         let Self { tenant, reference, rid, log, mask } = self;
         let tenant = tenant.as_str();
+        // Where it was cut off, a secret may have been, too.
+        let hidden = |text| if log.dropped > 0 { mask.cut_text(text) } else { mask.text(text) };
         let text = String::from_utf8_lossy(&log.bytes);
-        let text = mask.text(&text);
+        let text = hidden(&text);
         let bare = text.lines().map(|line| (Level::Info, Cow::Borrowed(line)));
-        let lines = log.lines.iter().map(|line| (line.level, mask.text(&line.text)));
+        let lines = log.lines.iter().map(|line| (line.level, hidden(&line.text)));
         let total = log.lines.len() + text.lines().count();
         for (level, text) in lines.chain(bare).take(LINES) {
             // What a guest says stays on its line.

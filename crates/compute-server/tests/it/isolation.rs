@@ -238,3 +238,37 @@ async fn the_rules_of_all_active_stacks_have_a_bound() {
     home.apply("s0", "EMIT .a = 2");
     assert_eq!(document("s1").await.status, 200);
 }
+
+#[tokio::test]
+async fn what_a_document_or_a_run_brings_along_is_bounded() {
+    let home = Home::new(dev());
+    home.apply("h", "EMIT @web.res.headers.a = .x, @web.res.headers.b = .x");
+    let document = format!("{{\"x\":\"{}\"}}", "y".repeat(9000));
+    let answer = home.send("POST", "/stacks/h", document).await;
+    assert_eq!(answer.is_problem(422, "headers_too_large")["limit"], 16_384);
+    let small = format!("{{\"x\":\"{}\"}}", "y".repeat(8000));
+    assert_eq!(home.send("POST", "/stacks/h", small).await.status, 200);
+
+    let secrets = serde_json::json!({ "K": "z".repeat(300_000) });
+    let run = serde_json::json!({ "ref": format!("compute://sha256/{}", "0".repeat(64)), "secrets": secrets });
+    let refused = home.send("POST", "/v1/run", run.to_string()).await;
+    assert_eq!(refused.is_problem(413, "secret_too_large")["limit"], 262_144);
+
+    let twice = r#"{"versions":[{"stack":"h","number":1},{"stack":"h","number":1}]}"#;
+    home.send("POST", "/v1/activate", twice).await.is_problem(400, "invalid_body");
+
+    // A version does not grow beyond what one may have by edits of single files.
+    let draft = serde_json::json!({ "files": [{ "path": "1/a.txcl", "text": "EMIT .a = 2" }] });
+    assert_eq!(home.send("POST", "/v1/stacks/v/drafts", draft.to_string()).await.status, 201);
+    let large = "#".repeat(1 << 20);
+    let mut last = None;
+    for at in 0..17 {
+        let path = format!("/v1/stacks/v/versions/1/files/1/f{at}.txcl");
+        last = Some(home.send("PUT", &path, large.clone()).await);
+    }
+    let problem = last.unwrap().is_problem(409, "quota_exceeded");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("bytes of files of a version"),
+        "{problem}"
+    );
+}

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
@@ -46,6 +47,10 @@ struct Kept {
     id: String,
     bytes: u64,
 }
+
+/// How the names of files begin that are being written, and when one is abandoned.
+const UNFINISHED: &str = ".tmp";
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 impl FolderTraces {
     /// The traces in this folder, which is made when the first is written.
@@ -97,6 +102,7 @@ impl FolderTraces {
         let Ok(_sweeping) = self.written.sweep.try_lock() else { return Ok(()) };
         self.written.traces.store(0, Ordering::Relaxed);
         self.written.bytes.store(0, Ordering::Relaxed);
+        self.remove_unfinished();
         let mut bytes = 0_u64;
         for (at, one) in self.files()?.iter().rev().enumerate() {
             bytes = bytes.saturating_add(one.bytes);
@@ -105,6 +111,19 @@ impl FolderTraces {
             }
         }
         Ok(())
+    }
+
+    /// Takes away what processes left behind that ended while they wrote.
+    fn remove_unfinished(&self) {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        for entry in entries {
+            let old = entry.metadata().and_then(|about| about.modified());
+            let old = old.ok().and_then(|written| written.elapsed().ok());
+            let is_old = old.is_some_and(|old| old > ABANDONED);
+            if is_old && entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// The file of an id. Whoever sends a request chooses its id, and must not choose the file.
@@ -153,7 +172,10 @@ impl TraceStore for FolderTraces {
     fn write(&self, id: &str, text: &mut WriteText<'_>) -> Result<(), TracesError> {
         let failed = |source| self.failed(source);
         make_folder(&self.folder).map_err(failed)?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(failed)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .tempfile_in(&self.folder)
+            .map_err(failed)?;
         let mut writer = BufWriter::new(&mut file);
         text(&mut writer).map_err(failed)?;
         writer.flush().map_err(failed)?;

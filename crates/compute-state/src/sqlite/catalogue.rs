@@ -111,6 +111,11 @@ impl Stacks for SqliteCatalogue {
         Ok(Version { info, files })
     }
 
+    fn info(&self, stack: &StackName, number: u32) -> Result<VersionInfo, StacksError> {
+        let info = self.sql(versions(&self.reader(), stack, Some(number)))?.pop();
+        info.ok_or_else(|| StacksError::NoVersion { stack: stack.clone(), number })
+    }
+
     fn active(&self, stack: &StackName) -> Result<Option<Version>, StacksError> {
         let connection = self.reader();
         let number: Option<Option<u32>> = self.sql(
@@ -158,7 +163,7 @@ impl Stacks for SqliteCatalogue {
         }
         let draft = Draft { stack: stack.clone(), number };
         self.sql(keep_refs(&change, &draft, files))?;
-        self.within_quota(&change, stack)?;
+        self.within_quota(&change, &draft)?;
         self.sql(change.commit())?;
         Ok(draft)
     }

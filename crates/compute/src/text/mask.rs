@@ -15,26 +15,33 @@ use serde_json::{Map, Value};
 
 /// What stands for what is masked.
 pub const MASKED: &str = "[redacted]";
+/// What ends a text that was cut off, within a longer one, too.
+const CUT: char = '…';
 /// The shortest secret that is looked for, in bytes: shorter ones are found in everything.
 const MIN: usize = 4;
 /// The shortest line of a secret that is looked for by itself.
 const MIN_LINE: usize = 8;
-/// How many bytes all forms of whole secrets may have, and lines of secrets as many. The finder takes some hundred
-/// bytes for each while it is made.
-const MAX_FORMS: usize = 256 << 10;
-/// The beginning by which all forms are found if they have more: what follows it is compared.
+/// The beginning by which a form is found, in bytes; what follows it is compared.
 const BEGINNING: usize = 16;
-/// About how many bytes of memory each byte of a form takes while the finder is made, and how many of a secret its
-/// forms take.
-const COST_OF_FORM: usize = 110;
-const COST_OF_SECRET: usize = 48;
+/// How many bytes the beginnings of lines may have, in all forms. The finder takes some hundred bytes for each while it is
+/// made.
+const MAX_LINES: usize = 256 << 10;
+/// How many times as many bytes as a text has are compared with what may follow beginnings; after that, beginnings
+/// alone are masked.
+const MAX_COMPARED: usize = 64;
+/// About how many bytes of memory each byte of a beginning takes while the finder is made; how many each byte of a
+/// secret's forms takes; and how many forms there are.
+const COST_OF_BEGINNING: usize = 110;
+const COST_OF_SECRET: usize = 96;
+const FORMS: usize = 40;
 
-/// Keeps the values of secrets out of what is shown: as they are, as JSON or a URL writes them, in base64 and in
-/// hex, and so each line of 8 bytes or more of those that have several. Those of less than 4 bytes are not looked for,
-/// and neither are forms that nobody can foresee: a secret that a guest encrypts or takes apart is not found.
+/// Keeps the values of secrets out of what is shown: as they are, as JSON, HTML or a URL writes them (the encoders of
+/// browsers, Go and Python), in base64 and in hex, and so each line of 8 bytes or more of those that have several. Those of
+/// less than 4 bytes are not looked for, and neither are forms that nobody can foresee: a secret that a guest encrypts or takes
+/// apart is not found.
 ///
-/// What it takes has a bound: if the forms of all secrets have more than 256 KiB, each is found by its first 16 bytes,
-/// whatever follows them; and lines are looked for up to another 256 KiB of their forms.
+/// What it takes has a bound: lines are looked for up to 256 KiB of the first 16 bytes of their forms, and in a text that has
+/// the beginnings of secrets over and over, beginnings are masked whatever follows them.
 ///
 /// ```
 /// use compute::Mask;
@@ -51,9 +58,19 @@ pub struct Mask {
 
 /// Finds all forms of all secrets at once.
 struct Finder {
-    beginnings: AhoCorasick,
-    /// What may follow each of the beginnings: nothing where it is the whole form.
-    rests: Vec<Vec<Box<str>>>,
+    automaton: AhoCorasick,
+    /// As the automaton numbers them.
+    beginnings: Vec<Beginning>,
+    /// The same in order, for the end of a text that was cut.
+    sorted: Vec<Box<str>>,
+}
+
+/// The beginning of forms.
+struct Beginning {
+    /// What may follow it.
+    rests: Vec<Box<str>>,
+    /// The longest form that it begins with itself, in bytes; 0 if there is none.
+    whole: usize,
 }
 
 impl Mask {
@@ -75,9 +92,14 @@ impl Mask {
 
     /// About how many bytes of memory a mask for these values takes while it is made, and rather too many than too few.
     pub fn estimate<'a>(secrets: impl IntoIterator<Item = &'a str>) -> usize {
-        let bytes = secrets.into_iter().fold(0, |sum: usize, one| sum.saturating_add(one.len()));
-        let forms = bytes.saturating_mul(COST_OF_SECRET);
-        forms.saturating_add(forms.min(2 * MAX_FORMS) * COST_OF_FORM)
+        let (mut count, mut bytes) = (0_usize, 0_usize);
+        for secret in secrets {
+            count += 1;
+            bytes = bytes.saturating_add(secret.len());
+        }
+        let beginnings =
+            bytes.saturating_mul(COST_OF_SECRET).min(count * FORMS * BEGINNING + MAX_LINES);
+        bytes.saturating_mul(COST_OF_SECRET).saturating_add(beginnings * COST_OF_BEGINNING)
     }
 
     /// About how many bytes of memory it takes.
@@ -102,11 +124,38 @@ impl Mask {
     /// A text without them.
     #[must_use]
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.masked(text, false)
+    }
+
+    /// A text that was cut off, without them and without the beginning of one, in any of its forms, at its end.
+    #[must_use]
+    pub fn cut_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.masked(text, true)
+    }
+
+    fn masked<'a>(&self, text: &'a str, cut: bool) -> Cow<'a, str> {
+        let masked = self.covered(text, cut);
+        if self.is_empty() || !masked.contains(CUT) {
+            return masked;
+        }
+        // Where a part was cut off, it says so.
+        let mut parts = masked.split(CUT);
+        let last = parts.next_back().unwrap_or_default();
+        let mut text = String::with_capacity(masked.len());
+        for part in parts {
+            text.push_str(&self.covered(part, true));
+            text.push(CUT);
+        }
+        text.push_str(last);
+        Cow::Owned(text)
+    }
+
+    fn covered<'a>(&self, text: &'a str, cut: bool) -> Cow<'a, str> {
         let Some(finder) = &self.finder else { return Cow::Borrowed(text) };
         let mut masked: Option<String> = None;
-        let mut done = 0;
+        let (mut done, mut compared) = (0, 0);
         // One that begins within another's form ends it.
-        while let Some(found) = finder.next(text, done) {
+        while let Some(found) = finder.next(text, done, cut, &mut compared) {
             let masked = masked.get_or_insert_with(String::new);
             masked.push_str(&text[done..found.start]);
             masked.push_str(MASKED);
@@ -118,27 +167,6 @@ impl Mask {
                 masked.push_str(&text[done..]);
                 Cow::Owned(masked)
             }
-        }
-    }
-
-    /// A text that was cut off, without them and without the beginning of one at its end.
-    #[must_use]
-    pub fn cut_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let masked = self.text(text);
-        let tail = |secret: &str| {
-            let most = secret.len().min(masked.len());
-            (MIN..most).rev().find(|length| {
-                secret.is_char_boundary(*length) && masked.ends_with(&secret[..*length])
-            })
-        };
-        match self.secrets.iter().filter_map(|secret| tail(secret)).max() {
-            Some(length) => {
-                let mut cut = masked.into_owned();
-                cut.truncate(cut.len() - length);
-                cut.push_str(MASKED);
-                Cow::Owned(cut)
-            }
-            None => masked,
         }
     }
 
@@ -249,56 +277,96 @@ fn next_token(json: &str) -> Option<usize> {
 
 impl Finder {
     fn new(secrets: &BTreeSet<String>) -> Option<Self> {
-        let whole: BTreeSet<String> = secrets.iter().flat_map(|one| forms_of(one)).collect();
-        let all: usize = whole.iter().map(String::len).sum();
-        let longest = if all <= MAX_FORMS { usize::MAX } else { BEGINNING };
         let mut forms: BTreeMap<String, Vec<Box<str>>> = BTreeMap::new();
-        let mut used = 0;
         let mut add = |form: String| {
-            let (beginning, rest) = form.split_at(form.floor_char_boundary(longest));
-            used += beginning.len();
+            let (beginning, rest) = form.split_at(form.floor_char_boundary(BEGINNING));
             forms.entry(beginning.to_owned()).or_default().push(rest.into());
-            used
+            beginning.len()
         };
-        let used = whole.into_iter().map(&mut add).last().unwrap_or_default();
+        for form in secrets.iter().flat_map(|secret| forms_of(secret)) {
+            add(form);
+        }
+        let mut lines = 0;
         // As they are first: that is how most are shown.
         for form in lines_of(secrets).map(str::to_owned).chain(lines_of(secrets).flat_map(forms_of))
         {
-            if add(form) >= used + MAX_FORMS {
+            lines += add(form);
+            if lines >= MAX_LINES {
                 break;
             }
         }
-        let (beginnings, mut rests): (Vec<_>, Vec<_>) = forms.into_iter().unzip();
-        for rests in &mut rests {
-            rests.sort_unstable();
-            rests.dedup();
-        }
-        let beginnings = AhoCorasickBuilder::new()
+        let whole = |beginning: &str| {
+            let lengths = (MIN..=beginning.len()).rev();
+            let mut known = lengths.filter(|length| beginning.is_char_boundary(*length));
+            known.find(|length| {
+                forms
+                    .get(&beginning[..*length])
+                    .is_some_and(|rests| rests.iter().any(|one| one.is_empty()))
+            })
+        };
+        let wholes: Vec<_> = forms.keys().map(|one| whole(one).unwrap_or_default()).collect();
+        let sorted = forms.keys().map(|one| one.as_str().into()).collect();
+        let automaton = AhoCorasickBuilder::new()
             .match_kind(MatchKind::LeftmostLongest)
             .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(beginnings);
-        Some(Self { beginnings: beginnings.ok()?, rests })
+            .build(forms.keys());
+        let beginnings = forms.into_values().zip(wholes).map(|(mut rests, whole)| {
+            rests.retain(|rest| !rest.is_empty());
+            rests.sort_unstable();
+            rests.dedup();
+            Beginning { rests, whole }
+        });
+        Some(Self { beginnings: beginnings.collect(), automaton: automaton.ok()?, sorted })
     }
 
-    /// The next one in a text from here on, and as much of what may follow it as does.
-    fn next(&self, text: &str, from: usize) -> Option<Range<usize>> {
-        let found = self.beginnings.find(Input::new(text).range(from..))?;
-        let after = &text[found.end()..];
-        let follows = |rest: &str| {
-            let same = rest.bytes().zip(after.bytes()).take_while(|(a, b)| a == b).count();
-            after.floor_char_boundary(same)
-        };
-        let rests = &self.rests[found.pattern().as_usize()];
-        let more = rests.iter().map(|rest| follows(rest)).max().unwrap_or_default();
-        Some(found.start()..found.end() + more)
+    /// Where the next form is in a text from here on; in one that was cut, also the beginning of one at its end.
+    fn next(
+        &self,
+        text: &str,
+        mut from: usize,
+        cut: bool,
+        compared: &mut usize,
+    ) -> Option<Range<usize>> {
+        while let Some(found) = self.automaton.find(Input::new(text).range(from..)) {
+            let beginning = &self.beginnings[found.pattern().as_usize()];
+            let after = &text[found.end()..];
+            let mut longest = (beginning.whole > 0).then_some(found.start() + beginning.whole);
+            for rest in &beginning.rests {
+                let same = rest.bytes().zip(after.bytes()).take_while(|(a, b)| a == b).count();
+                *compared += same + 1;
+                let enough = *compared > MAX_COMPARED.saturating_mul(text.len().max(BEGINNING));
+                if same == rest.len() || (cut && same == after.len()) || enough {
+                    let end = found.end() + after.floor_char_boundary(same);
+                    longest = longest.max(Some(end));
+                }
+            }
+            if let Some(end) = longest {
+                return Some(found.start()..end);
+            }
+            from = text.ceil_char_boundary(found.start() + 1);
+        }
+        if !cut {
+            return None;
+        }
+        // What is shorter than a beginning, from the longest.
+        let longest = BEGINNING.min(text.len().saturating_sub(from));
+        let mut starts = (MIN..=longest).rev().map(|length| text.len() - length);
+        let start = starts.find(|start| {
+            text.get(*start..).is_some_and(|end| {
+                let at = self.sorted.partition_point(|one| **one < *end);
+                self.sorted.get(at).is_some_and(|one| one.starts_with(end))
+            })
+        });
+        start.map(|start| start..text.len())
     }
 
     fn size(&self) -> usize {
-        let rests = self.rests.iter().map(|rests| {
-            size_of_val(rests)
-                + rests.iter().map(|rest| size_of_val(rest) + rest.len()).sum::<usize>()
-        });
-        self.beginnings.memory_usage() + rests.sum::<usize>()
+        let rests = |one: &Beginning| {
+            one.rests.iter().map(|rest| size_of_val(rest) + rest.len()).sum::<usize>()
+        };
+        let beginnings = self.beginnings.iter().map(|one| size_of_val(one) + rests(one));
+        let sorted = self.sorted.iter().map(|one| size_of_val(one) + one.len());
+        self.automaton.memory_usage() + beginnings.sum::<usize>() + sorted.sum::<usize>()
     }
 }
 
@@ -312,60 +380,130 @@ fn lines_of(secrets: &BTreeSet<String>) -> impl Iterator<Item = &str> {
 /// A secret in the ways in which programs write it.
 fn forms_of(secret: &str) -> Vec<String> {
     let mut forms = vec![secret.to_owned()];
-    let json = Value::from(secret).to_string();
-    forms.push(json[1..json.len() - 1].to_owned());
-    forms.push(json[1..json.len() - 1].replace('/', "\\/"));
+    let json = in_json(secret);
+    forms.push(json.replace('/', "\\/"));
     // JSON in a string of JSON.
-    let twice = Value::from(&json[1..json.len() - 1]).to_string();
-    forms.push(twice[1..twice.len() - 1].to_owned());
-    forms.push(escaped(secret));
-    let (percent, form) = (percent_encoded(secret, "%20"), percent_encoded(secret, "+"));
-    forms.extend([percent.to_lowercase(), percent, form]);
-    forms.extend([hex::encode(secret), hex::encode_upper(secret)]);
-    // Base64 writes the same bytes in three ways, by where they begin; what it shares with the bytes
-    // before and after is left out.
-    for before in 0..3_usize {
-        let mut bytes = vec![0; before];
-        bytes.extend_from_slice(secret.as_bytes());
-        let (from, to) = (before * 8_usize, bytes.len() * 8);
-        let (from, to) = (from.div_ceil(6), to / 6);
-        for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
-            forms.push(encoded.get(from..to).unwrap_or_default().to_owned());
+    forms.push(in_json(&json));
+    // With what a page of HTML must not have escaped, as Go does it; and in ASCII, as Python does.
+    let is_html = |char: char| matches!(char, '<' | '>' | '&');
+    forms.push(escaped(&json, is_html));
+    forms.push(escaped(&json, |char| !char.is_ascii()));
+    forms.push(escaped(&json, |char| !char.is_ascii() || is_html(char)));
+    for escaped in forms.split_off(forms.len() - 3) {
+        forms.push(upper_hex(&escaped, "\\u", 4));
+        forms.push(escaped);
+    }
+    for (kept, space) in URLS {
+        let percent = percent_encoded(secret, kept, space);
+        forms.push(percent_encoded(&json, kept, space));
+        forms.push(lower_hex(&percent));
+        forms.push(percent);
+    }
+    let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let quoted = html.replace('"', "&quot;");
+    forms.extend([quoted.replace('\'', "&#39;"), quoted.replace('\'', "&#x27;"), quoted]);
+    forms.extend([html.replace('"', "&#34;").replace('\'', "&#39;"), html]);
+    for text in [secret, &json] {
+        forms.extend([hex::encode(text), hex::encode_upper(text)]);
+        // Base64 writes the same bytes in three ways, by where they begin; what it shares with the bytes
+        // before and after is left out.
+        for before in 0..3_usize {
+            let mut bytes = vec![0; before];
+            bytes.extend_from_slice(text.as_bytes());
+            let (from, to) = (before * 8_usize, bytes.len() * 8);
+            let (from, to) = (from.div_ceil(6), to / 6);
+            for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
+                forms.push(encoded.get(from..to).unwrap_or_default().to_owned());
+            }
         }
     }
+    // By itself, in the lines of MIME and PEM.
+    let whole = STANDARD_NO_PAD.encode(secret);
+    for (width, end) in [(64, "\n"), (76, "\n"), (64, "\r\n"), (76, "\r\n")] {
+        if whole.len() > width {
+            let lines: Vec<_> =
+                whole.as_bytes().chunks(width).map(String::from_utf8_lossy).collect();
+            forms.push(lines.join(end));
+        }
+    }
+    forms.push(json);
     forms.retain(|form| form.len() >= MIN);
     forms.sort_unstable();
     forms.dedup();
     forms
 }
 
-/// As JSON may write it in ASCII.
-fn escaped(secret: &str) -> String {
+/// What those who write URLs leave as it is besides letters and digits, and what they write a space as: RFC 3986 and Go,
+/// `encodeURIComponent`, `encodeURI`, forms as browsers and Python write them, and user names in URLs.
+const URLS: [(&str, &str); 6] = [
+    ("-_.~", "%20"),
+    ("-_.!~*'()", "%20"),
+    ("-_.!~*'();/?:@&=+$,#", "%20"),
+    ("*-._", "+"),
+    ("-_.~", "+"),
+    ("-_.!~*'()$&+,%", "%20"),
+];
+
+/// As a string of JSON has it.
+fn in_json(text: &str) -> String {
+    let json = Value::from(text).to_string();
+    json[1..json.len() - 1].to_owned()
+}
+
+/// JSON with these characters escaped.
+fn escaped(json: &str, escape: impl Fn(char) -> bool) -> String {
     let mut text = String::new();
-    for char in Value::from(secret).to_string().chars() {
-        if char.is_ascii() {
-            text.push(char);
-        } else {
+    for char in json.chars() {
+        if escape(char) {
             let mut units = [0; 2];
             for unit in char.encode_utf16(&mut units) {
                 text.push_str(&format!("\\u{unit:04x}"));
             }
+        } else {
+            text.push(char);
         }
     }
-    text[1..text.len() - 1].to_owned()
+    text
 }
 
-/// As a URL writes it: all but the unreserved characters of RFC 3986.
-fn percent_encoded(secret: &str, space: &str) -> String {
+/// As a URL writes it: all but letters, digits and these.
+fn percent_encoded(secret: &str, kept: &str, space: &str) -> String {
     let mut text = String::new();
     for byte in secret.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                text.push(char::from(byte));
-            }
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => text.push(char::from(byte)),
             b' ' => text.push_str(space),
+            byte if byte.is_ascii() && kept.contains(char::from(byte)) => {
+                text.push(char::from(byte))
+            }
             other => text.push_str(&format!("%{other:02X}")),
         }
+    }
+    text
+}
+
+/// With the two hex digits after each `%` in small letters.
+fn lower_hex(percent: &str) -> String {
+    let mut parts = percent.split('%');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        text.push('%');
+        text.push_str(&digits.to_lowercase());
+        text.push_str(rest);
+    }
+    text
+}
+
+/// With as many hex digits after each mark in capital letters.
+fn upper_hex(escaped: &str, mark: &str, digits: usize) -> String {
+    let mut parts = escaped.split(mark);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (hex, rest) = part.split_at_checked(digits).unwrap_or((part, ""));
+        text.push_str(mark);
+        text.push_str(&hex.to_uppercase());
+        text.push_str(rest);
     }
     text
 }
@@ -436,7 +574,7 @@ mod tests {
         let secrets: Vec<_> = (0..1000).map(secret).collect();
         let mask = Mask::new(secrets.clone());
         let estimate = Mask::estimate(secrets.iter().map(String::as_str));
-        assert!(estimate < 128 << 20, "{estimate}");
+        assert!(estimate < 256 << 20, "{estimate}");
         assert!(mask.size() < estimate, "{} {estimate}", mask.size());
         let base64 = base64::engine::general_purpose::STANDARD;
         for secret in secrets.iter().step_by(50) {
@@ -453,7 +591,7 @@ mod tests {
     }
 
     fn url_like(text: &str) -> String {
-        super::percent_encoded(text, "%20")
+        super::percent_encoded(text, "-_.~", "%20")
     }
 
     #[test]
@@ -472,6 +610,62 @@ mod tests {
         let written = r#"["\ud83d \u0068unter2","\ud83d"]"#;
         let masked = mask.json(written);
         assert!(masked.ends_with(r#" [redacted]","\ud83d"]"#), "{masked}");
+    }
+
+    #[test]
+    fn a_secret_is_found_as_other_programs_write_it() {
+        let secret = "A<b>&'c\"d!(e)*~f\u{e4}/G+h=i@j;k#l$m,n?o:p-q_r.s";
+        let mask = Mask::new([secret]);
+        let forms = [
+            // encodeURIComponent, encodeURI, URLSearchParams, Python's quote, Go's QueryEscape, `url.password = …`
+            "A%3Cb%3E%26'c%22d!(e)*~f%C3%A4%2FG%2Bh%3Di%40j%3Bk%23l%24m%2Cn%3Fo%3Ap-q_r.s",
+            "A%3Cb%3E&'c%22d!(e)*~f%C3%A4/G+h=i@j;k#l$m,n?o:p-q_r.s",
+            "A%3Cb%3E%26%27c%22d%21%28e%29*%7Ef%C3%A4%2FG%2Bh%3Di%40j%3Bk%23l%24m%2Cn%3Fo%3Ap-q_r.s",
+            "A%3cb%3e%26%27c%22d%21%28e%29%2a~f%c3%a4%2fG%2bh%3di%40j%3bk%23l%24m%2cn%3fo%3ap-q_r.s",
+            "A%3Cb%3E&'c%22d!(e)*~f%C3%A4%2FG+h%3Di%40j%3Bk%23l$m,n%3Fo%3Ap-q_r.s",
+            // Go's JSON, and JSON in ASCII in small and capital letters.
+            r#"A\u003cb\u003e\u0026'c\"d!(e)*~fä/G+h=i@j;k#l$m,n?o:p-q_r.s"#,
+            r#"A<b>&'c\"d!(e)*~f\u00e4/G+h=i@j;k#l$m,n?o:p-q_r.s"#,
+            r#"A<b>&'c\"d!(e)*~f\u00E4/G+h=i@j;k#l$m,n?o:p-q_r.s"#,
+            "A&lt;b&gt;&amp;&#39;c&quot;d!(e)*~f\u{e4}/G+h=i@j;k#l$m,n?o:p-q_r.s",
+        ];
+        let base64 = base64::engine::general_purpose::STANDARD;
+        let long = secret.repeat(3);
+        let both = mask.clone().with([long.clone()]);
+        let encoded = base64.encode(&long);
+        let wrapped = format!("{}\n{}\n{}", &encoded[..64], &encoded[64..128], &encoded[128..]);
+        assert!(both.text(&wrapped).len() < 40, "{}", both.text(&wrapped));
+        let json = json!(secret).to_string();
+        for form in forms.map(str::to_owned).into_iter().chain([
+            base64.encode(format!("xy{}", json.trim_matches('"'))),
+            super::percent_encoded(json.trim_matches('"'), "-_.!~*'()", "%20"),
+        ]) {
+            let masked = mask.text(&form);
+            assert!(masked.len() <= "[redacted]".len() + 8, "{form}\n{masked}");
+            // Wherever it is cut, nothing of it is left that has four letters.
+            for end in (8..form.len()).filter(|end| form.is_char_boundary(*end)) {
+                let text = format!("see {}", &form[..end]);
+                let masked = mask.cut_text(&text);
+                assert!(masked.len() <= "see [redacted]".len() + 8, "{text}\n{masked}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_beginning_alone_is_no_secret_unless_the_text_was_cut() {
+        let mask = Mask::new(["https://example.com/hook/s3cr3t-part", "https"]);
+        let text = "see https://example.com/hook/help";
+        assert_eq!(mask.text(text), "see [redacted]://example.com/hook/help");
+        let mask = Mask::new(["https://example.com/hook/s3cr3t-part"]);
+        assert_eq!(mask.text(text), text);
+        assert_eq!(mask.text("see https://example.com/hook/s3cr3t-part!"), "see [redacted]!");
+        assert_eq!(mask.cut_text("see https://example.com/hook/s3cr"), "see [redacted]");
+        assert_eq!(mask.cut_text("see https://ex"), "see [redacted]");
+        assert_eq!(mask.text("see https://ex… and https://ex"), "see [redacted]… and https://ex");
+        // Many beginnings do not make it slow.
+        let hostile = Mask::new(["a".repeat(60_000) + "b", "a".repeat(50_000) + "c"]);
+        let text = "a".repeat(1 << 20);
+        assert!(hostile.text(&text).len() < text.len());
     }
 
     #[test]

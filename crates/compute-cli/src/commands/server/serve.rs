@@ -1,6 +1,6 @@
 //! `compute serve`: computes and stacks over HTTP, until it is told to stop.
 
-use std::io;
+use std::io::{self, Write as _};
 
 use compute::{Limits, Manager};
 use compute_flow::ProcessorSettings;
@@ -19,6 +19,9 @@ use crate::{home, host};
 
 /// How many lines of log wait to be written; what comes beyond is dropped, and nobody waits for it.
 const WAITING_LINES: usize = 10_000;
+/// How much address space a sandbox reserves, and for how many there is room besides.
+const SANDBOX_RESERVES: u64 = 4 << 30;
+const OTHER_RESERVED: u64 = 8;
 /// Files that are open besides connections.
 const OTHER_FILES: u64 = 256;
 
@@ -46,8 +49,9 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
         .engine(NAME, host::engine_config(calls)?)
         .cache_bytes(options.cache.as_u64());
     if !options.dev && place.tokens()?.list(None)?.is_empty() {
-        anstream::eprintln!(
+        tell(
             "warning: there are no tokens, so it refuses everybody: `compute token create --scope admin` makes one, --dev asks for none"
+                .to_owned(),
         );
     }
     let vault = home::vault(&place, options.secret_key_file.as_deref())?;
@@ -58,9 +62,10 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
         .with_carried_plugins([compute_js_plugin::plugin()]);
 
     check_threads()?;
+    check_address_space(settings.max_concurrency)?;
     server.check().map_err(|error| {
         Failure::Host(format!(
-            "computes cannot run here: {}; the pool of sandboxes takes 17 GiB of address space (ulimit -v), and compiling takes a process, its files and its threads",
+            "computes cannot run here: {}; compiling takes a process, its files and its threads",
             compute::with_causes(&error)
         ))
     })?;
@@ -76,13 +81,13 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
         })?;
         let address = listener.local_addr().map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        anstream::eprintln!("listening on http://{address}; ctrl-c ends it");
+        tell(format!("listening on http://{address}; ctrl-c ends it"));
         let told = async move {
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => {}
                 _ = terminate.recv() => {}
             }
-            anstream::eprintln!("finishing what was accepted");
+            tell("finishing what was accepted".to_owned());
         };
         compute_server::serve(listener, server, told).await.map_err(|error| Failure::host(&error))
     })
@@ -98,6 +103,27 @@ fn warm(server: &Server) {
     if let Err(failure) = warmed {
         tracing::warn!(target: "request", "JavaScript's plugin is not ready: {failure}");
     }
+}
+
+/// Says something to whoever started it. Nobody waits for that, and it may fail: stderr may be full, or not be read.
+fn tell(text: String) {
+    let told = move || drop(writeln!(anstream::stderr(), "{text}"));
+    drop(std::thread::Builder::new().name("tell".to_owned()).spawn(told));
+}
+
+/// That there is as much address space as sandboxes may reserve: pools for calls that are metered and for those that are
+/// not, and what images are made in.
+fn check_address_space(sandboxes: usize) -> Result<(), Failure> {
+    let Some(limit) = getrlimit(Resource::As).current else { return Ok(()) };
+    let wanted = (2 * sandboxes as u64 + OTHER_RESERVED) * SANDBOX_RESERVES;
+    if limit >= wanted {
+        return Ok(());
+    }
+    Err(Failure::Host(format!(
+        "{sandboxes} sandboxes at once reserve up to {} GiB of address space, and the limit (ulimit -v) is {} GiB: raise it, which costs no memory, or give a smaller --max-concurrency",
+        wanted >> 30,
+        limit >> 30
+    )))
 }
 
 /// That there may be as many threads as the runtime begins with: it panics where there may not.
@@ -173,9 +199,9 @@ fn files_for(connections: usize) -> usize {
     let got = got.unwrap_or(wanted).saturating_sub(OTHER_FILES).max(1);
     let got = usize::try_from(got).unwrap_or(connections).min(connections);
     if got < connections {
-        anstream::eprintln!(
+        tell(format!(
             "warning: the limit of open files allows {got} connections, not {connections}"
-        );
+        ));
     }
     got
 }

@@ -94,7 +94,7 @@ fn diff(stacks: &dyn Stacks, args: &StackDiffArgs) -> Result<(), Failure> {
     home::versions(stacks, &args.stack)?;
     let [old, new] = [args.old, args.new].map(|number| stacks.version(&args.stack, number));
     let (old, new) = (old?.files, new?.files);
-    for file in compute_server::differences(&old, &new, (args.old, args.new), None) {
+    for file in compute_server::differences(old, new, (args.old, args.new), None) {
         crate::show::print_bytes(file.diff.as_bytes())?;
     }
     Ok(())

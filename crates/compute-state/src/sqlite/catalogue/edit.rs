@@ -52,7 +52,7 @@ impl SqliteCatalogue {
             ),
         )?;
         self.sql(keep_refs(&change, draft, &files))?;
-        self.within_quota(&change, stack)?;
+        self.within_quota(&change, draft)?;
         Ok(self.sql(change.commit())?)
     }
 

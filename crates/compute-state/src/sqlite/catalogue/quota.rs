@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::SqliteCatalogue;
-use crate::{File, StackName, StacksError, StateError};
+use crate::{Draft, File, StacksError, StateError};
 
 /// The bytes of files, as they count.
 pub(super) fn bytes_of(files: &[File]) -> i64 {
@@ -16,7 +16,7 @@ impl SqliteCatalogue {
     pub(super) fn within_quota(
         &self,
         change: &Connection,
-        stack: &StackName,
+        Draft { stack, number }: &Draft,
     ) -> Result<(), StacksError> {
         let quotas = &self.quotas;
         let count = |query: &str, of: &[&str]| -> Result<u64, StateError> {
@@ -25,7 +25,15 @@ impl SqliteCatalogue {
             Ok(u64::try_from(count).unwrap_or(u64::MAX))
         };
         let never = "FROM versions WHERE activated IS NULL";
-        let limits: [(&str, u64, String, &[&str]); 5] = [
+        let number = number.to_string();
+        let limits: [(&str, u64, String, &[&str]); 6] = [
+            (
+                "bytes of files of a version",
+                quotas.version_bytes,
+                "SELECT COALESCE(SUM(bytes), 0) FROM versions WHERE stack = ?1 AND number = ?2"
+                    .into(),
+                &[stack.as_str(), &number],
+            ),
             ("stacks", quotas.stacks, "SELECT COUNT(*) FROM stacks".into(), &[]),
             (
                 "versions that were never active",
