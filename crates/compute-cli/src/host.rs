@@ -2,11 +2,13 @@
 
 mod at_hand;
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use compute::{EngineConfig, Limits, Manager};
+use compute::{Artifact, EngineConfig, Limits, Manager, RunOptions};
 use compute_wasm::{Compiler, Settings};
 
 use crate::args::{Cli, LimitArgs};
@@ -18,6 +20,9 @@ use at_hand::AtHand;
 /// What a run on this machine may use, unless the command says otherwise.
 const MEMORY: u64 = 64 << 20;
 const WALL: Duration = Duration::from_secs(5);
+/// How long it may take to make an artifact ready, and after how long whoever waits is told.
+const COMPILE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What builds and runs computes for one command.
 #[derive(Debug)]
@@ -48,6 +53,32 @@ impl Host {
             .limits(Limits::COMMAND_LINE)
             .build();
         Ok(Self { manager, at_hand })
+    }
+}
+
+impl Host {
+    /// Makes an artifact ready for runs with these limits: compiling takes as long as the compiler may, and not the run's
+    /// time. Whoever waits for it is told. What is wrong with the artifact, its run tells.
+    ///
+    /// # Errors
+    /// Those of loading it.
+    pub(crate) fn prepare(&self, artifact: &Artifact, limits: Limits) -> Result<(), Failure> {
+        let (done, compiled) = mpsc::channel::<()>();
+        let told = std::thread::spawn(move || {
+            let late = compiled.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+            // For a person, and not for what reads the words of a command.
+            if late && std::io::stderr().is_terminal() {
+                anstream::eprintln!("compiling it for this machine, once");
+            }
+        });
+        let options = RunOptions::with_limits(Limits { wall: Some(COMPILE), ..limits });
+        let loaded = self.manager.load(artifact, &options);
+        drop(done);
+        drop(told.join());
+        if let Ok(loaded) = loaded? {
+            self.manager.keep(loaded);
+        }
+        Ok(())
     }
 }
 

@@ -21,6 +21,8 @@ pub use settings::{Settings, SettingsError, Target};
 const OPS: &str = "OPS";
 /// The ending of a rule's file.
 const RULE: &str = "txcl";
+/// Folders in which there are no rules.
+const SKIPPED: [&str; 4] = ["node_modules", "dist", "_disabled", "_sys"];
 /// The endings of what a rule may run, in the order in which they are looked for.
 const SOURCES: [&str; 3] = ["wasm", "js", "ts"];
 /// How many rules a workspace may have.
@@ -191,7 +193,7 @@ impl Walk<'_> {
                 self.misplaced.push(format!("{}: the name is not UTF-8", path.display()));
                 continue;
             };
-            let skipped = name.starts_with('.') || name == "node_modules" || name == "dist";
+            let skipped = name.starts_with('.') || SKIPPED.contains(&&*name);
             if kind.is_dir() && !skipped && names.len() < MAX_DEPTH {
                 names.push(name);
                 self.folder(&path, names)?;
@@ -212,11 +214,9 @@ impl Walk<'_> {
             misplaced("a rule must be in a folder with a number, such as `100_TRIAGE`");
             return Ok(());
         };
-        let (stack, scope) = (names[..at].join("/"), &names[at]);
-        if at + 1 < names.len() {
-            misplaced(&format!("a rule must be directly in its scope's folder, `{scope}`"));
-            return Ok(());
-        }
+        // The nearest number counts; folders below it are a part of the rule's name.
+        let last = names.iter().rposition(|name| scope_number(name).is_some()).unwrap_or(at);
+        let (stack, scope) = (names[..at].join("/"), &names[last]);
         if stack.is_empty() {
             misplaced(&format!("the folder of a stack must be between {OPS} and `{scope}`"));
             return Ok(());
@@ -229,6 +229,7 @@ impl Walk<'_> {
             }
         };
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = names[last + 1..].iter().cloned().chain([name]).collect::<Vec<_>>().join("_");
         if OpName::parse(&name).is_none() {
             misplaced(&format!(
                 "the name of a rule has 1 to {} letters, digits, `_` and `-`",
@@ -258,9 +259,9 @@ impl Walk<'_> {
     }
 }
 
-/// Whether a folder with these names below `OPS` is that of a scope.
+/// Whether a folder with these names below `OPS` is that of a scope, or below one.
 fn in_scope(names: &[String]) -> bool {
-    names.last().is_some_and(|name| scope_number(name).is_some())
+    names.iter().any(|name| scope_number(name).is_some())
 }
 
 fn is_source(path: &Path) -> bool {

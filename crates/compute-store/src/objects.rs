@@ -135,7 +135,7 @@ impl ObjectArtifacts {
         let conflict = |stored: String, given: String| {
             Err(StoreError::Conflict { reference: new.reference.clone(), stored, given })
         };
-        if stored.engine != new.engine {
+        if compute::engine_name(&stored.engine) != new.engine {
             let engine = |name: &str| format!("the engine `{name}`");
             return conflict(engine(&stored.engine), engine(&new.engine));
         }

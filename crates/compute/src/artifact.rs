@@ -25,13 +25,13 @@ impl Artifact {
     #[must_use]
     pub fn new(alg: Algorithm, engine: impl Into<String>, wasm: impl Into<Bytes>) -> Self {
         let wasm = wasm.into();
-        Self { reference: Ref::of(alg, &wasm), engine: engine.into(), wasm, verified: true }
+        Self { reference: Ref::of(alg, &wasm), engine: named(engine.into()), wasm, verified: true }
     }
 
     /// An artifact as somebody else names it: the bytes are not checked against the ref.
     #[must_use]
     pub fn unverified(reference: Ref, engine: impl Into<String>, wasm: impl Into<Bytes>) -> Self {
-        Self { reference, engine: engine.into(), wasm: wasm.into(), verified: false }
+        Self { reference, engine: named(engine.into()), wasm: wasm.into(), verified: false }
     }
 
     /// The address of this artifact.
@@ -99,5 +99,25 @@ impl Ref {
         } else {
             Err(Error::DigestMismatch { reference: self.clone(), got })
         }
+    }
+}
+
+/// The name of an engine, if this is another name of it: artifacts that came from other runtimes of WebAssembly name those.
+///
+/// ```
+/// assert_eq!(compute::engine_name("wazero"), "wasm");
+/// ```
+#[must_use]
+pub fn engine_name(name: &str) -> &str {
+    match name {
+        "wazero" => "wasm",
+        other => other,
+    }
+}
+
+fn named(engine: String) -> String {
+    match engine_name(&engine) {
+        same if same == engine => engine,
+        other => other.to_owned(),
     }
 }

@@ -38,7 +38,7 @@ mod reference;
 mod run;
 mod text;
 
-pub use artifact::{Artifact, ArtifactMap, Resolver};
+pub use artifact::{Artifact, ArtifactMap, Resolver, engine_name};
 pub use engine::{
     Call, Engine, EngineConfig, EngineRegistration, IdentityEngine, Instance, Load, SharedPart,
     engine_names, open_engine,

@@ -21,6 +21,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How long a compute may take whose rule does not say: 5 seconds.
     pub timeout: Duration,
+    /// The longest that a rule may say: 10 minutes.
+    pub max_timeout: Duration,
     /// How long a document may take: 30 seconds.
     pub deadline: Duration,
     /// How many scopes a document may enter: 500.
@@ -38,6 +40,7 @@ impl Default for Settings {
         Self {
             limits: Limits::DEFAULT,
             timeout: Duration::from_secs(5),
+            max_timeout: Duration::from_secs(600),
             deadline: Duration::from_secs(30),
             entries: 500,
             work: 100_000,

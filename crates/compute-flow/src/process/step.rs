@@ -159,7 +159,7 @@ impl<'r> Prepared<'r> {
         place: Place<'_>,
     ) -> Result<Call, Reason> {
         let (settings, request) = (place.settings, place.request);
-        let timeout = self.control.timeout.unwrap_or(settings.timeout);
+        let timeout = self.control.timeout.unwrap_or(settings.timeout).min(settings.max_timeout);
         let mut limits = settings.limits;
         limits.fuel = request.fuel.or(limits.fuel);
         limits.now = Some(request.now);

@@ -8,6 +8,7 @@ use txcl::OpName;
 /// use compute_flow::rule_path;
 ///
 /// assert_eq!(rule_path("0100_TRIAGE/price.txcl"), Some((100, "price")));
+/// assert_eq!(rule_path("100-triage/price.txcl"), Some((100, "price")));
 /// assert_eq!(rule_path("price.txcl"), None);
 /// ```
 #[must_use]
@@ -17,10 +18,10 @@ pub fn rule_path(path: &str) -> Option<(u32, &str)> {
     Some((scope_number(folder)?, name))
 }
 
-/// The number that a scope's folder has: 100 of `0100_TRIAGE`.
+/// The number that a scope's folder has: 100 of `0100_TRIAGE`, `0100-triage` or `0100 triage`.
 pub(crate) fn scope_number(folder: &str) -> Option<u32> {
-    let (digits, label) = folder.split_once('_').unwrap_or((folder, ""));
-    let labelled = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    let (digits, label) = folder.split_once(['_', '-', ' ']).unwrap_or((folder, ""));
+    let labelled = label.bytes().all(|b| b.is_ascii_alphanumeric() || b"_- ".contains(&b));
     let numbered = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     (numbered && labelled).then(|| digits.parse().ok()).flatten()
 }

@@ -95,19 +95,21 @@ pub(super) async fn draft(
     params(VersionPath),
     responses((status = 200, body = VersionFiles), Refusals)
 )]
-pub(super) async fn show(
-    caller: Caller<Read>,
-    Path(path): Path<VersionPath>,
-) -> Answer<Json<VersionFiles>> {
+pub(super) async fn show(caller: Caller<Read>, Path(path): Path<VersionPath>) -> Answer<Response> {
     let draft = path.draft()?;
-    let version = version(&caller.admin().await?, draft).await?;
-    // Until it is written down, and its answer is charged itself.
-    let _read = caller.memory.charge(version.files.iter().map(size_of).sum())?;
-    let file = |File { path, text }| RuleFile { path, text };
-    Ok(Json(VersionFiles {
-        info: version.info,
-        files: version.files.into_iter().map(file).collect(),
-    }))
+    let Draft { stack, number, .. } = draft;
+    let memory = caller.memory.clone();
+    let admitted = caller.admin().await?;
+    let written = admitted.run(move |tenant, _| {
+        let version = tenant.catalogue.version(&stack, number)?;
+        // Until it is written down, and its answer is charged itself.
+        let _read = memory.charge(version.files.iter().map(size_of).sum())?;
+        let file = |File { path, text }| RuleFile { path, text };
+        let files = version.files.into_iter().map(file).collect();
+        // Here, for it takes a while.
+        Ok::<_, Problem>(Json(VersionFiles { info: version.info, files }).into_response())
+    });
+    written.await?
 }
 
 /// Forget a version that was never active

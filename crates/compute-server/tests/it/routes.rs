@@ -81,6 +81,19 @@ async fn uploads_are_refused_in_the_order_of_the_contract() {
 }
 
 #[tokio::test]
+async fn another_name_of_the_engine_is_the_engine() {
+    let home = Home::new(dev());
+    let artifact = compute::Artifact::new(compute::Algorithm::Sha256, "wasm", echo());
+    let digest = artifact.digest();
+    let path = format!("/v1/computes/sha256/{digest}");
+    let put = home.send("PUT", &format!("{path}?engine=wazero"), echo()).await;
+    assert_eq!((put.status.as_u16(), &put.json()["engine"]), (200, &"wasm".into()));
+    // It is the same artifact, by either name.
+    assert_eq!(home.send("PUT", &format!("{path}?engine=wasm"), echo()).await.status, 200);
+    assert_eq!(home.send("POST", &format!("/run/sha256/{digest}"), "{}").await.status, 200);
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_said_so() {
     let home = Home::new(dev());
     let path = format!("sha256/{}", "0".repeat(64));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Engine, EngineConfig, Error};
+use crate::{Engine, EngineConfig, Error, engine_name};
 
 /// One engine that a crate offers; made by [`register_engine!`](crate::register_engine).
 #[derive(Debug)]
@@ -52,6 +52,7 @@ pub fn engine_names() -> Vec<&'static str> {
 /// [`Error::UnknownEngine`], with the names there are; [`Error::EngineConfig`] when the engine refuses
 /// its configuration.
 pub fn open_engine(name: &str, config: &EngineConfig) -> Result<Arc<dyn Engine>, Error> {
+    let name = engine_name(name);
     let engine = inventory::iter::<EngineRegistration>()
         .find(|engine| engine.name == name)
         .ok_or_else(|| Error::UnknownEngine {

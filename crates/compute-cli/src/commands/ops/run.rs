@@ -39,6 +39,8 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
         raw: args.raw,
         ..RunOptions::default()
     };
+    let prepared = host.prepare(artifact, options.limits);
+    prepared.map_err(|failure| failure.about(&args.target, &reference))?;
     let outcome = host
         .manager
         .run_blocking(&reference, &input, &options)

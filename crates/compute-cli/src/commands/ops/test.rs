@@ -128,6 +128,8 @@ fn run_suite(suite: Suite, host: &Host) -> Tested {
         Ok(op) => op,
         Err(failure) => return Tested { suite, results: Err(failure), sources: Vec::new() },
     };
+    // What is wrong with it, each case tells.
+    let _ = host.prepare(&op.artifact, Limits::COMMAND_LINE);
     let cases = suite.cases.iter();
     let results = cases.map(|case| run_case(&suite, case, &op, host)).collect();
     Tested { sources: op.sources().to_vec(), suite, results }

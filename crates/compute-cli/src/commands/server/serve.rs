@@ -167,6 +167,9 @@ fn settings(options: &ServeOptions) -> Settings {
         documents: ProcessorSettings {
             limits,
             deadline: options.document_wall,
+            // As for a run by itself; a rule may say less.
+            timeout: options.wall,
+            max_timeout: options.wall,
             ..ProcessorSettings::default()
         },
         memory,
