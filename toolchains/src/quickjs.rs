@@ -14,11 +14,73 @@ const CARRIER: (&str, &str) = ("rquickjs-sys", "0.14.0");
 /// The linker's stack, in bytes.
 const STACK: u32 = 256 << 10;
 
-/// What is changed in QuickJS-NG: who includes it may say where references are counted.
-const CHANGE: (&str, &str) = (
-    "#define JS_REF_COUNT(p) (js_rc(p)->ref_count)\n",
-    "#ifndef JS_REF_COUNT\n#define JS_REF_COUNT(p) (js_rc(p)->ref_count)\n#endif\n",
-);
+/// What is changed in QuickJS-NG: each of it is there once, but for the last.
+const CHANGES: [(&str, &str); 14] = [
+    // Who includes it may say where references are counted.
+    (
+        "#define JS_REF_COUNT(p) (js_rc(p)->ref_count)\n",
+        "#ifndef JS_REF_COUNT\n#define JS_REF_COUNT(p) (js_rc(p)->ref_count)\n#endif\n",
+    ),
+    // A call is where its function is named, also once its arguments were worked out.
+    (
+        "static __exception int js_parse_postfix_expr(JSParseState *s, int parse_flags)\n{\n",
+        "static __exception int js_parse_postfix_expr(JSParseState *s, int parse_flags)\n{\n    int named_line = s->token.line_num, named_col = s->token.col_num;\n    int call_line = named_line, call_col = named_col;\n",
+    ),
+    (
+        "            emit_source_loc(s);\n            if (js_parse_postfix_expr(s, 0))\n",
+        "            emit_source_loc(s);\n            call_line = s->token.line_num;\n            call_col = s->token.col_num;\n            if (js_parse_postfix_expr(s, 0))\n",
+    ),
+    (
+        "                emit_source_loc(s);\n                switch(opcode = get_prev_opcode(fd)) {\n",
+        "                call_line = named_line;\n                call_col = named_col;\n                switch(opcode = get_prev_opcode(fd)) {\n",
+    ),
+    (
+        "                /* apply function call */\n                switch(opcode) {\n",
+        "                /* apply function call */\n                emit_source_loc_at(s, call_line, call_col);\n                switch(opcode) {\n",
+    ),
+    (
+        "            emit_func_call:\n                switch(opcode) {\n",
+        "            emit_func_call:\n                emit_source_loc_at(s, call_line, call_col);\n                switch(opcode) {\n",
+    ),
+    // What is read of nothing is where it is named.
+    (
+        "                    emit_op(s, OP_get_field);\n                    emit_atom(s, s->token.u.ident.atom);\n                }\n            }\n",
+        "                    named_line = s->token.line_num;\n                    named_col = s->token.col_num;\n                    emit_source_loc(s);\n                    emit_op(s, OP_get_field);\n                    emit_atom(s, s->token.u.ident.atom);\n                }\n            }\n",
+    ),
+    (
+        "            if (js_parse_expr(s))\n                return -1;\n            if (js_parse_expect(s, ']'))\n                return -1;\n            if (prev_op == OP_get_super) {\n",
+        "            named_line = s->token.line_num;\n            named_col = s->token.col_num;\n            if (js_parse_expr(s))\n                return -1;\n            if (js_parse_expect(s, ']'))\n                return -1;\n            emit_source_loc_at(s, named_line, named_col);\n            if (prev_op == OP_get_super) {\n",
+    ),
+    // What a statement does that has no place of its own is where it begins.
+    (
+        "    switch(tok = s->token.val) {\n    case '{':\n        if (js_parse_block(s))\n",
+        "    emit_source_loc(s);\n    switch(tok = s->token.val) {\n    case '{':\n        if (js_parse_block(s))\n",
+    ),
+    // An error is where it was made, and not where its class calls the one that it extends.
+    (
+        "    build_backtrace(ctx, obj, JS_UNDEFINED, NULL, 0, 0, JS_BACKTRACE_FLAG_SKIP_FIRST_LEVEL);\n    return obj;\n exception:\n",
+        "    build_backtrace(ctx, obj, new_target, NULL, 0, 0, JS_BACKTRACE_FLAG_SKIP_FIRST_LEVEL|JS_BACKTRACE_FLAG_FILTER_FUNC);\n    return obj;\n exception:\n",
+    ),
+    // A loop that is interrupted says where it is: at the jump, or after the condition.
+    (
+        "            pc += (int32_t)get_u32(pc);\n            if (unlikely(js_poll_interrupts(ctx)))\n                goto exception;\n            BREAK;\n",
+        "            if (unlikely(--ctx->interrupt_counter <= 0 && (sf->cur_pc = pc, __js_poll_interrupts(ctx))))\n                goto exception;\n            pc += (int32_t)get_u32(pc);\n            BREAK;\n",
+    ),
+    (
+        "            pc += (int16_t)get_u16(pc);\n            if (unlikely(js_poll_interrupts(ctx)))\n                goto exception;\n            BREAK;\n",
+        "            if (unlikely(--ctx->interrupt_counter <= 0 && (sf->cur_pc = pc, __js_poll_interrupts(ctx))))\n                goto exception;\n            pc += (int16_t)get_u16(pc);\n            BREAK;\n",
+    ),
+    (
+        "            pc += (int8_t)pc[0];\n            if (unlikely(js_poll_interrupts(ctx)))\n                goto exception;\n            BREAK;\n",
+        "            if (unlikely(--ctx->interrupt_counter <= 0 && (sf->cur_pc = pc, __js_poll_interrupts(ctx))))\n                goto exception;\n            pc += (int8_t)pc[0];\n            BREAK;\n",
+    ),
+    (
+        "unlikely(js_poll_interrupts(ctx))",
+        "unlikely(--ctx->interrupt_counter <= 0 && (sf->cur_pc = pc, __js_poll_interrupts(ctx)))",
+    ),
+];
+/// How often the last is there.
+const JUMPS: usize = 4;
 
 /// How it is compiled: every flag counts for the digest.
 const FLAGS: [&str; 13] = [
@@ -65,7 +127,7 @@ impl QuickJs {
     /// All that decides what is built, but for the source given to [`QuickJs::build`].
     #[must_use]
     pub fn recipe() -> String {
-        format!("{} {CARRIER:?} {FLAGS:?} {STACK} {CHANGE:?}", crate::ZIG)
+        format!("{} {CARRIER:?} {FLAGS:?} {STACK} {CHANGES:?}", crate::ZIG)
     }
 
     /// Builds a module from a C source that includes `quickjs.c`.
@@ -93,13 +155,13 @@ impl QuickJs {
     /// `quickjs.c` with what is changed in it.
     fn changed(&self) -> Result<String> {
         let path = self.sources.join("quickjs.c");
-        let source = fs::read_to_string(&path)?;
-        let (before, after) = CHANGE;
-        ensure!(
-            source.matches(before).count() == 1,
-            "{}: {before:?} is not there once",
-            path.display()
-        );
-        Ok(source.replace(before, after))
+        let mut source = fs::read_to_string(&path)?;
+        for (at, (before, after)) in CHANGES.into_iter().enumerate() {
+            let times = source.matches(before).count();
+            let expected = if at + 1 == CHANGES.len() { JUMPS } else { 1 };
+            ensure!(times == expected, "{}: {before:?} is there {times} times", path.display());
+            source = source.replace(before, after);
+        }
+        Ok(source)
     }
 }

@@ -30,7 +30,7 @@ fn a_throw_a_rejection_and_a_type_error_are_at_their_line() {
     );
     assert_eq!(
         told_of("return (input as any).b.c;"),
-        "TypeError: cannot read property 'c' of undefined [trapped] at op.ts:4:11"
+        "TypeError: cannot read property 'c' of undefined [trapped] at op.ts:4:27"
     );
 }
 
@@ -205,4 +205,36 @@ fn the_log_writer_is_told_the_request() {
     };
     crate::bench().manager.run_blocking(built.artifact.reference(), b"{}", &options).unwrap();
     assert_eq!(*seen.lock().unwrap(), [("req-1".to_owned(), "hi".to_owned())]);
+}
+
+/// Programs that fail, with the line that is marked in each by `// here`.
+const WRONG: [&str; 16] = [
+    "class Own extends Error {\n  constructor(what: string) {\n    super(`no ${what}`);\n  }\n}\nconst a = 1;\nthrow new Own(String(a)); // here",
+    "const rates: any = { de: { vat: 19 } };\nconst country = (input as any).country;\nreturn { vat: rates[country].vat }; // here",
+    "const order = (input as any).order ?? {};\nconst a = 1;\nreturn order.customer.name; // here",
+    "const x: any = null;\nconst y = 2;\nreturn x.name; // here",
+    "const table: any = {};\nreturn table.eu.rate; // here",
+    "const a = 1;\nconst { b } = (input as any).nothing; // here\nreturn b;",
+    "const a = 1;\nconst [b] = null as any; // here\nreturn b;",
+    "const a = 1;\nthrow new TypeError( // here\n  \"several \" +\n    String(input.a),\n);",
+    "const list: any = [{}];\nfor (const one of list) {\n  one.go(); // here\n}",
+    "const a = 1;\n(input as any).b.c = a; // here",
+    "const list: any = 5;\nconst a = 1;\nfor (const one of list) { // here\n  log(one);\n}",
+    "const f: any = {};\nconst a = 1;\nreturn f.g( // here\n  input,\n  [1, 2].map((one) => one),\n);",
+    "const text = \"{\";\nconst a = 1;\nreturn JSON.parse(text); // here",
+    "const a: any = undefined;\nreturn [1, 2].map((one) =>\n  one + a.b, // here\n);",
+    "const n: any = 1n;\nconst b = 2;\nreturn n + b; // here",
+    "const a: any = {};\nreturn await Promise.resolve(1)\n  .then(() => a.b.c); // here",
+];
+
+#[test]
+fn each_failure_is_at_its_line() {
+    for program in WRONG {
+        let built = build(&op_with(program));
+        let outcome = call(&built, r#"{"a":1}"#, Limits::default());
+        let place = trace(&built, failure(&outcome)).place;
+        let line = program.lines().position(|line| line.contains("// here")).unwrap() + 4;
+        let told = told(&built, &outcome);
+        assert_eq!(place.map(|place| place.line), Some(line as u32), "{program}\n{told}");
+    }
 }
