@@ -303,7 +303,44 @@ fn unresolved_name(name: &str) -> String {
     if name.starts_with('.') || name.starts_with('/') {
         return format!("there is no file `{name}` where it is imported");
     }
-    format!("there is no package `{name}` in node_modules; install it with `npm install {name}`")
+    if let Some(Err(message)) = sdk::find(name) {
+        return message;
+    }
+    if name.starts_with("@compute/") || name.starts_with("@txco/") {
+        return format!("there is no `{name}`; the SDK is `@compute/op`");
+    }
+    if let Some(package) = name.strip_prefix("npm:") {
+        let package = package_of(package);
+        let version = package.rfind('@').filter(|at| *at > 0);
+        let package = &package[..version.unwrap_or(package.len())];
+        return format!(
+            "`{name}` names no package here: write `{package}`, and install it with `npm install {package}`"
+        );
+    }
+    if name.starts_with("@/") || name.starts_with("~/") {
+        return format!(
+            "`{name}` is in no `paths` of a tsconfig.json that leads to a file; add it there, or import the file by where it is"
+        );
+    }
+    if name.starts_with('#') {
+        return format!("`{name}` is not in the `imports` of the package.json beside this");
+    }
+    let package = package_of(name);
+    if package == name {
+        return format!(
+            "there is no package `{name}` in node_modules; install it with `npm install {name}`"
+        );
+    }
+    format!(
+        "there is no `{name}`: either the package `{package}` is not in node_modules (`npm install {package}`), or its `exports` do not have it"
+    )
+}
+
+/// The package that an import is from: two parts of a name with a scope, one of another.
+fn package_of(name: &str) -> &str {
+    let parts = if name.starts_with('@') { 2 } else { 1 };
+    let end = name.match_indices('/').nth(parts - 1).map_or(name.len(), |(at, _)| at);
+    &name[..end]
 }
 
 /// Gives the SDK's modules to those who import them by name.
@@ -321,12 +358,12 @@ impl Plugin for Sdk {
         args: &HookResolveIdArgs<'_>,
     ) -> HookResolveIdReturn {
         match sdk::find(args.specifier) {
-            None => Ok(None),
+            // One that is not there is told where it is imported: see `unresolved`.
+            None | Some(Err(_)) => Ok(None),
             Some(Ok(module)) => Ok(Some(HookResolveIdOutput {
                 side_effects: Some(HookSideEffects::False),
                 ..HookResolveIdOutput::from_id(sdk::id(module))
             })),
-            Some(Err(message)) => Err(anyhow::anyhow!(message)),
         }
     }
 

@@ -119,3 +119,23 @@ fn mistakes_have_a_place_and_say_what_to_do() {
         mistakes(&[("op.ts", "import { x } from \"@compute/op/nope\";\nexport default x;\n")]);
     assert!(join(&unknown).contains("`@compute/op/nope` is not in the SDK"), "{}", join(&unknown));
 }
+
+#[test]
+fn an_import_that_leads_nowhere_says_what_is_missing() {
+    let cases = [
+        ("@compute/op/shema", "is not in the SDK"),
+        ("@compute/ops", "the SDK is `@compute/op`"),
+        ("npm:zod@4", "write `zod`, and install it with `npm install zod`"),
+        ("@/lib/util", "`paths` of a tsconfig.json"),
+        ("#int/x", "`imports` of the package.json"),
+        ("@acme/tools/strings", "the package `@acme/tools` is not in node_modules"),
+        ("left-pad", "`npm install left-pad`"),
+    ];
+    for (name, told) in cases {
+        let source = format!("import x from \"{name}\";\n{HEAD}export default op(() => x);\n");
+        let errors = mistakes(&[("op.ts", &source)]);
+        let (first, text) = (&errors[0], join(&errors));
+        assert!(first.message.contains(told), "{name}: {text}");
+        assert_eq!((first.file.as_str(), first.line), ("op.ts", 1), "{name}: {text}");
+    }
+}

@@ -246,12 +246,6 @@ impl Program {
         Ok(())
     }
 
-    /// Whether `SET` stands after `SELECT`.
-    #[must_use]
-    pub fn has_finish(&self) -> bool {
-        !self.after.is_empty()
-    }
-
     /// Writes what `SET` after `SELECT` says into the merged document, where it has nothing.
     ///
     /// # Errors
