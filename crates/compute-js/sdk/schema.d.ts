@@ -88,3 +88,5 @@ export const s: {
   literal: typeof literal; enum: typeof oneOf; object: typeof object; array: typeof array; tuple: typeof tuple;
   record: typeof record; union: typeof union;
 };
+/** The same, as zod names it. */
+export { s as z };

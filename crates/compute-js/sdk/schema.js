@@ -179,3 +179,5 @@ export const union = (options) =>
   });
 
 export const s = { string, number, boolean, any, unknown, literal, enum: oneOf, object, array, tuple, record, union };
+// As zod calls its own.
+export { s as z };

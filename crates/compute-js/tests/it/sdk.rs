@@ -87,6 +87,12 @@ fn crypto_and_codec_agree_with_the_standards() {
             "return [b64.encode('hi'), text(b64.decode('aGk')), toHex(fromHex('00ff')), toBase64Url(bytes('>>?')), equal('a', 'a'), equal('a', 'ab')]",
             json!(["aGk=", "hi", "00ff", "Pj4_", true, false]),
         ),
+        // At once, so that a forgotten `await` is none; and as the platform's own.
+        ("return typeof sha256('abc') + typeof hmac('a', 'b')", json!("stringstring")),
+        (
+            "for (const n of [0, 1, 55, 56, 63, 64, 65, 119, 120, 1000]) { const data = new Uint8Array(n).fill(97); const own = sha256(data, 'bytes'); const other = new Uint8Array(await crypto.subtle.digest('SHA-256', data)); if (own.length !== 32 || own.some((byte, at) => byte !== other[at])) return n; } return 'same'",
+            json!("same"),
+        ),
     ];
     for (body, expected) in cases {
         assert_eq!(with(import, body), expected, "{body}");
