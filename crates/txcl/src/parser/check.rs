@@ -1,5 +1,6 @@
 //! What a rule that can be read says, and cannot mean.
 
+use crate::diagnostic::nearest;
 use crate::evaluation::{Pattern, PatternError};
 use crate::{
     Assignment, ClauseKind, Code, Comparison, Condition, Diagnostic, Exec, Expr, Literal, Operand,
@@ -32,6 +33,7 @@ pub(super) fn check(rule: &Rule, source: &str, out: &mut Vec<Diagnostic>) {
     }
     for item in rule.with() {
         with(item, out);
+        almost_known(item, out);
     }
     without_effect(rule, out);
 }
@@ -104,6 +106,23 @@ fn with(item: &Assignment, out: &mut Vec<Diagnostic>) {
         out.push(Diagnostic::error(Code::BadWith, item.value.span, problem).help(help));
     }
 }
+
+/// A key that is almost one of those that the processor reads: most likely it is meant.
+fn almost_known(item: &Assignment, out: &mut Vec<Diagnostic>) {
+    let [key] = item.path.node.segments() else { return };
+    if READ.contains(&&**key) {
+        return;
+    }
+    if let Some(meant) = nearest(key, READ) {
+        let message =
+            format!("`{key}` is a value for the compute, and nothing that the processor reads");
+        let diagnostic = Diagnostic::warning(Code::BadWith, item.path.span, message);
+        out.push(diagnostic.help(format!("did you mean `{meant}`?")));
+    }
+}
+
+/// The keys of `WITH` that the processor reads.
+const READ: [&str; 4] = ["timeout", "secrets", "redact", "omit"];
 
 /// Clauses that change nothing without `EXEC`.
 fn without_effect(rule: &Rule, out: &mut Vec<Diagnostic>) {
