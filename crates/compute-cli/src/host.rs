@@ -54,9 +54,7 @@ impl Host {
             .build();
         Ok(Self { manager, at_hand })
     }
-}
 
-impl Host {
     /// Makes an artifact ready for runs with these limits: compiling takes as long as the compiler may, and not the run's
     /// time. Whoever waits for it is told. What is wrong with the artifact, its run tells.
     ///

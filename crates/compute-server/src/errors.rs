@@ -89,8 +89,13 @@ impl From<StoreError> for Problem {
 
 /// Something that the server needs does not answer: the operator wants to know it, too.
 fn unavailable(error: &(dyn std::error::Error + 'static), detail: impl Into<String>) -> Problem {
-    tracing::warn!(target: "request", "{}", Printable::line(&with_causes(error)));
+    warn(error);
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+}
+
+/// Tells the operator of an error, on one line.
+pub(crate) fn warn(error: &(dyn std::error::Error + 'static)) {
+    tracing::warn!(target: "request", "{}", Printable::line(&with_causes(error)));
 }
 
 impl From<ActivationError> for Problem {

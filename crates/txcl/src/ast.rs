@@ -56,11 +56,11 @@ impl Rule {
     /// What `EMIT` writes: the last one, if there are several.
     #[must_use]
     pub fn emit(&self) -> &[Assignment] {
-        let emits = self.clauses.iter().rev().filter_map(|clause| match &clause.kind {
+        let emit = self.clauses.iter().rev().find_map(|clause| match &clause.kind {
             ClauseKind::Emit(items) => Some(&**items),
             _ => None,
         });
-        emits.into_iter().next().unwrap_or_default()
+        emit.unwrap_or_default()
     }
 
     fn find<'a, T: ?Sized>(

@@ -8,8 +8,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compute::{
-    Algorithm, Artifact, Limits, LoadedArtifact, Phase, Printable, Reason, Ref, Resolver as _,
-    RunOptions, Status, with_causes,
+    Algorithm, Artifact, Limits, LoadedArtifact, Phase, Reason, Ref, Resolver as _, RunOptions,
+    Status,
 };
 use compute_store::{MAX_BYTES, Manifest, NewArtifact, StoreError};
 use futures_util::StreamExt as _;
@@ -19,6 +19,7 @@ use utoipa::IntoParams;
 use super::caller::{Admitted, Caller, Read, Update};
 use super::extract::{ArtifactPath, Path, Query};
 use super::{Answer, Refusals};
+use crate::errors::warn;
 use crate::wire::{Attached, Computes, Uploaded};
 use crate::{Problem, Server};
 
@@ -337,7 +338,7 @@ fn undamaged(manifest: Result<Manifest, StoreError>) -> Result<Option<Manifest>,
     match manifest {
         Ok(manifest) => Ok(Some(manifest)),
         Err(error @ StoreError::Damaged { .. }) => {
-            tracing::warn!(target: "request", "{}", Printable::line(&with_causes(&error)));
+            warn(&error);
             Ok(None)
         }
         Err(error) => Err(error),

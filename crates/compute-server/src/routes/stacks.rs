@@ -9,7 +9,6 @@ use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use compute::with_causes;
 use compute_flow::{Detail, Request, Stage};
 use compute_state::{File, TenantName};
 use serde::Deserialize;
@@ -21,6 +20,7 @@ use super::caller::{Caller, Read, Run};
 use super::extract::{Path, Query, StackPath};
 use super::run::{MAX_INPUT, RequestOptions, RunHeaders};
 use super::{Answer, Refusals};
+use crate::errors::warn;
 use crate::telemetry::Observed;
 use crate::wire::{FileDiff, Stacks, VersionDiff, Versions};
 use crate::{Admission, Problem, Server};
@@ -151,7 +151,7 @@ pub(super) async fn process(
                 && let Err(error) = trace.write(&*tenant.traces)
             {
                 // The document has its answer all the same.
-                tracing::warn!(target: "request", "{}", with_causes(&error));
+                warn(&error);
             }
         }
         Ok::<_, Problem>(response)

@@ -5,6 +5,8 @@ use std::fmt;
 use compute::Ref;
 
 const OP: &str = "op://";
+/// The schemes of what similar processors call and this one does not; `mcp` and what begins so are others.
+const SERVICES: &[&str] = &["http", "https", "ws", "wss", "ai", "txco"];
 
 /// What `EXEC` names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,24 +42,24 @@ impl Exec {
             return Ok(Self::Noop);
         }
         if let Some((scheme, _)) = text.split_once("://") {
-            return Err(match scheme {
-                "http" | "https" | "ws" | "wss" | "ai" | "txco" => format!(
+            let service = SERVICES.contains(&scheme) || scheme.starts_with("mcp");
+            return Err(if service {
+                format!(
                     "`{scheme}://` is not run here: rules and computes reach no network and no service; give the document what it would answer, or make it an op"
-                ),
-                scheme if scheme.starts_with("mcp") => format!(
-                    "`{scheme}://` is not run here: rules and computes reach no network and no service; give the document what it would answer, or make it an op"
-                ),
-                scheme => format!("`{scheme}://` names nothing that can be run here"),
+                )
+            } else {
+                format!("`{scheme}://` names nothing that can be run here")
             });
         }
-        let stage = text.rsplit_once('/').filter(|(stack, scope)| {
+        let stage = text.rsplit_once('/').is_some_and(|(stack, scope)| {
             let name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-/".contains(&byte);
             let digits = scope.bytes().all(|byte| byte.is_ascii_digit());
             !stack.is_empty() && stack.bytes().all(name) && !scope.is_empty() && digits
         });
-        match stage {
-            Some(_) => Ok(Self::Stage(text.to_owned())),
-            None => Err(format!("`{text}` names neither an op nor a compute nor a stage")),
+        if stage {
+            Ok(Self::Stage(text.to_owned()))
+        } else {
+            Err(format!("`{text}` names neither an op nor a compute nor a stage"))
         }
     }
 }
