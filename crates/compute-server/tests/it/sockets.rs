@@ -153,19 +153,19 @@ async fn a_connection_too_many_is_told_so_and_idle_ones_make_room() {
     // Those that have a request at work do not.
     let begun = b"PUT /v1/secrets/A HTTP/1.1\r\nhost: localhost\r\ncontent-length: 20\r\n\r\n{";
     let mut at_work = Vec::new();
-    for _ in 0..2 {
-        let mut stream = TcpStream::connect(&address).await.unwrap();
-        stream.write_all(begun).await.unwrap();
-        at_work.push(stream);
-    }
-    // Reading them takes a moment.
     let mut text = String::new();
-    for _ in 0..100 {
+    for wait in 1..100 {
+        // Reading them takes a moment; one that is not read yet makes room and comes again.
+        for _ in 0..2 {
+            let mut stream = TcpStream::connect(&address).await.unwrap();
+            let _ = stream.write_all(begun).await;
+            at_work.push(stream);
+        }
+        tokio::time::sleep(Duration::from_millis(10 * wait)).await;
         text = answer_to(&address, request).await;
         if text.starts_with("HTTP/1.1 503") {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(text.starts_with("HTTP/1.1 503") && text.contains("\"code\":\"busy\""), "{text}");
     drop((idle, at_work));

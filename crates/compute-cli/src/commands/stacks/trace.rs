@@ -27,13 +27,13 @@ pub(super) fn read(traces: &dyn Traces, id: &str) -> Result<Option<Trace>, Failu
     }
 }
 
-/// The newest traces that were not seen yet, the oldest of them first.
+/// The newest traces that are wanted by their ids, the oldest of them first.
 fn newest(
     traces: &dyn Traces,
     last: usize,
-    seen: &mut HashSet<String>,
+    wanted: &mut dyn FnMut(&str) -> bool,
 ) -> Result<Vec<Trace>, Failure> {
-    let texts = traces.newest(last, &mut |id| seen.insert(id.to_owned()))?;
+    let texts = traces.newest(last, wanted)?;
     let read = texts.into_iter().filter_map(|(id, text)| {
         let trace = Trace::from_text(&id, text);
         trace.map_err(|error| anstream::eprintln!("warning: {}", Failure::host(&error))).ok()
@@ -50,13 +50,18 @@ pub(crate) fn trace(cli: &Cli, args: &TraceArgs) -> Result<(), Failure> {
 }
 
 fn ls(traces: &dyn Traces, args: &TraceLsArgs) -> Result<(), Failure> {
-    let mut seen = HashSet::new();
-    let listed = newest(traces, args.last, &mut seen)?;
+    // Whoever follows sees no trace of before, however few of the last are listed.
+    let before = if args.follow { traces.ids()? } else { Vec::new() };
+    let listed = newest(traces, args.last, &mut |_| true)?;
     if listed.is_empty() && !args.json && !args.follow {
         anstream::eprintln!("there are no traces yet; `compute fire STACK` makes some");
     }
     print(&listed, args.json)?;
-    if args.follow { follow(traces, seen, args.json) } else { Ok(()) }
+    if !args.follow {
+        return Ok(());
+    }
+    let seen = before.into_iter().chain(listed.into_iter().map(|trace| trace.id)).collect();
+    follow(traces, seen, args.json)
 }
 
 fn print(traces: &[Trace], json: bool) -> Result<(), Failure> {
@@ -79,7 +84,7 @@ fn follow(traces: &dyn Traces, mut seen: HashSet<String>, json: bool) -> Result<
     };
     loop {
         // What came before the watch began is seen here, too.
-        print(&newest(traces, NEWEST, &mut seen)?, json)?;
+        print(&newest(traces, NEWEST, &mut |id| seen.insert(id.to_owned()))?, json)?;
         match &mut watch {
             Some(watch) if watch.next().is_none() => return Ok(()),
             Some(_) => {}
