@@ -14,7 +14,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use compute::{Algorithm, Limits, Manager};
 use compute_flow::ProcessorSettings;
-use compute_state::Place;
+use compute_state::Location;
 use compute_server::{Server, Settings, router};
 use compute_wasm as _;
 use http_body_util::BodyExt as _;
@@ -136,8 +136,8 @@ struct Home {
 impl Home {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let place = Place::new("memory:", folder.path());
-        let vault = place.vault().expect("a vault");
+        let location = Location::new("memory:", folder.path());
+        let vault = location.vault().expect("a vault");
         let limits = Limits {
             memory: Some(4 << 20),
             wall: Some(Duration::from_millis(200)),
@@ -157,7 +157,7 @@ impl Home {
         };
         let engine = compute_wasm::Settings { sandboxes: 4, ..Default::default() };
         let manager = Manager::builder().engine("wasm", engine.into());
-        let server = Server::open(place, vault, manager, settings).expect("a server");
+        let server = Server::open(location, vault, manager, settings).expect("a server");
         let home = Self { router: router(server), _folder: folder };
 
         let digest = Algorithm::Sha256.hex_digest(&ECHO);

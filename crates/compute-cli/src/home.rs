@@ -10,7 +10,8 @@ use std::sync::Arc;
 use compute_client::blocking::Client;
 use compute_flow::Workspace;
 use compute_state::{
-    Draft, Place, Secrets, StackName, Stacks, StacksError, TenantName, Tokens, Traces, VersionInfo,
+    Draft, Location, Secrets, StackName, Stacks, StacksError, TenantName, Tokens, Traces,
+    VersionInfo,
 };
 use compute_store::Store;
 
@@ -18,7 +19,7 @@ use crate::args::Cli;
 use crate::failure::Failure;
 use crate::user;
 use local::Local;
-pub(crate) use local::{place_for, vault};
+pub(crate) use local::{location_for, vault};
 use server::{Remote, connect};
 
 /// Where a command's stacks and artifacts are, and what it can do there.
@@ -51,7 +52,7 @@ pub(crate) trait Home: fmt::Debug + Send + Sync {
     }
 
     /// The place, if the work is done on this machine.
-    fn place(&self) -> Option<&Place> {
+    fn location(&self) -> Option<&Location> {
         None
     }
 }
@@ -74,13 +75,13 @@ impl From<Failure> for NotActive {
 pub(crate) fn of(cli: &Cli, state: Option<&Path>) -> Result<Arc<dyn Home>, Failure> {
     Ok(match &cli.server {
         Some(url) => Arc::new(Remote(connect(url, None)?)),
-        None => Arc::new(Local(local::place(cli, state)?)),
+        None => Arc::new(Local(local::location(cli, state)?)),
     })
 }
 
 /// One on this machine.
-pub(crate) fn at(place: Place) -> Arc<dyn Home> {
-    Arc::new(Local(place))
+pub(crate) fn at(location: Location) -> Arc<dyn Home> {
+    Arc::new(Local(location))
 }
 
 /// The store that the command names, or the user's own.
@@ -112,14 +113,14 @@ pub(crate) fn of_target(
     if cli.server.is_some() {
         return of(cli, state);
     }
-    let mut place = local::place(cli, state)?;
+    let mut location = local::location(cli, state)?;
     if let (None, Some(folder)) = (state, &target.state) {
-        place.state = workspace.root.join(folder);
+        location.state = workspace.root.join(folder);
     }
     if let (None, Some(url)) = (&cli.store, &target.store) {
-        place.store = user::url_of(url, &workspace.root)?;
+        location.store = user::url_of(url, &workspace.root)?;
     }
-    Ok(at(place))
+    Ok(at(location))
 }
 
 /// The versions of a stack; if there is no such stack, the error names one like it.

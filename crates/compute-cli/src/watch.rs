@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
@@ -11,6 +11,8 @@ use crate::failure::Failure;
 
 /// For how long nothing must change before a change is told: editors write a file in several steps.
 const SETTLE: Duration = Duration::from_millis(20);
+/// For how long a change waits at most, while something is written all the time.
+const LATEST: Duration = Duration::from_secs(1);
 
 /// Waits for files to change.
 #[derive(Debug)]
@@ -40,7 +42,10 @@ impl Watch {
     pub(crate) fn next(&self) -> Option<BTreeSet<PathBuf>> {
         loop {
             let mut paths: BTreeSet<_> = self.changes.recv().ok()?.into_iter().collect();
-            while let Ok(more) = self.changes.recv_timeout(SETTLE) {
+            let first = Instant::now();
+            while first.elapsed() < LATEST
+                && let Ok(more) = self.changes.recv_timeout(SETTLE)
+            {
                 paths.extend(more);
             }
             paths.retain(|path| !is_generated(path));

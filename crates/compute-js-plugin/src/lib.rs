@@ -17,7 +17,9 @@ use std::sync::LazyLock;
 
 use compute::{Algorithm, Artifact};
 
-pub use trace::{BUILT_FILE, Place, SOURCE_MAP, SourceMap, SourceMapError, Trace, code_frame};
+pub use trace::{
+    BUILT_FILE, SOURCE_MAP, SourceLocation, SourceMap, SourceMapError, Trace, code_frame,
+};
 
 /// The plugin's bytes.
 pub const WASM: &[u8] = include_bytes!(env!("COMPUTE_PLUGIN"));

@@ -28,12 +28,12 @@ pub struct Trace {
     /// The frames, innermost first.
     pub stack: Vec<StackFrame>,
     /// The first frame in code of the author's own, if there is one: where to look.
-    pub place: Option<Place>,
+    pub place: Option<SourceLocation>,
 }
 
 /// A place in the author's source, with the source to show it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Place {
+pub struct SourceLocation {
     /// The file, relative to the project's folder.
     pub file: String,
     /// The line, from 1.
@@ -75,7 +75,7 @@ impl SourceMap {
             if trace.place.is_none() && is_own(&mapped.file) {
                 let source = token.get_source_view().map(|view| view.source().to_owned());
                 let (file, line, column) = (mapped.file.clone(), mapped.line, mapped.column);
-                trace.place = Some(Place { file, line, column, source });
+                trace.place = Some(SourceLocation { file, line, column, source });
             }
             trace.stack.push(mapped);
         }
@@ -97,7 +97,7 @@ fn is_own(file: &str) -> bool {
     !file.starts_with("node_modules/") && !file.contains("/node_modules/") && !file.starts_with('@')
 }
 
-impl Place {
+impl SourceLocation {
     /// The line with a mark under the column, as rustc shows it.
     #[must_use]
     pub fn frame(&self, color: bool) -> Option<String> {

@@ -11,17 +11,17 @@
 //! use axum::body::Body;
 //! use axum::http::Request;
 //! use compute::Manager;
-//! use compute_state::Place;
+//! use compute_state::Location;
 //! use compute_server::{Server, Settings, router};
 //! use tower::ServiceExt;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
-//! let place = Place::new("memory:", folder.path());
-//! let vault = place.vault()?;
+//! let location = Location::new("memory:", folder.path());
+//! let vault = location.vault()?;
 //! let settings = Settings { dev: true, ..Settings::default() };
-//! let server = Server::open(place, vault, Manager::builder(), settings)?;
+//! let server = Server::open(location, vault, Manager::builder(), settings)?;
 //! let request = Request::get("/v1/stacks").body(Body::empty())?;
 //! assert_eq!(router(server).oneshot(request).await?.status(), 200);
 //! # Ok(())

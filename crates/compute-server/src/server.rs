@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use compute::{Account, Artifact, ManagerBuilder, Ref};
-use compute_state::{Place, StateError, TenantName, TokenCheck, Vault};
+use compute_state::{Location, StateError, TenantName, TokenCheck, Vault};
 
 use crate::telemetry::{GuestLog, Telemetry, TelemetryError, Watched};
 use crate::tenants::{TenantError, Tenants};
@@ -46,10 +46,10 @@ pub enum ServerError {
     #[error(transparent)]
     Tokens(#[from] StateError),
     /// The first tenant's place cannot be opened.
-    #[error("cannot open {place}")]
-    Place {
+    #[error("cannot open {location}")]
+    Location {
         /// What.
-        place: String,
+        location: String,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -68,13 +68,13 @@ impl Server {
     /// # Errors
     /// [`ServerError`] if the place cannot be opened.
     pub fn open(
-        place: Place,
+        location: Location,
         vault: Vault,
         manager: ManagerBuilder,
         settings: Settings,
     ) -> Result<Self, ServerError> {
-        let state = Arc::new(place.local_state());
-        Self::open_on(Storage { store: place.store, state, vault }, manager, settings)
+        let state = Arc::new(location.local_state());
+        Self::open_on(Storage { store: location.store, state, vault }, manager, settings)
     }
 
     /// A server on what is kept anywhere. As [`Server::open`] otherwise.
@@ -87,7 +87,7 @@ impl Server {
         settings: Settings,
     ) -> Result<Self, ServerError> {
         let tokens = storage.state.tokens()?;
-        let place = format!("{} and {}", storage.store, storage.state.location());
+        let location = format!("{} and {}", storage.store, storage.state.location());
         let guest_log = GuestLog::new()?;
         let logs_dropped = Arc::clone(&guest_log.dropped);
         // Each tenant's manager is one of its own, with what it resolves; this one resolves nothing.
@@ -110,7 +110,10 @@ impl Server {
         let tenants = Tenants::new(storage, manager, &memory, settings, guest_log);
         // What is wrong with the place is told now, and not to the first caller.
         let opened = tenants.open(&TenantName::default());
-        opened.map_err(|error: TenantError| ServerError::Place { place, source: error.into() })?;
+        opened.map_err(|error: TenantError| ServerError::Location {
+            location,
+            source: error.into(),
+        })?;
         let nobody = memory.child("the memory of requests without a token", NOBODY_MEMORY);
         Ok(Self {
             shared: Arc::new(Shared {

@@ -6,5 +6,5 @@ mod requests;
 mod workers;
 
 pub use admission::{Admission, Full, Permit};
-pub(crate) use classes::{Class, Classes, Place};
+pub(crate) use classes::{Class, Classes, Slot};
 pub(crate) use requests::{Present, Requests, TooMany};

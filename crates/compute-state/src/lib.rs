@@ -9,7 +9,7 @@
 //! - [`State`] opens all of this, [`TenantState`] what of it is one tenant's.
 //!
 //! The wider traits are for those who serve documents, the narrower ones for everybody, through a server too. All
-//! are used as trait objects. [`LocalState`] keeps everything in a folder, in SQLite files; a [`Place`] is such a
+//! are used as trait objects. [`LocalState`] keeps everything in a folder, in SQLite files; a [`Location`] is such a
 //! folder and a store of artifacts. What versions mean is for others: here they are files.
 //!
 //! ```
@@ -43,7 +43,7 @@ mod traces;
 
 pub use bindings::Bindings;
 pub use error::{BoxError, StateError};
-pub use local::{FileBindings, FolderTraces, LocalState, Place, tenant_store};
+pub use local::{FileBindings, FolderTraces, LocalState, Location, tenant_store};
 pub use names::{StackName, StackNameError, TenantError, TenantName};
 pub use secrets::{
     SealedSecrets, SecretError, SecretInfo, Secrets, Vault, VaultError, VaultSecrets,

@@ -36,14 +36,14 @@ pub struct WasmEngine {
     settings: Settings,
     code_cache: Option<DiskCache>,
     compilers: Compilers,
-    profiles: Mutex<HashMap<(Profile, For), Arc<ProfileEngines>>>,
+    profiles: Mutex<HashMap<(Profile, Purpose), Arc<ProfileEngines>>>,
     plugins: SharedCache<(Ref, Profile), Plugin>,
     image_plugins: SharedCache<(Ref, u64), ImagePlugin>,
 }
 
 /// What a profile is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum For {
+enum Purpose {
     Calls,
     Images,
 }
@@ -131,18 +131,18 @@ impl WasmEngine {
         Shape::read(wasm, &self.shared.caps)
     }
 
-    fn engines(&self, profile: Profile, what_for: For) -> Result<Arc<ProfileEngines>, Error> {
+    fn engines(&self, profile: Profile, purpose: Purpose) -> Result<Arc<ProfileEngines>, Error> {
         let mut profiles = lock(&self.profiles);
-        if let Some(engines) = profiles.get(&(profile, what_for)) {
+        if let Some(engines) = profiles.get(&(profile, purpose)) {
             return Ok(Arc::clone(engines));
         }
         let (caps, ticker) = (&self.shared.caps, &self.shared.ticker);
-        let engines = match what_for {
-            For::Calls => ProfileEngines::new(profile, caps, self.settings.sandboxes, ticker),
-            For::Images => ProfileEngines::for_images(profile.stack(), ticker),
+        let engines = match purpose {
+            Purpose::Calls => ProfileEngines::new(profile, caps, self.settings.sandboxes, ticker),
+            Purpose::Images => ProfileEngines::for_images(profile.stack(), ticker),
         };
         let engines = Arc::new(engines.map_err(host)?);
-        profiles.insert((profile, what_for), Arc::clone(&engines));
+        profiles.insert((profile, purpose), Arc::clone(&engines));
         Ok(engines)
     }
 
@@ -170,7 +170,7 @@ impl WasmEngine {
             _ => {
                 let checked = check(shape, guest::offered());
                 checked.map_err(|refusal| Error::refused(reference.clone(), refusal))?;
-                let engines = self.engines(load.profile, For::Calls)?;
+                let engines = self.engines(load.profile, Purpose::Calls)?;
                 Ok(Program::Command(self.module(artifact, &engines, Command::new, load)?))
             }
         }

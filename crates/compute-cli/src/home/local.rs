@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use compute_flow::ActivationError;
 use compute_state::{
-    Catalogue, Draft, Place, SecretError, SecretInfo, Secrets, Stacks, TenantName, Tokens, Traces,
-    Vault, VaultError,
+    Catalogue, Draft, Location, SecretError, SecretInfo, Secrets, Stacks, TenantName, Tokens,
+    Traces, Vault, VaultError,
 };
 use compute_store::Store;
 
@@ -21,7 +21,7 @@ const ACTIVATION: Duration = Duration::from_secs(600);
 
 /// A place on this machine.
 #[derive(Debug)]
-pub(super) struct Local(pub(super) Place);
+pub(super) struct Local(pub(super) Location);
 
 impl Home for Local {
     fn store(&self) -> Result<Arc<dyn Store>, Failure> {
@@ -51,8 +51,8 @@ impl Home for Local {
         key_file: Option<&Path>,
     ) -> Result<Arc<dyn Secrets>, Failure> {
         let sealed = self.0.tenant(&tenant.cloned().unwrap_or_default()).catalogue()?;
-        let (place, key_file) = (self.0.clone(), key_file.map(Path::to_owned));
-        Ok(Arc::new(LocalSecrets { sealed, place, key_file }))
+        let (location, key_file) = (self.0.clone(), key_file.map(Path::to_owned));
+        Ok(Arc::new(LocalSecrets { sealed, location, key_file }))
     }
 
     fn tokens(&self) -> Result<Arc<dyn Tokens>, Failure> {
@@ -63,7 +63,7 @@ impl Home for Local {
         Ok(self.0.traces()?)
     }
 
-    fn place(&self) -> Option<&Place> {
+    fn location(&self) -> Option<&Location> {
         Some(&self.0)
     }
 }
@@ -72,7 +72,7 @@ impl Home for Local {
 #[derive(Debug)]
 struct LocalSecrets {
     sealed: Arc<dyn Catalogue>,
-    place: Place,
+    location: Location,
     key_file: Option<PathBuf>,
 }
 
@@ -82,7 +82,7 @@ impl Secrets for LocalSecrets {
     }
 
     fn set(&self, name: &str, value: &str) -> Result<(), SecretError> {
-        let vault = vault(&self.place, self.key_file.as_deref())?;
+        let vault = vault(&self.location, self.key_file.as_deref())?;
         self.sealed.set_secret(&vault, name, value)
     }
 
@@ -92,28 +92,32 @@ impl Secrets for LocalSecrets {
 }
 
 /// The place on this machine, for a command that has no use for a server.
-pub(crate) fn place_for(cli: &Cli, state: Option<&Path>, command: &str) -> Result<Place, Failure> {
+pub(crate) fn location_for(
+    cli: &Cli,
+    state: Option<&Path>,
+    command: &str,
+) -> Result<Location, Failure> {
     if cli.server.is_some() {
         return Err(Failure::usage(format!(
             "`compute {command}` works on this machine, and not on a server: leave out --server (COMPUTE_SERVER)"
         )));
     }
-    place(cli, state)
+    location(cli, state)
 }
 
-pub(super) fn place(cli: &Cli, state: Option<&Path>) -> Result<Place, Failure> {
+pub(super) fn location(cli: &Cli, state: Option<&Path>) -> Result<Location, Failure> {
     let state = match state {
         Some(folder) => folder.to_owned(),
         None => user::data("state")?,
     };
-    Ok(Place::new(user::store_url(cli)?, state))
+    Ok(Location::new(user::store_url(cli)?, state))
 }
 
 /// What seals the secrets of a place: the key in the environment, in this file, or beside them.
-pub(crate) fn vault(place: &Place, file: Option<&Path>) -> Result<Vault, VaultError> {
+pub(crate) fn vault(location: &Location, file: Option<&Path>) -> Result<Vault, VaultError> {
     match (std::env::var(SECRET_KEY), file) {
         (Ok(key), _) if !key.is_empty() => Vault::new(&key),
         (_, Some(file)) => Vault::from_file(file),
-        _ => place.vault(),
+        _ => location.vault(),
     }
 }

@@ -205,11 +205,14 @@ fn read_json<T: for<'de> Deserialize<'de>>(file: &Path) -> Result<T, Failure> {
         .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
 }
 
-/// Writes what the cases of a suite give into its fixtures.
-pub(crate) fn update(suite: &Suite, outputs: &[Option<Value>]) -> Result<(), Failure> {
+/// Writes what the cases of a suite give now into its fixtures; says which file that is, if something is new.
+pub(crate) fn update(suite: &Suite, outputs: &[Option<Value>]) -> Result<Option<PathBuf>, Failure> {
+    if outputs.iter().all(Option::is_none) {
+        return Ok(None);
+    }
     let is_mock = suite.file.file_name().is_some_and(|name| name == MOCK_INPUT);
     let (file, json) = if is_mock {
-        let Some(Some(output)) = outputs.first() else { return Ok(()) };
+        let Some(Some(output)) = outputs.first() else { return Ok(None) };
         (suite.file.with_file_name(MOCK_OUTPUT), serde_json::to_string_pretty(output))
     } else {
         let mut cases = suite.cases.clone();
@@ -221,5 +224,6 @@ pub(crate) fn update(suite: &Suite, outputs: &[Option<Value>]) -> Result<(), Fai
         (suite.file.clone(), serde_json::to_string_pretty(&cases))
     };
     let json = json.map_err(|error| Failure::host(&error))?;
-    target::write(&file, json + "\n")
+    target::write(&file, json + "\n")?;
+    Ok(Some(file))
 }

@@ -53,11 +53,11 @@ struct OpChange {
     old: Option<Ref>,
     new: Ref,
     /// What the new one may do.
-    may: May,
+    may: Permissions,
 }
 
 #[derive(Debug, Default, Serialize)]
-struct May {
+struct Permissions {
     imports: Vec<String>,
     secrets: Vec<String>,
     timeout_ms: Option<u64>,
@@ -153,7 +153,7 @@ pub(crate) fn reference(text: &str) -> Option<Ref> {
     }
 }
 
-fn may(project: &Project, reference: &Ref, rule: &str) -> May {
+fn may(project: &Project, reference: &Ref, rule: &str) -> Permissions {
     let control = Control::written(&txcl::parse(rule).rule);
     let inspection =
         project.op(reference).map(|op| compute_wasm::inspect(op.artifact.wasm(), &Caps::DEFAULT));
@@ -167,7 +167,7 @@ fn may(project: &Project, reference: &Ref, rule: &str) -> May {
     };
     let imports = namespaces.into_iter().map(named).collect();
     let millis = control.timeout.and_then(|time| u64::try_from(time.as_millis()).ok());
-    May {
+    Permissions {
         imports,
         secrets: control.secrets.into_iter().map(|one| one.name).collect(),
         timeout_ms: millis,
@@ -219,7 +219,7 @@ impl fmt::Display for OpChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let old = self.old.as_ref().map_or_else(|| "nothing".to_owned(), short);
         writeln!(f, "      runs {old} → {}", short(&self.new))?;
-        let May { imports, secrets, timeout_ms, memory_minimum } = &self.may;
+        let Permissions { imports, secrets, timeout_ms, memory_minimum } = &self.may;
         let mut may = Vec::new();
         if !imports.is_empty() {
             may.push(format!("imports {}", imports.join(", ")));

@@ -13,6 +13,11 @@ mod workspaces;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use running::Running;
 
 #[test]
 fn commands_print_what_is_written() {
@@ -266,10 +271,19 @@ fn outputs_are_accepted_and_reported() {
     assert_eq!(failed.status.code(), Some(1));
     let report = std::fs::read_to_string(file("report.xml")).unwrap();
     assert!(report.contains("failures=\"2\""), "{report}");
-    assert!(home.compute_in(work.path(), &["test", "--update"]).status.success());
+    let update = home.compute_in(work.path(), &["test", "--update"]);
+    let lines = String::from_utf8(update.stdout).unwrap();
+    assert_eq!(lines, "new  hello.js > a\nnew  hello.js > b\n");
+    assert!(String::from_utf8(update.stderr).unwrap().contains("0 passed, 0 failed, 2 updated"));
+    assert!(update.status.success());
     let updated = std::fs::read_to_string(file("hello.test.json")).unwrap();
     assert!(updated.contains("Hello, B!") && updated.contains("Hello, undefined!"), "{updated}");
     assert!(home.compute_in(work.path(), &["test"]).status.success());
+    // What fails gives nothing to write down.
+    const FAILING: &str = r#"[{"name":"a","input":null,"error":"another"}]"#;
+    std::fs::write(file("hello.test.json"), FAILING).unwrap();
+    assert_eq!(home.compute_in(work.path(), &["test", "--update"]).status.code(), Some(1));
+    std::fs::write(file("hello.test.json"), updated).unwrap();
 
     // A scope's fixtures.
     let scope = file("OPS/shop/0100_GREET");
@@ -284,26 +298,33 @@ fn outputs_are_accepted_and_reported() {
 
 #[test]
 fn a_watch_runs_again_when_a_source_changes() {
-    use std::io::{BufRead as _, BufReader};
-
     let home = Home::new();
     let work = tempfile::tempdir().unwrap();
     home.compute_in(work.path(), &["init", "hello"]);
     let mut command = home.command(&["test", "hello", "--watch"]);
-    let mut child = command.current_dir(work.path()).spawn().unwrap();
-    let mut words = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut until = |wanted: &str| {
-        let found = words.by_ref().map(Result::unwrap).find(|line| line.contains(wanted));
-        assert!(found.is_some(), "{wanted}");
-    };
-    until("1 passed, 0 failed");
-    until("waiting for changes");
+    command.current_dir(work.path());
+    let watch = Running::of(command, false);
+    watch.until("1 passed, 0 failed");
+    watch.until("waiting for changes");
+    // What is written beside the sources does not count; what is written all the time does not keep others waiting.
+    let log = work.path().join("log.txt");
+    let ended = Arc::new(AtomicBool::new(false));
+    let writer = std::thread::spawn({
+        let ended = Arc::clone(&ended);
+        move || {
+            while !ended.load(Ordering::Relaxed) {
+                std::fs::write(&log, "x").unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    });
     let source = work.path().join("hello.ts");
     let text = std::fs::read_to_string(&source).unwrap();
     std::fs::write(&source, text.replace("Hello", "Bye")).unwrap();
-    until("0 passed, 1 failed");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let line = watch.until("passed");
+    ended.store(true, Ordering::Relaxed);
+    writer.join().unwrap();
+    assert!(line.starts_with("0 passed, 1 failed"), "{line}");
 }
 
 #[test]

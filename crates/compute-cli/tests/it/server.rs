@@ -271,8 +271,11 @@ fn what_a_server_accepted_survives_its_death() {
     let client = Client::new();
     for round in 0..5 {
         let (mut running, url) = serve(&home, &["--dev"]);
+        // It dies some moment after its second activation.
+        let (second, is_second) = mpsc::channel();
         let killed = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(150 + 90 * u64::from(round)));
+            let _ = is_second.recv();
+            std::thread::sleep(Duration::from_millis(7 * u64::from(round)));
             running.child.kill().unwrap();
             running.child.wait().unwrap();
         });
@@ -294,7 +297,11 @@ fn what_a_server_accepted_survives_its_death() {
                 break;
             }
             activated = version;
+            if number == 1 {
+                second.send(()).unwrap();
+            }
         }
+        drop(second);
         killed.join().unwrap();
     }
     assert!(uploaded.len() > 5 && activated > 3, "{} uploads, version {activated}", uploaded.len());

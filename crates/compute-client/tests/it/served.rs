@@ -7,7 +7,7 @@ use compute_client::ClientBuilder;
 use compute_client::Mode;
 use compute_client::blocking::Client;
 use compute_server::{Server, Settings};
-use compute_state::Place;
+use compute_state::Location;
 use compute_wasm as _;
 use tokio::sync::oneshot;
 
@@ -24,10 +24,10 @@ pub(crate) struct Served {
 impl Served {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::new("memory:", folder.path());
-        let vault = place.vault().unwrap();
+        let location = Location::new("memory:", folder.path());
+        let vault = location.vault().unwrap();
         let settings = Settings { dev: true, ..Settings::default() };
-        let server = Server::open(place, vault, Manager::builder(), settings).unwrap();
+        let server = Server::open(location, vault, Manager::builder(), settings).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {

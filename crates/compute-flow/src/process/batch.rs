@@ -120,7 +120,7 @@ mod tests {
 
     /// Two permits.
     #[derive(Debug, Default)]
-    struct Two(Arc<AtomicUsize>);
+    struct TwoAtOnce(Arc<AtomicUsize>);
 
     struct Permit(Arc<AtomicUsize>);
 
@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    impl Helpers for Two {
+    impl Helpers for TwoAtOnce {
         fn try_enter(&self) -> Option<Box<dyn Any + Send>> {
             if self.0.fetch_add(1, Ordering::SeqCst) >= 2 {
                 self.0.fetch_sub(1, Ordering::SeqCst);
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn no_more_threads_help_than_are_allowed_and_permits_come_back() {
-        let two = Two::default();
+        let two = TwoAtOnce::default();
         let [running, most] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
         let jobs = (0..30).map(|_| -> Job<()> {
             let (running, most) = (Arc::clone(&running), Arc::clone(&most));

@@ -20,7 +20,7 @@ use crate::rules::StackRule;
 
 /// Where a rule stands in a document's way, and what it may use there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct StepContext<'a> {
     pub(super) stack: &'a StackName,
     pub(super) scope: u32,
     pub(super) entry: u32,
@@ -102,7 +102,7 @@ impl<'r> Prepared<'r> {
         rule: &'r StackRule,
         op: String,
         document: &Arc<Value>,
-        place: Place<'_>,
+        place: StepContext<'_>,
     ) -> Result<Self, Reason> {
         let seed = seed_of(place.request.seed, place.entry, &op, "rule");
         let mut context = Context::new(place.request.now, seed).within(place.budget);
@@ -137,7 +137,7 @@ impl<'r> Prepared<'r> {
     }
 
     /// What the compute receives.
-    fn received(&mut self, place: Place<'_>) -> Input {
+    fn received(&mut self, place: StepContext<'_>) -> Input {
         let value = match &mut self.selected {
             Some(selected) => {
                 let mut input = std::mem::take(&mut selected.input);
@@ -156,7 +156,7 @@ impl<'r> Prepared<'r> {
         reference: &Ref,
         input: Input,
         with: Map<String, Value>,
-        place: Place<'_>,
+        place: StepContext<'_>,
     ) -> Result<Call, Reason> {
         let (settings, request) = (place.settings, place.request);
         let timeout = self.control.timeout.unwrap_or(settings.timeout).min(settings.max_timeout);
@@ -190,7 +190,7 @@ impl<'r> Prepared<'r> {
     }
 
     /// The secrets that the rule names, with the one mask that knows them all.
-    fn secrets(&self, place: Place<'_>) -> Result<Secrets, Reason> {
+    fn secrets(&self, place: StepContext<'_>) -> Result<Secrets, Reason> {
         if self.control.secrets.is_empty() {
             return Ok(Secrets::default());
         }

@@ -15,7 +15,7 @@ use crate::errors::REQUEST_MEMORY;
 use crate::http::{self, ChargedBody};
 use crate::telemetry::Observed;
 use crate::tenants::{Entry, Tenant};
-use crate::work::{Class, Place};
+use crate::work::{Class, Slot};
 use crate::{Problem, Server};
 
 /// A caller who may do what `S` says. It is the first thing that a route takes: whoever may not gets to know nothing
@@ -34,7 +34,7 @@ pub(super) struct Caller<S> {
 /// A caller who has a place to work.
 pub(super) struct Admitted {
     pub(super) tenant: Arc<Tenant>,
-    place: Place,
+    place: Slot,
     /// When the work must have ended.
     pub(super) deadline: Instant,
 }

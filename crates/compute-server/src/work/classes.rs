@@ -32,7 +32,7 @@ pub(crate) struct Class {
 /// A place for work of one kind. Work that is given to it holds the place until it has ended, whoever went away
 /// meanwhile.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Slot {
     class: Class,
     permit: Arc<Permit>,
 }
@@ -63,18 +63,18 @@ impl Class {
         tenant: &str,
         accepted: Instant,
         wall: Duration,
-    ) -> Result<Place, Problem> {
+    ) -> Result<Slot, Problem> {
         let left = wall.saturating_sub(accepted.elapsed());
         let permit =
             tokio::time::timeout(left, self.admission.enter(tenant)).await.map_err(|_| {
                 let detail = format!("the wall limit of {wall:?} was reached in the queue");
                 Problem::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", detail)
             })??;
-        Ok(Place { class: self.clone(), permit: Arc::new(permit) })
+        Ok(Slot { class: self.clone(), permit: Arc::new(permit) })
     }
 }
 
-impl Place {
+impl Slot {
     /// Does this on one of the class's threads. The work is told to stop when nobody waits for it any longer.
     pub(crate) async fn run<T: Send + 'static>(
         &self,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{Answer, Home, dev, echo, path_of};
 
 pub(crate) fn token(home: &Home, tenant: &str, scopes: &[TokenScope]) -> String {
-    let tokens = home.place().tokens().unwrap();
+    let tokens = home.location().tokens().unwrap();
     let tenant: TenantName = tenant.parse().unwrap();
     let scopes: BTreeSet<_> = scopes.iter().copied().collect();
     tokens.create(Some(&tenant), "test", &scopes, None).unwrap().token

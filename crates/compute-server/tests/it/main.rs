@@ -16,7 +16,7 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use compute::{Algorithm, Artifact, Manager};
 use compute_server::{Server, Settings, router};
-use compute_state::{Catalogue, File, Place, Vault};
+use compute_state::{Catalogue, File, Location, Vault};
 use compute_wasm as _;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
@@ -31,9 +31,9 @@ struct Home {
 impl Home {
     fn new(settings: Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::new("memory:", folder.path());
-        let vault = place.vault().unwrap();
-        let server = Server::open(place, vault, Manager::builder(), settings).unwrap();
+        let location = Location::new("memory:", folder.path());
+        let vault = location.vault().unwrap();
+        let server = Server::open(location, vault, Manager::builder(), settings).unwrap();
         Self { folder, server }
     }
 
@@ -48,16 +48,16 @@ impl Home {
     }
 
     /// Where it keeps things, as another process sees it.
-    fn place(&self) -> Place {
-        Place::new("memory:", self.folder.path())
+    fn location(&self) -> Location {
+        Location::new("memory:", self.folder.path())
     }
 
     fn vault(&self) -> Vault {
-        self.place().vault().unwrap()
+        self.location().vault().unwrap()
     }
 
     fn catalogue(&self) -> Arc<dyn Catalogue> {
-        self.place().catalogue().unwrap()
+        self.location().catalogue().unwrap()
     }
 
     fn apply(&self, stack: &str, rule: &str) {

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 
@@ -17,6 +17,9 @@ const SLACK: u64 = 100;
 /// The part of these bytes that is written before the oldest are deleted.
 const PART: u64 = 16;
 const ENDING: &str = "json";
+/// How the names of files begin that are being written, and when one is abandoned.
+const UNFINISHED: &str = ".tmp";
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// A folder of traces. The newest are kept, up to a number and a number of bytes.
 #[derive(Debug)]
@@ -43,14 +46,10 @@ struct Written {
 /// A file of a trace.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Kept {
-    written: std::time::SystemTime,
+    written: SystemTime,
     id: String,
     bytes: u64,
 }
-
-/// How the names of files begin that are being written, and when one is abandoned.
-const UNFINISHED: &str = ".tmp";
-const ABANDONED: Duration = Duration::from_secs(3600);
 
 impl FolderTraces {
     /// The traces in this folder, which is made when the first is written.
@@ -76,6 +75,14 @@ impl FolderTraces {
     }
 
     fn files(&self) -> Result<Vec<Kept>, TracesError> {
+        self.files_and(|_, _| {})
+    }
+
+    /// The traces, the oldest first; `other` is called with each file that is none.
+    fn files_and(
+        &self,
+        mut other: impl FnMut(&Path, SystemTime),
+    ) -> Result<Vec<Kept>, TracesError> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -84,13 +91,15 @@ impl FolderTraces {
         let mut files = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|error| self.failed(error))?;
-            let path = entry.path();
-            let is_trace = path.extension().is_some_and(|ending| ending == ENDING);
             // Another process may have deleted it since.
-            if let (true, Ok(about)) = (is_trace, entry.metadata()) {
-                let written = about.modified().map_err(|error| self.failed(error))?;
+            let Ok(about) = entry.metadata() else { continue };
+            let written = about.modified().map_err(|error| self.failed(error))?;
+            let path = entry.path();
+            if path.extension().is_some_and(|ending| ending == ENDING) {
                 let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
                 files.push(Kept { written, id, bytes: about.len() });
+            } else {
+                other(&path, written);
             }
         }
         files.sort();
@@ -102,28 +111,14 @@ impl FolderTraces {
         let Ok(_sweeping) = self.written.sweep.try_lock() else { return Ok(()) };
         self.written.traces.store(0, Ordering::Relaxed);
         self.written.bytes.store(0, Ordering::Relaxed);
-        self.remove_unfinished();
         let mut bytes = 0_u64;
-        for (at, one) in self.files()?.iter().rev().enumerate() {
+        for (at, one) in self.files_and(remove_abandoned)?.iter().rev().enumerate() {
             bytes = bytes.saturating_add(one.bytes);
             if at >= self.most || bytes > self.quota {
                 let _ = fs::remove_file(self.folder.join(format!("{}.{ENDING}", one.id)));
             }
         }
         Ok(())
-    }
-
-    /// Takes away what processes left behind that ended while they wrote.
-    fn remove_unfinished(&self) {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        for entry in entries {
-            let old = entry.metadata().and_then(|about| about.modified());
-            let old = old.ok().and_then(|written| written.elapsed().ok());
-            let is_old = old.is_some_and(|old| old > ABANDONED);
-            if is_old && entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
     }
 
     /// The file of an id. Whoever sends a request chooses its id, and must not choose the file.
@@ -142,6 +137,15 @@ impl FolderTraces {
 
     fn failed(&self, source: io::Error) -> TracesError {
         StateError::failed(format!("the traces in {}", self.folder.display()), source).into()
+    }
+}
+
+/// Takes away what a process left behind that ended while it wrote.
+fn remove_abandoned(file: &Path, written: SystemTime) {
+    let is_old = written.elapsed().is_ok_and(|age| age > ABANDONED);
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    if is_old && name.starts_with(UNFINISHED) {
+        let _ = fs::remove_file(file);
     }
 }
 

@@ -14,20 +14,20 @@ const POLL: Duration = Duration::from_millis(2);
 
 /// Things by their keys, of which the last few are held though nobody uses them.
 pub(crate) struct SharedCache<K, T> {
-    places: Mutex<HashMap<K, Arc<Place<T>>>>,
+    entries: Mutex<HashMap<K, Arc<Entry<T>>>>,
     recent: Mutex<VecDeque<Arc<T>>>,
     most_recent: usize,
 }
 
 /// Held while the thing is made.
-type Place<T> = Mutex<Weak<T>>;
+type Entry<T> = Mutex<Weak<T>>;
 
 /// Nobody wants it any longer.
 pub(crate) struct Abandoned;
 
 impl<K: Clone + Eq + Hash, T> SharedCache<K, T> {
     pub(crate) fn new(most_recent: usize) -> Self {
-        Self { places: Mutex::default(), recent: Mutex::default(), most_recent }
+        Self { entries: Mutex::default(), recent: Mutex::default(), most_recent }
     }
 
     /// What has this key, made now unless somebody uses it. Of several who ask at once, one makes it, and the
@@ -38,24 +38,24 @@ impl<K: Clone + Eq + Hash, T> SharedCache<K, T> {
         load: &Load<'_>,
         make: impl FnOnce() -> Result<T, E>,
     ) -> Result<Arc<T>, E> {
-        let place = self.place(key);
-        let mut place = wait_for(&place, load)?;
-        let thing = match place.upgrade() {
+        let entry = self.entry(key);
+        let mut entry = wait_for(&entry, load)?;
+        let thing = match entry.upgrade() {
             Some(thing) => thing,
             None => Arc::new(make()?),
         };
-        *place = Arc::downgrade(&thing);
-        drop(place);
+        *entry = Arc::downgrade(&thing);
+        drop(entry);
         self.remember(&thing);
         Ok(thing)
     }
 
-    fn place(&self, key: &K) -> Arc<Place<T>> {
-        let mut places = lock(&self.places);
+    fn entry(&self, key: &K) -> Arc<Entry<T>> {
+        let mut entries = lock(&self.entries);
         let used =
-            |place: &Arc<Place<T>>| Arc::strong_count(place) > 1 || lock(place).strong_count() > 0;
-        places.retain(|_, place| used(place));
-        Arc::clone(places.entry(key.clone()).or_default())
+            |entry: &Arc<Entry<T>>| Arc::strong_count(entry) > 1 || lock(entry).strong_count() > 0;
+        entries.retain(|_, entry| used(entry));
+        Arc::clone(entries.entry(key.clone()).or_default())
     }
 
     fn remember(&self, thing: &Arc<T>) {
@@ -69,9 +69,9 @@ impl<K: Clone + Eq + Hash, T> SharedCache<K, T> {
     }
 }
 
-fn wait_for<'a, T>(place: &'a Mutex<T>, load: &Load<'_>) -> Result<MutexGuard<'a, T>, Abandoned> {
+fn wait_for<'a, T>(entry: &'a Mutex<T>, load: &Load<'_>) -> Result<MutexGuard<'a, T>, Abandoned> {
     loop {
-        match place.try_lock() {
+        match entry.try_lock() {
             Ok(guard) => return Ok(guard),
             Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) if load.must_stop() => return Err(Abandoned),
@@ -108,6 +108,6 @@ mod tests {
         get(2);
         assert!(weak.upgrade().is_none());
         get(3);
-        assert_eq!(kept.places.lock().unwrap().len(), 2, "the first's place is gone");
+        assert_eq!(kept.entries.lock().unwrap().len(), 2, "the first's entry is gone");
     }
 }

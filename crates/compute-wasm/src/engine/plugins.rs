@@ -6,7 +6,7 @@ use bytes::Bytes;
 use compute::{Artifact, Error, Load, Profile, Ref};
 
 use super::prepare::Kind;
-use super::{For, Unprepared, WasmEngine};
+use super::{Purpose, Unprepared, WasmEngine};
 use crate::code::{Compiled, Image, Library, Prepared};
 use crate::guest;
 use crate::image::{self, IMAGE_VERSION, ImagePlugin, Making, Parts, Plugin};
@@ -103,7 +103,7 @@ impl WasmEngine {
         load: &Load<'_>,
         get: impl FnOnce() -> Result<Artifact, Error>,
     ) -> Result<Arc<Plugin>, Unprepared> {
-        let engines = self.engines(load.profile, For::Calls)?;
+        let engines = self.engines(load.profile, Purpose::Calls)?;
         self.plugins.get(&(reference.clone(), load.profile), load, || {
             let (shape, parts) = self.take_apart(&get()?)?;
             let part = Compiled { reference, part: format!("plugin{IMAGE_VERSION}") };
@@ -167,7 +167,7 @@ impl WasmEngine {
         load: &Load<'_>,
     ) -> Result<Arc<ImagePlugin>, Unprepared> {
         let profile = Profile::new(true, load.profile.stack());
-        let engines = self.engines(profile, For::Images)?;
+        let engines = self.engines(profile, Purpose::Images)?;
         self.image_plugins.get(&(reference.clone(), profile.stack()), load, || {
             let (shape, parts) = self.take_apart(&load.linked(reference)?)?;
             let part = |name: &str| Compiled { reference, part: format!("{name}{IMAGE_VERSION}") };

@@ -195,18 +195,18 @@ impl Pattern {
                 if !go_on(text.len()) {
                     return None;
                 }
-                found.map(|found| found.is_some()).map_err(|_| Left::Quit)
+                found.map(|found| found.is_some()).map_err(|_| Unanswered::Quit)
             }
             Engine::Lazy(table) => {
                 let stride = (STRIDE / of.nfa.states().len().max(1)).clamp(16, 4096);
                 with_cache(of.id, table, |cache| lazily(table, cache, &input, stride, go_on))
             }
-            Engine::States => Err(Left::Quit),
+            Engine::States => Err(Unanswered::Quit),
         };
         match found {
             Ok(found) => Some(found),
-            Err(Left::Stopped) => None,
-            Err(Left::Quit) => by_states(&of.nfa, text, start, go_on),
+            Err(Unanswered::Stopped) => None,
+            Err(Unanswered::Quit) => by_states(&of.nfa, text, start, go_on),
         }
     }
 }
@@ -264,7 +264,7 @@ impl Engine {
 }
 
 /// Why a table gave no answer.
-enum Left {
+enum Unanswered {
     /// There is no time.
     Stopped,
     /// It cannot tell: words of other letters than ASCII's.
@@ -277,11 +277,11 @@ fn lazily(
     input: &Input<'_>,
     stride: usize,
     go_on: &mut dyn FnMut(usize) -> bool,
-) -> Result<bool, Left> {
-    let mut at = table.start_state_forward(cache, input).map_err(|_| Left::Quit)?;
+) -> Result<bool, Unanswered> {
+    let mut at = table.start_state_forward(cache, input).map_err(|_| Unanswered::Quit)?;
     for part in input.haystack()[input.start()..].chunks(stride) {
         for byte in part {
-            at = table.next_state(cache, at, *byte).map_err(|_| Left::Quit)?;
+            at = table.next_state(cache, at, *byte).map_err(|_| Unanswered::Quit)?;
             if at.is_tagged() {
                 if at.is_match() {
                     return Ok(true);
@@ -290,16 +290,16 @@ fn lazily(
                     return Ok(false);
                 }
                 if at.is_quit() {
-                    return Err(Left::Quit);
+                    return Err(Unanswered::Quit);
                 }
             }
         }
         // What a byte costs is between one step and one for each state: the most is counted.
         if !go_on(STRIDE) {
-            return Err(Left::Stopped);
+            return Err(Unanswered::Stopped);
         }
     }
-    let end = table.next_eoi_state(cache, at).map_err(|_| Left::Quit)?;
+    let end = table.next_eoi_state(cache, at).map_err(|_| Unanswered::Quit)?;
     Ok(end.is_match())
 }
 

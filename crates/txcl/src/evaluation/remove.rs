@@ -59,7 +59,7 @@ pub fn remove_all(value: &mut Value, paths: &[Path], budget: &Budget) -> Result<
 /// Takes places of a list away, each counted when those before it are gone.
 fn from_list(items: &mut Vec<Value>, run: &[Path], budget: &Budget) -> Result<(), Stop> {
     budget.charge(items.len() * (size_of::<usize>() + 1))?;
-    let mut left = Left::new(items.len());
+    let mut left = Remaining::new(items.len());
     let mut gone = vec![false; items.len()];
     for (at, path) in run.iter().enumerate() {
         if at % 4096 == 0 {
@@ -76,12 +76,12 @@ fn from_list(items: &mut Vec<Value>, run: &[Path], budget: &Budget) -> Result<()
 }
 
 /// Finds the n-th of what is left of a list: a Fenwick tree.
-struct Left {
+struct Remaining {
     sums: Vec<usize>,
     count: usize,
 }
 
-impl Left {
+impl Remaining {
     fn new(count: usize) -> Self {
         let sums = (0..=count).map(|at| at & at.wrapping_neg()).collect();
         Self { sums, count }

@@ -9,11 +9,11 @@ use crate::home;
 use crate::show::print_line;
 
 pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
-    let place = home::place_for(cli, args.state.state.as_deref(), "gc")?;
-    let store = place.open_store()?;
+    let location = home::location_for(cli, args.state.state.as_deref(), "gc")?;
+    let store = location.open_store()?;
     let mut roots = args.roots.clone();
     // Every version of every stack can be gone back to.
-    roots.extend(place.catalogue()?.refs()?);
+    roots.extend(location.catalogue()?.refs()?);
     if roots.is_empty() {
         return Err(Failure::usage(
             "there are no stacks, and no --root: everything would be deleted; name what to keep",

@@ -1,6 +1,9 @@
 //! `compute test`: every op on its fixtures, in parallel.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fmt;
+use std::ops::AddAssign;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -41,6 +44,43 @@ struct CaseResult {
     time: Duration,
 }
 
+impl CaseResult {
+    /// What the op gives now, if it is not what was expected.
+    fn changed(&self) -> Option<&Value> {
+        self.wrong.as_ref().and(self.output.as_ref())
+    }
+}
+
+/// How many cases ended how.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    passed: usize,
+    failed: usize,
+    /// Whose expected output was written anew.
+    updated: usize,
+}
+
+impl Counts {
+    const fn all(self) -> usize {
+        self.passed + self.failed + self.updated
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.updated += other.updated;
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)?;
+        if self.updated > 0 { write!(f, ", {} updated", self.updated) } else { Ok(()) }
+    }
+}
+
 pub(crate) fn test(cli: &Cli, args: &TestArgs) -> Result<(), Failure> {
     let host = Host::new(cli, 0, parallel::threads())?;
     if args.watch { watch(&host, args) } else { run_all(&host, args).map(|_| ()) }
@@ -56,29 +96,23 @@ fn run_all(host: &Host, args: &TestArgs) -> Result<Vec<PathBuf>, Failure> {
     let started = Instant::now();
     let tested = run_suites(host, suites);
 
-    let (mut passed, mut failed) = (0, 0);
+    let mut counts = Counts::default();
     for one in &tested {
-        let (good, bad) = print(one)?;
-        passed += good;
-        failed += bad;
+        counts += print(one, args.update)?;
         if let (true, Ok(results)) = (args.update, &one.results) {
-            let outputs: Vec<_> = results
-                .iter()
-                .map(|result| result.wrong.as_ref().and(result.output.clone()))
-                .collect();
-            if outputs.iter().any(Option::is_some) {
-                fixtures::update(&one.suite, &outputs)?;
-                anstream::eprintln!("updated {}", one.suite.file.display());
+            let outputs: Vec<_> = results.iter().map(|result| result.changed().cloned()).collect();
+            if let Some(file) = fixtures::update(&one.suite, &outputs)? {
+                anstream::eprintln!("updated {}", shown(&file));
             }
         }
     }
     if let Some(file) = &args.junit {
         write_junit(file, &tested)?;
     }
-    anstream::eprintln!("{passed} passed, {failed} failed ({:.2?})", started.elapsed());
+    anstream::eprintln!("{counts} ({:.2?})", started.elapsed());
     let files = tested.iter().flat_map(Tested::files).cloned().collect();
-    if failed > 0 && !args.update && !args.watch {
-        return Err(Failure::Guest(format!("{failed} of {} cases failed", passed + failed)));
+    if counts.failed > 0 && !args.watch {
+        return Err(Failure::Guest(format!("{} of {} cases failed", counts.failed, counts.all())));
     }
     Ok(files)
 }
@@ -103,15 +137,13 @@ pub(crate) fn run_changed(
         suites
             .retain(|suite| known.0.get(&suite.op).is_none_or(|files| !files.is_disjoint(changed)));
     }
-    let (mut passed, mut failed) = (0, 0);
+    let mut counts = Counts::default();
     for one in run_suites(host, suites) {
-        let (good, bad) = print(&one)?;
-        passed += good;
-        failed += bad;
+        counts += print(&one, false)?;
         known.0.insert(one.suite.op.clone(), one.files().cloned().collect());
     }
-    if passed + failed > 0 {
-        anstream::eprintln!("{passed} passed, {failed} failed");
+    if counts.all() > 0 {
+        anstream::eprintln!("{counts}");
     }
     Ok(())
 }
@@ -222,29 +254,31 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
-/// Prints a line for each case; says how many passed and failed.
-fn print(tested: &Tested) -> Result<(usize, usize), Failure> {
+/// Prints a line for each case; where expected outputs are written anew, an output that differs is no failure.
+fn print(tested: &Tested, update: bool) -> Result<Counts, Failure> {
     let name = shown(&tested.suite.op);
     let results = match &tested.results {
         Ok(results) => results,
         Err(failure) => {
             print_line(format!("FAIL {name}"))?;
             failure.print();
-            return Ok((0, tested.suite.cases.len().max(1)));
+            return Ok(Counts { failed: tested.suite.cases.len().max(1), ..Counts::default() });
         }
     };
-    let mut failed = 0;
+    let mut counts = Counts::default();
     for (case, result) in tested.suite.cases.iter().zip(results) {
-        let word = if result.wrong.is_some() { "FAIL" } else { "ok  " };
+        let (word, count) = match &result.wrong {
+            None => ("ok  ", &mut counts.passed),
+            Some(_) if update && result.changed().is_some() => ("new ", &mut counts.updated),
+            Some(_) => ("FAIL", &mut counts.failed),
+        };
+        *count += 1;
         print_line(format!("{word} {name} > {}", case.name))?;
-        if let Some(wrong) = &result.wrong {
-            failed += 1;
-            for line in wrong.lines() {
-                anstream::eprintln!("     {line}");
-            }
+        for line in result.wrong.iter().flat_map(|wrong| wrong.lines()) {
+            anstream::eprintln!("     {line}");
         }
     }
-    Ok((results.len() - failed, failed))
+    Ok(counts)
 }
 
 fn shown(path: &Path) -> String {
@@ -307,10 +341,19 @@ fn watch(host: &Host, args: &TestArgs) -> Result<(), Failure> {
             }
         }
         anstream::eprintln!("waiting for changes; ctrl-c ends it");
-        if watch.next().is_none() {
-            return Ok(());
+        loop {
+            let Some(changed) = watch.next() else { return Ok(()) };
+            if changed.iter().any(|file| matters(file)) {
+                break;
+            }
         }
     }
+}
+
+/// Whether it may be an op, what an op imports, or a fixture: what a test writes beside them does not count.
+fn matters(file: &Path) -> bool {
+    let extension = file.extension().and_then(OsStr::to_str).unwrap_or_default();
+    target::SOURCES.contains(&extension) || ["json", "txcl", "wasm", "wat"].contains(&extension)
 }
 
 fn folder_of(file: &Path) -> PathBuf {

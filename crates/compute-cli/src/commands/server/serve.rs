@@ -40,7 +40,7 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
             "--max-tenant-concurrency {own} is more than --max-concurrency {all}"
         )));
     }
-    let place = home::place_for(cli, args.state.state.as_deref(), "serve")?;
+    let location = home::location_for(cli, args.state.state.as_deref(), "serve")?;
     let _log = log(options)?;
     let mut settings = settings(options);
     settings.max_connections = files_for(settings.max_connections);
@@ -48,15 +48,15 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
     let manager = Manager::builder()
         .engine(NAME, host::engine_config(calls)?)
         .cache_bytes(options.cache.as_u64());
-    if !options.dev && place.tokens()?.list(None)?.is_empty() {
+    if !options.dev && location.tokens()?.list(None)?.is_empty() {
         tell(
             "warning: there are no tokens, so it refuses everybody: `compute token create --scope admin` makes one, --dev asks for none"
                 .to_owned(),
         );
     }
-    let vault = home::vault(&place, options.secret_key_file.as_deref())?;
+    let vault = home::vault(&location, options.secret_key_file.as_deref())?;
     let server =
-        Server::open(place, vault, manager, settings).map_err(|error| Failure::host(&error))?;
+        Server::open(location, vault, manager, settings).map_err(|error| Failure::host(&error))?;
     let server = server
         .with_plugins(bindings::read()?.into_values())
         .with_carried_plugins([compute_js_plugin::plugin()]);

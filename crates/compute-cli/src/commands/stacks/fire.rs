@@ -10,7 +10,7 @@ use compute_flow::{
     Answer, Detail, Failure as FlowFailure, Processor, ProcessorSettings, Reason, Request,
     Snapshot, Stack, Stage, Trace,
 };
-use compute_state::Place;
+use compute_state::Location;
 use jiff::Timestamp;
 use txcl::{Code, Diagnostic};
 
@@ -31,8 +31,10 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     if let Some(client) = home.server() {
         return remote(client, &*home, args);
     }
-    let Some(place) = home.place() else { return Err(Failure::usage("there is no state here")) };
-    let snapshot = snapshot(place)?;
+    let Some(location) = home.location() else {
+        return Err(Failure::usage("there is no state here"));
+    };
+    let snapshot = snapshot(location)?;
     let stage = stage(&args.stage, &snapshot)?;
     let host = Host::at(&home, 0, parallel::threads())?;
     let mut settings = ProcessorSettings::default();
@@ -47,7 +49,7 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     if let Some(seed) = args.seed {
         request.seed = seed;
     }
-    let secrets = secrets(place, args)?;
+    let secrets = secrets(location, args)?;
     let mask = Arc::new(Mask::new(secrets.values().cloned()));
     request.mask = Arc::clone(&mask);
     request.secrets = Arc::new(secrets);
@@ -58,7 +60,7 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
         anstream::eprintln!("warning: {}", printable(&mask.text(warning)));
     }
     answer.trace.iter().for_each(tell);
-    keep(args, place, &answer)?;
+    keep(args, location, &answer)?;
     match &answer.result {
         Ok(document) => print_line(document),
         Err(failure) => Err(told(failure, &host, &mask)),
@@ -66,11 +68,11 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
 }
 
 /// The secrets that are set, and those of the command, which come first.
-fn secrets(place: &Place, args: &FireArgs) -> Result<BTreeMap<String, String>, Failure> {
-    let catalogue = place.catalogue()?;
+fn secrets(location: &Location, args: &FireArgs) -> Result<BTreeMap<String, String>, Failure> {
+    let catalogue = location.catalogue()?;
     let mut secrets = BTreeMap::new();
     if !catalogue.secrets()?.is_empty() {
-        secrets = catalogue.open_secrets(&home::vault(place, None)?)?;
+        secrets = catalogue.open_secrets(&home::vault(location, None)?)?;
     }
     secrets.extend(args.secret.iter().cloned());
     Ok(secrets)
@@ -129,8 +131,8 @@ fn remote(client: &Client, home: &dyn Home, args: &FireArgs) -> Result<(), Failu
 }
 
 /// The active versions, as they are now.
-fn snapshot(place: &Place) -> Result<Snapshot, Failure> {
-    let catalogue = place.catalogue()?;
+fn snapshot(location: &Location) -> Result<Snapshot, Failure> {
+    let catalogue = location.catalogue()?;
     let mut snapshot = Snapshot::default();
     for active in catalogue.all_active()? {
         let files = catalogue.version(&active.stack, active.number)?.files;
@@ -167,9 +169,9 @@ fn tell(trace: &Trace) {
 }
 
 /// Keeps the trace, and shows it if it was asked for.
-fn keep(args: &FireArgs, place: &Place, answer: &Answer) -> Result<(), Failure> {
+fn keep(args: &FireArgs, location: &Location, answer: &Answer) -> Result<(), Failure> {
     let Some(trace) = &answer.trace else { return Ok(()) };
-    let traces = place.traces()?;
+    let traces = location.traces()?;
     match args.trace {
         Some(TraceDetail::Off) => return Ok(()),
         None | Some(TraceDetail::Summary) => trace.summary().write(&*traces)?,

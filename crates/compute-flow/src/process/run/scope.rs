@@ -12,7 +12,7 @@ use crate::process::failure::{Failure, Reason};
 use crate::process::merge::merge;
 use crate::process::recorder::{self, Payloads};
 use crate::process::request::seed_of;
-use crate::process::step::{self, Done, NoOutcome, Place, Prepared};
+use crate::process::step::{self, Done, NoOutcome, Prepared, StepContext};
 use crate::rules::{self, Scope, Stack, StackRule, Stage};
 use crate::trace::{EventKind, Step};
 
@@ -136,7 +136,7 @@ impl<'a> Run<'a> {
             let name = || format!("{}/{}/{}", stack.name(), scope.number(), rule.name);
             let op = name();
             self.recorder.event(|| EventKind::StepStart { op: op.clone() });
-            let place = Place {
+            let place = StepContext {
                 stack: stack.name(),
                 scope: scope.number(),
                 entry: self.entries,

@@ -15,9 +15,9 @@ use crate::{
 /// Each tenant has a place of its own below the first one, so that nothing of another's can be reached from it.
 ///
 /// ```
-/// use compute_state::Place;
+/// use compute_state::Location;
 ///
-/// let place = Place::new("s3://bucket/prefix", "/var/lib/compute");
+/// let place = Location::new("s3://bucket/prefix", "/var/lib/compute");
 /// let theirs = place.tenant(&"acme".parse()?);
 /// assert_eq!(theirs.store, "s3://bucket/prefix/tenants/acme");
 /// assert_eq!(theirs.state, std::path::Path::new("/var/lib/compute/tenants/acme"));
@@ -25,14 +25,14 @@ use crate::{
 /// # Ok::<(), compute_state::TenantError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// The store's URL, as [`compute_store::open`] takes it.
     pub store: String,
     /// The folder of the state.
     pub state: PathBuf,
 }
 
-impl Place {
+impl Location {
     /// A place.
     pub fn new(store: impl Into<String>, state: impl Into<PathBuf>) -> Self {
         Self { store: store.into(), state: state.into() }
