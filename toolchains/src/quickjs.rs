@@ -15,7 +15,7 @@ const CARRIER: (&str, &str) = ("rquickjs-sys", "0.14.0");
 const STACK: u32 = 256 << 10;
 
 /// What is changed in QuickJS-NG: each of it is there once, but for the last.
-const CHANGES: [(&str, &str); 14] = [
+const CHANGES: [(&str, &str); 15] = [
     // Who includes it may say where references are counted.
     (
         "#define JS_REF_COUNT(p) (js_rc(p)->ref_count)\n",
@@ -55,6 +55,11 @@ const CHANGES: [(&str, &str); 14] = [
     (
         "    switch(tok = s->token.val) {\n    case '{':\n        if (js_parse_block(s))\n",
         "    emit_source_loc(s);\n    switch(tok = s->token.val) {\n    case '{':\n        if (js_parse_block(s))\n",
+    ),
+    // A string that is spread into an object gives its letters.
+    (
+        "    if (JS_VALUE_GET_TAG(source) != JS_TAG_OBJECT)\n        return 0;\n\n    if (JS_VALUE_GET_TAG(excluded)",
+        "    if (JS_VALUE_GET_TAG(source) != JS_TAG_OBJECT) {\n        if (!JS_IsString(source))\n            return 0;\n        source = JS_ToObject(ctx, source);\n        if (JS_IsException(source))\n            return -1;\n        ret = JS_CopyDataProperties(ctx, target, source, excluded, setprop);\n        JS_FreeValue(ctx, source);\n        return ret;\n    }\n\n    if (JS_VALUE_GET_TAG(excluded)",
     ),
     // An error is where it was made, and not where its class calls the one that it extends.
     (

@@ -5,18 +5,40 @@ import { define } from "./globals.js";
 
 const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 
+const tagOfArray = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag).get;
+
 function refuse(value) {
   const what = typeof value === "function" ? "a function" : typeof value === "symbol" ? "a symbol" : Object.prototype.toString.call(value);
   throw new DOMException(`${what} cannot be cloned`, "DataCloneError");
 }
 
-function cloneError(error, clone) {
-  const name = Object.hasOwn(ERRORS, error.name) ? error.name : "Error";
-  const made = new ERRORS[name](error.message);
-  for (const key of ["stack", "cause"]) {
-    if (Object.hasOwn(error, key) || (key === "stack" && typeof error.stack === "string"))
-      Object.defineProperty(made, key, { value: clone(error[key]), writable: true, enumerable: false, configurable: true });
+// Whether an object is of a kind that has more to it than properties: an iterator, a promise, an event. Their tag comes
+// from a class that is a global or has no name; an author's own may have one, too.
+function isOpaque(value) {
+  for (let holder = value; holder !== null; holder = Object.getPrototypeOf(holder)) {
+    if (!Object.hasOwn(holder, Symbol.toStringTag)) continue;
+    const { constructor } = holder;
+    return typeof constructor !== "function" || (holder !== value && globalThis[constructor.name] === constructor);
   }
+  return false;
+}
+
+// As built-ins have it: not enumerable.
+function hide(object, key, value) {
+  Object.defineProperty(object, key, { value, writable: true, enumerable: false, configurable: true });
+}
+
+function cloneError(error, clone) {
+  if (error instanceof DOMException) {
+    const made = new DOMException(error.message, error.name);
+    if (typeof error.stack === "string") hide(made, "stack", error.stack);
+    return made;
+  }
+  const name = Object.hasOwn(ERRORS, error.name) ? error.name : "Error";
+  const message = Object.getOwnPropertyDescriptor(error, "message");
+  const made = message && "value" in message ? new ERRORS[name](String(message.value)) : new ERRORS[name]();
+  if (typeof error.stack === "string") hide(made, "stack", error.stack);
+  if (Object.hasOwn(error, "cause")) hide(made, "cause", clone(error.cause));
   return made;
 }
 
@@ -37,7 +59,6 @@ export function defineClone() {
       if (value === null || typeof value !== "object") return value;
       if (seen.has(value)) return seen.get(value);
       const keep = (copy) => (seen.set(value, copy), copy);
-      const kind = Object.prototype.toString.call(value).slice(8, -1);
       if (Array.isArray(value)) {
         const copy = keep([]);
         copy.length = value.length;
@@ -49,8 +70,9 @@ export function defineClone() {
         return keep(Object(value.valueOf()));
       if (value instanceof ArrayBuffer) return keep(transferred.includes(value) ? value.transfer() : value.slice(0));
       if (ArrayBuffer.isView(value)) {
-        const { byteOffset, byteLength, length, constructor } = value;
-        return keep(new constructor(clone(value.buffer), byteOffset, value instanceof DataView ? byteLength : length));
+        const { byteOffset, byteLength, length } = value;
+        if (value instanceof DataView) return keep(new DataView(clone(value.buffer), byteOffset, byteLength));
+        return keep(new globalThis[tagOfArray.call(value)](clone(value.buffer), byteOffset, length));
       }
       if (value instanceof Map) {
         const copy = keep(new Map());
@@ -63,13 +85,16 @@ export function defineClone() {
         return copy;
       }
       if (value instanceof Error) return keep(cloneError(value, clone));
-      if (kind !== "Object" && kind !== "Arguments") refuse(value);
-      if (value instanceof WeakMap || value instanceof WeakSet || value instanceof WeakRef || value instanceof Promise) refuse(value);
+      if (isOpaque(value)) refuse(value);
       return properties(value, keep({}));
     }
 
     function properties(from, to) {
-      for (const key of Object.keys(from)) to[key] = clone(from[key]);
+      for (const key of Object.keys(from)) {
+        // Defined and not set: `__proto__` is a key as any other.
+        const value = clone(from[key]);
+        Object.defineProperty(to, key, { value, writable: true, enumerable: true, configurable: true });
+      }
       return to;
     }
 

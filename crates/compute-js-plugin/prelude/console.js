@@ -4,10 +4,73 @@ import inspect from "object-inspect";
 
 const DEBUG = 0, INFO = 1, WARN = 2, ERROR = 3;
 
+const OPTIONS = { depth: 4, quoteStyle: "double", maxStringLength: 1000 };
+// How many errors are shown that others have as their causes.
+const MAX_CAUSES = 8;
+// Frames of the prelude in a stack.
+const OURS = /^ {4}at .*\(<null>:\d+:\d+\)\n?/gm;
+
+// A value as text. Nothing that it does stops whoever logs it: getters that throw, proxies, odd errors.
 function show(value) {
   if (typeof value === "string") return value;
-  if (value instanceof Error) return value.stack ? `${value}\n${value.stack.trimEnd()}` : String(value);
-  return inspect(value, { depth: 4, quoteStyle: "double", maxStringLength: 1000 });
+  try {
+    return value instanceof Error ? showError(value, []) : inspect(value, OPTIONS);
+  } catch {
+    return showParts(value);
+  }
+}
+
+// An error, its stack, and those that led to it with theirs.
+function showError(error, seen) {
+  const stack = typeof error.stack === "string" ? error.stack.replace(OURS, "").trimEnd() : "";
+  return (stack ? `${error}\n${stack}` : String(error)) + causesOf(error, seen);
+}
+
+// What led to an error: its cause, and the errors that it stands for. Each is on lines of its own, indented.
+export function causesOf(error, seen = []) {
+  seen.push(error);
+  let text = "";
+  const add = (label, value) => {
+    const shown = seen.includes(value) || seen.length >= MAX_CAUSES ? "…" : value instanceof Error ? showError(value, seen) : show(value);
+    text += `\n  [${label}]: ${shown.replaceAll("\n", "\n  ")}`;
+  };
+  if (error.cause !== undefined) add("cause", error.cause);
+  if (error instanceof AggregateError && Array.isArray(error.errors)) for (const one of error.errors) add("error", one);
+  return text;
+}
+
+// The properties of an object that cannot be shown as a whole, each by itself.
+function showParts(value) {
+  try {
+    const parts = Object.entries(Object.getOwnPropertyDescriptors(value)).map(([name, { get, value }]) => {
+      if (get) return `${name}: [Getter]`;
+      try {
+        return `${name}: ${inspect(value, OPTIONS)}`;
+      } catch {
+        return `${name}: [cannot be shown]`;
+      }
+    });
+    return `{ ${parts.join(", ")} }`;
+  } catch {
+    return `[${typeof value} that cannot be shown]`;
+  }
+}
+
+// A number as %d, %i and %f show it.
+function number(value, parse) {
+  try {
+    return typeof value === "bigint" ? `${value}n` : String(parse(value));
+  } catch {
+    return "NaN";
+  }
+}
+
+function json(value) {
+  try {
+    return JSON.stringify(value) ?? "undefined";
+  } catch {
+    return show(value);
+  }
 }
 
 // Values as one text. Where the first is a string, its %s, %d, %i, %f, %j, %o, %O and %c are filled in.
@@ -20,10 +83,10 @@ export function format(values) {
     const value = rest.shift();
     switch (directive) {
       case "%s": return typeof value === "string" ? value : show(value);
-      case "%d": return String(Number(value));
-      case "%i": return String(parseInt(value, 10));
-      case "%f": return String(parseFloat(value));
-      case "%j": return JSON.stringify(value) ?? "undefined";
+      case "%d": return number(value, Number);
+      case "%i": return number(value, (value) => parseInt(value, 10));
+      case "%f": return number(value, parseFloat);
+      case "%j": return json(value);
       case "%c": return "";
       default: return show(value);
     }
@@ -42,7 +105,7 @@ export function consoleOf(host) {
     if (values.length > 0) write(INFO, format(values));
     indent += "  ";
   };
-  const console = {
+  return {
     log: at(INFO), info: at(INFO), debug: at(DEBUG), warn: at(WARN), error: at(ERROR),
     trace: (...values) => write(DEBUG, `${format(values)}\n${new Error().stack.trimEnd()}`),
     dir: (value) => write(INFO, show(value)),
@@ -67,6 +130,4 @@ export function consoleOf(host) {
     groupEnd: () => void (indent = indent.slice(2)),
     clear: () => {},
   };
-  Object.defineProperty(console, Symbol.for("compute.format"), { value: { format } });
-  return console;
 }

@@ -3,7 +3,7 @@
 
 import { sha1 } from "@noble/hashes/legacy.js";
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
-import { define } from "./globals.js";
+import { bytesOf, define } from "./globals.js";
 
 const DIGESTS = { "SHA-1": sha1, "SHA-256": sha256, "SHA-384": sha384, "SHA-512": sha512 };
 // What Web Crypto allows in one call.
@@ -32,8 +32,7 @@ export function defineCrypto(host) {
     const hash = DIGESTS[name];
     if (hash === undefined)
       throw new DOMException(`crypto.subtle.digest knows ${Object.keys(DIGESTS).join(", ")}, and not ${name}`, "NotSupportedError");
-    const bytes = ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
-    return hash(bytes).buffer;
+    return hash(bytesOf(data, "crypto.subtle.digest")).buffer;
   }
 
   define(globalThis, { crypto: { getRandomValues, randomUUID, subtle: { digest } } });

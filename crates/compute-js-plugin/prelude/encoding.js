@@ -1,34 +1,37 @@
-// TextEncoder and TextDecoder (WHATWG Encoding): UTF-8, and for decoding UTF-16LE and Latin-1 as well.
+// TextEncoder and TextDecoder (WHATWG Encoding): UTF-8, and for decoding UTF-16 and Latin-1 as well.
 
-import { define } from "./globals.js";
+import { bytesOf, define } from "./globals.js";
 
 const LABELS = {
-  "utf-8": "utf-8", utf8: "utf-8", "unicode-1-1-utf-8": "utf-8",
-  "utf-16le": "utf-16le", "utf-16": "utf-16le", "ucs-2": "utf-16le", unicode: "utf-16le",
-  "windows-1252": "windows-1252", "iso-8859-1": "windows-1252", latin1: "windows-1252", ascii: "windows-1252",
-  "us-ascii": "windows-1252",
+  "utf-8": "utf-8 utf8 unicode-1-1-utf-8 unicode11utf8 unicode20utf8 x-unicode20utf8",
+  "utf-16le": "utf-16le utf-16 ucs-2 unicode csunicode iso-10646-ucs-2 unicodefeff",
+  "utf-16be": "utf-16be unicodefffe",
+  "windows-1252":
+    "windows-1252 cp1252 x-cp1252 iso-8859-1 iso8859-1 iso88591 iso_8859-1 iso_8859-1:1987 iso-ir-100 latin1 l1 csisolatin1 cp819 ibm819 ascii us-ascii ansi_x3.4-1968",
 };
+
+function encodingOf(label) {
+  const wanted = label.replace(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, "").toLowerCase();
+  return Object.keys(LABELS).find((name) => LABELS[name].split(" ").includes(wanted));
+}
 
 // What windows-1252 has from 0x80 to 0x9f.
 const WINDOWS_1252 =
   "\u20ac\x81\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\x8d\u017d\x8f\x90\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\x9d\u017e\u0178";
 
-function bytesOf(source) {
-  if (source === undefined) return new Uint8Array(0);
-  if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
-  if (source instanceof ArrayBuffer) return new Uint8Array(source);
-  throw new TypeError("TextDecoder.decode takes an ArrayBuffer or a view of one");
-}
-
 // How many bytes at the end are the beginning of a character of UTF-8 that is not whole yet.
 function unfinished(bytes) {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes[bytes.length - back];
-    if (byte >= 0xc2) {
-      const needed = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;
-      return needed > back ? back : 0;
-    }
     if (byte < 0x80) return 0;
+    if (byte < 0xc0) continue;
+    const needed = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;
+    if (byte < 0xc2 || byte > 0xf4 || needed <= back) return 0;
+    // The second byte of some is not any: what can never be whole is not kept.
+    const second = back > 1 ? bytes[bytes.length - back + 1] : undefined;
+    const low = byte === 0xe0 ? 0xa0 : byte === 0xf0 ? 0x90 : 0x80;
+    const high = byte === 0xed ? 0x9f : byte === 0xf4 ? 0x8f : 0xbf;
+    return second === undefined || (second >= low && second <= high) ? back : 0;
   }
   return 0;
 }
@@ -42,6 +45,7 @@ export function defineEncoding(host) {
       return host.utf8Encode(String(text).toWellFormed());
     }
     encodeInto(text, target) {
+      if (!(target instanceof Uint8Array)) throw new TypeError("TextEncoder.encodeInto fills a Uint8Array");
       let read = 0, written = 0;
       for (const character of String(text)) {
         const bytes = this.encode(character);
@@ -62,7 +66,7 @@ export function defineEncoding(host) {
     #begun = false;
 
     constructor(label = "utf-8", { fatal = false, ignoreBOM = false } = {}) {
-      this.#encoding = LABELS[String(label).trim().toLowerCase()];
+      this.#encoding = encodingOf(String(label));
       if (this.#encoding === undefined) throw new RangeError(`TextDecoder does not know the encoding ${label}`);
       this.#fatal = Boolean(fatal);
       this.#ignoreBOM = Boolean(ignoreBOM);
@@ -77,19 +81,32 @@ export function defineEncoding(host) {
       return this.#ignoreBOM;
     }
     decode(source, { stream = false } = {}) {
-      let bytes = bytesOf(source);
+      let bytes = source === undefined ? new Uint8Array(0) : bytesOf(source, "TextDecoder.decode");
       if (this.#held.length > 0) {
         const joined = new Uint8Array(this.#held.length + bytes.length);
         joined.set(this.#held);
         joined.set(bytes, this.#held.length);
         bytes = joined;
       }
-      const keep = !stream ? 0 : this.#encoding === "utf-8" ? unfinished(bytes) : this.#encoding === "utf-16le" ? bytes.length % 2 : 0;
-      this.#held = bytes.slice(bytes.length - keep);
+      const keep = stream ? this.#unfinished(bytes) : 0;
+      // What fails leaves nothing behind.
+      this.#held = new Uint8Array(0);
       let text = this.#whole(bytes.subarray(0, bytes.length - keep));
+      this.#held = bytes.slice(bytes.length - keep);
       if (!this.#begun && !this.#ignoreBOM && text.charCodeAt(0) === 0xfeff) text = text.slice(1);
       this.#begun = stream && (this.#begun || text.length > 0);
       return text;
+    }
+    #unit(bytes, at) {
+      return this.#encoding === "utf-16le" ? bytes[at] | (bytes[at + 1] << 8) : (bytes[at] << 8) | bytes[at + 1];
+    }
+    // How many bytes at the end are the beginning of a character.
+    #unfinished(bytes) {
+      if (this.#encoding === "utf-8") return unfinished(bytes);
+      if (this.#encoding === "windows-1252") return 0;
+      const odd = bytes.length % 2;
+      const last = bytes.length - odd - 2;
+      return last >= 0 && (this.#unit(bytes, last) & 0xfc00) === 0xd800 ? odd + 2 : odd;
     }
     #whole(bytes) {
       if (this.#encoding === "utf-8") {
@@ -102,7 +119,7 @@ export function defineEncoding(host) {
         for (const byte of bytes) text += byte >= 0x80 && byte < 0xa0 ? WINDOWS_1252[byte - 0x80] : String.fromCharCode(byte);
         return text;
       }
-      for (let at = 0; at + 1 < bytes.length; at += 2) text += String.fromCharCode(bytes[at] | (bytes[at + 1] << 8));
+      for (let at = 0; at + 1 < bytes.length; at += 2) text += String.fromCharCode(this.#unit(bytes, at));
       if (bytes.length % 2 === 1) text += "\ufffd";
       if (this.#fatal && (bytes.length % 2 === 1 || !text.isWellFormed())) throw new TypeError("the bytes are not UTF-16");
       return text.toWellFormed();

@@ -4,3 +4,14 @@ export function define(target, values) {
   for (const [name, value] of Object.entries(values))
     Object.defineProperty(target, name, { value, writable: true, enumerable: false, configurable: true });
 }
+
+// The bytes of a BufferSource, as they are.
+export function bytesOf(source, taker) {
+  if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+  if (source instanceof ArrayBuffer || (globalThis.SharedArrayBuffer && source instanceof SharedArrayBuffer)) return new Uint8Array(source);
+  throw new TypeError(`${taker} takes an ArrayBuffer or a view of one, and got ${kindOf(source)}`);
+}
+
+export function kindOf(value) {
+  return value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
+}

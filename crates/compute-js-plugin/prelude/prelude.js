@@ -4,11 +4,11 @@
 // are the hooks that C calls.
 
 import { defineClone } from "./clone.js";
-import { consoleOf } from "./console.js";
+import { causesOf, consoleOf, format } from "./console.js";
 import { defineCrypto } from "./crypto.js";
 import { defineEncoding } from "./encoding.js";
 import { defineEvents } from "./events.js";
-import { define } from "./globals.js";
+import { define, kindOf } from "./globals.js";
 import { defineUrl } from "./lazy-url.js";
 import { defineTimers } from "./timers.js";
 
@@ -16,7 +16,7 @@ export default function prelude(host) {
   Error.stackTraceLimit = 30;
   define(Math, { random: host.random });
   define(globalThis, { console: consoleOf(host), performance: performanceOf(host) });
-  const runTimer = defineTimers(host);
+  const timers = defineTimers(host);
   defineClone();
   defineEncoding(host);
   defineCrypto(host);
@@ -40,6 +40,7 @@ export default function prelude(host) {
         );
       if (typeof op.handler !== "function") throw new TypeError(`op(…) takes a function, and got ${kindOf(op.handler)}`);
       handler = op.handler;
+      timers.keep();
       const warmup = op.options?.warmup;
       return warmup === undefined ? undefined : { input: warmup, meta: emptyMeta(), env: {}, secrets: {} };
     },
@@ -47,10 +48,16 @@ export default function prelude(host) {
       const { input, meta, env, secrets } = envelope;
       return handler({ input, meta, env, secrets, log, emit });
     },
-    timer: runTimer,
+    timer: timers.run,
     // Forgets what an earlier call left.
-    start() {
-      runTimer.clear();
+    start: timers.start,
+    // Says that a promise was rejected, and that nobody handled it.
+    unhandled(reason) {
+      host.log(LEVELS.error, `a promise was rejected and nobody handled it: ${format([reason])}`);
+    },
+    // What led to an error that ends the call.
+    causes(error) {
+      return error instanceof Error ? causesOf(error) : "";
     },
     // The place of the handler, as a stack shows it.
     where() {
@@ -64,15 +71,10 @@ function emptyMeta() {
   return { rid: "", op: "", stack: "", scope: 0, name: "" };
 }
 
-function kindOf(value) {
-  return value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
-}
-
 const LEVELS = { debug: 0, info: 1, warn: 2, error: 3 };
 
 // `log`, which takes a message and what belongs to it.
 function logOf(host) {
-  const { format } = globalThis.console[Symbol.for("compute.format")];
   const log = {};
   for (const [name, level] of Object.entries(LEVELS)) log[name] = (...values) => host.log(level, format(values));
   return Object.freeze(log);

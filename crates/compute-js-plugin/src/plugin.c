@@ -58,11 +58,15 @@ volatile struct {
 
 static JSContext *context;
 // What the prelude gives back: the functions that load an op, call it and run a timer.
-static JSValue hook_load, hook_call, hook_timer, hook_start, hook_where;
+static JSValue hook_load, hook_call, hook_timer, hook_start, hook_where, hook_unhandled, hook_causes;
 static bool only_compile;
 static bool random_is_seeded;
-static int unhandled_count;
-static JSValue unhandled_first;
+// Promises that were rejected and that nobody handles, with the reasons, in the order in which they were rejected.
+typedef struct {
+    JSValue promise, reason;
+} Rejection;
+static Rejection *unhandled;
+static size_t unhandled_count, unhandled_room;
 // The bytecode of the URL library, until an op needs it.
 static uint8_t *url_library;
 static uint32_t url_library_size;
@@ -112,6 +116,23 @@ static void free_text(Text text) {
 
 static bool was_interrupted;
 
+// What a hook says as a text; nothing if it fails, or JavaScript must not go on.
+static Text ask_hook(JSValueConst of, int argc, JSValueConst *argv) {
+    Text text = {NULL, 0};
+    static bool is_asking;
+    if (interrupt_flag.flag || is_asking || !JS_IsFunction(context, of))
+        return text;
+    is_asking = true;
+    JSValue told = JS_Call(context, of, JS_UNDEFINED, argc, argv);
+    if (JS_IsString(told))
+        text = text_of(told);
+    else
+        JS_FreeValue(context, JS_GetException(context));
+    JS_FreeValue(context, told);
+    is_asking = false;
+    return text;
+}
+
 static void fail_with(JSValueConst thrown) {
     if (was_interrupted)
         return;
@@ -121,31 +142,46 @@ static void fail_with(JSValueConst thrown) {
         host_fail("InternalError", 13, message, strlen(message), "", 0);
         return;
     }
-    if (JS_IsObject(thrown)) {
-        Text name = text_of_property(thrown, "name");
-        Text message = text_of_property(thrown, "message");
-        Text stack = text_of_property(thrown, "stack");
-        if (!name.text && !message.text) {
-            // An object that is no error: show it as JSON.
-            free_text(stack);
-            JSValue json = JS_JSONStringify(context, thrown, JS_UNDEFINED, JS_UNDEFINED);
-            if (JS_IsException(json))
-                JS_FreeValue(context, JS_GetException(context));
-            Text shown = JS_IsString(json) ? text_of(json) : text_of(thrown);
-            host_fail("", 0, shown.text, shown.size, "", 0);
-            free_text(shown);
-            JS_FreeValue(context, json);
-            return;
-        }
-        host_fail(name.text, name.size, message.text, message.size, stack.text, stack.size);
-        free_text(name);
-        free_text(message);
-        free_text(stack);
-    } else {
+    if (!JS_IsObject(thrown)) {
         Text shown = text_of(thrown);
         host_fail("", 0, shown.text, shown.size, "", 0);
         free_text(shown);
+        return;
     }
+    Text name = text_of_property(thrown, "name");
+    Text message = text_of_property(thrown, "message");
+    Text stack = text_of_property(thrown, "stack");
+    if (!name.text && !message.text) {
+        // An object that is no error: show it as JSON.
+        free_text(stack);
+        JSValue json = JS_JSONStringify(context, thrown, JS_UNDEFINED, JS_UNDEFINED);
+        if (JS_IsException(json))
+            JS_FreeValue(context, JS_GetException(context));
+        Text shown = JS_IsString(json) ? text_of(json) : text_of(thrown);
+        host_fail("", 0, shown.text, shown.size, "", 0);
+        free_text(shown);
+        JS_FreeValue(context, json);
+        return;
+    }
+    if (stack.text && stack.size == 0) {
+        // Made by the engine, in no code: the place is that of the handler.
+        free_text(stack);
+        stack = ask_hook(hook_where, 0, NULL);
+    }
+    Text causes = ask_hook(hook_causes, 1, &thrown);
+    char *whole = causes.size > 0 ? malloc(message.size + causes.size) : NULL;
+    if (whole) {
+        memcpy(whole, message.text ? message.text : "", message.size);
+        memcpy(whole + message.size, causes.text, causes.size);
+        host_fail(name.text, name.size, whole, message.size + causes.size, stack.text, stack.size);
+        free(whole);
+    } else {
+        host_fail(name.text, name.size, message.text, message.size, stack.text, stack.size);
+    }
+    free_text(name);
+    free_text(message);
+    free_text(stack);
+    free_text(causes);
 }
 
 // Tells where JavaScript is at once: the stack that QuickJS gives an interruption is that of the loop's
@@ -170,16 +206,32 @@ static int fail_with_exception(void) {
 
 // A failure that the plugin finds itself; its place is that of the op's handler.
 static int fail_at_handler(const char *message) {
-    JSValue where = JS_Call(context, hook_where, JS_UNDEFINED, 0, NULL);
-    Text stack = {NULL, 0};
-    if (JS_IsString(where))
-        stack = text_of(where);
-    else
-        JS_FreeValue(context, JS_GetException(context));
+    Text stack = ask_hook(hook_where, 0, NULL);
     host_fail("Error", 5, message, strlen(message), stack.text, stack.size);
     free_text(stack);
-    JS_FreeValue(context, where);
     return 1;
+}
+
+// What the handler returned cannot be JSON: a BigInt, a cycle. Unless code of the op's failed there, the place is that of
+// its handler.
+static int fail_with_result(void) {
+    JSValue thrown = JS_GetException(context);
+    Text stack = {NULL, 0};
+    if (JS_IsError(thrown))
+        stack = text_of_property(thrown, "stack");
+    if (!stack.text || stack.size > 0) {
+        free_text(stack);
+        fail_with(thrown);
+        JS_FreeValue(context, thrown);
+        return 1;
+    }
+    free_text(stack);
+    Text reason = text_of_property(thrown, "message");
+    char message[200];
+    snprintf(message, sizeof message, "the handler's result cannot be written as JSON: %.120s", reason.text ? reason.text : "");
+    free_text(reason);
+    JS_FreeValue(context, thrown);
+    return fail_at_handler(message);
 }
 
 // The op's top level has taken all there is. Nothing can be allocated to say so.
@@ -193,13 +245,29 @@ static int fail_with_full_heap(void) {
 }
 
 static void on_rejection(JSContext *ctx, JSValueConst promise, JSValueConst reason, bool is_handled, void *opaque) {
-    (void)promise, (void)opaque;
+    (void)opaque;
     if (is_handled) {
-        unhandled_count--;
-    } else if (unhandled_count++ == 0) {
-        JS_FreeValue(ctx, unhandled_first);
-        unhandled_first = JS_DupValue(ctx, reason);
+        // Most are handled soon.
+        for (size_t at = unhandled_count; at-- > 0;) {
+            if (JS_VALUE_GET_PTR(unhandled[at].promise) != JS_VALUE_GET_PTR(promise))
+                continue;
+            JS_FreeValue(ctx, unhandled[at].promise);
+            JS_FreeValue(ctx, unhandled[at].reason);
+            unhandled_count--;
+            memmove(unhandled + at, unhandled + at + 1, (unhandled_count - at) * sizeof *unhandled);
+            return;
+        }
+        return;
     }
+    if (unhandled_count == unhandled_room) {
+        size_t room = unhandled_room ? 2 * unhandled_room : 8;
+        Rejection *larger = realloc(unhandled, room * sizeof *larger);
+        if (!larger)
+            return;
+        unhandled = larger;
+        unhandled_room = room;
+    }
+    unhandled[unhandled_count++] = (Rejection){JS_DupValue(ctx, promise), JS_DupValue(ctx, reason)};
 }
 
 // ---- Functions that the prelude is given ----
@@ -470,6 +538,8 @@ static void run_prelude(void) {
     hook_timer = hook(hooks, "timer");
     hook_start = hook(hooks, "start");
     hook_where = hook(hooks, "where");
+    hook_unhandled = hook(hooks, "unhandled");
+    hook_causes = hook(hooks, "causes");
     JS_FreeValue(context, hooks);
     JS_FreeValue(context, host);
     JS_FreeValue(context, prelude);
@@ -477,7 +547,6 @@ static void run_prelude(void) {
 
 __attribute__((constructor)) static void make_runtime(void) {
     making_image = !only_compile;
-    unhandled_first = JS_UNDEFINED;
     open_context();
     if (only_compile)
         return;
@@ -520,7 +589,7 @@ static int settle(JSValue *value) {
             return fail_with_exception();
         if (!JS_ToBool(context, timer)) {
             if (unhandled_count > 0) {
-                fail_with(unhandled_first);
+                fail_with(unhandled[0].reason);
                 return 1;
             }
             return -1;
@@ -530,7 +599,6 @@ static int settle(JSValue *value) {
 
 static void start_call(void) {
     random_is_seeded = false;
-    unhandled_count = 0;
     // What has run since the image was made must not decide when the next interruption comes.
     context->interrupt_counter = JS_INTERRUPT_COUNTER_INIT;
     JSRuntime *runtime = JS_GetRuntime(context);
@@ -539,20 +607,15 @@ static void start_call(void) {
     JS_FreeValue(context, started);
 }
 
+// How many promises the log says of that they were rejected.
+#define MAX_UNHANDLED 10
+
 static void warn_of_unhandled(void) {
-    if (unhandled_count <= 0)
-        return;
-    Text reason = text_of(unhandled_first);
-    const char *before = "a promise was rejected and nobody handled it: ";
-    size_t size = strlen(before) + reason.size;
-    char *text = malloc(size + 1);
-    if (text) {
-        memcpy(text, before, strlen(before));
-        memcpy(text + strlen(before), reason.text ? reason.text : "", reason.size);
-        host_log(3, text, size);
-        free(text);
+    for (size_t at = 0; at < unhandled_count && at < MAX_UNHANDLED; at++) {
+        JSValue told = JS_Call(context, hook_unhandled, JS_UNDEFINED, 1, (JSValueConst *)&unhandled[at].reason);
+        if (JS_IsException(told))
+            JS_FreeValue(context, JS_GetException(context));
     }
-    free_text(reason);
 }
 
 // Calls the op's handler and turns its result into JSON. Returns whether it failed.
@@ -569,7 +632,7 @@ static int run_handler(JSValueConst envelope, JSValue *json) {
         return fail_at_handler("the handler returned nothing; return a JSON value, or null");
     *json = JS_JSONStringify(context, result, JS_UNDEFINED, JS_UNDEFINED);
     if (JS_IsException(*json))
-        return fail_with_exception();
+        return fail_with_result();
     if (JS_IsUndefined(*json))
         return fail_at_handler(JS_IsFunction(context, result)
                                    ? "the handler returned a function, which JSON cannot hold"

@@ -82,6 +82,41 @@ impl SourceMap {
         trace
     }
 
+    /// A text, with the frames of stacks in it in the author's terms: a log, the causes of a failure.
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
+        let mut mapped = String::with_capacity(text.len());
+        for line in text.split_inclusive('\n') {
+            match self.frame_in(line) {
+                Some((before, place, after)) => {
+                    mapped.push_str(&format!("{before}{place}{after}"));
+                }
+                None => mapped.push_str(line),
+            }
+        }
+        mapped
+    }
+
+    /// A line of a stack: what comes before the place, the place in the author's terms, and what follows.
+    fn frame_in<'a>(&self, line: &'a str) -> Option<(&'a str, String, &'a str)> {
+        if !line.trim_start().starts_with("at ") {
+            return None;
+        }
+        let (before, rest) = line.rsplit_once(&format!("({BUILT_FILE}:"))?;
+        let (place, after) = rest.split_once(')')?;
+        let (number, column) = place.split_once(':')?;
+        let frame = StackFrame {
+            function: String::new(),
+            file: BUILT_FILE.to_owned(),
+            line: number.parse().ok()?,
+            column: column.parse().ok()?,
+        };
+        let token = self.token(&frame)?;
+        let source = token.get_source().unwrap_or_default();
+        let place = format!("({source}:{}:{})", token.get_src_line() + 1, token.get_src_col() + 1);
+        Some((before, place, after))
+    }
+
     /// What built this frame's place, if the map knows its file.
     fn token(&self, frame: &StackFrame) -> Option<sourcemap::Token<'_>> {
         if frame.file != BUILT_FILE || frame.line == 0 {

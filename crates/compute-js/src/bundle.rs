@@ -85,6 +85,10 @@ const NODE_BUILTINS: [&str; 42] = [
     "zlib",
 ];
 
+/// The conditions of packages' `exports` that hold for every import: runtimes without files come before browsers, whose
+/// pages a sandbox has not.
+const CONDITIONS: [&str; 5] = ["worker", "workerd", "edge-light", "wintercg", "browser"];
+
 /// Bundles a file with all that it imports.
 pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
     let file = std::fs::canonicalize(file)
@@ -110,6 +114,8 @@ pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
         .imports
         .iter()
         .chain(&chunk.dynamic_imports)
+        // What is imported in the course of a call is in the same chunk.
+        .filter(|name| **name != chunk.filename)
         .map(|name| left_out(name, chunk, &project))
         .collect();
     if !left_out.is_empty() {
@@ -172,7 +178,7 @@ fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
         minify: Some(if minify {
             RawMinifyOptions::Bool(true)
         } else {
-            RawMinifyOptions::DeadCodeEliminationOnly
+            RawMinifyOptions::Bool(false)
         }),
         // Stacks and `constructor.name` show the author's names.
         keep_names: Some(minify),
@@ -180,7 +186,8 @@ fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
         profiler_names: Some(false),
         legal_comments: Some(LegalComments::None),
         resolve: Some(ResolveOptions {
-            condition_names: names(&["import", "module", "browser", "default"]),
+            // The bundler adds `import` or `require`, by how it is imported.
+            condition_names: names(&CONDITIONS),
             main_fields: names(&["browser", "module", "main"]),
             extensions: names(&[
                 ".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".cjs", ".cts", ".json",

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use compute::{Failure, Level, Log, LogLine, StackFrame};
-use compute_js_plugin::SourceMap;
+use compute_js_plugin::{BUILT_FILE, SourceMap};
 
 use super::terminal;
 
@@ -23,9 +23,13 @@ pub(crate) fn failed(
     stack: &[StackFrame],
     map: Option<&SourceMap>,
 ) -> String {
+    // What led to it follows its message.
+    let (message, causes) = message.split_once("\n  [").unwrap_or((message, ""));
     let mut text = format!("{message} [{status}]");
+    let causes = if causes.is_empty() { String::new() } else { format!("\n  [{causes}") };
+    let causes = map.map_or_else(|| causes.clone(), |map| map.text(&causes));
     if stack.is_empty() {
-        return text;
+        return text + &causes;
     }
     let trace = match map {
         Some(map) => map.trace(stack),
@@ -38,11 +42,21 @@ pub(crate) fn failed(
     for line in stack.lines().take(FRAMES) {
         let _ = write!(text, "\n{line}");
     }
-    text
+    text + &causes
 }
 
-/// Writes a guest's log to stderr.
-pub(crate) fn log(log: &Log) -> std::io::Result<()> {
+/// The map that these texts need, if there is a stack in them.
+pub(crate) fn map_for<'a>(
+    mut texts: impl Iterator<Item = &'a str>,
+    map: impl FnOnce() -> Option<SourceMap>,
+) -> Option<SourceMap> {
+    let frame = format!("({BUILT_FILE}:");
+    if texts.any(|text| text.contains(&frame)) { map() } else { None }
+}
+
+/// Writes a guest's log to stderr. The map is asked for if there is a stack in it.
+pub(crate) fn log(log: &Log, map: impl FnOnce() -> Option<SourceMap>) -> std::io::Result<()> {
+    let map = map_for(log.lines.iter().map(|line| &*line.text), map);
     if !log.bytes.is_empty() {
         terminal::write_log(&log.bytes)?;
     }
@@ -50,7 +64,10 @@ pub(crate) fn log(log: &Log) -> std::io::Result<()> {
         let style = Style::new().fg_color(Some(color(*level).into()));
         let name = level.name();
         anstream::eprint!("{style}{name}{style:#}{:1$}", "", 6_usize.saturating_sub(name.len()));
-        terminal::write_log(text.as_bytes())?;
+        match &map {
+            Some(map) => terminal::write_log(map.text(text).as_bytes())?,
+            None => terminal::write_log(text.as_bytes())?,
+        }
     }
     if log.dropped > 0 {
         let dropped = log.dropped;

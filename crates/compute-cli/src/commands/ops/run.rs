@@ -46,7 +46,8 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
         .run_blocking(&reference, &input, &options)
         .map_err(|error| Failure::from(error).about(&args.target, &reference))?;
 
-    report::log(&outcome.log).map_err(|error| Failure::host(&error))?;
+    report::log(&outcome.log, || target.source_map(&host))
+        .map_err(|error| Failure::host(&error))?;
     for event in &outcome.events {
         tell(&event.name, &event.data);
     }
@@ -143,7 +144,11 @@ fn remote(client: &Client, host: &Host, home: &dyn Home, args: &RunArgs) -> Resu
         lines: answer.log.into_iter().map(line).collect(),
         dropped: answer.log_dropped,
     };
-    report::log(&log).map_err(|error| Failure::host(&error))?;
+    let map = || match &built {
+        Some(built) => built.source_map(host),
+        None => target::stored_source_map(host, &answer.metrics.reference),
+    };
+    report::log(&log, map).map_err(|error| Failure::host(&error))?;
     for event in &answer.events {
         tell(&event.name, &event.data);
     }
@@ -160,12 +165,8 @@ fn remote(client: &Client, host: &Host, home: &dyn Home, args: &RunArgs) -> Resu
                 column: frame.column,
             };
             let stack: Vec<_> = error.stack.into_iter().map(frame).collect();
-            let map = match &built {
-                Some(built) => built.source_map(host),
-                None => target::stored_source_map(host, &answer.metrics.reference),
-            };
             let status = &answer.metrics.status;
-            Err(Failure::Guest(report::failed(&error.message, status, &stack, map.as_ref())))
+            Err(Failure::Guest(report::failed(&error.message, status, &stack, map().as_ref())))
         }
         (None, None) => Err(Failure::Host("the server's answer has no output".to_owned())),
     }

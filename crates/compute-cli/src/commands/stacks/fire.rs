@@ -59,7 +59,7 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     for warning in &answer.warnings {
         anstream::eprintln!("warning: {}", printable(&mask.text(warning)));
     }
-    answer.trace.iter().for_each(tell);
+    answer.trace.iter().for_each(|trace| tell(trace, Some(&host)));
     keep(args, location, &answer)?;
     match &answer.result {
         Ok(document) => print_line(document),
@@ -112,7 +112,7 @@ fn remote(client: &Client, home: &dyn Home, args: &FireArgs) -> Result<(), Failu
         (_, Some(rid)) => home.traces().and_then(|traces| read(&*traces, rid)).unwrap_or_default(),
     };
     if let Some(trace) = &trace {
-        tell(trace);
+        tell(trace, None);
         match args.trace {
             None => anstream::eprintln!("trace {}", trace.id),
             Some(_) => anstream::eprint!("{}", waterfall::show(trace, false)),
@@ -156,11 +156,15 @@ fn stage(text: &str, snapshot: &Snapshot) -> Result<Stage, Failure> {
     }))
 }
 
-/// Shows what computes logged.
-fn tell(trace: &Trace) {
+/// Shows what computes logged; stacks in it are the author's where the artifacts are here.
+fn tell(trace: &Trace, host: Option<&Host>) {
     for step in &trace.steps {
+        let map = report::map_for(step.log.iter().map(|line| &*line.text), || {
+            target::stored_source_map(host?, step.reference.as_ref()?)
+        });
         for line in &step.log {
-            anstream::eprintln!("{} {}: {}", step.op, line.level, printable(&line.text));
+            let text = map.as_ref().map_or_else(|| line.text.clone(), |map| map.text(&line.text));
+            anstream::eprintln!("{} {}: {}", step.op, line.level, printable(&text));
         }
         for line in step.stderr.lines() {
             anstream::eprintln!("{}: {}", step.op, printable(line));
