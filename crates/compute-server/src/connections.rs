@@ -1,10 +1,9 @@
 //! Connections: how many there may be, which of them make room, how long they may do nothing, and how they end.
 
-use std::collections::HashMap;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -31,8 +30,6 @@ const MAX_STREAMS: u32 = 100;
 const TURN: usize = 8;
 /// How long requests are taken from open connections once the server ends: what was sent is not lost.
 const LAST_REQUESTS: Duration = Duration::from_millis(250);
-/// Which part of the connections that there may be is closed at once to make room: one in so many.
-const ROOM: usize = 64;
 /// What a connection gets that is one too many, where all others are at work.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 127\r\n\r\n{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"code\":\"busy\",\"detail\":\"the server has too many connections\"}\n";
 
@@ -48,14 +45,9 @@ pub async fn serve(
     let shared = &server.shared;
     let (stop, stopping) = watch::channel(false);
     let routes = router(server.clone());
-    let all = Arc::new(Connections {
-        open: Arc::clone(&shared.connections),
-        most: shared.settings.max_connections,
-        lives: Mutex::default(),
-    });
     let take = |stream: TcpStream| {
         let life = Arc::new(Life::new());
-        let Some(place) = Open::new(&all, &life) else {
+        let Some(place) = shared.lives.enter(&life) else {
             // A new connection's buffer has room for it.
             let _ = stream.try_write(FULL);
             return;
@@ -108,66 +100,6 @@ pub async fn serve(
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-/// The connections that are open.
-struct Connections {
-    /// How many there are.
-    open: Arc<AtomicUsize>,
-    most: usize,
-    lives: Mutex<Lives>,
-}
-
-#[derive(Default)]
-struct Lives {
-    next: u64,
-    all: HashMap<u64, Arc<Life>>,
-}
-
-impl Connections {
-    fn lives(&self) -> MutexGuard<'_, Lives> {
-        self.lives.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One of the connections that there may be.
-struct Open {
-    among: Arc<Connections>,
-    number: u64,
-}
-
-impl Open {
-    /// A place for a connection. Where there is none, those that have had no request at work for longest lose theirs:
-    /// nobody keeps others out by doing nothing.
-    fn new(among: &Arc<Connections>, life: &Arc<Life>) -> Option<Self> {
-        let mut lives = among.lives();
-        if lives.all.len() >= among.most {
-            let resting = |(number, life): (&u64, &Arc<Life>)| Some((life.rests_since()?, *number));
-            let mut resting: Vec<_> = lives.all.iter().filter_map(resting).collect();
-            resting.sort_unstable();
-            for (_, number) in resting.into_iter().take((among.most / ROOM).max(1)) {
-                if let Some(life) = lives.all.remove(&number) {
-                    life.close();
-                }
-            }
-        }
-        if lives.all.len() >= among.most {
-            return None;
-        }
-        let number = lives.next;
-        lives.next += 1;
-        lives.all.insert(number, Arc::clone(life));
-        among.open.store(lives.all.len(), Ordering::Relaxed);
-        Some(Self { among: Arc::clone(among), number })
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let mut lives = self.among.lives();
-        lives.all.remove(&self.number);
-        self.among.open.store(lives.all.len(), Ordering::Relaxed);
-    }
 }
 
 /// Serves one connection to its end.

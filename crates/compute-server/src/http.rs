@@ -4,6 +4,6 @@ mod answer;
 mod body;
 mod life;
 
-pub(crate) use answer::{BrokenStream, PIECE, Shared, charged, pieces};
+pub(crate) use answer::{BrokenStream, PIECE, Shared, charged, pieces, written};
 pub(crate) use body::{ChargedBody, take};
-pub(crate) use life::{Answering, AtWork, Life};
+pub(crate) use life::{Answering, AtWork, Life, Lives};

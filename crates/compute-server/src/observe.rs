@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -14,6 +14,11 @@ use opentelemetry::trace::{Span as _, Status as SpanStatus};
 use crate::Server;
 use crate::http::{Answering, Life, charged};
 use crate::telemetry::TRACEPARENT;
+use crate::work::Present;
+
+/// How often a request looks whether there is room for it, and how long it waits in between.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Observes every request: its time, its status, its place in a trace.
 pub(crate) async fn observe(
@@ -23,7 +28,7 @@ pub(crate) async fn observe(
 ) -> Response {
     let started = Instant::now();
     // One too many is told so without a body: that could wait to be read, too.
-    let Ok(present) = server.shared.requests.enter() else {
+    let Some(present) = enter(&server).await else {
         let retry = [(header::RETRY_AFTER, "1")];
         return (StatusCode::SERVICE_UNAVAILABLE, retry).into_response();
     };
@@ -67,6 +72,19 @@ pub(crate) async fn observe(
         response.headers_mut().insert(TRACEPARENT, value);
     }
     response
+}
+
+/// One more request. Where there are too many, those whose answers nobody reads make room.
+async fn enter(server: &Server) -> Option<Present> {
+    for _ in 0..ATTEMPTS {
+        match server.shared.requests.enter() {
+            Ok(present) => return Some(present),
+            Err(_) => server.shared.lives.close_unread(),
+        }
+        // What the connection held is dropped with it.
+        tokio::time::sleep(PAUSE).await;
+    }
+    server.shared.requests.enter().ok()
 }
 
 /// A method's name; callers may send any word as one, and a word is a label.

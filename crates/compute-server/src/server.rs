@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use compute::{Account, Artifact, ManagerBuilder, Ref};
 use compute_state::{Location, StateError, TenantName, TokenCheck, Vault};
 
+use crate::http::Lives;
 use crate::telemetry::{GuestLog, Telemetry, TelemetryError, Watched};
 use crate::tenants::{TenantError, Tenants};
 use crate::work::{Classes, Requests};
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) requests: Requests,
     pub(crate) telemetry: Telemetry,
     pub(crate) connections: Arc<AtomicUsize>,
+    /// What the connections are about.
+    pub(crate) lives: Arc<Lives>,
     pub(crate) draining: AtomicBool,
     /// How many artifacts are being made ready.
     pub(crate) warming: AtomicUsize,
@@ -123,6 +126,7 @@ impl Server {
                 nobody,
                 requests: Requests::new(settings.max_requests),
                 telemetry,
+                lives: Arc::new(Lives::new(settings.max_connections, Arc::clone(&connections))),
                 connections,
                 settings,
                 draining: AtomicBool::new(false),

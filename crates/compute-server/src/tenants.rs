@@ -249,7 +249,7 @@ impl Tenants {
     pub(crate) fn check(&self) -> Result<(), Error> {
         let artifact = Artifact::new(Algorithm::Sha256, "wasm", NOTHING);
         let reference = artifact.reference().clone();
-        let manager = self.manager.for_tenant(Arc::new(ArtifactMap::from([artifact])));
+        let manager = self.manager.for_tenant(None, Arc::new(ArtifactMap::from([artifact])));
         let limits = Limits { wall: Some(CHECK), ..Limits::DEFAULT };
         manager.run_blocking(&reference, b"{}", &RunOptions::with_limits(limits)).map(drop)
     }
@@ -259,7 +259,7 @@ impl Tenants {
         let carried = self.plugins.carried.get().into_iter().flat_map(|all| all.values().cloned());
         let resolver = ArtifactMap::default();
         carried.for_each(|plugin| resolver.insert(plugin));
-        let manager = self.manager.for_tenant(Arc::new(resolver));
+        let manager = self.manager.for_tenant(None, Arc::new(resolver));
         let limits = Limits { wall: Some(WARM), ..Limits::DEFAULT };
         match manager.load(artifact, &RunOptions::with_limits(limits))? {
             Ok(_) => Ok(()),
@@ -305,7 +305,7 @@ impl Tenants {
             Arc::clone(&self.plugins),
         ));
         let rules = self.rules.child(TENANT_RULES, self.settings.rule_memory / 2);
-        let manager = self.manager.for_tenant(Arc::clone(&resolver) as _);
+        let manager = self.manager.for_tenant(Some(name.as_str()), Arc::clone(&resolver) as _);
         let live = Arc::<ArcSwap<Live>>::default();
         let masked = Arc::clone(&live);
         let log = self.guest_log.of(name, move || Arc::clone(&masked.load().mask));

@@ -45,13 +45,15 @@ pub struct Load<'a> {
     pub deadline: Option<Instant>,
     /// The wish to stop of whoever wants it.
     pub cancel: Option<&'a Cancel>,
+    /// Whose it is, where several share an engine: what is kept of it counts as theirs.
+    pub tenant: Option<&'a str>,
 }
 
 impl<'a> Load<'a> {
     /// A load for runs of this profile.
     #[must_use]
     pub const fn new(profile: Profile, resolver: &'a dyn Resolver) -> Self {
-        Self { profile, resolver, deadline: None, cancel: None }
+        Self { profile, resolver, deadline: None, cancel: None, tenant: None }
     }
 
     /// Whether nobody waits for it any longer.

@@ -59,10 +59,11 @@ impl Manager {
     }
 
     /// A manager for another tenant, with the same engines and the same bounds for both together. What it
-    /// runs comes from its own resolver only: nothing that one has loaded is there for the other.
+    /// runs comes from its own resolver only: nothing that one has loaded is there for the other. Code that is
+    /// kept on disk counts as the tenant's of this name, if it has one, and who has most of it gives up first.
     #[must_use]
-    pub fn for_tenant(&self, resolver: Arc<dyn Resolver>) -> Self {
-        let view = Arc::new(self.shared.loader.view(Some(resolver)));
+    pub fn for_tenant(&self, name: Option<&str>, resolver: Arc<dyn Resolver>) -> Self {
+        let view = Arc::new(self.shared.loader.view(name, Some(resolver)));
         Self { shared: Arc::clone(&self.shared), view }
     }
 
@@ -363,7 +364,7 @@ impl ManagerBuilder {
             loads: self.loads,
             load_time: self.load_time,
         });
-        let view = Arc::new(loader.view(self.resolver));
+        let view = Arc::new(loader.view(None, self.resolver));
         let shared = Shared { loader: Arc::new(loader), defaults: self.defaults };
         Manager { shared: Arc::new(shared), view }
     }

@@ -33,6 +33,8 @@ pub struct Context {
     budget: Option<Budget>,
     /// What was done since the last look at the time.
     done: usize,
+    /// Whether there was no time left when it last looked.
+    is_over: bool,
 }
 
 impl Default for Context {
@@ -53,6 +55,7 @@ impl Context {
             left: MAX_BYTES,
             budget: None,
             done: 0,
+            is_over: false,
         }
     }
 
@@ -96,11 +99,13 @@ impl Context {
     /// left.
     pub(crate) fn step(&mut self, bytes: usize) -> Result<(), String> {
         self.done = self.done.saturating_add(STEP).saturating_add(bytes);
-        if self.done < STRIDE {
+        if self.done < STRIDE && !self.is_over {
             return Ok(());
         }
         self.done = 0;
-        self.budget.as_ref().map_or(Ok(()), |one| one.check().map_err(|stop| stop.to_string()))
+        let checked = self.budget.as_ref().map_or(Ok(()), Budget::check);
+        self.is_over = checked.is_err();
+        checked.map_err(|stop| stop.to_string())
     }
 
     /// An account of what the rule may still make.

@@ -1,16 +1,19 @@
 //! Answers: charged until they are sent, and sent within a time.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
+use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use compute::{Account, Charge};
+use compute::{Account, Charge, OverLimit};
 use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use serde::Serialize;
 
 use super::life::Answering;
 use crate::Problem;
@@ -126,4 +129,42 @@ pub(crate) fn pieces(
         piece
     });
     Ok(Body::from_stream(charged))
+}
+
+/// A value as the JSON of an answer, charged as it is written: what it takes is not known before. For threads that work.
+pub(crate) fn written(account: &Account, value: &impl Serialize) -> Result<Response, Problem> {
+    let mut writer = ChargedWriter { bytes: Vec::new(), charge: account.empty(), over: None };
+    if let Err(error) = serde_json::to_writer(&mut writer, value) {
+        return Err(writer.over.map_or_else(|| Problem::internal(&error), Problem::from));
+    }
+    // The answer is charged itself, by what it holds.
+    Ok(([(header::CONTENT_TYPE, "application/json")], writer.bytes).into_response())
+}
+
+/// Bytes that are charged before they are kept.
+struct ChargedWriter {
+    bytes: Vec<u8>,
+    charge: Charge,
+    /// Which account is full.
+    over: Option<OverLimit>,
+}
+
+impl io::Write for ChargedWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let needed = self.bytes.len() + bytes.len();
+        if needed > self.bytes.capacity() {
+            let wanted = needed.max(2 * self.bytes.capacity()).max(4096);
+            if let Err(over) = self.charge.grow(wanted - self.bytes.capacity()) {
+                self.over = Some(over);
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
+            self.bytes.reserve_exact(wanted - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

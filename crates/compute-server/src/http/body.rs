@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use compute::{Account, Charge};
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::Problem;
 
@@ -70,13 +70,13 @@ async fn collect(account: &Account, mut body: Body, limit: u64) -> Result<Charge
 impl ChargedBody {
     /// What it says as JSON, in known fields, which may be many and small. What they take besides the body's bytes is
     /// charged with it.
-    pub(crate) fn json<'a, T: Deserialize<'a>>(&'a mut self) -> Result<T, Problem> {
+    pub(crate) fn json<T: DeserializeOwned>(&mut self) -> Result<T, Problem> {
         self.charge.grow(self.bytes.len().saturating_mul(FIELDS - 1))?;
         self.few()
     }
 
     /// The same, in a few fields that are texts.
-    pub(crate) fn few<'a, T: Deserialize<'a>>(&'a mut self) -> Result<T, Problem> {
+    pub(crate) fn few<T: DeserializeOwned>(&mut self) -> Result<T, Problem> {
         self.charge.grow(self.bytes.len())?;
         serde_json::from_slice(&self.bytes).map_err(|error| {
             Problem::bad("invalid_body", format!("the body is not as it should be: {error}"))

@@ -1,6 +1,6 @@
 //! What a connection is about: when something last moved, what is at work, what is not sent yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +13,13 @@ use tokio::sync::Notify;
 const LONGEST_ANSWER: u32 = 20;
 /// The least that who reads an answer must take of it a second, in bytes, once the time for an answer is over.
 const LEAST_RATE: u64 = 16 << 10;
+
+/// Which part of the connections that there may be is closed at once to make room: one in so many.
+const ROOM: usize = 64;
+/// For how long answers must not have been read that keep others out.
+const UNREAD: Duration = Duration::from_millis(20);
+/// How long it is not looked for such again.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// When a connection last did something, and what it is to send.
 #[derive(Debug)]
@@ -41,6 +48,95 @@ struct Answers {
     unsent: BTreeMap<u64, (Instant, Instant)>,
 }
 
+/// The connections that are open.
+#[derive(Debug)]
+pub(crate) struct Lives {
+    /// How many there may be.
+    most: usize,
+    /// How many there are.
+    open: Arc<AtomicUsize>,
+    all: Mutex<Numbered>,
+}
+
+#[derive(Debug, Default)]
+struct Numbered {
+    next: u64,
+    all: HashMap<u64, Arc<Life>>,
+    /// When it was last looked for one that makes room.
+    looked: Option<Instant>,
+}
+
+/// One of the connections that there may be, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Open {
+    among: Arc<Lives>,
+    number: u64,
+}
+
+impl Lives {
+    /// At most so many, which are counted there.
+    pub(crate) fn new(most: usize, open: Arc<AtomicUsize>) -> Self {
+        Self { most, open, all: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Numbered> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a connection. Where there is none, those that have had no request at work for longest lose theirs:
+    /// nobody keeps others out by doing nothing.
+    pub(crate) fn enter(self: &Arc<Self>, life: &Arc<Life>) -> Option<Open> {
+        let mut lives = self.lock();
+        if lives.all.len() >= self.most {
+            let resting = |(number, life): (&u64, &Arc<Life>)| Some((life.rests_since()?, *number));
+            let mut resting: Vec<_> = lives.all.iter().filter_map(resting).collect();
+            resting.sort_unstable();
+            for (_, number) in resting.into_iter().take((self.most / ROOM).max(1)) {
+                lives.close(number);
+            }
+        }
+        if lives.all.len() >= self.most {
+            return None;
+        }
+        let number = lives.next;
+        lives.next += 1;
+        lives.all.insert(number, Arc::clone(life));
+        self.open.store(lives.all.len(), Ordering::Relaxed);
+        Some(Open { among: Arc::clone(self), number })
+    }
+
+    /// Ends the connection on which most answers wait to be read: nobody keeps others out by not reading. It looks for it
+    /// no more than once a moment, whoever asks.
+    pub(crate) fn close_unread(&self) {
+        let mut lives = self.lock();
+        if lives.looked.is_some_and(|looked| looked.elapsed() < MOMENT) {
+            return;
+        }
+        let unread = lives.all.iter().map(|(number, life)| (life.unread(), *number));
+        if let Some((1.., number)) = unread.max() {
+            lives.close(number);
+        }
+        lives.looked = Some(Instant::now());
+        self.open.store(lives.all.len(), Ordering::Relaxed);
+    }
+}
+
+impl Numbered {
+    fn close(&mut self, number: u64) {
+        if let Some(life) = self.all.remove(&number) {
+            life.close.notify_one();
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut lives = self.among.lock();
+        lives.all.remove(&self.number);
+        self.among.open.store(lives.all.len(), Ordering::Relaxed);
+    }
+}
+
 /// An answer that is not sent yet, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Answering(Option<(Arc<Life>, u64)>);
@@ -65,12 +161,13 @@ impl Life {
         (self.working.load(Ordering::Relaxed) == 0).then(|| self.began + rested)
     }
 
-    /// Ends the connection.
-    pub(crate) fn close(&self) {
-        self.close.notify_one();
+    /// How many of its answers wait to be read.
+    fn unread(&self) -> usize {
+        let waits = |(_, taken): &&(Instant, Instant)| taken.elapsed() >= UNREAD;
+        self.answers().unsent.values().filter(waits).count()
     }
 
-    /// Waits for [`Life::close`].
+    /// Waits until it is to make room for another.
     pub(crate) async fn closed(&self) {
         self.close.notified().await;
     }

@@ -8,8 +8,9 @@ use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
-use compute::{Account, Cancel};
+use compute::{Account, Cancel, Charge};
 use compute_state::{TenantName, TokenScope};
+use serde::de::DeserializeOwned;
 
 use crate::errors::REQUEST_MEMORY;
 use crate::http::{self, ChargedBody};
@@ -38,6 +39,9 @@ pub(super) struct Admitted {
     /// When the work must have ended.
     pub(super) deadline: Instant,
 }
+
+/// How many bytes of JSON are read at once, wherever that is.
+const READ_AT_ONCE: usize = 64 << 10;
 
 /// What a route needs of its caller.
 pub(super) trait Needs: Send {
@@ -84,6 +88,35 @@ impl<S> Caller<S> {
     /// The request's body, if it has at most so many bytes.
     pub(super) async fn body(&self, content: Body, limit: u64) -> Result<ChargedBody, Problem> {
         http::take(&self.memory, content, limit, self.server.shared.settings.body_timeout).await
+    }
+
+    /// What a body says in a few fields that are texts, and what it is charged.
+    pub(super) async fn few<T: DeserializeOwned + Send + 'static>(
+        &self,
+        taken: ChargedBody,
+    ) -> Result<(T, Charge), Problem> {
+        self.read(taken, ChargedBody::few).await
+    }
+
+    /// The same, in fields that may be many and small.
+    pub(super) async fn json<T: DeserializeOwned + Send + 'static>(
+        &self,
+        taken: ChargedBody,
+    ) -> Result<(T, Charge), Problem> {
+        self.read(taken, ChargedBody::json).await
+    }
+
+    /// A large body is read on a thread for it: whoever sends many does not delay those whose requests come meanwhile.
+    async fn read<T: Send + 'static>(
+        &self,
+        mut taken: ChargedBody,
+        read: impl FnOnce(&mut ChargedBody) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<(T, Charge), Problem> {
+        if taken.bytes.len() <= READ_AT_ONCE {
+            return Ok((read(&mut taken)?, taken.charge));
+        }
+        let admitted = self.admin_now().await?;
+        admitted.run(move |_, _| Ok((read(&mut taken)?, taken.charge))).await?
     }
 
     /// A place to read and write what is kept.

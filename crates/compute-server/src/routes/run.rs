@@ -248,8 +248,9 @@ pub(super) async fn once(
     content: Body,
 ) -> Answer<Json<RunAnswer>> {
     let mut accepted = caller.accepted;
-    let mut taken = caller.body(content, MAX_ONCE).await?;
-    let request: RunRequest = taken.few()?;
+    let taken = caller.body(content, MAX_ONCE).await?;
+    // What was read of the body is charged until the answer is made.
+    let (request, _read): (RunRequest, _) = caller.few(taken).await?;
     let limits = limits(&server, &request)?;
     let rid = request.rid.unwrap_or_default();
     if rid.len() > MAX_RID {
@@ -286,8 +287,6 @@ pub(super) async fn once(
             return Err(Problem::bad("invalid_body", detail));
         }
     };
-    // What was read of the body is charged until the answer is made.
-    let _read = taken.charge;
     let call = RunCall { what, input: input.into(), limits, op };
     let (outcome, _made) = admitted(&server, &caller, call, accepted).await?;
     Ok(Json(RunAnswer::new(&reference, outcome)))

@@ -21,6 +21,7 @@ use super::extract::{Path, Query, StackPath};
 use super::run::{MAX_INPUT, RequestOptions, RunHeaders};
 use super::{Answer, Refusals};
 use crate::errors::warn;
+use crate::http;
 use crate::telemetry::Observed;
 use crate::wire::{FileDiff, Stacks, VersionDiff, Versions};
 use crate::{Admission, Problem, Server};
@@ -259,7 +260,7 @@ pub(super) async fn diff(
     caller: Caller<Read>,
     Path(path): Path<StackPath>,
     Query(Between { from, to }): Query<Between>,
-) -> Answer<Json<VersionDiff>> {
+) -> Answer<Response> {
     let stack = path.name()?;
     let admitted = caller.admin().await?;
     let deadline = admitted.deadline;
@@ -269,12 +270,11 @@ pub(super) async fn diff(
         let new = tenant.catalogue.version(&stack, to)?.files;
         // Both, and what a difference says of them.
         let bytes: usize = old.iter().chain(&new).map(|file| file.text.len()).sum();
-        let charge = memory.charge(3 * bytes)?;
+        let _charge = memory.charge(3 * bytes)?;
         let files = differences(old, new, (from, to), Some(deadline));
-        Ok::<_, Problem>((files, charge))
+        http::written(&memory, &VersionDiff { files })
     });
-    let (files, _charge) = diff.await??;
-    Ok(Json(VersionDiff { files }))
+    diff.await?
 }
 
 /// How the files of two versions differ. The nearer the deadline, the less it looks for the smallest difference; what

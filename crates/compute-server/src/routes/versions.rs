@@ -13,6 +13,7 @@ use super::caller::{Activate, Admitted, Caller, Read, Update};
 use super::extract::{FilePath, Path, StackPath, VersionPath};
 use super::{Answer, Refusals};
 use crate::Problem;
+use crate::http;
 use crate::wire::{
     Activation, NewDraft, RuleFile, StackVersion, Validated, VersionFiles, Versions,
 };
@@ -43,19 +44,6 @@ async fn info(admitted: &Admitted, Draft { stack, number, .. }: Draft) -> Answer
     Ok(admitted.run(move |tenant, _| tenant.catalogue.info(&stack, number)).await??)
 }
 
-/// The bytes that a text takes, and as JSON.
-fn size_of(file: &File) -> usize {
-    let escaped = |byte: u8| match byte {
-        0..=0x1f => 6,
-        b'"' | b'\\' => 2,
-        _ => 1,
-    };
-    size_of_val(file)
-        + file.path.len()
-        + file.text.len()
-        + file.text.bytes().map(escaped).sum::<usize>()
-}
-
 /// Make a version that is not active yet
 ///
 /// Of the same files there is one version: it is answered if there is one.
@@ -70,9 +58,9 @@ pub(super) async fn draft(
     content: Body,
 ) -> Answer<(StatusCode, Json<VersionInfo>)> {
     let stack = path.name()?;
-    let mut taken = caller.body(content, MAX_DRAFT).await?;
+    let taken = caller.body(content, MAX_DRAFT).await?;
+    let (new, _read): (NewDraft, _) = caller.json(taken).await?;
     let admitted = caller.admin().await?;
-    let new: NewDraft = taken.json()?;
     if new.files.len() > MAX_FILES {
         let detail = format!("a version has at most {MAX_FILES} files");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_files", detail));
@@ -102,12 +90,11 @@ pub(super) async fn show(caller: Caller<Read>, Path(path): Path<VersionPath>) ->
     let admitted = caller.admin().await?;
     let written = admitted.run(move |tenant, _| {
         let version = tenant.catalogue.version(&stack, number)?;
-        // Until it is written down, and its answer is charged itself.
-        let _read = memory.charge(version.files.iter().map(size_of).sum())?;
+        let size = |file: &File| size_of_val(file) + file.path.len() + file.text.len();
+        let _read = memory.charge(version.files.iter().map(size).sum())?;
         let file = |File { path, text }| RuleFile { path, text };
         let files = version.files.into_iter().map(file).collect();
-        // Here, for it takes a while.
-        Ok::<_, Problem>(Json(VersionFiles { info: version.info, files }).into_response())
+        http::written(&memory, &VersionFiles { info: version.info, files })
     });
     written.await?
 }
@@ -202,15 +189,17 @@ async fn change(
 pub(super) async fn validate(
     caller: Caller<Read>,
     Path(path): Path<VersionPath>,
-) -> Answer<Json<Validated>> {
+) -> Answer<Response> {
     let draft = path.draft()?;
+    let memory = caller.memory.clone();
     let admitted = caller.admin().await?;
     let deadline = admitted.deadline;
-    let problems = admitted.run(move |tenant, _| {
-        compute_flow::problems(&draft, &*tenant.catalogue, &*tenant.store, deadline)
+    let validated = admitted.run(move |tenant, _| {
+        let problems =
+            compute_flow::problems(&draft, &*tenant.catalogue, &*tenant.store, deadline)?;
+        http::written(&memory, &Validated { valid: problems.is_empty(), problems })
     });
-    let problems = problems.await??;
-    Ok(Json(Validated { valid: problems.is_empty(), problems }))
+    validated.await?
 }
 
 /// Make a version active
@@ -240,8 +229,8 @@ pub(super) async fn activate_all(
     caller: Caller<Activate>,
     content: Body,
 ) -> Answer<Json<Versions>> {
-    let mut taken = caller.body(content, MAX_RULE).await?;
-    let Activation { versions } = taken.json()?;
+    let taken = caller.body(content, MAX_RULE).await?;
+    let (Activation { versions }, _read) = caller.json(taken).await?;
     if versions.is_empty() {
         return Err(Problem::bad("invalid_body", "`versions` names none"));
     }

@@ -272,3 +272,24 @@ async fn what_a_document_or_a_run_brings_along_is_bounded() {
         "{problem}"
     );
 }
+
+#[tokio::test]
+async fn a_difference_is_charged_as_it_is_written() {
+    let memory = 64 << 20;
+    let home = Home::new(Settings {
+        memory,
+        tenant_memory: memory / 2,
+        request_memory: memory / 4,
+        ..dev()
+    });
+    let catalogue = home.location().catalogue().unwrap();
+    let stack = "v".parse().unwrap();
+    for byte in ["\u{1}", "\u{2}"] {
+        let file = |number: u32| File { path: format!("100/r{number}.txcl"), text: byte.repeat(50_000) };
+        catalogue.draft(&stack, &(0..40).map(file).collect::<Vec<_>>()).unwrap();
+    }
+    // 4 MB of text are 24 MB of JSON.
+    let answer = home.send("GET", "/v1/stacks/v/diff?from=1&to=2", "").await;
+    assert_eq!(answer.status, 413);
+    assert_eq!(answer.json()["code"], "request_too_large");
+}

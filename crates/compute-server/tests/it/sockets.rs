@@ -190,6 +190,43 @@ async fn is_ended(mut stream: TcpStream) {
     }
 }
 
+/// A connection of HTTP/2 that asks for something so many times, and takes none of the answers: its window is nothing.
+async fn unread(address: &str, path: &str, times: u8) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(settings);
+    bytes.extend([0, 0, 0, 4, 1, 0, 0, 0, 0]);
+    let mut head = vec![0x82, 0x86, 4, path.len() as u8];
+    head.extend(path.as_bytes());
+    head.extend([1, 9]);
+    head.extend(b"localhost");
+    for stream in 0..times {
+        bytes.extend([0, 0, head.len() as u8, 1, 5, 0, 0, 0, 1 + 2 * stream]);
+        bytes.extend(&head);
+    }
+    stream.write_all(&bytes).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_nobody_reads_keep_no_others_out() {
+    let home = Home::new(Settings { max_requests: 100, ..dev() });
+    let path = format!("/run/{}", home.put(&echo()).await);
+    let (address, _stop, _running) = start(&home).await;
+    let mut connections = Vec::new();
+    for _ in 0..4 {
+        connections.push(unread(&address, "/healthz", 60).await);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    for number in 0..20 {
+        let text = answer(send(&address, &path, "{}").await).await;
+        assert!(text.starts_with("HTTP/1.1 200"), "{number}: {text}");
+        // Whoever comes again does not either.
+        connections.push(unread(&address, "/healthz", 60).await);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_nobody_reads_end_their_connections() {
     let home = Home::new(Settings { answer_timeout: Duration::from_millis(300), ..dev() });
@@ -215,23 +252,7 @@ async fn answers_that_nobody_reads_end_their_connections() {
         }
     }
     assert!(taken < body.len(), "the answer was cut off: {taken} of {}", body.len());
-    // On HTTP/2, with a window of nothing.
-    let mut stream = TcpStream::connect(&address).await.unwrap();
-    let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend(settings);
-    bytes.extend([0, 0, 0, 4, 1, 0, 0, 0, 0]);
-    let path = b"/openapi.json";
-    let mut head = vec![0x82, 0x86, 4, path.len() as u8];
-    head.extend(path);
-    head.extend([1, 9]);
-    head.extend(b"localhost");
-    for stream in 0..50_u8 {
-        bytes.extend([0, 0, head.len() as u8, 1, 5, 0, 0, 0, 1 + 2 * stream]);
-        bytes.extend(&head);
-    }
-    stream.write_all(&bytes).await.unwrap();
-    is_ended(stream).await;
+    is_ended(unread(&address, "/openapi.json", 50).await).await;
     let text = answer(send(&address, "/nothing", "").await).await;
     assert!(text.starts_with("HTTP/1.1 404"), "it still answers: {text}");
 }

@@ -89,14 +89,18 @@ impl Database {
     }
 }
 
-/// Of a full disk, one that fails, and a writer that takes too long, it is known that later may be better.
+/// Of a disk that is full, read-only or fails, and a writer that takes too long, it is known that later may be better.
 fn failed(path: &Path, source: rusqlite::Error) -> StateError {
-    use ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull, SystemIoFailure};
+    use ErrorCode::{
+        CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, PermissionDenied, ReadOnly,
+        SystemIoFailure,
+    };
     let what = format!("the database {}", path.display());
     match source.sqlite_error_code() {
-        Some(DiskFull | SystemIoFailure | DatabaseBusy | DatabaseLocked) => {
-            StateError::unavailable(what, source)
-        }
+        Some(
+            CannotOpen | DatabaseBusy | DatabaseLocked | DiskFull | PermissionDenied | ReadOnly
+            | SystemIoFailure,
+        ) => StateError::unavailable(what, source),
         _ => StateError::failed(what, source),
     }
 }

@@ -3,6 +3,9 @@
 //! Loading altered machine code would run whatever it says, outside every sandbox. So each file ends
 //! with a MAC under a key that only this user of this machine has; whatever does not match it is
 //! compiled again, silently. A failure to read or write here never fails a call.
+//!
+//! Files of nobody are in the folder itself, and each tenant's in one below it. Whoever has most gives up
+//! first: a tenant that keeps much, or uploads and deletes, does not take away what others run.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -51,11 +54,24 @@ impl DiskCache {
     ///
     /// Nobody writes to a file once it has its name, so what was checked is what is mapped. Whoever
     /// could do so all the same could read the key as well.
-    pub(crate) fn get(&self, of: &Compiled<'_>, engines: &ProfileEngines) -> Option<File> {
+    ///
+    /// What nobody has is there for all; what a tenant has is there for that tenant.
+    pub(crate) fn get(
+        &self,
+        of: &Compiled<'_>,
+        engines: &ProfileEngines,
+        tenant: Option<&str>,
+    ) -> Option<File> {
         let name = file_name(of, engines)?;
-        let mut file = File::open(self.folder.join(&name)).ok()?;
+        let own = tenant.map(|tenant| self.folder_of(tenant));
+        let folders = [Some(&self.folder), own.as_ref()];
+        folders.into_iter().flatten().find_map(|folder| self.open(folder, &name))
+    }
+
+    fn open(&self, folder: &Path, name: &str) -> Option<File> {
+        let mut file = File::open(folder.join(name)).ok()?;
         let code_bytes = file.metadata().ok()?.len().checked_sub(MAC_BYTES as u64)?;
-        let mut mac = self.start_mac(&name, code_bytes)?;
+        let mut mac = self.start_mac(name, code_bytes)?;
         mac.add_file(&mut file, code_bytes).ok()?;
         let mut stored = [0; MAC_BYTES];
         file.seek(SeekFrom::Start(code_bytes)).ok()?;
@@ -71,41 +87,52 @@ impl DiskCache {
     }
 
     /// Keeps code for later processes, if that is possible.
-    pub(crate) fn put(&self, of: &Compiled<'_>, engines: &ProfileEngines, code: &[u8]) {
+    pub(crate) fn put(
+        &self,
+        of: &Compiled<'_>,
+        engines: &ProfileEngines,
+        tenant: Option<&str>,
+        code: &[u8],
+    ) {
         let Some(name) = file_name(of, engines) else { return };
         let Some(mut mac) = self.start_mac(&name, code.len() as u64) else { return };
         mac.add(0, code);
-        if self.write(&name, code, &mac.finish()).is_ok() {
+        let folder = tenant.map_or_else(|| self.folder.clone(), |tenant| self.folder_of(tenant));
+        if make_private(&folder).and_then(|()| write(&folder, &name, code, &mac.finish())).is_ok() {
             let _ = self.prune();
         }
     }
 
-    fn write(&self, name: &str, code: &[u8], mac: &blake3::Hash) -> io::Result<()> {
-        let mut file = NamedTempFile::new_in(&self.folder)?;
-        write_sparse(file.as_file_mut(), code)?;
-        file.seek(SeekFrom::Start(code.len() as u64))?;
-        file.write_all(mac.as_bytes())?;
-        file.persist(self.folder.join(name))?;
-        Ok(())
+    /// A tenant's folder. Names that people give need not be names of files.
+    fn folder_of(&self, tenant: &str) -> PathBuf {
+        self.folder.join(&blake3::hash(tenant.as_bytes()).to_hex()[..32])
     }
 
-    /// Removes the files used least lately until the rest fits.
+    /// Removes files until the rest fits: of whoever has most, those used least lately.
     fn prune(&self) -> io::Result<()> {
-        let mut files = Vec::new();
+        let mut owners = vec![Owned::default()];
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
-            if entry.path().extension().is_some_and(|ending| ending == CODE) {
-                let data = entry.metadata()?;
-                files.push((data.modified()?, data.len(), entry.path()));
+            if entry.file_type()?.is_dir() {
+                let mut owned = Owned::default();
+                for entry in fs::read_dir(entry.path())? {
+                    owned.add(&entry?)?;
+                }
+                owners.push(owned);
+            } else {
+                owners[0].add(&entry)?;
             }
         }
-        let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
-        files.sort();
-        for (_, bytes, path) in files {
-            if total <= self.capacity {
-                break;
-            }
+        let mut total: u64 = owners.iter().map(|owned| owned.bytes).sum();
+        for owned in &mut owners {
+            // The least lately used last.
+            owned.files.sort_unstable_by(|a, b| b.cmp(a));
+        }
+        while total > self.capacity {
+            let Some(owned) = owners.iter_mut().max_by_key(|owned| owned.bytes) else { break };
+            let Some((_, bytes, path)) = owned.files.pop() else { break };
             fs::remove_file(path)?;
+            owned.bytes -= bytes;
             total -= bytes;
         }
         Ok(())
@@ -120,6 +147,34 @@ impl DiskCache {
         hasher.update(&code_bytes.to_le_bytes());
         Some(Mac { hasher, places: Vec::new() })
     }
+}
+
+/// What one tenant has on disk, or nobody.
+#[derive(Default)]
+struct Owned {
+    files: Vec<(SystemTime, u64, PathBuf)>,
+    bytes: u64,
+}
+
+impl Owned {
+    fn add(&mut self, entry: &fs::DirEntry) -> io::Result<()> {
+        let path = entry.path();
+        if path.extension().is_some_and(|ending| ending == CODE) {
+            let data = entry.metadata()?;
+            self.bytes += data.len();
+            self.files.push((data.modified()?, data.len(), path));
+        }
+        Ok(())
+    }
+}
+
+fn write(folder: &Path, name: &str, code: &[u8], mac: &blake3::Hash) -> io::Result<()> {
+    let mut file = NamedTempFile::new_in(folder)?;
+    write_sparse(file.as_file_mut(), code)?;
+    file.seek(SeekFrom::Start(code.len() as u64))?;
+    file.write_all(mac.as_bytes())?;
+    file.persist(folder.join(name))?;
+    Ok(())
 }
 
 /// A MAC over what code holds that is not zero, and where that is: a memory image is mostly zeros.

@@ -33,7 +33,7 @@ impl WasmEngine {
         wasm: impl FnOnce() -> Result<Bytes, E>,
     ) -> Result<Prepared<T>, E> {
         let cache = self.code_cache.as_ref();
-        if let Some(code) = cache.and_then(|cache| cache.get(of, engines)) {
+        if let Some(code) = cache.and_then(|cache| cache.get(of, engines, load.tenant)) {
             // SAFETY: the cache gives back only what it was given below, under this machine's key, for
             // this version of wasmtime and this profile.
             #[expect(unsafe_code, reason = "compiled code is loaded")]
@@ -54,9 +54,9 @@ impl WasmEngine {
             Uncompiled::Failed(message) => Error::engine(NAME, message),
         })?;
         if let Some(cache) = cache {
-            cache.put(of, engines, &code);
+            cache.put(of, engines, load.tenant, &code);
         }
-        let file = match cache.and_then(|cache| cache.get(of, engines)) {
+        let file = match cache.and_then(|cache| cache.get(of, engines, load.tenant)) {
             Some(file) => file,
             None => file_of(&code).map_err(|error| Error::engine(NAME, error))?,
         };

@@ -45,8 +45,14 @@ fn echo(pages: u32) -> Artifact {
 }
 
 fn load(engine: &WasmEngine, artifact: &Artifact) {
-    let instance =
-        engine.load(artifact, &Load::new(Profile::default(), &ArtifactMap::default())).unwrap();
+    load_for(engine, artifact, None);
+}
+
+fn load_for(engine: &WasmEngine, artifact: &Artifact, tenant: Option<&str>) {
+    let none = ArtifactMap::default();
+    let mut load = Load::new(Profile::default(), &none);
+    load.tenant = tenant;
+    let instance = engine.load(artifact, &load).unwrap();
     let bounds = compute::Limits::COMMAND_LINE.bounds();
     let call = compute::Call::new(&bounds, std::time::Instant::now());
     let outcome = instance.invoke(b"[1]", &call).unwrap();
@@ -129,6 +135,33 @@ fn the_cache_is_bounded() {
     for pages in 3..8 {
         load(&engine, &echo(pages));
     }
+    assert_eq!(folder.code_files().len(), 2);
+}
+
+#[test]
+fn whoever_keeps_most_gives_up_first() {
+    let folder = Folder::new();
+    load(&folder.engine(1 << 30), &echo(2));
+    let size = fs::metadata(&folder.code_files()[0]).unwrap().len();
+    let engine = folder.engine(size * 9 / 2);
+    load_for(&engine, &echo(3), Some("../modest"));
+    let folders = || {
+        let entries = fs::read_dir(folder.path()).unwrap().map(Result::unwrap);
+        entries.filter(|entry| entry.path().is_dir()).map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let [modest] = folders().try_into().unwrap();
+    for pages in 4..14 {
+        load_for(&engine, &echo(pages), Some("greedy"));
+    }
+    assert_eq!(folder.code_files().len(), 1, "what is nobody's");
+    let files = |folder: &Path| fs::read_dir(folder).unwrap().count();
+    assert_eq!(files(&modest), 1);
+    let greedy = folders().into_iter().find(|folder| *folder != modest).unwrap();
+    assert_eq!(files(&greedy), 2);
+    // What nobody has is there for all, and what a tenant has is not there for another.
+    load_for(&engine, &echo(2), Some("greedy"));
+    assert_eq!(files(&greedy), 2);
+    load_for(&engine, &echo(3), None);
     assert_eq!(folder.code_files().len(), 2);
 }
 

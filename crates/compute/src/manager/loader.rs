@@ -54,6 +54,8 @@ pub(super) struct Loader {
 /// What one tenant can load, and has loaded: nothing of it depends on another's.
 pub(super) struct View {
     id: u64,
+    /// Whose it is.
+    name: Option<Arc<str>>,
     pub(super) resolver: Option<Arc<dyn Resolver>>,
     tenant: Arc<TenantCache>,
 }
@@ -96,9 +98,9 @@ impl Loader {
     }
 
     /// What another tenant can load, from here.
-    pub(super) fn view(&self, resolver: Option<Arc<dyn Resolver>>) -> View {
+    pub(super) fn view(&self, name: Option<&str>, resolver: Option<Arc<dyn Resolver>>) -> View {
         let id = self.tenants.fetch_add(1, Ordering::Relaxed);
-        View { id, resolver, tenant: self.cache.new_tenant() }
+        View { id, name: name.map(Arc::from), resolver, tenant: self.cache.new_tenant() }
     }
 
     /// The artifact, if it is loaded; it counts as used now.
@@ -187,6 +189,7 @@ impl Loader {
         };
         let mut load = Load::new(call.bounds.profile(), resolver);
         (load.deadline, load.cancel) = (call.deadline(), call.cancel);
+        load.tenant = view.name.as_deref();
         match self.engine(artifact.engine())?.load(artifact, &load) {
             Ok(instance) => Ok(Loaded::Ready(instance)),
             Err(_) if load.must_stop() => stopped(Phase::Compile),
@@ -255,6 +258,7 @@ impl Loader {
         flight.fetched.store(true, Ordering::Relaxed);
         let mut load = Load::new(profile, resolver);
         load.deadline = Instant::now().checked_add(self.settings.load_time);
+        load.tenant = view.name.as_deref();
         self.engine(artifact.engine())?.load(&artifact, &load)
     }
 

@@ -35,7 +35,7 @@ const MAX_COMPARED: usize = 64;
 /// secret's forms takes; and how many forms there are.
 const COST_OF_BEGINNING: usize = 110;
 const COST_OF_SECRET: usize = 96;
-const FORMS: usize = 40;
+const FORMS: usize = 54;
 
 /// Keeps the values of secrets out of what is shown: as they are, as JSON, HTML or a URL writes them (the encoders of
 /// browsers, Go and Python), in base64 and in hex, and so each line of 8 bytes or more of those that have several. Those of
@@ -497,6 +497,12 @@ mod tests {
             r#"A\u003cb\u003e\u0026'c\"d!(e)*~fä/G+h=i@j;k#l$m,n?o:p-q_r.s"#,
             r#"A<b>&'c\"d!(e)*~f\u00e4/G+h=i@j;k#l$m,n?o:p-q_r.s"#,
             r#"A<b>&'c\"d!(e)*~f\u00E4/G+h=i@j;k#l$m,n?o:p-q_r.s"#,
+            // PHP's JSON, in a string of JSON as well; Python's quote for paths.
+            r#"A<b>&'c\"d!(e)*~f\u00e4\/G+h=i@j;k#l$m,n?o:p-q_r.s"#,
+            r#"A<b>&'c\\\"d!(e)*~fä\\/G+h=i@j;k#l$m,n?o:p-q_r.s"#,
+            r#"A<b>&'c\\\"d!(e)*~f\\u00e4/G+h=i@j;k#l$m,n?o:p-q_r.s"#,
+            r#"A<b>&'c\\\\\\\"d!(e)*~fä/G+h=i@j;k#l$m,n?o:p-q_r.s"#,
+            "A%3Cb%3E%26%27c%22d%21%28e%29%2A~f%C3%A4/G%2Bh%3Di%40j%3Bk%23l%24m%2Cn%3Fo%3Ap-q_r.s",
             "A&lt;b&gt;&amp;&#39;c&quot;d!(e)*~f\u{e4}/G+h=i@j;k#l$m,n?o:p-q_r.s",
         ];
         let base64 = base64::engine::general_purpose::STANDARD;

@@ -87,16 +87,19 @@ impl Test {
             Self::Null(path, wanted) => is_null(path.get(document)) == *wanted,
             Self::Match(path, pattern, wanted) => {
                 let Some(text) = text_of(path.get(document)) else { return false };
+                if context.step(text.len()).is_err() {
+                    return false;
+                }
                 let mut go_on = |done| context.step(done).is_ok();
                 pattern.is_match(&text, &mut go_on) == Some(*wanted)
             }
             Self::Compare(path, comparator, CompiledExpr::Value(value)) => {
-                compare(path.get(document), *comparator, value)
+                compare(path.get(document), *comparator, value, context)
             }
             // Of a function, which gives a scalar, or matches nothing.
             Self::Compare(path, comparator, ready) => match ready.value(&[], context) {
                 Ok(value) if !value.is_array() && !value.is_object() => {
-                    compare(path.get(document), *comparator, &value)
+                    compare(path.get(document), *comparator, &value, context)
                 }
                 _ => false,
             },
@@ -138,14 +141,28 @@ fn is_null(value: Option<&Value>) -> bool {
 }
 
 /// Compares what a document holds, or nothing, with a value by that value's type: what is there is read as a number, a text
-/// or a bool. Lists and objects are equal or not; null matches nothing.
-fn compare(left: Option<&Value>, comparator: Comparator, right: &Value) -> bool {
+/// or a bool. Lists and objects are equal or not; null matches nothing. Where there is no time to read it, neither holds.
+fn compare(
+    left: Option<&Value>,
+    comparator: Comparator,
+    right: &Value,
+    context: &mut Context,
+) -> bool {
+    if context.step(cost(left, right)).is_err() {
+        return false;
+    }
     let ordering = match right {
         Value::Null => return false,
         Value::String(right) => match left {
             Some(Value::String(left)) => Some(left.as_str().cmp(right)),
-            // The text of a list or an object that is too long to be written is none that a rule can write.
-            left => text_of(left).map(|left| (*left).cmp(right)),
+            left => {
+                // The text of a list or an object that is too long to be written is none that a rule can write.
+                let text = text_of(left);
+                if context.step(text.as_ref().map_or(MAX_HAYSTACK, |text| text.len())).is_err() {
+                    return false;
+                }
+                text.map(|left| (*left).cmp(right))
+            }
         },
         Value::Number(_) => match left {
             Some(left @ Value::Number(_)) => order(left, right),
@@ -171,6 +188,16 @@ fn compare(left: Option<&Value>, comparator: Comparator, right: &Value) -> bool 
         Comparator::Greater => ordering.is_some_and(Ordering::is_gt),
         Comparator::GreaterOrEqual => ordering.is_some_and(Ordering::is_ge),
         Comparator::Matches | Comparator::MatchesNot => false,
+    }
+}
+
+/// How many bytes are read to compare a value with a written one: all digits of a number, of a text as well if it is read as
+/// one; else no more than were written.
+fn cost(left: Option<&Value>, right: &Value) -> usize {
+    match (left, right) {
+        (Some(Value::String(left)), Value::Number(_)) => left.len(),
+        (Some(left @ Value::Number(_)), _) => compute::json_size(left, 0).unwrap_or(MAX_HAYSTACK),
+        _ => 0,
     }
 }
 
@@ -209,5 +236,41 @@ pub fn same(left: &Value, right: &Value) -> bool {
         }
         (Value::Number(_), Value::Number(_)) => order(left, right) == Some(Ordering::Equal),
         _ => left == right,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use compute::Account;
+    use serde_json::{Value, json};
+
+    use crate::{Budget, Context, Program, parse};
+
+    #[test]
+    fn comparisons_with_large_values_see_the_end_of_their_time() {
+        let digits: Value = serde_json::from_str(&format!("0.{}", "1".repeat(4 << 20))).unwrap();
+        let document = json!({
+            "text": "1".repeat(4 << 20),
+            "number": digits,
+            "list": vec![0; 300_000],
+            "texts": vec!["\"".repeat(3000); 150],
+        });
+        for comparison in
+            [".text == 1", ".text < 1", ".number == 7", ".list == \"x\"", ".texts < \"!\""]
+        {
+            let rule = format!("WHEN {} EMIT .a = 1", vec![comparison; 3000].join(" || "));
+            let program = Program::new(&parse(&rule).rule);
+            let deadline = Instant::now() + Duration::from_millis(100);
+            let budget = Budget::new(&Account::unlimited(), Some(deadline), None);
+            let mut context = Context::default().within(&budget);
+            assert!(!program.matches(&document, &mut context));
+            assert!(
+                deadline.elapsed() < Duration::from_secs(2),
+                "{comparison}: {:?}",
+                deadline.elapsed()
+            );
+        }
     }
 }

@@ -145,6 +145,8 @@ pub(crate) fn parse_number(text: &str) -> Option<f64> {
     if text.eq_ignore_ascii_case("nan") {
         return Some(f64::NAN);
     }
+    // One sign is enough.
+    let unsigned = Some(unsigned).filter(|text| !text.starts_with(['+', '-']))?;
     let digits = without_underscores(unsigned)?;
     if let Some(hex) = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
         return hexadecimal(hex).map(sign);

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use bytesize::ByteSize;
 use compute::{Limits, Manager};
 use compute_flow::ProcessorSettings;
 use compute_server::{Quotas, Server, Settings};
@@ -24,6 +25,10 @@ const SANDBOX_RESERVES: u64 = 4 << 30;
 const OTHER_RESERVED: u64 = 8;
 /// Files that are open besides connections.
 const OTHER_FILES: u64 = 256;
+/// With files for fewer connections a server does not begin, unless no more are wanted.
+const LEAST_CONNECTIONS: u64 = 64;
+/// With less memory for requests it could not take one of the usual size.
+const LEAST_REQUEST_MEMORY: u64 = 16 << 20;
 
 pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
     let options = &args.options;
@@ -40,10 +45,17 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
             "--max-tenant-concurrency {own} is more than --max-concurrency {all}"
         )));
     }
+    if options.request_memory.as_u64() < LEAST_REQUEST_MEMORY {
+        return Err(Failure::usage(format!(
+            "--request-memory {} is too little: it must be {} at least",
+            options.request_memory,
+            ByteSize::b(LEAST_REQUEST_MEMORY)
+        )));
+    }
     let location = home::location_for(cli, args.state.state.as_deref(), "serve")?;
     let _log = log(options)?;
     let mut settings = settings(options);
-    settings.max_connections = files_for(settings.max_connections);
+    settings.max_connections = files_for(settings.max_connections)?;
     let calls = u16::try_from(settings.max_concurrency).unwrap_or(u16::MAX);
     let manager = Manager::builder()
         .engine(NAME, host::engine_config(calls)?)
@@ -187,26 +199,33 @@ fn settings(options: &ServeOptions) -> Settings {
 }
 
 /// Asks for as many files as that many connections need; gives back for how many there are enough.
-fn files_for(connections: usize) -> usize {
+fn files_for(connections: usize) -> Result<usize, Failure> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = connections as u64 + OTHER_FILES;
     let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= wanted);
     if enough(current) {
-        return connections;
+        return Ok(connections);
     }
     let most = if enough(maximum) { Some(wanted) } else { maximum };
     let got = match setrlimit(Resource::Nofile, Rlimit { current: most, maximum }) {
         Ok(()) => most,
         Err(_) => current,
     };
-    let got = got.unwrap_or(wanted).saturating_sub(OTHER_FILES).max(1);
-    let got = usize::try_from(got).unwrap_or(connections).min(connections);
+    let files = got.unwrap_or(wanted);
+    let least = OTHER_FILES + LEAST_CONNECTIONS;
+    if files < least && connections as u64 >= LEAST_CONNECTIONS {
+        return Err(Failure::Host(format!(
+            "the limit of open files (ulimit -n) is {files}, and a server needs {least} at least"
+        )));
+    }
+    let got = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(connections);
+    let got = got.clamp(1, connections);
     if got < connections {
         tell(format!(
             "warning: the limit of open files allows {got} connections, not {connections}"
         ));
     }
-    got
+    Ok(got)
 }
 
 /// Logs to stderr, as told, until the answer is dropped.

@@ -7,9 +7,11 @@ use serde_json::Value;
 use super::MIN;
 
 /// What those who write URLs leave as it is besides letters and digits, and what they write a space as: RFC 3986 and Go,
-/// `encodeURIComponent`, `encodeURI`, forms as browsers and Python write them, and user names in URLs.
-const URLS: [(&str, &str); 6] = [
+/// `encodeURIComponent`, `encodeURI`, forms as browsers and Python write them, user names in URLs, and paths as
+/// Python writes them.
+const URLS: [(&str, &str); 7] = [
     ("-_.~", "%20"),
+    ("-_.~/", "%20"),
     ("-_.!~*'()", "%20"),
     ("-_.!~*'();/?:@&=+$,#", "%20"),
     ("*-._", "+"),
@@ -21,17 +23,27 @@ const URLS: [(&str, &str); 6] = [
 pub(super) fn forms_of(secret: &str) -> Vec<String> {
     let mut forms = vec![secret.to_owned()];
     let json = in_json(secret);
-    forms.push(json.replace('/', "\\/"));
-    // JSON in a string of JSON.
-    forms.push(in_json(&json));
+    // JSON in a string of JSON, and that in another.
+    let twice = in_json(&json);
+    let thrice = in_json(&twice);
     // With what a page of HTML must not have escaped, as Go does it; and in ASCII, as Python does.
     let is_html = |char: char| matches!(char, '<' | '>' | '&');
     forms.push(escaped(&json, is_html));
     forms.push(escaped(&json, |char| !char.is_ascii()));
     forms.push(escaped(&json, |char| !char.is_ascii() || is_html(char)));
-    for escaped in forms.split_off(forms.len() - 3) {
-        forms.push(in_letters(&escaped, "\\u", 4, str::to_uppercase));
-        forms.push(escaped);
+    // Each with slashes escaped, too, as PHP does it, and in a string of JSON.
+    for ascii in forms.split_off(forms.len() - 3) {
+        let capital = in_letters(&ascii, "\\u", 4, str::to_uppercase);
+        forms.push(in_json(&ascii));
+        for form in [ascii, capital] {
+            forms.push(with_slashes(&form));
+            forms.push(form);
+        }
+    }
+    for form in [with_slashes(&json), twice, thrice] {
+        forms.push(in_json(&form));
+        forms.push(with_slashes(&form));
+        forms.push(form);
     }
     for (kept, space) in URLS {
         let percent = percent_encoded(secret, kept, space);
@@ -77,6 +89,11 @@ pub(super) fn forms_of(secret: &str) -> Vec<String> {
 fn in_json(text: &str) -> String {
     let json = Value::from(text).to_string();
     json[1..json.len() - 1].to_owned()
+}
+
+/// JSON with its slashes escaped.
+fn with_slashes(json: &str) -> String {
+    json.replace('/', "\\/")
 }
 
 /// JSON with these characters escaped.
