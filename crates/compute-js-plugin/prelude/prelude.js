@@ -33,7 +33,8 @@ export default function prelude(host) {
       const made = module.default;
       if (made === undefined)
         throw new TypeError("the module has no default export; write `export default op(async ({ input }) => …)`");
-      const op = made?.[Symbol.for("@compute/op")];
+      // A function alone is an op without options.
+      const op = typeof made === "function" ? { handler: made } : made?.[Symbol.for("@compute/op")];
       if (op === undefined)
         throw new TypeError(
           "the default export was not made with op(…); write `import { op } from \"@compute/op\"` and `export default op(handler)`",
@@ -55,6 +56,11 @@ export default function prelude(host) {
     unhandled(reason) {
       host.log(LEVELS.error, `a promise was rejected and nobody handled it: ${format([reason])}`);
     },
+    // What is wrong with a result that has a promise in it.
+    promise(result) {
+      const path = pathOfPromise(result, "", new Set());
+      return `the handler's result has a promise${path ? ` at ${path}` : ""}, which JSON cannot hold: await it`;
+    },
     // What led to an error that ends the call.
     causes(error) {
       return error instanceof Error ? causesOf(error) : "";
@@ -65,6 +71,19 @@ export default function prelude(host) {
       return `    at ${handler.name || "<anonymous>"} (${handler.fileName}:${handler.lineNumber}:${handler.columnNumber})\n`;
     },
   };
+}
+
+// Where the first promise is in a value: `a.b[0]`.
+function pathOfPromise(value, path, seen) {
+  if (value instanceof Promise) return path;
+  if (value === null || typeof value !== "object" || seen.has(value)) return undefined;
+  seen.add(value);
+  for (const key of Object.keys(value)) {
+    const below = Array.isArray(value) ? `${path}[${key}]` : path ? `${path}.${key}` : key;
+    const found = pathOfPromise(value[key], below, seen);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 function emptyMeta() {

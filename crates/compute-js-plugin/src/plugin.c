@@ -22,6 +22,8 @@
 // already (toolchains/src/quickjs.rs).
 static inline int *reference_count(const void *block);
 #define JS_REF_COUNT(p) (*reference_count(p))
+// Whether JSON is written of a handler's result, in which a promise was forgotten and is no `{}`.
+static int is_result, has_promise;
 #include "quickjs.c"
 
 #include <wasi/api.h>
@@ -58,7 +60,7 @@ volatile struct {
 
 static JSContext *context;
 // What the prelude gives back: the functions that load an op, call it and run a timer.
-static JSValue hook_load, hook_call, hook_timer, hook_start, hook_where, hook_unhandled, hook_causes;
+static JSValue hook_load, hook_call, hook_timer, hook_start, hook_where, hook_unhandled, hook_causes, hook_promise;
 static bool only_compile;
 static bool random_is_seeded;
 // Promises that were rejected and that nobody handles, with the reasons, in the order in which they were rejected.
@@ -540,6 +542,7 @@ static void run_prelude(void) {
     hook_where = hook(hooks, "where");
     hook_unhandled = hook(hooks, "unhandled");
     hook_causes = hook(hooks, "causes");
+    hook_promise = hook(hooks, "promise");
     JS_FreeValue(context, hooks);
     JS_FreeValue(context, host);
     JS_FreeValue(context, prelude);
@@ -630,7 +633,14 @@ static int run_handler(JSValueConst envelope, JSValue *json) {
         return failed;
     if (JS_IsUndefined(result))
         return fail_at_handler("the handler returned nothing; return a JSON value, or null");
+    is_result = true, has_promise = false;
     *json = JS_JSONStringify(context, result, JS_UNDEFINED, JS_UNDEFINED);
+    is_result = false;
+    if (JS_IsException(*json) && has_promise) {
+        JS_FreeValue(context, JS_GetException(context));
+        Text told = ask_hook(hook_promise, 1, (JSValueConst *)&result);
+        return fail_at_handler(told.text ? told.text : "the handler's result has a promise in it: await it");
+    }
     if (JS_IsException(*json))
         return fail_with_result();
     if (JS_IsUndefined(*json))

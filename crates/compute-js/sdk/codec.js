@@ -4,9 +4,18 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 export const bytes = (text) => encoder.encode(text);
-export const text = (bytes) => decoder.decode(bytes);
 
 const asBytes = (value) => (typeof value === "string" ? encoder.encode(value) : value);
+const asText = (value) => (typeof value === "string" ? value : decoder.decode(value));
+
+export const text = Object.assign((bytes) => asText(bytes), { encode: bytes, decode: asText });
+const readJson = (value) => JSON.parse(asText(value));
+export const json = Object.assign((value) => readJson(value), {
+  encode: (value) => encoder.encode(JSON.stringify(value)),
+  decode: readJson,
+  parse: readJson,
+  stringify: (value) => JSON.stringify(value),
+});
 
 export function toBase64(value) {
   let binary = "";

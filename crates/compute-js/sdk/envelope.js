@@ -39,25 +39,30 @@ export function get(document, path, fallback) {
 
 export function set(document, path, value) {
   const way = steps(path);
-  const copy = (old, step) => (Array.isArray(old) ? [...old] : old !== null && typeof old === "object" ? { ...old } : typeof step === "number" ? [] : {});
-  const root = copy(document, way[0]);
+  const made = (old, step) => (old !== null && typeof old === "object" ? old : typeof step === "number" ? [] : {});
+  const root = made(document, way[0]);
   let place = root;
   way.forEach((step, index) => {
     if (index === way.length - 1) {
       place[step] = value;
     } else {
-      place[step] = copy(Object.hasOwn(place, step) ? place[step] : undefined, way[index + 1]);
+      place[step] = made(Object.hasOwn(place, step) ? place[step] : undefined, way[index + 1]);
       place = place[step];
     }
   });
   return root;
 }
 
-export function pick(document, paths) {
-  let picked = {};
-  for (const path of paths) {
+export function pick(document, ...paths) {
+  const picked = {};
+  for (const path of paths.length === 1 && Array.isArray(paths[0]) ? paths[0] : paths) {
+    // A key that is written so comes before a path.
+    if (typeof path === "string" && path.includes(".") && Object.hasOwn(Object(document), path)) {
+      picked[path] = document[path];
+      continue;
+    }
     const value = get(document, path);
-    if (value !== undefined) picked = set(picked, path, value);
+    if (value !== undefined) set(picked, path, value);
   }
   return picked;
 }

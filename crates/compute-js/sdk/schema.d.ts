@@ -17,7 +17,12 @@ export interface Schema<T> {
   transform<U>(change: (value: T) => U): Schema<U>;
   optional(): Schema<T | undefined>;
   nullable(): Schema<T | null>;
-  default(fallback: T): Schema<T>;
+  nullish(): Schema<T | null | undefined>;
+  default(fallback: T | (() => T)): Schema<T>;
+  /** This value in place of one that is wrong. */
+  catch(fallback: T): Schema<T>;
+  or<U>(other: Schema<U>): Schema<T | U>;
+  describe(text: string): this;
 }
 
 /** What a schema's values are. */
@@ -41,7 +46,14 @@ export interface TextSchema extends Schema<string> {
 export interface NumericSchema extends Schema<number> {
   min(least: number): this;
   max(most: number): this;
+  gt(than: number): this;
+  gte(least: number): this;
+  lt(than: number): this;
+  lte(most: number): this;
   int(): this;
+  finite(): this;
+  multipleOf(of: number): this;
+  negative(): this;
   positive(): this;
   nonnegative(): this;
 }
@@ -64,8 +76,8 @@ export interface ObjectSchema<S extends Fields> extends Schema<Values<S>> {
   passthrough(): ObjectSchema<S>;
   partial(): Schema<Partial<Values<S>>>;
   extend<M extends Fields>(more: M): ObjectSchema<Omit<S, keyof M> & M>;
-  pick<K extends keyof S>(keys: K[]): ObjectSchema<Pick<S, K>>;
-  omit<K extends keyof S>(keys: K[]): ObjectSchema<Omit<S, K>>;
+  pick<K extends keyof S>(keys: K[] | { [N in K]: true }): ObjectSchema<Pick<S, K>>;
+  omit<K extends keyof S>(keys: K[] | { [N in K]: true }): ObjectSchema<Omit<S, K>>;
 }
 
 export function string(): TextSchema;
@@ -80,10 +92,17 @@ export function object<S extends Fields>(shape: S): ObjectSchema<S>;
 export function array<T>(item: Schema<T>): ListSchema<T>;
 export function tuple<const S extends Schema<any>[]>(items: S): Schema<{ [K in keyof S]: Infer<S[K]> }>;
 export function record<T>(item: Schema<T>): Schema<Record<string, T>>;
+export function record<T>(key: Schema<string>, item: Schema<T>): Schema<Record<string, T>>;
+export function lazy<T>(schema: () => Schema<T>): Schema<T>;
+export function discriminatedUnion<const S extends ObjectSchema<any>[]>(key: string, options: S): Schema<Infer<S[number]>>;
+export function date(): Schema<Date>;
+/** Schemas that turn what they are given into their type first. */
+export const coerce: { string(): TextSchema; number(): NumericSchema; boolean(): Schema<boolean>; date(): Schema<Date> };
 export function union<const S extends Schema<any>[]>(options: S): Schema<Infer<S[number]>>;
 
 /** All of them under one name, as with zod's `z`. */
 export const s: {
+  coerce: typeof coerce; date: typeof date; discriminatedUnion: typeof discriminatedUnion; lazy: typeof lazy;
   string: typeof string; number: typeof number; boolean: typeof boolean; any: typeof any; unknown: typeof unknown;
   literal: typeof literal; enum: typeof oneOf; object: typeof object; array: typeof array; tuple: typeof tuple;
   record: typeof record; union: typeof union;

@@ -52,8 +52,25 @@ class Schema {
   nullable() {
     return new Schema((value, path, issues) => (value === null ? null : this.check(value, path, issues)));
   }
+  nullish() {
+    return this.nullable().optional();
+  }
   default(fallback) {
-    return new Schema((value, path, issues) => this.check(value === undefined ? fallback : value, path, issues));
+    const value = typeof fallback === "function" ? fallback : () => fallback;
+    return new Schema((given, path, issues) => this.check(given === undefined ? value() : given, path, issues));
+  }
+  catch(fallback) {
+    return new Schema((value, path) => {
+      const issues = [];
+      const checked = this.check(value, path, issues);
+      return issues.length === 0 ? checked : fallback;
+    });
+  }
+  or(other) {
+    return union([this, other]);
+  }
+  describe() {
+    return this;
   }
 }
 
@@ -76,6 +93,13 @@ class Numeric extends Schema {
   min = (least) => this.refine((value) => value >= least, `must be at least ${least}`);
   max = (most) => this.refine((value) => value <= most, `must be at most ${most}`);
   int = () => this.refine(Number.isInteger, "must be a whole number");
+  gte = this.min;
+  lte = this.max;
+  gt = (than) => this.refine((value) => value > than, `must be more than ${than}`);
+  lt = (than) => this.refine((value) => value < than, `must be less than ${than}`);
+  finite = () => this.refine(Number.isFinite, "must be finite");
+  multipleOf = (of) => this.refine((value) => value % of === 0, `must be a multiple of ${of}`);
+  negative = () => this.refine((value) => value < 0, "must be less than 0");
   positive = () => this.refine((value) => value > 0, "must be more than 0");
   nonnegative = () => this.refine((value) => value >= 0, "must not be negative");
 }
@@ -107,9 +131,12 @@ class Shape extends Schema {
   passthrough = () => new Shape(undefined, this.shape, "keep");
   partial = () => new Shape(undefined, Object.fromEntries(Object.entries(this.shape).map(([key, schema]) => [key, schema.optional()])));
   extend = (more) => new Shape(undefined, { ...this.shape, ...more });
-  pick = (keys) => new Shape(undefined, Object.fromEntries(keys.map((key) => [key, this.shape[key]])));
-  omit = (keys) => new Shape(undefined, Object.fromEntries(Object.entries(this.shape).filter(([key]) => !keys.includes(key))));
+  pick = (keys) => new Shape(undefined, Object.fromEntries(namesOf(keys).map((key) => [key, this.shape[key]])));
+  omit = (keys) => new Shape(undefined, Object.fromEntries(Object.entries(this.shape).filter(([key]) => !namesOf(keys).includes(key))));
 }
+
+// A list of names, or `{ name: true }` as in zod.
+const namesOf = (keys) => (Array.isArray(keys) ? keys : Object.keys(keys).filter((key) => keys[key]));
 
 function checkShape(shape, rest) {
   const check = expect(isObject, "an object");
@@ -155,11 +182,14 @@ export const tuple = (items) => {
     return issues.length > before ? value : items.map((item, index) => item.check(value[index], at(path, index), issues));
   });
 };
-export const record = (item) => {
+export const record = (first, second) => {
+  // With two, the first is for the keys.
+  const [names, item] = second === undefined ? [undefined, first] : [first, second];
   const check = expect(isObject, "an object");
   return new Schema((value, path, issues) => {
     check(value, path, issues);
     if (!isObject(value)) return value;
+    for (const key of names === undefined ? [] : Object.keys(value)) names.check(key, at(path, key), issues);
     return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, item.check(one, at(path, key), issues)]));
   });
 };
@@ -178,6 +208,25 @@ export const union = (options) =>
     return value;
   });
 
-export const s = { string, number, boolean, any, unknown, literal, enum: oneOf, object, array, tuple, record, union };
+export const lazy = (schema) => new Schema((value, path, issues) => schema().check(value, path, issues));
+export const discriminatedUnion = (key, options) =>
+  new Schema((value, path, issues) => {
+    const found = isObject(value) ? options.find((option) => option.shape[key].is(value[key])) : undefined;
+    return (found ?? union(options)).check(value, path, issues);
+  });
+export const date = () => new Schema(expect((value) => value instanceof Date && !Number.isNaN(value.getTime()), "a date"));
+const from = (read, schema) => () => {
+  const made = schema();
+  return new made.constructor((value, path, issues) => made.check(value === undefined ? value : read(value), path, issues));
+};
+// Schemas that turn what they are given into their type first.
+export const coerce = {
+  string: from(String, string),
+  number: from(Number, number),
+  boolean: from(Boolean, boolean),
+  date: from((value) => new Date(value), date),
+};
+
+export const s = { coerce, date, discriminatedUnion, lazy, string, number, boolean, any, unknown, literal, enum: oneOf, object, array, tuple, record, union };
 // As zod calls its own.
 export { s as z };

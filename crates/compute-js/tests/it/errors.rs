@@ -129,6 +129,39 @@ fn a_default_export_that_is_no_op_says_so() {
 }
 
 #[test]
+fn a_function_alone_is_an_op() {
+    let cases = [
+        "({ input }) => ({ hi: input.name })",
+        "async function ({ input }) { return { hi: input.name }; }",
+    ];
+    for source in cases {
+        let built = build(&format!("export default {source};"));
+        let outcome = call(&built, r#"{"name":"Ada"}"#, Limits::default());
+        assert_eq!(outcome.result.unwrap(), br#"{"hi":"Ada"}"#);
+    }
+}
+
+#[test]
+fn a_result_with_a_forgotten_await_says_where() {
+    let cases = [
+        ("({ a: { b: [1, Promise.resolve(5)] } })", "a promise at a.b[1], which"),
+        ("[crypto.subtle.digest('SHA-256', new Uint8Array(1))]", "a promise at [0], which"),
+        ("({ total: 10n })", "cannot be written as JSON: BigInt"),
+        ("((o) => (o.o = o))({})", "cannot be written as JSON: circular reference"),
+    ];
+    for (result, expected) in cases {
+        let built = build(&format!("{HEAD}export default op(() => {result});"));
+        let outcome = call(&built, "{}", Limits::default());
+        let told = told(&built, &outcome);
+        assert!(told.contains(expected) && told.contains(" at op.ts:2:"), "{told}");
+    }
+    let built =
+        build(&format!("{HEAD}export default op(() => JSON.stringify([Promise.resolve(1)]));"));
+    let outcome = call(&built, "{}", Limits::default());
+    assert_eq!(outcome.result.unwrap(), br#""[{}]""#);
+}
+
+#[test]
 fn the_stack_is_the_authors_and_names_libraries_too() {
     let folder = crate::folder(&[
         ("package.json", "{}"),

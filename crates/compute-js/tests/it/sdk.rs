@@ -18,11 +18,15 @@ fn envelope_gets_sets_and_picks() {
         ),
         (
             "const d = { a: { b: 1 } }; return [set(d, 'a.c[1]', 2), d]",
-            json!([{ "a": { "b": 1, "c": [null, 2] } }, { "a": { "b": 1 } }]),
+            json!([{ "a": { "b": 1, "c": [null, 2] } }, { "a": { "b": 1, "c": [null, 2] } }]),
         ),
         (
             "return pick({ a: 1, b: { c: 2, d: 3 } }, ['b.c', 'missing'])",
             json!({ "b": { "c": 2 } }),
+        ),
+        (
+            "return [pick({ a: { b: 1 }, 'a.b': 3, c: 4 }, ['a.b', 'c']), pick({ a: { b: 1 }, c: 4, d: 5 }, 'a.b', 'c')]",
+            json!([{ "a.b": 3, "c": 4 }, { "a": { "b": 1 }, "c": 4 }]),
         ),
         (
             "const wrong: string[] = []; for (const path of ['__proto__.x', 'a.constructor', 'a[', '', 'a..b']) { try { set({}, path, 1); wrong.push(path); } catch {} } return [wrong, ({} as any).x ?? 'clean']",
@@ -53,6 +57,10 @@ fn schema_says_all_that_is_wrong() {
             "return [s.union([s.string(), s.number()]).safeParse(true).success, s.tuple([s.literal(1), s.boolean()]).parse([1, true]), s.record(s.number()).is({ a: 1 })]",
             json!([false, [1, true], true]),
         ),
+        (
+            "return [s.record(s.string().max(1), s.number()).is({ ab: 1 }), s.coerce.number().min(2).parse('3'), s.number().nullish().parse(null), s.number().catch(7).parse('x'), s.string().or(s.number()).parse(5), s.discriminatedUnion('k', [s.object({ k: s.literal('a') }), s.object({ k: s.literal('b'), n: s.number() })]).safeParse({ k: 'b' }).error?.message, s.object({ a: s.number(), b: s.number() }).pick({ a: true }).parse({ a: 1, b: 2 })]",
+            json!([false, 3, null, 7, 5, "n is missing; it must be a number", { "a": 1 }]),
+        ),
         ("return s.string().trim().transform((t) => t.length).parse('  abc ')", json!(3)),
         (
             "return s.object({ a: s.number() }).strict().safeParse({ a: 1, b: 2 }).error.message",
@@ -66,7 +74,7 @@ fn schema_says_all_that_is_wrong() {
 
 #[test]
 fn crypto_and_codec_agree_with_the_standards() {
-    let import = "import { sha256, hmac, b64, equal } from \"@txco/op/crypto\";\nimport { toHex, fromHex, toBase64Url, bytes, text } from \"@txco/op/codec\";";
+    let import = "import { sha256, hmac, b64, equal } from \"@txco/op/crypto\";\nimport { toHex, fromHex, toBase64Url, bytes, text, json } from \"@txco/op/codec\";";
     let cases = [
         // FIPS 180-4, "abc".
         (
@@ -86,6 +94,10 @@ fn crypto_and_codec_agree_with_the_standards() {
         (
             "return [b64.encode('hi'), text(b64.decode('aGk')), toHex(fromHex('00ff')), toBase64Url(bytes('>>?')), equal('a', 'a'), equal('a', 'ab')]",
             json!(["aGk=", "hi", "00ff", "Pj4_", true, false]),
+        ),
+        (
+            "return [json('[1]'), json.decode(json.encode({ a: 1 })), text.decode(text.encode('ä')), json.stringify([2])]",
+            json!([[1], { "a": 1 }, "ä", "[2]"]),
         ),
         // At once, so that a forgotten `await` is none; and as the platform's own.
         ("return typeof sha256('abc') + typeof hmac('a', 'b')", json!("stringstring")),
