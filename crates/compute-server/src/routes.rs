@@ -4,6 +4,8 @@
 
 mod caller;
 mod computes;
+mod document_answer;
+mod documents;
 mod extract;
 mod health;
 mod run;
@@ -16,7 +18,7 @@ mod versions;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::IntoResponse as _;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use bytes::Bytes;
 use utoipa::OpenApi as _;
@@ -39,8 +41,8 @@ use crate::{Problem, Server};
         description = "Computes and stacks over HTTP. Every error is `application/problem+json` (RFC 9457) with a stable `code`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    // A stage has slashes in it, so its route is a wildcard, which OpenAPI has no word for.
-    paths(stacks::process),
+    // A stage and a path have slashes in them, so their routes are wildcards, which OpenAPI has no word for.
+    paths(documents::process, documents::web),
     components(schemas(ProblemBody)),
     tags(
         (name = "invoke", description = "Run computes, and take documents through stacks"),
@@ -66,7 +68,8 @@ pub fn router(server: Server) -> Router {
                 (Extension(http::Shared), kind, document.clone()).into_response()
             }),
         )
-        .route("/stacks/{*stage}", post(stacks::process))
+        .route("/stacks/{*stage}", post(documents::process))
+        .route("/web/{*path}", any(documents::web))
         .fallback(|| async { Problem::not_found("there is no such route") })
         .method_not_allowed_fallback(|| async {
             let detail = "this route does not take this method";

@@ -45,7 +45,7 @@ mod settings;
 pub use code::{CompileLimits, Compiler, compile_worker};
 pub use engine::{OpModules, WasmEngine};
 pub use guest::{HostFunction, host_functions};
-pub use inspect::inspect;
+pub use inspect::{inspect, inspect_bound};
 pub use module::{Caps, Inspection, Refusal, linked_plugin, takes_envelope};
 pub use settings::Settings;
 

@@ -494,7 +494,9 @@ impl Parser<'_> {
             let value = self.value()?;
             let clash = |one: &&Assignment| {
                 let (a, b) = (one.path.node.segments(), path.node.segments());
-                a.starts_with(b) || b.starts_with(a)
+                // A list of secrets, and one under another name, are both given.
+                let [short, long] = if a.len() < b.len() { [a, b] } else { [b, a] };
+                long.starts_with(short) && (short.len() == long.len() || *short != ["secrets"])
             };
             if let Some(first) = items.iter().find(clash) {
                 let [key, other] = [&path, &first.path].map(|path| path.node.segments().join("."));

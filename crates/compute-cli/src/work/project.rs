@@ -16,6 +16,7 @@ use super::target::{self, Target};
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::parallel;
+use crate::user::bindings;
 
 /// A workspace whose ops are built, as far as they can be.
 #[derive(Debug)]
@@ -180,11 +181,14 @@ impl Project {
         let built: Vec<_> = parallel::map(files.into_iter().collect(), |file| {
             (target::from_file(host, &file, compute_wasm::NAME), file)
         });
+        let plugins = bindings::read()?;
         for (result, file) in built {
             let shown = self.workspace.shown(&file).to_string();
             match result {
                 Ok(op) => {
-                    let refused = compute_wasm::inspect(op.artifact.wasm(), &Caps::DEFAULT).refused;
+                    let wasm = op.artifact.wasm();
+                    let refused =
+                        compute_wasm::inspect_bound(wasm, &Caps::DEFAULT, &plugins).refused;
                     if let Some(refused) = refused {
                         let code = "refused-module";
                         self.findings.push(Finding::of_file(Severity::Error, code, shown, refused));

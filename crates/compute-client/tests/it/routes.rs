@@ -67,6 +67,8 @@ fn every_route_has_a_method_and_the_server_lives() {
     let mut known: BTreeSet<_> =
         ROUTES.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
     known.insert(("get".to_owned(), "/v1/traces/{id}".to_owned()));
+    // This is for whatever speaks HTTP.
+    known.insert(("post".to_owned(), "/web/{stack}".to_owned()));
     assert_eq!(routes, known);
 }
 
@@ -180,7 +182,7 @@ fn documents_leave_traces() {
         File::new("100/a.txcl", "EMIT .greeting = \"Hello\""),
         File::new(
             "200/b.txcl",
-            "WHEN .missing == true EMIT @web.res.status = 404, @web.res.body = \"none\"",
+            "WHEN .missing == true EMIT @web.res.status = 404, @web.res.body_text = \"none\"",
         ),
         File::new(
             "300/c.txcl",

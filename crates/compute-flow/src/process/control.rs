@@ -8,7 +8,8 @@ use super::failure::Reason;
 use crate::rules::Stage;
 
 /// What a caller's document may not bring along: it would steer the processor.
-const NOT_FROM_CALLERS: [&str; 6] = ["halt", "goto", "delete", "op", "step", "web"];
+const NOT_FROM_CALLERS: [&str; 9] =
+    ["halt", "goto", "delete", "op", "step", "web", "src", "rid", "tenant"];
 /// Where rules may write `res`: how a document that came so is answered.
 const ANSWERS: [&str; 2] = ["web", "lmtp"];
 /// What computes and rules may write there, with all below.

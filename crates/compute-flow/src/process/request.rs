@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use compute::{Account, Cancel, Limits, Mask, Seed};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::batch::Helpers;
@@ -78,6 +79,9 @@ pub struct Request {
     pub memory: Account,
     /// Says whether other threads may help with it; as many as pay may, unless set.
     pub helpers: Option<Arc<dyn Helpers>>,
+    /// What the document has below `_txc` besides, as whoever takes it in says: where it came from, what the request was. Its
+    /// `rid` is added.
+    pub stamp: Map<String, Value>,
     /// What its trace and its warnings must not show besides the secrets that its rules name.
     pub mask: Arc<Mask>,
 }
@@ -99,6 +103,7 @@ impl Request {
             cancel: None,
             memory: Account::new("the document's memory", MEMORY),
             helpers: None,
+            stamp: Map::new(),
             mask: Arc::default(),
         }
     }

@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use compute::{Charge, JsonError, Runner, parse_json};
+use compute::{Charge, JsonError, Runner, json_size, parse_json};
 use serde_json::{Map, Value};
-use txcl::Budget;
+use txcl::{Budget, TXC};
 
 use super::control::{self, Control, Goto, NoControl};
 use super::failure::{Failure, Reason};
@@ -159,10 +159,30 @@ impl<'a> Run<'a> {
                 let millis = since.map_or(0, |since| since.as_millis());
                 let millis = u64::try_from(millis).unwrap_or(u64::MAX);
                 map.entry("_ts").or_insert_with(|| millis.into());
+                self.stamp(map)?;
                 Ok(document)
             }
             other => Err(Reason::Input(format!("it is {}", step::kind(other)))),
         }
+    }
+
+    /// Says below `_txc` where the document came from, if whoever took it in does.
+    fn stamp(&mut self, map: &mut Map<String, Value>) -> Result<(), Reason> {
+        let stamp = &self.request.stamp;
+        if stamp.is_empty() {
+            return Ok(());
+        }
+        let bytes: usize = stamp.values().filter_map(|value| json_size(value, usize::MAX)).sum();
+        self.charge.grow(bytes).map_err(|over| self.over(over))?;
+        let txc = map.entry(TXC).or_insert_with(|| Value::Object(Map::new()));
+        if !txc.is_object() {
+            *txc = Value::Object(Map::new());
+        }
+        if let Value::Object(txc) = txc {
+            let rid = ("rid".to_owned(), Value::from(self.rid));
+            txc.extend(stamp.clone().into_iter().chain([rid]));
+        }
+        Ok(())
     }
 
     /// Counts an entry, and the way here.

@@ -200,7 +200,7 @@ async fn one_tenants_many_ops_leave_the_series_of_another_alone() {
 #[tokio::test]
 async fn headers_that_hold_for_one_hop_or_are_the_servers_are_not_a_documents() {
     let home = Home::new(dev());
-    home.apply("h", "EMIT @web.res.headers = .h, @web.res.body = \"b\"");
+    home.apply("h", "EMIT @web.res.headers = .h, @web.res.body_text = \"b\"");
     let wanted = json!({"h": {
         "x-ok": "fine", "set-cookie": "a=b", "connection": "x-ok", "keep-alive": "timeout=5", "te": "trailers",
         "proxy-authenticate": "Basic", "proxy-connection": "close", "x-compute-rid": "spoofed",
@@ -285,7 +285,8 @@ async fn a_difference_is_charged_as_it_is_written() {
     let catalogue = home.location().catalogue().unwrap();
     let stack = "v".parse().unwrap();
     for byte in ["\u{1}", "\u{2}"] {
-        let file = |number: u32| File { path: format!("100/r{number}.txcl"), text: byte.repeat(50_000) };
+        let file =
+            |number: u32| File { path: format!("100/r{number}.txcl"), text: byte.repeat(50_000) };
         catalogue.draft(&stack, &(0..40).map(file).collect::<Vec<_>>()).unwrap();
     }
     // 4 MB of text are 24 MB of JSON.

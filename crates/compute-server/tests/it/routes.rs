@@ -1,6 +1,6 @@
 //! Each route: what it gives, and what it refuses.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Home, dev, echo, path_of, spin};
 
@@ -196,7 +196,7 @@ async fn a_document_says_what_its_answer_is() {
     let home = Home::new(dev());
     home.apply(
         "web",
-        "EMIT @web.res.status = 201, @web.res.body = \"made\", @web.res.headers.location = \"/x\",\n\
+        "EMIT @web.res.status = 201, @web.res.body_text = \"made\", @web.res.headers.location = \"/x\",\n\
          @web.res.headers.content-type = \"text/plain\", @web.res.headers.content-length = 9999,\n\
          @web.res.headers.\"bad name\" = 1, @web.res.headers.x-split = \"a\\r\\nset-cookie: b\"",
     );
@@ -205,6 +205,67 @@ async fn a_document_says_what_its_answer_is() {
     assert_eq!((answer.header("location"), answer.header("content-type")), ("/x", "text/plain"));
     assert!(!answer.headers.contains_key("set-cookie") && !answer.headers.contains_key("x-split"));
     assert_ne!(answer.headers.get("content-length").map(|it| it.to_str().unwrap()), Some("9999"));
+}
+
+#[tokio::test]
+async fn any_request_of_the_web_becomes_a_document() {
+    let home = Home::new(dev());
+    home.apply("hello-world", "EMIT .seen = @web.req, .src = @src, .tenant = @tenant, .rid = @rid");
+    let headers =
+        [("x-a", "1"), ("x-a", "2"), ("authorization", "Basic secret"), ("x-compute-rid", "r-1")];
+    let answer =
+        home.send_with("PUT", "/web/hello-world/a/b?q=1&q=%20&z=", &headers[..2], "hi").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let seen = &answer.json()["seen"];
+    assert_eq!(
+        (&seen["method"], &seen["path"], &seen["body_text"], &seen["body"]),
+        (&json!("PUT"), &json!("/a/b"), &json!("hi"), &json!("aGk="))
+    );
+    assert_eq!(seen["query"], json!({ "q": ["1", " "], "z": "" }));
+    assert_eq!(seen["headers"]["x-a"], json!(["1", "2"]));
+    assert_eq!(seen["url"], json!({ "path": "/web/hello-world/a/b", "query": "q=1&q=%20&z=" }));
+    let bytes = home.send("POST", "/web/hello-world", vec![0xff, 0]).await.json();
+    assert_eq!((&bytes["seen"]["body"], &bytes["seen"]["path"]), (&json!("/wA="), &json!("/")));
+    assert!(bytes["seen"].get("body_text").is_none() && bytes["src"] == "http");
+    let named = home.send_with("GET", "/web/hello-world", &headers[3..], "").await.json();
+    assert_eq!((&named["tenant"], &named["rid"]), (&json!("default"), &json!("r-1")));
+    home.send("GET", "/web/nothing/x", "").await.is_problem(404, "not_found");
+    // A document does not say where it came from, and is told so of its request, too.
+    let told = r#"{"_txc":{"src":"spoofed","rid":"spoofed","web":{"req":{"method":"spoofed"}}}}"#;
+    let document = home.send("POST", "/stacks/hello-world", told).await.json();
+    assert_eq!(document["src"], "http");
+    assert!(!document.to_string().contains("spoofed"), "{document}");
+}
+
+#[tokio::test]
+async fn an_answer_has_what_the_document_says_and_what_http_allows() {
+    let home = Home::new(dev());
+    home.apply("w", "EMIT @web.res = .r");
+    let answer = async |wanted: Value| {
+        home.send("POST", "/stacks/w", json!({ "r": wanted }).to_string()).await
+    };
+    let bytes = answer(json!({"status": "418", "body": "/wA", "headers": {"set-cookie": ["a=1", "b=2"], "x-n": 5}})).await;
+    assert_eq!((bytes.status.as_u16(), &bytes.body[..]), (418, &[0xff, 0][..]));
+    assert_eq!(bytes.header("content-type"), "application/octet-stream");
+    let cookies: Vec<_> =
+        bytes.headers.get_all("set-cookie").iter().map(|one| one.to_str().unwrap()).collect();
+    assert_eq!((cookies, bytes.header("x-n")), (vec!["a=1", "b=2"], "5"));
+    let text = answer(json!({"body": "aGVsbG8="})).await;
+    assert_eq!(
+        (text.text(), text.header("content-type")),
+        ("hello".to_owned(), "text/plain; charset=utf-8")
+    );
+    let json = answer(json!({"body": {"a": 1}})).await;
+    assert_eq!(
+        (json.text(), json.header("content-type")),
+        ("{\"a\":1}".to_owned(), "application/json")
+    );
+    answer(json!({"body": "no base64"})).await.is_problem(422, "body_not_base64");
+    for status in [204, 205, 304] {
+        let none = answer(json!({"status": status, "body_text": "x"})).await;
+        assert_eq!((none.status.as_u16(), &none.body[..]), (status, &b""[..]));
+        assert!(none.headers.get("content-length").is_none_or(|length| length == "0"));
+    }
 }
 
 #[tokio::test]

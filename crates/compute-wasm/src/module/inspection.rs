@@ -37,6 +37,7 @@ impl Inspection {
         bytes: &[u8],
         caps: &Caps,
         offered: &Offered,
+        is_plugin: &dyn Fn(&str) -> bool,
         validate: impl FnOnce(&[u8]) -> Result<(), Refusal>,
     ) -> Self {
         let shape = match Shape::read(bytes, caps) {
@@ -50,7 +51,7 @@ impl Inspection {
             }
         };
         let import = |i: &Import| format!("{}.{} {}", i.module, i.name, shape.describe(i.item));
-        let checked = check_any(&shape, offered).and_then(|()| validate(bytes));
+        let checked = check_any(&shape, offered, is_plugin).and_then(|()| validate(bytes));
         let memory = shape.own_memory();
         Self {
             bytes: shape.bytes,
@@ -81,9 +82,15 @@ pub fn takes_envelope(bytes: &[u8]) -> bool {
     Shape::read(bytes, &Caps::DEFAULT).is_ok_and(|shape| shape.takes_envelope)
 }
 
-fn check_any(shape: &Shape, offered: &Offered) -> Result<(), Refusal> {
+fn check_any(
+    shape: &Shape,
+    offered: &Offered,
+    is_plugin: &dyn Fn(&str) -> bool,
+) -> Result<(), Refusal> {
     match shape.linked_namespace() {
-        Some(namespace) if Ref::parse(namespace).is_ok() => check_linked(shape, offered, namespace),
+        Some(namespace) if Ref::parse(namespace).is_ok() || is_plugin(namespace) => {
+            check_linked(shape, offered, namespace)
+        }
         _ => check(shape, offered),
     }
 }

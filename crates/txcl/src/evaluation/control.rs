@@ -75,16 +75,22 @@ pub(crate) fn paths(key: &str, value: &Value) -> Result<Vec<Path>, Problem> {
 pub(crate) fn secrets(value: &Value) -> Result<Vec<GivenSecret>, Problem> {
     let help = "write the names with commas between, `WITH secrets = \"API_KEY, TOKEN\"`, or `WITH secrets.key.secret = \"API_KEY\"`";
     let wrong = || (format!("{value} names no secrets"), help);
-    if let Value::Object(map) = value {
-        let given = |(key, value): (&String, &Value)| {
-            let name = value.get("secret")?.as_str()?;
-            Some(GivenSecret { key: key.clone(), name: name.to_owned() })
-        };
-        return map.iter().map(given).collect::<Option<_>>().ok_or_else(wrong);
+    let given = |key: &str, name: &str| GivenSecret { key: key.to_owned(), name: name.to_owned() };
+    let listed = |value: &Value| {
+        let names = names_of(value).ok_or_else(wrong)?.into_iter();
+        Ok(names.map(|name| given(name, name)).collect::<Vec<_>>())
+    };
+    let Value::Object(map) = value else { return listed(value) };
+    let mut all = Vec::new();
+    for (key, value) in map {
+        match value.get("secret").and_then(Value::as_str) {
+            Some(name) => all.push(given(key, name)),
+            // A list beside those under other names: see `Program`.
+            None if key.is_empty() => all.extend(listed(value)?),
+            None => return Err(wrong()),
+        }
     }
-    let names = names_of(value).ok_or_else(wrong)?.into_iter();
-    let given = |name: &str| GivenSecret { key: name.to_owned(), name: name.to_owned() };
-    Ok(names.map(given).collect())
+    Ok(all)
 }
 
 fn names_of(value: &Value) -> Option<Vec<&str>> {

@@ -70,7 +70,7 @@ impl Program {
             exec: rule.exec().and_then(|exec| Exec::parse(&exec.node).ok()),
             before: Vec::new(),
             select: None,
-            with: writes(rule.with()),
+            with: with_writes(rule.with()),
             emit: writes(rule.emit()),
             after: Vec::new(),
         };
@@ -278,6 +278,24 @@ fn writes(items: &[Assignment]) -> Vec<Write> {
         span: item.path.span,
     };
     items.iter().map(one).collect()
+}
+
+/// A list of secrets that stands beside secrets under other names is one of them, under no name.
+fn with_writes(items: &[Assignment]) -> Vec<Write> {
+    let under =
+        |item: &Assignment| matches!(item.path.node.segments(), [key, _, ..] if key == "secrets");
+    let has_named = items.iter().any(under);
+    let mut writes = writes(items);
+    for write in &mut writes {
+        if has_named
+            && matches!(write.path.segments(), [key] if key == "secrets")
+            && let Some(path) = Path::new(vec!["secrets".to_owned(), String::new()])
+        {
+            write.padding = path.padding();
+            write.path = path;
+        }
+    }
+    writes
 }
 
 fn parts(select: &Select) -> Option<Vec<Part>> {

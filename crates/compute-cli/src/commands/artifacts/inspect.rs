@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::home::open_store;
 use crate::host::Host;
 use crate::show::{print_json, print_line};
+use crate::user::bindings;
 use crate::work::target;
 
 /// How many exports are shown to a person.
@@ -50,7 +51,7 @@ fn report(cli: &Cli, args: &InspectArgs) -> Result<Report, Failure> {
         engine: artifact.engine().to_owned(),
         links,
         attachments,
-        module: compute_wasm::inspect(artifact.wasm(), &Caps::DEFAULT),
+        module: compute_wasm::inspect_bound(artifact.wasm(), &Caps::DEFAULT, &bindings::read()?),
     })
 }
 

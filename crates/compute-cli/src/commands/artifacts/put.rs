@@ -17,7 +17,7 @@ use crate::work::target::{self, Target};
 const COMPILE: Duration = Duration::from_secs(600);
 
 pub(crate) fn put(cli: &Cli, args: &PutArgs) -> Result<(), Failure> {
-    if !compute::engine_names().contains(&args.engine.as_str()) {
+    if !compute::engine_names().contains(&compute::engine_name(&args.engine)) {
         return Err(Failure::usage(format!(
             "there is no engine `{}`; the engines here are: {}",
             args.engine,

@@ -1,9 +1,9 @@
 //! `compute fire`: a document through the active versions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use compute::{Limits, Mask};
+use compute::{Limits, Mask, Phase, Ref, Resolver as _};
 use compute_client::blocking::Client;
 use compute_client::{CallOptions, TraceDetail as ServerDetail};
 use compute_flow::{
@@ -55,7 +55,18 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     request.secrets = Arc::new(secrets);
     // What computes log is shown, so all is written down; how much of it is kept is for --trace to say.
     request.detail = Detail::Full;
-    let answer = processor.process(&snapshot, &request);
+    let mut answer = processor.process(&snapshot, &request);
+    // Compiling is not the document's time: what took too long is made ready, and the same document comes again, with the
+    // same clock and seed.
+    let mut prepared = HashSet::new();
+    while let Some(reference) = uncompiled(&answer)
+        && prepared.insert(reference.clone())
+    {
+        let artifact =
+            pollster::block_on(host.at_hand.resolve(&reference)).map_err(Failure::from)?;
+        host.prepare(&artifact, settings.limits)?;
+        answer = processor.process(&snapshot, &request);
+    }
     for warning in &answer.warnings {
         anstream::eprintln!("warning: {}", printable(&mask.text(warning)));
     }
@@ -128,6 +139,15 @@ fn remote(client: &Client, home: &dyn Home, args: &FireArgs) -> Result<(), Failu
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What a document failed at because it was still compiled when its time was over.
+fn uncompiled(answer: &Answer) -> Option<Ref> {
+    let failure = answer.result.as_ref().err()?;
+    let Reason::Guest(guest) = &failure.reason else { return None };
+    let compiling =
+        matches!(guest.reason, compute::Reason::WallLimit { phase: Phase::Compile, .. });
+    compiling.then(|| failure.reference.clone())?
 }
 
 /// The active versions, as they are now.

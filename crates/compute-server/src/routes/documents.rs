@@ -1,0 +1,287 @@
+//! Documents through stacks: a document itself, or any request of the web that becomes one.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use compute_flow::{Detail, Request, Snapshot, Stage};
+use compute_state::{StackName, TenantName};
+use serde_json::{Map, Value, json};
+use utoipa::IntoParams;
+
+use super::caller::{Caller, Run};
+use super::document_answer;
+use super::extract::Path;
+use super::run::{MAX_INPUT, RequestOptions, RunHeaders};
+use super::{Answer, Refusals};
+use crate::errors::warn;
+use crate::http::ChargedBody;
+use crate::telemetry::Observed;
+use crate::{Admission, Problem, Server};
+
+/// Headers of a request that a document does not get: the token is for this server, and these are the connection's.
+const NOT_OF_DOCUMENTS: [&str; 8] = [
+    "authorization",
+    "connection",
+    "keep-alive",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What a document's request may say besides; [`RequestOptions`] reads it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "it only describes")]
+pub(super) struct TraceHeader {
+    /// How much of what happens is kept: off, summary (if that is not said) or full
+    #[param(rename = "x-compute-trace", required = false, pattern = "^(off|summary|full)$")]
+    trace: String,
+}
+
+/// Take a document through the active versions
+///
+/// As they are now, and throughout. `_txc.web.res` of the document sets the answer: `status`, `headers` (each a value or a list),
+/// `body` in base64, or `body_text`.
+#[utoipa::path(
+    post, path = "/stacks/{stage}", tag = "invoke", security(("token" = ["run"])),
+    params(
+        ("stage" = String, Path, description = "The stack, or `stack/N` to begin at a scope; its slashes may stand as they are", pattern = "^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,32})?$"),
+        RunHeaders,
+        TraceHeader,
+    ),
+    request_body(content = Option<Object>, content_type = "application/json", description = "The document; nothing is an empty one"),
+    responses(
+        (status = 200, body = Value, content_type = "application/json", description = "The document at its end, or what it says of the answer", headers(
+            ("x-compute-rid" = String, description = "The request's id: that of its trace"),
+            ("x-compute-status" = String, description = "How it ended"),
+            ("x-compute-wall" = u64, description = "How long it took, in nanoseconds"),
+            ("x-compute-memory" = u64, description = "The most memory that one of its computes had, in bytes"),
+            ("x-compute-fuel" = u64, description = "The fuel that its computes used, if they were metered"),
+            ("traceparent" = String, description = "As the W3C's Trace Context has it"),
+        )),
+        Refusals
+    )
+)]
+pub(super) async fn process(
+    caller: Caller<Run>,
+    State(server): State<Server>,
+    Extension(observed): Extension<Arc<Observed>>,
+    Path(stage): Path<String>,
+    headers: HeaderMap,
+    content: Body,
+) -> Answer<Response> {
+    let options = RequestOptions::read(&headers)?;
+    let stage =
+        Stage::start(&stage).map_err(|error| Problem::bad("invalid_stage", error.to_string()))?;
+    let input = caller.body(content, MAX_INPUT).await?;
+    let document =
+        Document { input, web: None, stage: move |_: &Snapshot| Ok((stage, String::new())) };
+    take(caller, server, observed, options, document).await
+}
+
+/// Take any request of the web through a stack
+///
+/// The stack is the longest that is active and that the path begins with. The document says what the request was:
+/// `_txc.web.req` has `method`, `path` (what follows the stack), `query`, `headers`, `body` in base64, and `body_text` where it is
+/// text. The answer is as that of a document. Every method is taken.
+#[utoipa::path(
+    post, path = "/web/{stack}", tag = "invoke", security(("token" = ["run"])),
+    params(
+        ("stack" = String, Path, description = "The stack, and a path below it; its slashes may stand as they are", pattern = "^[A-Za-z0-9_-]{1,64}$"),
+        RunHeaders,
+        TraceHeader,
+    ),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "Anything"),
+    responses(
+        (status = 200, body = Value, content_type = "application/json", description = "The document at its end, or what it says of the answer"),
+        Refusals
+    )
+)]
+pub(super) async fn web(
+    caller: Caller<Run>,
+    State(server): State<Server>,
+    Extension(observed): Extension<Arc<Observed>>,
+    Path(path): Path<String>,
+    (method, uri): (Method, Uri),
+    headers: HeaderMap,
+    content: Body,
+) -> Answer<Response> {
+    let options = RequestOptions::read(&headers)?;
+    let mut taken = caller.body(content, MAX_INPUT).await?;
+    // As a text, and in base64.
+    taken.charge.grow(taken.bytes.len().saturating_mul(3))?;
+    let mut request = json!({
+        "method": method.as_str(),
+        "url": { "path": uri.path(), "query": uri.query().unwrap_or_default() },
+        "query": query(uri.query().unwrap_or_default()),
+        "headers": headers_of(&headers),
+        "body": STANDARD.encode(&taken.bytes),
+    });
+    if let Ok(text) = std::str::from_utf8(&taken.bytes) {
+        request["body_text"] = text.into();
+    }
+    taken.bytes = bytes::Bytes::new();
+    let document = Document {
+        input: taken,
+        web: Some(request),
+        stage: move |snapshot: &Snapshot| {
+            stack_of(&path, snapshot).ok_or_else(|| {
+                Problem::not_found(format!("no active stack begins the path `{path}`"))
+            })
+        },
+    };
+    take(caller, server, observed, options, document).await
+}
+
+/// The longest active stack that a path begins with, from its first scope, and the rest of the path.
+fn stack_of(path: &str, snapshot: &Snapshot) -> Option<(Stage, String)> {
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    // No name of a stack is longer.
+    let ends: Vec<_> = ends.take_while(|end| *end <= 128).collect();
+    ends.into_iter().rev().find_map(|end| {
+        let (name, rest) = path.split_at_checked(end)?;
+        let name = name.parse::<StackName>().ok()?;
+        snapshot.stack(&name)?;
+        Some((Stage::new(name, 0), if rest.is_empty() { "/" } else { rest }.to_owned()))
+    })
+}
+
+/// The fields of a query: each a text, or a list of those that have its name.
+fn query(query: &str) -> Value {
+    let pairs = url::form_urlencoded::parse(query.as_bytes());
+    several(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())))
+}
+
+/// The headers, by their names in small letters.
+fn headers_of(headers: &HeaderMap) -> Value {
+    let given = headers.iter().filter(|(name, _)| !NOT_OF_DOCUMENTS.contains(&name.as_str()));
+    several(given.map(|(name, value)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }))
+}
+
+fn several(pairs: impl Iterator<Item = (String, String)>) -> Value {
+    let mut fields = Map::new();
+    for (name, value) in pairs {
+        match fields.get_mut(&name) {
+            None => drop(fields.insert(name, value.into())),
+            Some(Value::Array(values)) => values.push(value.into()),
+            Some(first) => *first = Value::Array(vec![first.take(), value.into()]),
+        }
+    }
+    Value::Object(fields)
+}
+
+/// What is taken through a stack.
+struct Document<S> {
+    /// The document, as far as the request has it.
+    input: ChargedBody,
+    /// What the request was, if it is no document itself.
+    web: Option<Value>,
+    /// Where it begins, and which path that leaves.
+    stage: S,
+}
+
+async fn take<S>(
+    caller: Caller<Run>,
+    server: Server,
+    observed: Arc<Observed>,
+    options: RequestOptions,
+    document: Document<S>,
+) -> Answer<Response>
+where
+    S: FnOnce(&Snapshot) -> Result<(Stage, String), Problem> + Send + 'static,
+{
+    let most = server.shared.settings.documents.deadline;
+    let limit = options.deadline.map_or(most, |asked| asked.min(most));
+    let accepted = caller.accepted;
+    let admitted = caller.sandbox(accepted, limit).await?;
+    let Document { input, web, stage } = document;
+    let (input, charge) = (input.bytes, input.charge);
+
+    let memory = caller.memory.clone();
+    let sandboxes = server.shared.classes.sandboxes.admission.clone();
+    let helpers = Arc::new(Helpers { sandboxes, tenant: caller.name().clone() });
+    let shared = Arc::clone(&server.shared);
+    let response = admitted.run(move |tenant, cancel| {
+        let live = tenant.live()?;
+        let (stage, path) = stage(&live.snapshot)?;
+        let mut request = Request::new(stage, input.into());
+        request.rid = options.rid;
+        request.fuel = options.fuel;
+        request.detail = match options.detail {
+            Detail::Full => Detail::Full,
+            // What it took is wanted, whether it is kept or not.
+            Detail::Off | Detail::Summary => Detail::Summary,
+        };
+        request.now = options.now.unwrap_or(request.now);
+        request.seed = options.seed.unwrap_or(request.seed);
+        request.memory = memory;
+        request.helpers = Some(helpers);
+        request.stamp.insert("src".to_owned(), "http".into());
+        request.stamp.insert("tenant".to_owned(), tenant.name.as_str().into());
+        if let Some(mut web) = web {
+            web["path"] = path.into();
+            request.stamp.insert("web".to_owned(), json!({ "req": web }));
+        }
+        request.cancel = Some(cancel.clone());
+        request.secrets = Arc::clone(&live.secrets.0);
+        request.mask = Arc::clone(&live.mask);
+        // The one deadline covers the queue and the wait for a thread, too.
+        request.deadline = Some(limit.saturating_sub(accepted.elapsed()));
+        let answer = tenant.processor.process(&live.snapshot, &request);
+        let mut response = match &answer.result {
+            Ok(document) => document_answer::of(answer.web.as_ref(), document),
+            Err(failure) => Problem::from(&**failure).masked(&live.mask).into_response(),
+        };
+        let headers = response.headers_mut();
+        let mut put = |name: &'static str, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        };
+        put("x-compute-rid", &answer.rid);
+        if let Some(trace) = &answer.trace {
+            shared.telemetry.document((&tenant.name, &tenant.labels), trace, &observed);
+            let metrics = || trace.steps.iter().filter_map(|step| step.metrics);
+            put("x-compute-status", &trace.status);
+            put("x-compute-wall", &trace.wall_ns.to_string());
+            let memory = metrics().map(|metrics| metrics.peak_memory).max();
+            put("x-compute-memory", &memory.unwrap_or_default().to_string());
+            if request.fuel.is_some() {
+                let fuel: u64 = metrics().filter_map(|metrics| metrics.fuel).sum();
+                put("x-compute-fuel", &fuel.to_string());
+            }
+            if options.detail != Detail::Off
+                && let Err(error) = trace.write(&*tenant.traces)
+            {
+                // The document has its answer all the same.
+                warn(&error);
+            }
+        }
+        Ok::<_, Problem>(response)
+    });
+    let response = response.await??;
+    drop(charge);
+    Ok(response)
+}
+
+/// A document's helpers are sandboxes like others: as many as are free, and within its tenant's share.
+#[derive(Debug)]
+struct Helpers {
+    sandboxes: Admission,
+    tenant: TenantName,
+}
+
+impl compute_flow::Helpers for Helpers {
+    fn try_enter(&self) -> Option<Box<dyn std::any::Any + Send>> {
+        Some(Box::new(self.sandboxes.try_enter(self.tenant.as_str())?))
+    }
+}
