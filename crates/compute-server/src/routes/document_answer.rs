@@ -88,8 +88,11 @@ fn body(wanted: &Value, document: &Value) -> Result<(&'static str, Vec<u8>), Pro
 
 /// A status, as a number or as its digits. One of 1xx is not that of an answer.
 fn status(wanted: Option<&Value>) -> StatusCode {
-    let digits = wanted.and_then(txcl::text_of);
-    let code = digits.and_then(|digits| digits.parse().ok()).filter(|code| *code >= 200_u16);
+    let code = wanted.and_then(|wanted| match wanted {
+        Value::String(digits) => digits.parse().ok(),
+        other => u16::try_from(other.as_u64()?).ok(),
+    });
+    let code = code.filter(|code| *code >= 200);
     code.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or_default()
 }
 
