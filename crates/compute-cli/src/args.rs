@@ -13,8 +13,9 @@ use clap_complete::Shell;
 use compute::{Ref, Seed};
 
 pub(crate) use flow::{
-    ApplyArgs, CheckArgs, DevArgs, FireArgs, FmtArgs, StackActivateArgs, StackArgs, StackCommand,
-    StackDiffArgs, StackShowArgs, TraceArgs, TraceCommand, TraceDetail, TraceLsArgs, TraceShowArgs,
+    ApplyArgs, CheckArgs, DevArgs, FireArgs, FmtArgs, PullArgs, StackActivateArgs, StackArgs,
+    StackCommand, StackDiffArgs, StackShowArgs, StatusArgs, TraceArgs, TraceCommand, TraceDetail,
+    TraceLsArgs, TraceShowArgs,
 };
 pub(crate) use server::{
     ConfigArgs, ConfigCommand, LogFormat, SecretArgs, SecretCommand, ServeArgs, ServeOptions,
@@ -93,6 +94,10 @@ pub(crate) enum Command {
     Fmt(FmtArgs),
     /// Make a workspace's rules and ops what runs, after showing what changes
     Apply(ApplyArgs),
+    /// Show how a workspace differs from what is active, here and on its targets
+    Status(StatusArgs),
+    /// Write the rules of a version into a folder
+    Pull(PullArgs),
     /// List stacks and their versions, compare them, go back to one
     Stack(StackArgs),
     /// Take a document through a stack
@@ -138,9 +143,10 @@ pub(crate) enum Command {
 #[command(after_help = "\
 Examples:
   compute init hello        # hello.ts, hello.test.json, tsconfig.json and types
-  compute init hello --js   # hello.js instead")]
+  compute init hello --js   # hello.js instead
+  compute init OPS/shop/100/total   # an op in a workspace, with the rule that runs it")]
 pub(crate) struct InitArgs {
-    /// The op's name: letters, digits, `_` and `-`
+    /// The op's name: letters, digits, `_` and `-`; the folder that it is for may stand before it
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
 
@@ -184,6 +190,7 @@ pub(crate) struct BuildArgs {
 Examples:
   compute test                      # every op with fixtures below this folder
   compute test hello                # hello.ts on hello.test.json
+  compute test OPS/shop/100/total.txcl   # the op that this rule runs
   compute test --watch              # again whenever a file changes
   compute test --junit report.xml
 

@@ -101,9 +101,9 @@ pub(crate) fn of_target(
     let Some(target) = targets.get(name) else {
         let known: Vec<_> = targets.keys().map(String::as_str).collect();
         let known = match &known[..] {
-            [] => "compute.toml names none: [targets.NAME] has `server`, or `state` and `store`"
+            [] => "the workspace's file names none: [targets.NAME] of compute.toml has `server`, or `state` and `store`"
                 .to_owned(),
-            known => format!("compute.toml names {}", known.join(", ")),
+            known => format!("the workspace's file names {}", known.join(", ")),
         };
         return Err(Failure::usage(format!("there is no target `{name}`; {known}")));
     };

@@ -72,6 +72,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Check(args) => commands::stacks::check::check(cli, args),
         Command::Fmt(args) => commands::stacks::fmt::fmt(args),
         Command::Apply(args) => commands::stacks::apply::apply(cli, args),
+        Command::Status(args) => commands::stacks::status::status(cli, args),
+        Command::Pull(args) => commands::stacks::pull::pull(cli, args),
         Command::Stack(args) => commands::stacks::stack::stack(cli, args),
         Command::Fire(args) => commands::stacks::fire::fire(cli, args),
         Command::Trace(args) => commands::stacks::trace::trace(cli, args),

@@ -128,7 +128,15 @@ impl Workspace {
     /// # Errors
     /// A [`WorkspaceError`] that names every rule that is where it cannot be.
     pub fn read(root: &Path) -> Result<Self, WorkspaceError> {
-        let settings = Settings::read(root)?;
+        Self::read_for(root, None)
+    }
+
+    /// The same for a target of its file, which may say where ops are; for the one that it means, if none is named.
+    ///
+    /// # Errors
+    /// As [`Workspace::read`].
+    pub fn read_for(root: &Path, target: Option<&str>) -> Result<Self, WorkspaceError> {
+        let settings = Settings::read(root)?.for_target(target);
         let mut walk = Walk { root, rules: Vec::new(), files: Vec::new(), misplaced: Vec::new() };
         let ops = root.join(OPS);
         if ops.is_dir() {

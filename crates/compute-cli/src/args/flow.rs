@@ -81,6 +81,50 @@ pub(crate) struct ApplyArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute status            # this folder, this machine, and each target of the workspace
+  compute status --json     # a line of JSON for each stack and place
+
+A stack is as it is in the folder (same), differs from it (changed), or is only on one side.")]
+pub(crate) struct StatusArgs {
+    /// A folder in the workspace [default: this folder]
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+
+    /// Print each stack as a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute pull triage               # the active version, into OPS/triage/
+  compute pull triage@3 old         # version 3, into old/OPS/triage/
+
+Rules name ops by their refs then. A file that is there and differs is left, unless --force is given.")]
+pub(crate) struct PullArgs {
+    /// The stack, and the version [default: the active one]
+    #[arg(value_name = "STACK[@VERSION]")]
+    pub(crate) version: String,
+
+    /// The workspace's folder [default: this folder]
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+
+    /// Write over files that differ
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct StackArgs {
     #[command(subcommand)]
     pub(crate) command: StackCommand,

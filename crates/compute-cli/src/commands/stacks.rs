@@ -5,5 +5,7 @@ pub(crate) mod check;
 pub(crate) mod dev;
 pub(crate) mod fire;
 pub(crate) mod fmt;
+pub(crate) mod pull;
 pub(crate) mod stack;
+pub(crate) mod status;
 pub(crate) mod trace;

@@ -13,6 +13,8 @@ use crate::failure::Failure;
 
 /// The ending of an op's fixtures.
 const ENDING: &str = ".test.json";
+/// The ending of a rule.
+const RULE: &str = "txcl";
 /// A scope's fixtures.
 const MOCK_INPUT: &str = "mock-request.json";
 const MOCK_OUTPUT: &str = "mock-response.json";
@@ -100,8 +102,13 @@ fn find_one(path: &Path) -> Result<Vec<Suite>, Failure> {
         let op = op_named(Path::new(op)).ok_or_else(|| target::missing(Path::new(op)))?;
         return Ok(vec![Suite { cases: read(path)?, op, file: path.to_owned() }]);
     }
-    let op = if path.is_file() { Some(path.to_owned()) } else { op_named(path) };
-    let op = op.ok_or_else(|| target::missing(path))?;
+    let named =
+        || op_named(path).or_else(|| Some(with_ending(path, RULE)).filter(|one| one.is_file()));
+    let op = if path.is_file() { Some(path.to_owned()) } else { named() };
+    let mut op = op.ok_or_else(|| target::missing(path))?;
+    if op.extension().is_some_and(|ending| ending == RULE) {
+        op = op_of_rule(&op)?;
+    }
     let file = fixtures_of(&op);
     if file.is_file() {
         return Ok(vec![Suite { cases: read(&file)?, op, file }]);
@@ -120,14 +127,31 @@ fn find_one(path: &Path) -> Result<Vec<Suite>, Failure> {
 
 /// The op of this name: its module comes before its source, as in a workspace.
 fn op_named(name: &Path) -> Option<PathBuf> {
-    let with = |ending: &str| {
-        let mut file = name.as_os_str().to_owned();
-        file.push(".");
-        file.push(ending);
-        PathBuf::from(file)
-    };
     let endings = ["wasm", "js", "ts"].into_iter().chain(target::SOURCES);
-    endings.map(with).find(|file| file.is_file())
+    endings.map(|ending| with_ending(name, ending)).find(|file| file.is_file())
+}
+
+fn with_ending(name: &Path, ending: &str) -> PathBuf {
+    let mut file = name.as_os_str().to_owned();
+    file.push(".");
+    file.push(ending);
+    PathBuf::from(file)
+}
+
+/// The op beside a rule that the rule runs.
+fn op_of_rule(rule: &Path) -> Result<PathBuf, Failure> {
+    let text = std::fs::read_to_string(rule)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", rule.display())))?;
+    let parsed = txcl::parse(&text).rule;
+    let name = parsed.exec().and_then(|exec| exec.node.strip_prefix("op://"));
+    let op = name.and_then(|name| op_named(&rule.with_file_name(name)));
+    op.ok_or_else(|| {
+        let what = match name {
+            Some(name) => format!("the op `{name}` that it runs is not beside it"),
+            None => "it runs no op beside it, and only ops are tested: `compute fire` takes documents through rules".to_owned(),
+        };
+        Failure::usage(format!("{} has nothing to test: {what}", rule.display()))
+    })
 }
 
 fn fixtures_of(op: &Path) -> PathBuf {

@@ -111,12 +111,17 @@ impl fmt::Display for Finding {
 
 /// The workspace that a folder is in.
 pub(crate) fn find(folder: Option<&Path>) -> Result<Workspace, Failure> {
+    find_for(folder, None)
+}
+
+/// The same, for a target.
+pub(crate) fn find_for(folder: Option<&Path>, target: Option<&str>) -> Result<Workspace, Failure> {
     let folder = folder.unwrap_or(Path::new("."));
     if !folder.is_dir() {
         return Err(Failure::usage(format!("there is no folder {}", folder.display())));
     }
     let root = Workspace::find(folder).map_err(|error| Failure::usage_of(&error))?;
-    Workspace::read(&root).map_err(|error| Failure::usage_of(&error))
+    Workspace::read_for(&root, target).map_err(|error| Failure::usage_of(&error))
 }
 
 impl Project {
@@ -245,9 +250,18 @@ impl Project {
                 self.ops.get(file).map(|op| Some(op.artifact.reference().clone())).ok_or(None)
             }
             Some(Op::Url(url)) => Ref::parse(url).map(Some).map_err(|wrong| {
-                let diagnostic =
-                    error(format!("the workspace's file says where this op is, but {wrong}"));
-                Some(Box::new(diagnostic.help("`compute put FILE` prints a ref")))
+                let service = url.split_once(':').map(|(scheme, _)| scheme);
+                let is_service = service.is_some_and(|scheme| {
+                    ["http", "https", "ai"].contains(&scheme) || scheme.starts_with("mcp")
+                });
+                let (message, help) = if is_service {
+                    let message = format!("the workspace's file says that this op is `{url}`, and rules call no services here");
+                    (message, "write an op that does it from what the document has, and call the service outside; docs/migrating.md")
+                } else {
+                    let message = format!("the workspace's file says where this op is, but {wrong}");
+                    (message, "`compute put FILE` prints a ref")
+                };
+                Some(Box::new(error(message).help(help)))
             }),
             Some(Op::Missing(name, known)) => {
                 let help = match txcl::nearest(name.as_str(), known) {
@@ -286,9 +300,19 @@ impl Project {
         for name in workspace.settings.operations.keys() {
             if !names.contains(name.as_str()) {
                 let message = format!("no rule runs the operation `{name}`");
-                let file = "compute.toml".to_owned();
+                let file = "the workspace's file".to_owned();
                 self.findings.push(Finding::of_file(Severity::Warning, "unused-op", file, message));
             }
+        }
+        for (file, key) in &workspace.settings.unread {
+            let message = format!("`{key}` is not read here");
+            let file = file.clone();
+            self.findings.push(Finding::of_file(
+                Severity::Warning,
+                "unread-setting",
+                file,
+                message,
+            ));
         }
     }
 }

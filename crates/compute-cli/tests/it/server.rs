@@ -263,6 +263,24 @@ fn settings_say_where_they_come_from() {
     assert!(settings.len() > 20, "{settings:?}");
 }
 
+#[test]
+fn the_originals_hello_answers_over_http() {
+    let home = Home::new();
+    let hello = compute_guests::root().join("examples/original/hello");
+    home.stdout(&["apply", hello.to_str().unwrap()], b"");
+    let (_running, url) = serve(&home, &["--dev"]);
+    let client = Client::new();
+    let answer = client.get(format!("{url}/web/hello-world/anything")).send().unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/plain");
+    assert_eq!(answer.text().unwrap(), "hello, world");
+    let other = client.delete(format!("{url}/web/hello-world")).send().unwrap();
+    assert_eq!(
+        (other.status().as_u16(), &other.headers()["allow"]),
+        (405, &"GET".parse().unwrap())
+    );
+    assert_eq!(other.json::<Value>().unwrap(), json!({ "src": "http" }));
+}
+
 /// What was answered with 200 is there after `kill -9`, and what was active is.
 #[test]
 fn what_a_server_accepted_survives_its_death() {

@@ -11,8 +11,17 @@ use crate::{FIXED, Home, example, say, text, workspace};
 #[test]
 fn the_example_workspaces_give_their_answers() {
     let home = Home::new();
-    for name in ["triage", "pricing", "cleaning"] {
-        let folder = example(name);
+    for (name, folder) in [
+        ("triage", "triage"),
+        ("pricing", "pricing"),
+        ("cleaning", "cleaning"),
+        // As they are written for the original.
+        ("hello-world", "original/hello"),
+        ("echo-room", "original/echo"),
+        ("support", "original/support"),
+        ("price", "original/price"),
+    ] {
+        let folder = example(folder);
         home.stdout(&["check", text(&folder)], b"");
         assert_eq!(home.stdout(&["apply", text(&folder)], b""), format!("{name} 1 activated\n"));
         assert_eq!(home.stdout(&["apply", text(&folder)], b""), format!("{name} 1 unchanged\n"));
@@ -27,6 +36,9 @@ fn the_example_workspaces_give_their_answers() {
             let input = format!("@{}", document.display());
             let mut args = vec!["fire", name, "--trace=off", "--input", &input];
             args.extend(FIXED);
+            if name == "price" {
+                args.extend(["--secret", "PRICE_KEY=k-123456", "--secret", "CURRENCY=EUR-euro"]);
+            }
             let output = home.compute(&args, b"");
             let given = if output.status.success() {
                 String::from_utf8(output.stdout).unwrap()
@@ -41,6 +53,92 @@ fn the_example_workspaces_give_their_answers() {
         }
         assert!(documents >= 1, "{name}");
     }
+}
+
+#[test]
+fn a_days_work_on_the_command_line() {
+    let home = Home::new();
+    let work = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| home.compute_in(work.path(), args);
+    let out = |args: &[&str]| {
+        let output = run(args);
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args:?}: {words}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let made = out(&["init", "OPS/shop/100_TOTAL/total"]);
+    let files = ["total.ts", "total.test.json", "total.txcl"];
+    let expected: String = files.map(|file| format!("OPS/shop/100_TOTAL/{file}\n")).concat();
+    assert_eq!(made, expected + "tsconfig.json\n");
+    assert_eq!(run(&["init", "OPS/total"]).status.code(), Some(2));
+    let tested = "ok   OPS/shop/100_TOTAL/total.ts > greets by name\n";
+    for path in ["OPS/shop/100_TOTAL/total", "OPS/shop/100_TOTAL/total.txcl"] {
+        assert_eq!(out(&["test", path]), tested);
+    }
+    fs::write(work.path().join("OPS/shop/100_TOTAL/done.txcl"), "EMIT .done = true").unwrap();
+    let nothing = run(&["test", "OPS/shop/100_TOTAL/done"]);
+    let words = String::from_utf8(nothing.stderr).unwrap();
+    assert!(words.contains("runs no op beside it"), "{words}");
+
+    assert_eq!(out(&["status"]), "this machine: shop only in the folder\n");
+    out(&["apply"]);
+    assert_eq!(out(&["status"]), "this machine: shop same, version 1\n");
+    fs::remove_file(work.path().join("OPS/shop/100_TOTAL/done.txcl")).unwrap();
+    fs::write(work.path().join("OPS/shop/100_TOTAL/new.txcl"), "EMIT .new = true").unwrap();
+    assert_eq!(
+        out(&["status"]),
+        "this machine: shop changed, version 1\n  + 100_TOTAL/new.txcl\n  - 100_TOTAL/done.txcl\n"
+    );
+    let json: serde_json::Value = serde_json::from_str(&out(&["status", "--json"])).unwrap();
+    assert_eq!((&json["status"], &json["active"]), (&"changed".into(), &1.into()));
+
+    let pulled = out(&["pull", "shop@1", "old"]);
+    assert_eq!(pulled, "old/OPS/shop/100_TOTAL/done.txcl\nold/OPS/shop/100_TOTAL/total.txcl\n");
+    let rule = fs::read_to_string(work.path().join("old/OPS/shop/100_TOTAL/total.txcl")).unwrap();
+    assert!(rule.starts_with("EXEC \"compute://sha256/"), "{rule}");
+    // What was pulled is what is active; what differs is not written over.
+    assert_eq!(out(&["apply", "old"]), "shop 1 unchanged\n");
+    fs::write(work.path().join("old/OPS/shop/100_TOTAL/done.txcl"), "EMIT .mine = true").unwrap();
+    assert_eq!(run(&["pull", "shop", "old"]).status.code(), Some(2));
+    out(&["pull", "shop", "old", "--force"]);
+    assert_eq!(run(&["pull", "shop@9"]).status.code(), Some(2));
+    assert_eq!(run(&["pull", "shop@x"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_originals_file_says_where_a_workspace_goes_and_what_is_not_read_is_told() {
+    let home = Home::new();
+    let work = tempfile::tempdir().unwrap();
+    let scope = work.path().join("OPS/s/100");
+    fs::create_dir_all(&scope).unwrap();
+    fs::write(scope.join("a.txcl"), "EXEC \"op://known\"").unwrap();
+    let known = home.stdout(&["put", "tests/cmd/guests/echo.wat"], b"");
+    let write = |text: &str| fs::write(work.path().join("txco.yaml"), text).unwrap();
+    let words = |args: &[&str]| {
+        let output = home.compute_in(work.path(), args);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    write(&format!(
+        "target: prod\nprofile: big\noperatons: {{}}\noperations:\n  known: {{url: 'https://example.com/x', mock: deny}}\n\
+         targets:\n  prod: {{url: 'http://127.0.0.1:9', operations: {{known: {{url: '{}'}}}}}}\n  test: {{}}\n",
+        known.trim()
+    ));
+    let (code, told) = words(&["check"]);
+    assert_eq!(code, Some(0), "{told}");
+    for key in ["`profile`", "`operatons`", "`operations.known.mock`"] {
+        assert!(told.contains(&format!("{key} is not read here")), "{told}");
+    }
+    // It goes where its file says, and not silently to this machine.
+    let (code, told) = words(&["apply"]);
+    assert!(
+        code != Some(0) && told.contains("target is prod") && told.contains("127.0.0.1:9"),
+        "{told}"
+    );
+    let (_, told) = words(&["apply", "--target", "test"]);
+    assert!(told.contains("rules call no services here"), "{told}");
+    write("target: other\n");
+    let (code, told) = words(&["apply"]);
+    assert!(code == Some(2) && told.contains("there is no target `other`"), "{told}");
 }
 
 fn fire(home: &Home) -> String {

@@ -99,7 +99,9 @@ impl<'a> Run<'a> {
 
     pub(super) fn run(&mut self, document: &mut Arc<Value>) -> Result<(), Box<Failure>> {
         self.recorder.event(|| EventKind::Start);
-        let mut empty = self.request.input.is_empty();
+        // A request of the web is something, whatever its body.
+        let is_web = self.request.stamp.contains_key("web");
+        let mut empty = self.request.input.is_empty() && !is_web;
         *document = Arc::new(self.read().map_err(|reason| self.failure(reason))?);
         self.check_size(document)?;
         let mut stage = self.request.stage.clone();

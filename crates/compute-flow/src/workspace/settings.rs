@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
 /// The workspace's own file.
 pub(crate) const OWN: &str = "compute.toml";
@@ -32,6 +33,10 @@ pub struct Settings {
     pub operations: BTreeMap<String, String>,
     /// Where the workspace can be applied to, by name.
     pub targets: BTreeMap<String, Target>,
+    /// The target that is meant where none is named.
+    pub target: Option<String>,
+    /// What these files say and nobody here reads: the file, and what it is.
+    pub unread: Vec<(String, String)>,
 }
 
 /// Where a workspace can be applied to.
@@ -51,11 +56,16 @@ pub struct Target {
     /// The environment variable that holds the token for the server: `COMPUTE_TOKEN`, unless it is named.
     #[serde(default)]
     pub token_env: Option<String>,
+    /// Where ops are, if the workspace is for this target: these come before its others.
+    #[serde(default, deserialize_with = "urls")]
+    pub operations: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Toml {
+    #[serde(default)]
+    target: Option<String>,
     #[serde(default)]
     operations: BTreeMap<String, Operation>,
     #[serde(default)]
@@ -68,17 +78,55 @@ struct Operation {
     url: String,
 }
 
+fn urls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let operations: BTreeMap<String, Operation> = Deserialize::deserialize(deserializer)?;
+    Ok(operations.into_iter().map(|(name, one)| (name, one.url)).collect())
+}
+
 /// The original's file has more than is read here.
 #[derive(Debug, Default, Deserialize)]
 struct Yaml {
     #[serde(default)]
+    target: Option<String>,
+    #[serde(default)]
+    targets: BTreeMap<String, YamlTarget>,
+    #[serde(default)]
     operations: BTreeMap<String, YamlOperation>,
+    #[serde(flatten)]
+    others: BTreeMap<String, IgnoredAny>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct YamlTarget {
+    /// The server.
+    #[serde(default)]
+    url: Option<String>,
+    #[serde(default)]
+    operations: BTreeMap<String, YamlOperation>,
+    #[serde(flatten)]
+    others: BTreeMap<String, IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
 struct YamlOperation {
     #[serde(default)]
     url: Option<String>,
+    #[serde(flatten)]
+    others: BTreeMap<String, IgnoredAny>,
+}
+
+/// The URLs of operations; what else is said of them is not read.
+fn read_operations(
+    read: BTreeMap<String, YamlOperation>,
+    at: &str,
+    unread: &mut Vec<String>,
+) -> BTreeMap<String, String> {
+    let mut operations = BTreeMap::new();
+    for (name, one) in read {
+        unread.extend(one.others.keys().map(|key| format!("{at}operations.{name}.{key}")));
+        operations.extend(one.url.map(|url| (name, url)));
+    }
+    operations
 }
 
 /// A workspace's file that cannot be read.
@@ -99,18 +147,33 @@ impl Settings {
         for name in ORIGINAL {
             let file = folder.join(name);
             if let Some(text) = text_of(&file)? {
+                let read = Self::from_yaml(&text).map_err(|one| one.at(&file))?;
+                settings.operations.extend(read.operations);
+                settings.targets.extend(read.targets);
+                settings.target = read.target.or(settings.target);
                 settings
-                    .operations
-                    .extend(Self::from_yaml(&text).map_err(|one| one.at(&file))?.operations);
+                    .unread
+                    .extend(read.unread.into_iter().map(|(_, key)| (name.to_owned(), key)));
             }
         }
         let file = folder.join(OWN);
         if let Some(text) = text_of(&file)? {
             let own = Self::from_toml(&text).map_err(|one| one.at(&file))?;
             settings.operations.extend(own.operations);
-            settings.targets = own.targets;
+            settings.targets.extend(own.targets);
+            settings.target = own.target.or(settings.target);
         }
         Ok(settings)
+    }
+
+    /// What holds for a target, or for the one that is meant where none is named.
+    #[must_use]
+    pub fn for_target(mut self, name: Option<&str>) -> Self {
+        let target = name.or(self.target.as_deref()).and_then(|name| self.targets.get(name));
+        if let Some(target) = target {
+            self.operations.extend(target.operations.clone());
+        }
+        self
     }
 
     /// What a `compute.toml` says.
@@ -120,10 +183,10 @@ impl Settings {
     pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
         let read: Toml = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         let operations = read.operations.into_iter().map(|(name, one)| (name, one.url)).collect();
-        Ok(Self { operations, targets: read.targets })
+        Ok(Self { operations, targets: read.targets, target: read.target, unread: Vec::new() })
     }
 
-    /// What a `txco.yaml` says of operations; the rest of it is left alone.
+    /// What a `txco.yaml` says of operations and targets; the rest of it is told as not read.
     ///
     /// # Errors
     /// What cannot be read, and where.
@@ -132,9 +195,17 @@ impl Settings {
             return Ok(Self::default());
         }
         let read: Yaml = serde_saphyr::from_str(text).map_err(|error| wrong(error.to_string()))?;
-        let named = |(name, one): (String, YamlOperation)| Some((name, one.url?));
-        let operations = read.operations.into_iter().filter_map(named).collect();
-        Ok(Self { operations, targets: BTreeMap::new() })
+        let mut unread: Vec<_> = read.others.into_keys().collect();
+        let operations = read_operations(read.operations, "", &mut unread);
+        let mut targets = BTreeMap::new();
+        for (name, one) in read.targets {
+            let at = format!("targets.{name}.");
+            unread.extend(one.others.keys().map(|key| format!("{at}{key}")));
+            let operations = read_operations(one.operations, &at, &mut unread);
+            targets.insert(name, Target { server: one.url, operations, ..Target::default() });
+        }
+        let unread = unread.into_iter().map(|key| (ORIGINAL[0].to_owned(), key)).collect();
+        Ok(Self { operations, targets, target: read.target, unread })
     }
 }
 

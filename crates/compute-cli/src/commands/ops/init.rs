@@ -64,7 +64,10 @@ const TSCONFIG: &str = r#"{
 "#;
 
 pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
-    let name = &args.name;
+    // An op may be told where it belongs: `OPS/shop/100/total`.
+    let (folder, name) = args.name.rsplit_once('/').unwrap_or(("", &args.name));
+    let at = |file: String| if folder.is_empty() { file } else { format!("{folder}/{file}") };
+    let rule = in_scope(folder)?;
     let allowed = |char: char| char.is_ascii_alphanumeric() || char == '_' || char == '-';
     if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
         return Err(Failure::usage(format!(
@@ -72,22 +75,48 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
         )));
     }
     let (ending, source) = if args.js { ("js", SOURCE_JS) } else { ("ts", SOURCE_TS) };
-    let source_file = format!("{name}.{ending}");
+    let source_file = at(format!("{name}.{ending}"));
     if Path::new(&source_file).exists() {
         return Err(Failure::usage(format!("{source_file} is there already")));
     }
     write(&source_file, source)?;
-    write_new(&format!("{name}.test.json"), FIXTURES)?;
+    write_new(&at(format!("{name}.test.json")), FIXTURES)?;
+    if rule {
+        write_new(&at(format!("{name}.txcl")), &format!("EXEC \"op://{name}\"\n"))?;
+    }
     write_new("tsconfig.json", TSCONFIG)?;
     for module in SDK {
         let name = module.path.strip_prefix('/').unwrap_or("op");
         write(&format!("{TYPES}/{name}.d.ts"), module.types)?;
     }
     write(&format!("{TYPES}/globals.d.ts"), GLOBAL_TYPES)?;
+    let next = match folder.split('/').collect::<Vec<_>>()[..] {
+        ["OPS", ref stack @ .., _] if rule => {
+            format!("compute apply && compute fire {}", stack.join("/"))
+        }
+        _ => format!("compute run {source_file}"),
+    };
     anstream::eprintln!(
-        "next: compute test {name} && compute run {source_file} --input '{{\"name\":\"Ada\"}}'"
+        "next: compute test {} && {next} --input '{{\"name\":\"Ada\"}}'",
+        at(name.to_owned())
     );
     Ok(())
+}
+
+/// Whether a folder is a scope, where an op has a rule beside it.
+fn in_scope(folder: &str) -> Result<bool, Failure> {
+    let parts: Vec<_> = folder.split('/').collect();
+    if parts[0] != "OPS" {
+        return Ok(false);
+    }
+    let is_scope =
+        parts.last().is_some_and(|part| part.starts_with(|char: char| char.is_ascii_digit()));
+    if parts.len() >= 3 && is_scope {
+        return Ok(true);
+    }
+    Err(Failure::usage(format!(
+        "`{folder}` is no scope, where rules are: write OPS/STACK/SCOPE/NAME, such as OPS/shop/100/total"
+    )))
 }
 
 /// Writes a file, unless the author has one already.

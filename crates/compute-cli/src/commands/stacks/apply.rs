@@ -16,9 +16,13 @@ use crate::work::plan::{self, Plan};
 use crate::work::project::{self, Project};
 
 pub(crate) fn apply(cli: &Cli, args: &ApplyArgs) -> Result<(), Failure> {
-    let workspace = project::find(args.folder.as_deref())?;
+    let workspace = project::find_for(args.folder.as_deref(), args.target.as_deref())?;
     let state = args.state.state.as_deref();
-    let home = home::of_target(cli, state, &workspace, args.target.as_deref())?;
+    let target = args.target.as_deref().or(workspace.settings.target.as_deref());
+    if let (None, Some(target)) = (&args.target, target) {
+        anstream::eprintln!("the workspace's target is {target}");
+    }
+    let home = home::of_target(cli, state, &workspace, target)?;
     let host = Host::at(&home, 0, 1)?;
     let plan = run(&home, &host, workspace, args.dry_run)?;
     if args.json {
