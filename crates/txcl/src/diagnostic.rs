@@ -119,6 +119,8 @@ pub enum Code {
     RegexTooLarge,
     /// `EXEC` names neither an op nor a compute.
     BadExec,
+    /// `EXEC` names a service, which is not run here.
+    RefusedService,
     /// A value of `WITH` that the processor reads and cannot.
     BadWith,
     /// `SELECT *` together with other selections.
@@ -160,6 +162,7 @@ impl Code {
             Self::BadRegex => "bad-regex",
             Self::RegexTooLarge => "regex-too-large",
             Self::BadExec => "bad-exec",
+            Self::RefusedService => "refused-service",
             Self::BadWith => "bad-with",
             Self::StarNotAlone => "star-not-alone",
             Self::TooDeep => "too-deep",

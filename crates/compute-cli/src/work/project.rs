@@ -10,7 +10,7 @@ use compute_flow::{Op, Workspace, WorkspaceRule};
 use compute_state::{File, StackName};
 use compute_wasm::Caps;
 use serde::Serialize;
-use txcl::{Code, Diagnostic, Severity};
+use txcl::{Code, Diagnostic, Exec, Severity};
 
 use super::target::{self, Target};
 use crate::failure::Failure;
@@ -156,9 +156,21 @@ impl Project {
             0 => Ok(()),
             errors => {
                 let what = crate::show::count(errors, "error");
-                Err(Failure::Guest(format!("{what} in the workspace")))
+                Err(Failure::Guest(format!("{what} in the workspace; nothing was changed")))
             }
         }
+    }
+
+    /// How often rules name services that are refused here, by their schemes.
+    pub(crate) fn services(&self) -> BTreeMap<&str, usize> {
+        let mut services = BTreeMap::new();
+        for rule in &self.workspace.rules {
+            let exec = rule.parsed.rule.exec();
+            if let Some(service) = exec.and_then(|exec| Exec::service(&exec.node)) {
+                *services.entry(service).or_default() += 1;
+            }
+        }
+        services
     }
 
     fn check_rules(&mut self) {

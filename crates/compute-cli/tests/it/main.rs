@@ -335,7 +335,7 @@ fn the_examples_pass_their_fixtures() {
     let output = home.compute_in(&examples, &["test"]);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{words}");
-    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 26);
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 28);
 }
 
 #[test]

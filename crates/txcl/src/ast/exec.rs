@@ -22,6 +22,19 @@ pub enum Exec {
 }
 
 impl Exec {
+    /// The scheme of what stands in the quotes after `EXEC`, if it is a service of the original's that is not run here.
+    ///
+    /// ```
+    /// assert_eq!(txcl::Exec::service("ai://gpt"), Some("ai"));
+    /// assert_eq!(txcl::Exec::service("op://classify"), None);
+    /// ```
+    #[must_use]
+    pub fn service(text: &str) -> Option<&str> {
+        let (scheme, _) = text.split_once("://")?;
+        let known = SERVICES.contains(&scheme) || scheme.starts_with("mcp") || scheme == "txco";
+        (known && text != "txco://noop").then_some(scheme)
+    }
+
     /// Reads what stands in the quotes after `EXEC`.
     ///
     /// # Errors
@@ -42,13 +55,12 @@ impl Exec {
             return Ok(Self::Noop);
         }
         if let Some((scheme, _)) = text.split_once("://") {
-            let service = SERVICES.contains(&scheme) || scheme.starts_with("mcp");
-            return Err(if service {
-                format!(
-                    "`{scheme}://` is not run here: rules and computes reach no network and no service; give the document what it would answer, or make it an op"
-                )
-            } else {
-                format!("`{scheme}://` names nothing that can be run here")
+            return Err(match Self::service(text) {
+                Some("txco") => format!("`{text}` is not run here: only `txco://noop` is"),
+                Some(service) => format!(
+                    "`{service}://` is not run here: rules and computes reach no network and no service"
+                ),
+                None => format!("`{scheme}://` names nothing that can be run here"),
             });
         }
         let stage = text.rsplit_once('/').is_some_and(|(stack, scope)| {

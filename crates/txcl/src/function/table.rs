@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
+use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use compute::JsonError;
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -163,8 +165,14 @@ fn now(context: &mut Context, arguments: &Arguments<'_>) -> Result {
 /// A time zone of this program, and not of the machine it runs on.
 fn zone(arguments: &Arguments<'_>) -> Result<TimeZone> {
     let name = arguments.text(0)?;
-    let zone = TimeZoneDatabase::bundled().get(name);
-    zone.map_err(|_| format!("there is no time zone `{name}`"))
+    // Neither has a machine's own zone, which is another elsewhere.
+    if name.is_empty() || name == "Local" {
+        return Ok(TimeZone::UTC);
+    }
+    let zone = TimeZoneDatabase::bundled().get(name).ok();
+    // Names are as they are written: `utc` is none.
+    let zone = zone.filter(|zone| zone.iana_name() == Some(name));
+    zone.ok_or_else(|| format!("there is no time zone `{name}`"))
 }
 
 fn tz(context: &mut Context, arguments: &Arguments<'_>) -> Result {
@@ -204,9 +212,15 @@ fn local_time(context: &mut Context, arguments: &Arguments<'_>) -> Result {
     Ok(zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string().into())
 }
 
+/// Base64 as Go reads it: bits that are left over need not be zero.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
 fn b64decode(_: &mut Context, arguments: &Arguments<'_>) -> Result {
     let text = arguments.text(0)?.replace(['\r', '\n'], "");
-    let bytes = STANDARD.decode(text).map_err(|error| format!("this is not base64: {error}"))?;
+    let bytes = BASE64.decode(text).map_err(|error| format!("this is not base64: {error}"))?;
     Ok(lossy(&bytes).into())
 }
 

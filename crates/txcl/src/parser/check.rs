@@ -1,10 +1,12 @@
 //! What a rule that can be read says, and cannot mean.
 
+use std::collections::HashMap;
+
 use crate::diagnostic::nearest;
 use crate::evaluation::{Pattern, PatternError};
 use crate::{
     Assignment, ClauseKind, Code, Comparison, Condition, Diagnostic, Exec, Expr, Literal, Operand,
-    RegexBudget, Rule, Span,
+    Path, RegexBudget, Rule, Span,
 };
 
 pub(super) fn check(rule: &Rule, source: &str, out: &mut Vec<Diagnostic>) {
@@ -22,20 +24,72 @@ pub(super) fn check(rule: &Rule, source: &str, out: &mut Vec<Diagnostic>) {
     }
     if let Some(when) = rule.when() {
         patterns(when, &mut RegexBudget::rule(), out);
+        types(when, &mut HashMap::new(), out);
     }
     if let Some(exec) = rule.exec()
         && let Err(problem) = Exec::parse(&exec.node)
     {
-        out.push(
-            Diagnostic::error(Code::BadExec, exec.span, problem)
-                .help("write `EXEC \"op://name\"` for an op of this workspace, or a ref: `compute://sha256/<digest>`"),
-        );
+        let (code, help) = match Exec::service(&exec.node) {
+            None => (
+                Code::BadExec,
+                "write `EXEC \"op://name\"` for an op of this workspace, or a ref: `compute://sha256/<digest>`",
+            ),
+            Some("txco") => (
+                Code::RefusedService,
+                "for tests, write `mock-response.json` beside the rule; for an answer that stays the same, `EMIT` or an op",
+            ),
+            Some("http" | "https" | "ws" | "wss") => (
+                Code::RefusedService,
+                "let whoever sends the document fetch it, and send what came with the document; or make it an op",
+            ),
+            Some(_) => (
+                Code::RefusedService,
+                "a model or a tool is called outside, between two documents: answer what to call, and send what it says to another stack",
+            ),
+        };
+        out.push(Diagnostic::error(code, exec.span, problem).help(help));
     }
     for item in rule.with() {
         with(item, out);
         almost_known(item, out);
     }
     without_effect(rule, out);
+}
+
+/// A path that is compared with values of two types: each comparison reads the document in its own, so that most likely one
+/// of them is not meant.
+fn types<'a>(
+    condition: &'a Condition,
+    seen: &mut HashMap<&'a Path, (&'static str, Span)>,
+    out: &mut Vec<Diagnostic>,
+) {
+    match condition {
+        Condition::Always => {}
+        Condition::Any(parts) | Condition::All(parts) => {
+            parts.iter().for_each(|part| types(part, seen, out));
+        }
+        Condition::Not(inner) => types(inner, seen, out),
+        Condition::Compare(Comparison { path, comparator, operand }) => {
+            let kind = match &operand.node {
+                Operand::Expr(Expr::Literal(Literal::String(text)))
+                    if !comparator.node.is_match() && !text.is_empty() =>
+                {
+                    "a text"
+                }
+                Operand::Expr(Expr::Literal(literal)) if literal.value().is_number() => "a number",
+                Operand::Expr(Expr::Literal(Literal::Bool(_))) => "true or false",
+                _ => return,
+            };
+            let (first, span) = *seen.entry(&path.node).or_insert((kind, operand.span));
+            if first != kind {
+                let message = format!("`{}` is compared with {first} and with {kind}", path.node);
+                let diagnostic = Diagnostic::warning(Code::BadComparison, operand.span, message);
+                out.push(diagnostic.related(span, "the other is here").help(
+                    "the document is read in the type of what is written: \"5\" and 5 are both 5 for `== 5`",
+                ));
+            }
+        }
+    }
 }
 
 /// Regular expressions that do not compile: a condition never fails, so this is no error. Those that take too

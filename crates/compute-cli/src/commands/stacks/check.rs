@@ -9,11 +9,23 @@ use crate::work::project::{self, Project};
 pub(crate) fn check(cli: &Cli, args: &CheckArgs) -> Result<(), Failure> {
     let workspace = project::find(args.folder.as_deref())?;
     let project = Project::open(workspace, &Host::new(cli, 0, 1)?)?;
+    let services = project.services();
     if args.json {
         for finding in &project.findings {
             print_json(finding)?;
         }
+        if !services.is_empty() {
+            print_json(&serde_json::json!({ "refused_services": services }))?;
+        }
         return project.verdict();
+    }
+    if !services.is_empty() {
+        let counts: Vec<_> =
+            services.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        anstream::eprintln!(
+            "services that rules name and that are refused here: {} (docs/migrating.md says what to do)\n",
+            counts.join(", ")
+        );
     }
     project.report()?;
     let rules = project.workspace.rules.len();
