@@ -165,7 +165,7 @@ static void fail_with(JSValueConst thrown) {
         JS_FreeValue(context, json);
         return;
     }
-    if (stack.text && stack.size == 0) {
+    if (stack.size == 0 && JS_IsError(thrown)) {
         // Made by the engine, in no code: the place is that of the handler.
         free_text(stack);
         stack = ask_hook(hook_where, 0, NULL);

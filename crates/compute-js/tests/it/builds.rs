@@ -139,3 +139,27 @@ fn an_import_that_leads_nowhere_says_what_is_missing() {
         assert_eq!((first.file.as_str(), first.line), ("op.ts", 1), "{name}: {text}");
     }
 }
+
+#[test]
+fn imports_in_the_course_of_a_call_are_bundled_in() {
+    let folder = folder(&[
+        ("package.json", "{}"),
+        ("lazy.ts", "export const v = 7;"),
+        ("d.json", r#"{"x":3}"#),
+        (
+            "node_modules/dual/package.json",
+            r#"{"name":"dual","exports":{"import":"./es.mjs","require":"./common.cjs"}}"#,
+        ),
+        ("node_modules/dual/es.mjs", "export default 'es';"),
+        ("node_modules/dual/common.cjs", "module.exports = 'common';"),
+        ("node_modules/asks/package.json", r#"{"name":"asks","main":"index.js"}"#),
+        ("node_modules/asks/index.js", "module.exports = require('dual');"),
+        (
+            "op.ts",
+            "import { op } from \"@compute/op\";\nimport asks from \"asks\";\nimport dual from \"dual\";\nconst top = await import(\"./lazy.ts\");\nexport default op(async () => [(await import(\"./lazy.ts\")).v, top.v, (await import(\"./d.json\")).default.x, (await import(\"dual\")).default, dual, asks]);",
+        ),
+    ]);
+    let built = build_file(&folder.path().join("op.ts"));
+    let outcome = crate::call(&built, "{}", compute::Limits::default());
+    assert_eq!(crate::value(&outcome), serde_json::json!([7, 7, 3, "es", "es", "common"]));
+}

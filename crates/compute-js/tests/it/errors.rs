@@ -271,3 +271,27 @@ fn each_failure_is_at_its_line() {
         assert_eq!(place.map(|place| place.line), Some(line as u32), "{program}\n{told}");
     }
 }
+
+#[test]
+fn causes_and_the_errors_of_several_are_told_with_their_places() {
+    let built =
+        build(&op_with(r#"throw new Error("cannot load", { cause: new TypeError("refused") });"#));
+    let outcome = call(&built, r#"{"a":1}"#, Limits::default());
+    let failure = failure(&outcome).to_string();
+    assert!(
+        failure.starts_with("Error: cannot load\n  [cause]: TypeError: refused\n      at "),
+        "{failure}"
+    );
+    let map = compute_js_plugin::SourceMap::read(&built.source_map).unwrap();
+    assert!(map.text(&failure).contains("(op.ts:4:"), "{}", map.text(&failure));
+    let several = op_with(
+        "return Promise.any([Promise.reject(new Error('a down')), Promise.reject(new Error('b down'))]);",
+    );
+    let built = build(&several);
+    let told = told(&built, &call(&built, r#"{"a":1}"#, Limits::default()));
+    assert!(
+        told.contains("[error]: Error: a down") && told.contains("[error]: Error: b down"),
+        "{told}"
+    );
+    assert!(told.ends_with(" at op.ts:3:26"), "{told}");
+}

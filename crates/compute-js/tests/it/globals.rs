@@ -184,3 +184,94 @@ fn handlers_get_what_the_envelope_holds() {
     });
     assert_eq!(value(&outcome), expected);
 }
+
+#[test]
+fn what_was_silently_wrong_is_right_or_said() {
+    let cases = [
+        (
+            "const d = new TextDecoder('utf-16le'); return d.decode(new Uint8Array([0x3d, 0xd8]), { stream: true }) + d.decode(new Uint8Array([0x00, 0xde]))",
+            json!("😀"),
+        ),
+        (
+            "const d = new TextDecoder('utf-16be'); return d.decode(new Uint8Array([0xd8]), { stream: true }) + d.decode(new Uint8Array([0x3d, 0xde]), { stream: true }) + d.decode(new Uint8Array([0x00]))",
+            json!("😀"),
+        ),
+        (
+            "const wrong = []; for (const bytes of [[0xff], [0xe0, 0x80], [0xed, 0xa0], [0xf4, 0x90], [0xc0]]) { try { new TextDecoder('utf-8', { fatal: true }).decode(new Uint8Array(bytes), { stream: true }); wrong.push(bytes) } catch (e: any) { if (e.name !== 'TypeError') wrong.push(e.name) } } return wrong",
+            json!([]),
+        ),
+        (
+            "try { return await crypto.subtle.digest('SHA-256', 'abc' as any) } catch (e: any) { return e.name }",
+            json!("TypeError"),
+        ),
+        (
+            "const c: any = structuredClone(JSON.parse('{\"__proto__\":{\"admin\":true}}')); return [c.admin ?? null, Object.keys(c)]",
+            json!([null, ["__proto__"]]),
+        ),
+        (
+            "const e = structuredClone(new DOMException('far', 'DataError')); return [e instanceof DOMException, e.name, e.message, e.code]",
+            json!([true, "DataError", "far", 0]),
+        ),
+        (
+            "class T { a = 1; get [Symbol.toStringTag]() { return 'T' } } return [structuredClone(new T()), structuredClone({ b: 2, [Symbol.toStringTag]: 'x' })]",
+            json!([{ "a": 1 }, { "b": 2 }]),
+        ),
+        (
+            "const wrong = []; for (const value of [new Map().entries(), (function* () {})(), Promise.resolve(), new WeakMap(), Object(Symbol()), () => 1]) { try { structuredClone(value); wrong.push(String(value)) } catch (e: any) { if (e.name !== 'DataCloneError') wrong.push(String(e)) } } return wrong",
+            json!([]),
+        ),
+        ("return { ...('ab' as any), ...(7 as any), ...null }", json!({ "0": "a", "1": "b" })),
+        ("const e: any = new Error('x'); e.stack = undefined; return 'ok'", json!("ok")),
+        (
+            "await Promise.all(Array.from({ length: 5000 }, (_, at) => new Promise((r) => setTimeout(r, at % 7)))); return 6",
+            json!(6),
+        ),
+        (
+            "const order: number[] = []; const ids = Array.from({ length: 300 }, (_, at) => setTimeout(() => order.push(at), 300 - at)); ids.forEach((id, at) => at % 100 && clearTimeout(id)); await new Promise((r) => setTimeout(r, 400)); return order",
+            json!([200, 100, 0]),
+        ),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(eval(body), expected, "{body}");
+    }
+}
+
+#[test]
+fn timers_and_promises_of_the_top_level_go_on_in_each_call() {
+    let built = build(&format!(
+        "{HEAD}let ticks = 0;\nsetInterval(() => ticks++, 10);\nconst ready = new Promise((r) => setTimeout(r, 25, 'warm'));\nawait new Promise((r) => setTimeout(r, 5));\nexport default op(async () => [await ready, ticks, Math.round(performance.now())]);"
+    ));
+    for _ in 0..2 {
+        // It was 5 ms old when its image was made.
+        assert_eq!(value(&call(&built, "{}", Limits::default())), json!(["warm", 2, 20]));
+    }
+    let warmed = build(&format!(
+        "{HEAD}const ready = new Promise((r) => setTimeout(r, 25, 'warm'));\nexport default op(async () => {{ setTimeout(() => {{ throw new Error('of another call') }}, 1); await null; return [await Promise.race([ready, 'not yet']), Math.round(performance.now())]; }}, {{ warmup: {{}} }});"
+    ));
+    assert_eq!(value(&call(&warmed, "{}", Limits::default())), json!(["not yet", 0]));
+}
+
+#[test]
+fn logging_never_fails_a_call_and_shows_causes() {
+    let built = build(&format!(
+        "{HEAD}Promise.reject(new Error('at the top'));\nexport default op(async ({{ log }}) => {{\n  log.info({{ get late() {{ throw new Error('not ready') }}, a: 1 }});\n  log.info(new Proxy({{}}, {{ ownKeys() {{ throw new Error('no') }} }}));\n  log.info('%d %i %s %j', Symbol('s'), 5n, Symbol('t'), {{ n: 1n }});\n  const cyclic: any = {{}}; cyclic.self = cyclic; log.info(cyclic, '%j', cyclic);\n  log.error(new AggregateError([new Error('a'), new TypeError('b')], 'both', {{ cause: new Error('deep', {{ cause: 'text' }}) }}));\n  const handled = Promise.reject(new Error('handled')); Promise.reject(new Error('nobody')); await null; await handled.catch(() => 0);\n  return 1;\n}});"
+    ));
+    let outcome = call(&built, "{}", Limits::default());
+    assert_eq!(value(&outcome), json!(1));
+    let lines: Vec<_> = outcome.log.lines.iter().map(|line| &*line.text).collect();
+    assert!(lines[0].contains("late: [Getter]") && lines[0].contains("a: 1"), "{lines:?}");
+    assert!(lines[2].starts_with("NaN 5n Symbol(t) "), "{lines:?}");
+    for part in [
+        "AggregateError: both",
+        "[cause]: Error: deep",
+        "[cause]: text",
+        "[error]: Error: a",
+        "[error]: TypeError: b",
+    ] {
+        assert!(lines[4].contains(part), "{part}: {}", lines[4]);
+    }
+    assert!(!lines[4].contains("<null>"), "{}", lines[4]);
+    let unhandled: Vec<_> = lines.iter().filter(|line| line.contains("nobody handled")).collect();
+    assert!(unhandled.len() == 2 && unhandled[0].contains("at the top"), "{lines:?}");
+    assert!(unhandled[1].contains("Error: nobody"), "{lines:?}");
+}
