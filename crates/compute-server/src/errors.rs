@@ -242,6 +242,10 @@ impl From<&compute_flow::Failure> for Problem {
         let status = match &failure.reason {
             Reason::Input(_) => StatusCode::BAD_REQUEST,
             Reason::UnknownStage(_) => StatusCode::NOT_FOUND,
+            // What others take, they give back.
+            Reason::OutOfMemory(over) if over.name != REQUEST_MEMORY => {
+                return Self::from(*over);
+            }
             Reason::TooLarge { .. } | Reason::OutOfMemory(_) | Reason::TooDeep { .. } => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use opentelemetry::KeyValue;
@@ -19,6 +19,9 @@ use crate::work::Present;
 /// How often a request looks whether there is room for it, and how long it waits in between.
 const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(5);
+/// For how long nothing was taken of answers that make room for others: of those who have a token, and of strangers.
+const STALLED: Duration = Duration::from_secs(1);
+const STRANGER_STALLED: Duration = Duration::from_millis(20);
 
 /// Observes every request: its time, its status, its place in a trace.
 pub(crate) async fn observe(
@@ -28,7 +31,7 @@ pub(crate) async fn observe(
 ) -> Response {
     let started = Instant::now();
     // One too many is told so without a body: that could wait to be read, too.
-    let Some(present) = enter(&server).await else {
+    let Some(present) = enter(&server, request.headers()).await else {
         let retry = [(header::RETRY_AFTER, "1")];
         return (StatusCode::SERVICE_UNAVAILABLE, retry).into_response();
     };
@@ -50,7 +53,8 @@ pub(crate) async fn observe(
     let labels = [
         KeyValue::new("http.request.method", method.clone()),
         KeyValue::new("http.route", route.to_owned()),
-        KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
+        // Documents choose their status: those that nobody knows are one label.
+        KeyValue::new("http.response.status_code", known(status)),
     ];
     telemetry.requests.record(started.elapsed().as_secs_f64(), &labels);
     if let Some(mut span) = observed.span.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -74,17 +78,43 @@ pub(crate) async fn observe(
     response
 }
 
-/// One more request. Where there are too many, those whose answers nobody reads make room.
-async fn enter(server: &Server) -> Option<Present> {
+/// One more request: of those that have a token, or of those that have none, which are fewer and hinder no others. Where
+/// there are too many, those whose answers nobody reads make room.
+async fn enter(server: &Server, headers: &HeaderMap) -> Option<Present> {
+    let shared = &server.shared;
+    let (requests, least) = if is_known(server, headers) {
+        (&shared.requests, STALLED)
+    } else {
+        (&shared.strangers, STRANGER_STALLED)
+    };
+    let mut room = 0;
     for _ in 0..ATTEMPTS {
-        match server.shared.requests.enter() {
-            Ok(present) => return Some(present),
-            Err(_) => server.shared.lives.close_unread(),
+        if let Ok(present) = requests.enter() {
+            return Some(present);
         }
-        // What the connection held is dropped with it.
+        room += shared.lives.close_stalled(least);
+        if room > 0 {
+            // What those connections hold goes with them, in a moment.
+            return Some(requests.enter_anyway());
+        }
         tokio::time::sleep(PAUSE).await;
     }
-    server.shared.requests.enter().ok()
+    requests.enter().ok()
+}
+
+/// Whether a request has a token that holds. Without tokens, all are known.
+fn is_known(server: &Server, headers: &HeaderMap) -> bool {
+    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let Some((_, token)) = token.and_then(|value| value.split_once(' ')) else {
+        return server.shared.settings.dev;
+    };
+    server.shared.tokens.check(token.trim()).is_ok_and(|info| info.is_some())
+}
+
+/// A status as a label.
+fn known(status: StatusCode) -> i64 {
+    let code = status.as_u16();
+    i64::from(if status.canonical_reason().is_some() { code } else { code / 100 * 100 })
 }
 
 /// A method's name; callers may send any word as one, and a word is a label.

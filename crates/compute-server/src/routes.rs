@@ -18,7 +18,7 @@ mod versions;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::IntoResponse as _;
-use axum::routing::{any, get, post};
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 use bytes::Bytes;
 use utoipa::OpenApi as _;
@@ -41,8 +41,9 @@ use crate::{Problem, Server};
         description = "Computes and stacks over HTTP. Every error is `application/problem+json` (RFC 9457) with a stable `code`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    // A stage and a path have slashes in them, so their routes are wildcards, which OpenAPI has no word for.
-    paths(documents::process, documents::web),
+    // A stage has slashes in it, so its route is a wildcard, which OpenAPI has no word for. Nor has it one for a route that is
+    // for whatever the web sends: `/web/{*path}`.
+    paths(documents::process),
     components(schemas(ProblemBody)),
     tags(
         (name = "invoke", description = "Run computes, and take documents through stacks"),
@@ -58,6 +59,8 @@ struct Described;
 /// The routes of a server.
 pub fn router(server: Server) -> Router {
     let (routes, document) = described();
+    let web = get(documents::web).post(documents::web).put(documents::web).patch(documents::web);
+    let web = web.delete(documents::web).options(documents::web);
     let document = Bytes::from(document.to_json().unwrap_or_default());
     routes
         .route(
@@ -69,7 +72,7 @@ pub fn router(server: Server) -> Router {
             }),
         )
         .route("/stacks/{*stage}", post(documents::process))
-        .route("/web/{*path}", any(documents::web))
+        .route("/web/{*path}", web)
         .fallback(|| async { Problem::not_found("there is no such route") })
         .method_not_allowed_fallback(|| async {
             let detail = "this route does not take this method";

@@ -14,6 +14,8 @@ use crate::{Settings, Storage};
 
 /// The engines that a server runs. The others that are linked in are for tests.
 const ENGINES: [&str; 1] = ["wasm"];
+/// Which part of the requests that there may be those without a token may be besides: one in so many.
+const STRANGERS: usize = 8;
 /// How many bytes requests without a token may take.
 const NOBODY_MEMORY: u64 = 16 << 20;
 
@@ -32,6 +34,8 @@ pub(crate) struct Shared {
     /// The memory of requests of nobody yet.
     pub(crate) nobody: Account,
     pub(crate) requests: Requests,
+    /// Those that have no token.
+    pub(crate) strangers: Requests,
     pub(crate) telemetry: Telemetry,
     pub(crate) connections: Arc<AtomicUsize>,
     /// What the connections are about.
@@ -125,6 +129,7 @@ impl Server {
                 classes,
                 nobody,
                 requests: Requests::new(settings.max_requests),
+                strangers: Requests::new(settings.max_requests.div_ceil(STRANGERS)),
                 telemetry,
                 lives: Arc::new(Lives::new(settings.max_connections, Arc::clone(&connections))),
                 connections,

@@ -16,8 +16,6 @@ const LEAST_RATE: u64 = 16 << 10;
 
 /// Which part of the connections that there may be is closed at once to make room: one in so many.
 const ROOM: usize = 64;
-/// For how long answers must not have been read that keep others out.
-const UNREAD: Duration = Duration::from_millis(20);
 /// How long it is not looked for such again.
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -105,19 +103,24 @@ impl Lives {
         Some(Open { among: Arc::clone(self), number })
     }
 
-    /// Ends the connection on which most answers wait to be read: nobody keeps others out by not reading. It looks for it
-    /// no more than once a moment, whoever asks.
-    pub(crate) fn close_unread(&self) {
+    /// Ends connections of whose answers nothing was taken for so long, the longest first: nobody keeps others out by not
+    /// reading, and whoever reads stays. Says how many. It looks for them no more than once a moment, whoever asks.
+    pub(crate) fn close_stalled(&self, least: Duration) -> usize {
         let mut lives = self.lock();
         if lives.looked.is_some_and(|looked| looked.elapsed() < MOMENT) {
-            return;
+            return 0;
         }
-        let unread = lives.all.iter().map(|(number, life)| (life.unread(), *number));
-        if let Some((1.., number)) = unread.max() {
-            lives.close(number);
+        let stalled =
+            lives.all.iter().filter_map(|(number, life)| Some((life.stalled()?, *number)));
+        let mut stalled: Vec<_> = stalled.filter(|(time, _)| *time >= least).collect();
+        stalled.sort_unstable_by(|a, b| b.cmp(a));
+        stalled.truncate((self.most / ROOM).max(1));
+        for (_, number) in &stalled {
+            lives.close(*number);
         }
         lives.looked = Some(Instant::now());
         self.open.store(lives.all.len(), Ordering::Relaxed);
+        stalled.len()
     }
 }
 
@@ -161,10 +164,11 @@ impl Life {
         (self.working.load(Ordering::Relaxed) == 0).then(|| self.began + rested)
     }
 
-    /// How many of its answers wait to be read.
-    fn unread(&self) -> usize {
-        let waits = |(_, taken): &&(Instant, Instant)| taken.elapsed() >= UNREAD;
-        self.answers().unsent.values().filter(waits).count()
+    /// For how long nothing of its answers was taken, if there are any.
+    fn stalled(&self) -> Option<Duration> {
+        let answers = self.answers();
+        let last = answers.unsent.values().map(|(_, taken)| *taken).max()?;
+        Some(last.elapsed())
     }
 
     /// Waits until it is to make room for another.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -90,20 +90,7 @@ pub(super) async fn process(
 ///
 /// The stack is the longest that is active and that the path begins with. The document says what the request was:
 /// `_txc.web.req` has `method`, `path` (what follows the stack), `query`, `headers`, `body` in base64, and `body_text` where it is
-/// text. The answer is as that of a document. Every method is taken.
-#[utoipa::path(
-    post, path = "/web/{stack}", tag = "invoke", security(("token" = ["run"])),
-    params(
-        ("stack" = String, Path, description = "The stack, and a path below it; its slashes may stand as they are", pattern = "^[A-Za-z0-9_-]{1,64}$"),
-        RunHeaders,
-        TraceHeader,
-    ),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "Anything"),
-    responses(
-        (status = 200, body = Value, content_type = "application/json", description = "The document at its end, or what it says of the answer"),
-        Refusals
-    )
-)]
+/// text. The answer is as that of a document. GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS are taken.
 pub(super) async fn web(
     caller: Caller<Run>,
     State(server): State<Server>,
@@ -161,7 +148,17 @@ fn query(query: &str) -> Value {
 
 /// The headers, by their names in small letters.
 fn headers_of(headers: &HeaderMap) -> Value {
-    let given = headers.iter().filter(|(name, _)| !NOT_OF_DOCUMENTS.contains(&name.as_str()));
+    // What `Connection` names is the connection's, too (RFC 9110, 7.6.1).
+    let named: Vec<_> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    let is_given =
+        |name: &str| !NOT_OF_DOCUMENTS.contains(&name) && !named.iter().any(|hop| hop == name);
+    let given = headers.iter().filter(|(name, _)| is_given(name.as_str()));
     several(given.map(|(name, value)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     }))

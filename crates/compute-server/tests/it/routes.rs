@@ -230,6 +230,10 @@ async fn any_request_of_the_web_becomes_a_document() {
     let named = home.send_with("GET", "/web/hello-world", &headers[3..], "").await.json();
     assert_eq!((&named["tenant"], &named["rid"]), (&json!("default"), &json!("r-1")));
     home.send("GET", "/web/nothing/x", "").await.is_problem(404, "not_found");
+    home.send("TRACE", "/web/hello-world", "").await.is_problem(405, "method_not_allowed");
+    for method in ["DELETE", "PATCH", "OPTIONS", "HEAD"] {
+        assert_eq!(home.send(method, "/web/hello-world", "").await.status, 200, "{method}");
+    }
     // A document does not say where it came from, and is told so of its request, too.
     let told = r#"{"_txc":{"src":"spoofed","rid":"spoofed","web":{"req":{"method":"spoofed"}}}}"#;
     let document = home.send("POST", "/stacks/hello-world", told).await.json();

@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use compute_server::{Settings, serve};
+use compute_state::TokenScope;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
+use crate::access::token;
 use crate::{Home, dev, echo, spin};
 
 /// A server on a port of its own, and what stops it.
@@ -211,19 +213,29 @@ async fn unread(address: &str, path: &str, times: u8) -> TcpStream {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_nobody_reads_keep_no_others_out() {
-    let home = Home::new(Settings { max_requests: 100, ..dev() });
-    let path = format!("/run/{}", home.put(&echo()).await);
+    let home = Home::new(Settings { dev: false, max_requests: 160, ..dev() });
+    let token = token(&home, "acme", &[TokenScope::Run]);
     let (address, _stop, _running) = start(&home).await;
+    let get = async |path: &str, headers: &str| {
+        let head =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
+        answer_to(&address, head.as_bytes()).await
+    };
     let mut connections = Vec::new();
-    for _ in 0..4 {
-        connections.push(unread(&address, "/healthz", 60).await);
-    }
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    for number in 0..20 {
-        let text = answer(send(&address, &path, "{}").await).await;
-        assert!(text.starts_with("HTTP/1.1 200"), "{number}: {text}");
-        // Whoever comes again does not either.
-        connections.push(unread(&address, "/healthz", 60).await);
+    // Many on few connections, and one on each of many.
+    for (times, streams) in [(4, 60), (60, 1)] {
+        for _ in 0..times {
+            connections.push(unread(&address, "/openapi.json", streams).await);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        for number in 0..20 {
+            // Whoever has a token does not meet those who have none; and they do not keep one another out.
+            let known = get("/v1/traces/none", &format!("authorization: Bearer {token}\r\n")).await;
+            assert!(known.starts_with("HTTP/1.1 403"), "{number}: {known}");
+            let stranger = get("/healthz", "").await;
+            assert!(stranger.starts_with("HTTP/1.1 200"), "{number}: {stranger}");
+            connections.push(unread(&address, "/openapi.json", streams).await);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `compute serve`: computes and stacks over HTTP, until it is told to stop.
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 
 use bytesize::ByteSize;
 use compute::{Limits, Manager};
@@ -8,7 +9,7 @@ use compute_flow::ProcessorSettings;
 use compute_server::{Quotas, Server, Settings};
 use compute_wasm::NAME;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -25,6 +26,8 @@ const SANDBOX_RESERVES: u64 = 4 << 30;
 const OTHER_RESERVED: u64 = 8;
 /// Files that are open besides connections.
 const OTHER_FILES: u64 = 256;
+/// How many connections may wait to be accepted; the system may have fewer.
+const BACKLOG: u32 = 4096;
 /// With files for fewer connections a server does not begin, unless no more are wanted.
 const LEAST_CONNECTIONS: u64 = 64;
 /// With less memory for requests it could not take one of the usual size.
@@ -88,7 +91,7 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
     let warming = std::thread::Builder::new().name("warm".to_owned()).spawn(move || warm(&warmed));
     drop(warming.map_err(failed)?);
     runtime.block_on(async {
-        let listener = TcpListener::bind(options.listen).await.map_err(|error| {
+        let listener = listen(options.listen).map_err(|error| {
             Failure::usage(format!("cannot listen on {}: {error}", options.listen))
         })?;
         let address = listener.local_addr().map_err(failed)?;
@@ -196,6 +199,15 @@ fn settings(options: &ServeOptions) -> Settings {
         drain_timeout: options.drain_timeout,
         ..standard
     }
+}
+
+/// A listener for whom more may wait than a burst of connections: one that finds no room waits a second before it asks
+/// again.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Asks for as many files as that many connections need; gives back for how many there are enough.
