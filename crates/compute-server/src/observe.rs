@@ -31,11 +31,11 @@ pub(crate) async fn observe(
 ) -> Response {
     let started = Instant::now();
     // One too many is told so without a body: that could wait to be read, too.
-    let Some(present) = enter(&server, request.headers()).await else {
+    let life = request.extensions().get::<Arc<Life>>().cloned();
+    let Some(present) = enter(&server, request.headers(), life.as_ref()).await else {
         let retry = [(header::RETRY_AFTER, "1")];
         return (StatusCode::SERVICE_UNAVAILABLE, retry).into_response();
     };
-    let life = request.extensions().get::<Arc<Life>>().cloned();
     let telemetry = &server.shared.telemetry;
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("", MatchedPath::as_str);
@@ -80,19 +80,20 @@ pub(crate) async fn observe(
 
 /// One more request: of those that have a token, or of those that have none, which are fewer and hinder no others. Where
 /// there are too many, those whose answers nobody reads make room.
-async fn enter(server: &Server, headers: &HeaderMap) -> Option<Present> {
+async fn enter(server: &Server, headers: &HeaderMap, life: Option<&Arc<Life>>) -> Option<Present> {
     let shared = &server.shared;
-    let (requests, least) = if is_known(server, headers) {
-        (&shared.requests, STALLED)
-    } else {
-        (&shared.strangers, STRANGER_STALLED)
-    };
+    let known = is_known(server, headers);
+    if let (true, Some(life)) = (known, life) {
+        life.note_known();
+    }
+    let (requests, least) =
+        if known { (&shared.requests, STALLED) } else { (&shared.strangers, STRANGER_STALLED) };
     let mut room = 0;
     for _ in 0..ATTEMPTS {
         if let Ok(present) = requests.enter() {
             return Some(present);
         }
-        room += shared.lives.close_stalled(least);
+        room += shared.lives.close_stalled(known, least);
         if room > 0 {
             // What those connections hold goes with them, in a moment.
             return Some(requests.enter_anyway());

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -35,6 +35,8 @@ pub(crate) struct Life {
     written: AtomicU64,
     /// When the last of its requests ended, or it began, in milliseconds.
     rested: AtomicU64,
+    /// Whether a request of it had a token that holds.
+    known: AtomicBool,
     /// Told once it is to make room for another.
     close: Notify,
 }
@@ -60,8 +62,8 @@ pub(crate) struct Lives {
 struct Numbered {
     next: u64,
     all: HashMap<u64, Arc<Life>>,
-    /// When it was last looked for one that makes room.
-    looked: Option<Instant>,
+    /// When it was last looked for those that make room: strangers, and others.
+    looked: [Option<Instant>; 2],
 }
 
 /// One of the connections that there may be, until this is dropped.
@@ -104,21 +106,22 @@ impl Lives {
     }
 
     /// Ends connections of whose answers nothing was taken for so long, the longest first: nobody keeps others out by not
-    /// reading, and whoever reads stays. Says how many. It looks for them no more than once a moment, whoever asks.
-    pub(crate) fn close_stalled(&self, least: Duration) -> usize {
+    /// reading, and whoever reads stays. Strangers end those of strangers only. Says how many. It looks for them no more
+    /// than once a moment, whoever asks.
+    pub(crate) fn close_stalled(&self, known: bool, least: Duration) -> usize {
         let mut lives = self.lock();
-        if lives.looked.is_some_and(|looked| looked.elapsed() < MOMENT) {
+        if lives.looked[usize::from(known)].is_some_and(|looked| looked.elapsed() < MOMENT) {
             return 0;
         }
-        let stalled =
-            lives.all.iter().filter_map(|(number, life)| Some((life.stalled()?, *number)));
+        let like = lives.all.iter().filter(|(_, life)| life.known.load(Ordering::Relaxed) == known);
+        let stalled = like.filter_map(|(number, life)| Some((life.stalled()?, *number)));
         let mut stalled: Vec<_> = stalled.filter(|(time, _)| *time >= least).collect();
         stalled.sort_unstable_by(|a, b| b.cmp(a));
         stalled.truncate((self.most / ROOM).max(1));
         for (_, number) in &stalled {
             lives.close(*number);
         }
-        lives.looked = Some(Instant::now());
+        lives.looked[usize::from(known)] = Some(Instant::now());
         self.open.store(lives.all.len(), Ordering::Relaxed);
         stalled.len()
     }
@@ -154,6 +157,7 @@ impl Life {
             blocked: AtomicU64::new(0),
             written: AtomicU64::new(0),
             rested: AtomicU64::new(0),
+            known: AtomicBool::new(false),
             close: Notify::new(),
         }
     }
@@ -162,6 +166,11 @@ impl Life {
     pub(crate) fn rests_since(&self) -> Option<Instant> {
         let rested = Duration::from_millis(self.rested.load(Ordering::Relaxed));
         (self.working.load(Ordering::Relaxed) == 0).then(|| self.began + rested)
+    }
+
+    /// A request of it has a token that holds.
+    pub(crate) fn note_known(&self) {
+        self.known.store(true, Ordering::Relaxed);
     }
 
     /// For how long nothing of its answers was taken, if there are any.
