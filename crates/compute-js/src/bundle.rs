@@ -178,7 +178,7 @@ fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
         minify: Some(if minify {
             RawMinifyOptions::Bool(true)
         } else {
-            RawMinifyOptions::Bool(false)
+            RawMinifyOptions::DeadCodeEliminationOnly
         }),
         // Stacks and `constructor.name` show the author's names.
         keep_names: Some(minify),

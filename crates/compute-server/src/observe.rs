@@ -88,13 +88,11 @@ async fn enter(server: &Server, headers: &HeaderMap, life: Option<&Arc<Life>>) -
     }
     let (requests, least) =
         if known { (&shared.requests, STALLED) } else { (&shared.strangers, STRANGER_STALLED) };
-    let mut room = 0;
     for _ in 0..ATTEMPTS {
         if let Ok(present) = requests.enter() {
             return Some(present);
         }
-        room += shared.lives.close_stalled(known, least);
-        if room > 0 {
+        if shared.lives.close_stalled(known, least) > 0 {
             // What those connections hold goes with them, in a moment.
             return Some(requests.enter_anyway());
         }

@@ -10,23 +10,21 @@ use serde_json::Value;
 
 use crate::Problem;
 
-/// Headers that an answer's connection or this server decides, and no document: those that hold for one hop (RFC 9110,
-/// 7.6.1), and those that say how long the answer is and where it belongs.
-const NOT_FOR_DOCUMENTS: [&str; 13] = [
+/// Headers that hold for one hop (RFC 9110, 7.6.1): no document gets or sets them.
+pub(super) const HOP_BY_HOP: [&str; 10] = [
     "connection",
-    "content-length",
-    "date",
+    "http2-settings",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",
     "proxy-connection",
     "te",
-    "traceparent",
     "trailer",
     "transfer-encoding",
     "upgrade",
-    "http2-settings",
 ];
+/// Those that say how long an answer is and where it belongs, which this server decides.
+const SERVERS: [&str; 3] = ["content-length", "date", "traceparent"];
 /// How the names of headers begin that the server itself sets.
 const OWN: &str = "x-compute-";
 /// How many headers a document may set.
@@ -116,7 +114,8 @@ fn headers(wanted: Option<&Value>, headers: &mut HeaderMap) -> Result<(), Proble
             );
         }
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&text))
-            && !NOT_FOR_DOCUMENTS.contains(&name.as_str())
+            && !HOP_BY_HOP.contains(&name.as_str())
+            && !SERVERS.contains(&name.as_str())
             && !name.as_str().starts_with(OWN)
         {
             headers.append(name, value);

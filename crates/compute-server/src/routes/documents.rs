@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use utoipa::IntoParams;
 
 use super::caller::{Caller, Run};
-use super::document_answer;
+use super::document_answer::{self, HOP_BY_HOP};
 use super::extract::Path;
 use super::run::{MAX_INPUT, RequestOptions, RunHeaders};
 use super::{Answer, Refusals};
@@ -22,18 +22,6 @@ use crate::errors::warn;
 use crate::http::ChargedBody;
 use crate::telemetry::Observed;
 use crate::{Admission, Problem, Server};
-
-/// Headers of a request that a document does not get: the token is for this server, and these are the connection's.
-const NOT_OF_DOCUMENTS: [&str; 8] = [
-    "authorization",
-    "connection",
-    "keep-alive",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// What a document's request may say besides; [`RequestOptions`] reads it.
 #[derive(IntoParams)]
@@ -156,8 +144,11 @@ fn headers_of(headers: &HeaderMap) -> Value {
         .flat_map(|value| value.split(','))
         .map(|name| name.trim().to_ascii_lowercase())
         .collect();
-    let is_given =
-        |name: &str| !NOT_OF_DOCUMENTS.contains(&name) && !named.iter().any(|hop| hop == name);
+    let is_given = |name: &str| {
+        // The token is for this server.
+        let is_own = name == "authorization" || HOP_BY_HOP.contains(&name);
+        !is_own && !named.iter().any(|hop| hop == name)
+    };
     let given = headers.iter().filter(|(name, _)| is_given(name.as_str()));
     several(given.map(|(name, value)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())

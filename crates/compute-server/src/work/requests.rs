@@ -34,9 +34,7 @@ impl Requests {
         let entered = inner.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         entered.map(|_| Present(Arc::clone(inner))).map_err(|_| TooMany(inner.most))
     }
-}
 
-impl Requests {
     /// One more, although there may be no room: others are about to go.
     pub(crate) fn enter_anyway(&self) -> Present {
         self.0.now.fetch_add(1, Ordering::Relaxed);

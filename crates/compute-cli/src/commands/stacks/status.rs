@@ -31,10 +31,8 @@ struct StackStatus {
 pub(crate) fn status(cli: &Cli, args: &StatusArgs) -> Result<(), Failure> {
     let workspace = project::find(args.folder.as_deref())?;
     let state = args.state.state.as_deref();
-    let mut places = vec![match &cli.server {
-        Some(url) => (url.clone(), home::of(cli, state)),
-        None => ("this machine".to_owned(), home::of(cli, state)),
-    }];
+    let here = cli.server.clone().unwrap_or_else(|| "this machine".to_owned());
+    let mut places = vec![(here, home::of(cli, state))];
     for name in workspace.settings.targets.keys() {
         places.push((name.clone(), home::of_target(cli, state, &workspace, Some(name))));
     }
