@@ -15,7 +15,7 @@ const CARRIER: (&str, &str) = ("rquickjs-sys", "0.14.0");
 const STACK: u32 = 256 << 10;
 
 /// What is changed in QuickJS-NG: each of it is there once, but for the last.
-const CHANGES: [(&str, &str); 16] = [
+const CHANGES: [(&str, &str); 17] = [
     // Who includes it may say where references are counted.
     (
         "#define JS_REF_COUNT(p) (js_rc(p)->ref_count)\n",
@@ -57,6 +57,10 @@ const CHANGES: [(&str, &str); 16] = [
         "    emit_source_loc(s);\n    switch(tok = s->token.val) {\n    case '{':\n        if (js_parse_block(s))\n",
     ),
     // A promise in a handler's result is a mistake: elsewhere it is written as `{}`, as it is everywhere.
+    (
+        "} JSONStringifyContext;\n",
+        "} JSONStringifyContext;\n\nstatic bool is_result, has_promise;\n",
+    ),
     (
         "        if (cl == JS_CLASS_STRING) {\n            val = JS_ToStringFree(ctx, val);\n            if (JS_IsException(val))\n                goto exception;\n            goto concat_primitive;\n        } else if (cl == JS_CLASS_NUMBER) {",
         "        if (cl == JS_CLASS_PROMISE && is_result) {\n            has_promise = true;\n            JS_ThrowTypeError(ctx, \"a promise\");\n            goto exception;\n        } else if (cl == JS_CLASS_STRING) {\n            val = JS_ToStringFree(ctx, val);\n            if (JS_IsException(val))\n                goto exception;\n            goto concat_primitive;\n        } else if (cl == JS_CLASS_NUMBER) {",

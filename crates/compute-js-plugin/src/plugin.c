@@ -22,8 +22,6 @@
 // already (toolchains/src/quickjs.rs).
 static inline int *reference_count(const void *block);
 #define JS_REF_COUNT(p) (*reference_count(p))
-// Whether JSON is written of a handler's result, in which a promise was forgotten and is no `{}`.
-static int is_result, has_promise;
 #include "quickjs.c"
 
 #include <wasi/api.h>
