@@ -1,19 +1,19 @@
 //! Keeps the values of secrets out of what is shown, in the forms in which they show.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, Input, MatchKind};
 use serde::Deserializer as _;
 use serde::de::Visitor;
 use serde_json::{Map, Value};
 
-use forms::forms_of;
+use finder::Finder;
 
+mod finder;
 mod forms;
+mod unescaped;
 
 /// What stands for what is masked.
 pub const MASKED: &str = "[redacted]";
@@ -23,6 +23,10 @@ const CUT: char = '…';
 const MIN: usize = 4;
 /// The shortest line of a secret that is looked for by itself.
 const MIN_LINE: usize = 8;
+/// How many bytes of a text are looked through at once: what its escapes say takes five bytes for each.
+const PIECE: usize = 1 << 20;
+/// How many times as long escapes make a secret that is found where one piece of a text ends.
+const LONGEST_ESCAPE: usize = 6;
 /// The beginning by which a form is found, in bytes; what follows it is compared.
 const BEGINNING: usize = 16;
 /// How many bytes the beginnings of lines may have, in all forms. The finder takes some hundred bytes for each while it is
@@ -35,12 +39,12 @@ const MAX_COMPARED: usize = 64;
 /// secret's forms takes; and how many forms there are.
 const COST_OF_BEGINNING: usize = 110;
 const COST_OF_SECRET: usize = 96;
-const FORMS: usize = 54;
+const FORMS: usize = 36;
 
-/// Keeps the values of secrets out of what is shown: as they are, as JSON, HTML or a URL writes them (the encoders of
-/// browsers, Go and Python), in base64 and in hex, and so each line of 8 bytes or more of those that have several. Those of
-/// less than 4 bytes are not looked for, and neither are forms that nobody can foresee: a secret that a guest encrypts or takes
-/// apart is not found.
+/// Keeps the values of secrets out of what is shown: as they are, with any of their characters escaped as JSON, HTML and URLs
+/// escape them, one in another however often, in base64 and in hex, and so each line of 8 bytes or more of those that have
+/// several. Those of less than 4 bytes are not looked for, and neither are forms that nobody can foresee: a secret that a
+/// guest encrypts or takes apart is not found.
 ///
 /// What it takes has a bound: lines are looked for up to 256 KiB of the first 16 bytes of their forms, and in a text that has
 /// the beginnings of secrets over and over, beginnings are masked whatever follows them.
@@ -56,23 +60,6 @@ const FORMS: usize = 54;
 pub struct Mask {
     secrets: BTreeSet<String>,
     finder: Option<Arc<Finder>>,
-}
-
-/// Finds all forms of all secrets at once.
-struct Finder {
-    automaton: AhoCorasick,
-    /// As the automaton numbers them.
-    beginnings: Vec<Beginning>,
-    /// The same in order, for the end of a text that was cut.
-    sorted: Vec<Box<str>>,
-}
-
-/// The beginning of forms.
-struct Beginning {
-    /// What may follow it.
-    rests: Vec<Box<str>>,
-    /// The longest form that it begins with itself, in bytes; 0 if there is none.
-    whole: usize,
 }
 
 impl Mask {
@@ -154,14 +141,28 @@ impl Mask {
 
     fn covered<'a>(&self, text: &'a str, cut: bool) -> Cow<'a, str> {
         let Some(finder) = &self.finder else { return Cow::Borrowed(text) };
+        let overlap = finder.longest().saturating_mul(LONGEST_ESCAPE).min(PIECE);
         let mut masked: Option<String> = None;
-        let (mut done, mut compared) = (0, 0);
-        // One that begins within another's form ends it.
-        while let Some(found) = finder.next(text, done, cut, &mut compared) {
-            let masked = masked.get_or_insert_with(String::new);
-            masked.push_str(&text[done..found.start]);
-            masked.push_str(MASKED);
-            done = found.end;
+        // How far the text is looked through, how far it is in `masked`, and what was compared.
+        let (mut from, mut done, mut compared) = (0, 0, 0);
+        while from < text.len() {
+            let end = text.floor_char_boundary(from + PIECE);
+            let beyond = text.floor_char_boundary(end + overlap);
+            let piece = &text[from..beyond];
+            for found in finder.find(piece, cut && beyond == text.len(), &mut compared) {
+                let (start, until) = (from + found.start, from + found.end);
+                if start >= end && beyond < text.len() {
+                    // The next piece has it whole.
+                    break;
+                }
+                let masked = masked.get_or_insert_with(String::new);
+                if start >= done {
+                    masked.push_str(&text[done..start]);
+                    masked.push_str(MASKED);
+                }
+                done = done.max(until);
+            }
+            from = if beyond < text.len() { end.max(done) } else { beyond };
         }
         match masked {
             None => Cow::Borrowed(text),
@@ -275,108 +276,6 @@ fn next_token(json: &str) -> Option<usize> {
     }
 }
 
-impl Finder {
-    fn new(secrets: &BTreeSet<String>) -> Option<Self> {
-        let mut forms: BTreeMap<String, Vec<Box<str>>> = BTreeMap::new();
-        let mut add = |form: String| {
-            let (beginning, rest) = form.split_at(form.floor_char_boundary(BEGINNING));
-            forms.entry(beginning.to_owned()).or_default().push(rest.into());
-            beginning.len()
-        };
-        for form in secrets.iter().flat_map(|secret| forms_of(secret)) {
-            add(form);
-        }
-        let mut lines = 0;
-        // As they are first: that is how most are shown.
-        for form in lines_of(secrets).map(str::to_owned).chain(lines_of(secrets).flat_map(forms_of))
-        {
-            lines += add(form);
-            if lines >= MAX_LINES {
-                break;
-            }
-        }
-        let whole = |beginning: &str| {
-            let lengths = (MIN..=beginning.len()).rev();
-            let mut known = lengths.filter(|length| beginning.is_char_boundary(*length));
-            known.find(|length| {
-                forms
-                    .get(&beginning[..*length])
-                    .is_some_and(|rests| rests.iter().any(|one| one.is_empty()))
-            })
-        };
-        let wholes: Vec<_> = forms.keys().map(|one| whole(one).unwrap_or_default()).collect();
-        let sorted = forms.keys().map(|one| one.as_str().into()).collect();
-        let automaton = AhoCorasickBuilder::new()
-            .match_kind(MatchKind::LeftmostLongest)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(forms.keys());
-        let beginnings = forms.into_values().zip(wholes).map(|(mut rests, whole)| {
-            rests.retain(|rest| !rest.is_empty());
-            rests.sort_unstable();
-            rests.dedup();
-            Beginning { rests, whole }
-        });
-        Some(Self { beginnings: beginnings.collect(), automaton: automaton.ok()?, sorted })
-    }
-
-    /// Where the next form is in a text from here on; in one that was cut, also the beginning of one at its end.
-    fn next(
-        &self,
-        text: &str,
-        mut from: usize,
-        cut: bool,
-        compared: &mut usize,
-    ) -> Option<Range<usize>> {
-        while let Some(found) = self.automaton.find(Input::new(text).range(from..)) {
-            let beginning = &self.beginnings[found.pattern().as_usize()];
-            let after = &text[found.end()..];
-            let mut longest = (beginning.whole > 0).then_some(found.start() + beginning.whole);
-            for rest in &beginning.rests {
-                let same = rest.bytes().zip(after.bytes()).take_while(|(a, b)| a == b).count();
-                *compared += same + 1;
-                let enough = *compared > MAX_COMPARED.saturating_mul(text.len().max(BEGINNING));
-                if same == rest.len() || (cut && same == after.len()) || enough {
-                    let end = found.end() + after.floor_char_boundary(same);
-                    longest = longest.max(Some(end));
-                }
-            }
-            if let Some(end) = longest {
-                return Some(found.start()..end);
-            }
-            from = text.ceil_char_boundary(found.start() + 1);
-        }
-        if !cut {
-            return None;
-        }
-        // What is shorter than a beginning, from the longest.
-        let longest = BEGINNING.min(text.len().saturating_sub(from));
-        let mut starts = (MIN..=longest).rev().map(|length| text.len() - length);
-        let start = starts.find(|start| {
-            text.get(*start..).is_some_and(|end| {
-                let at = self.sorted.partition_point(|one| **one < *end);
-                self.sorted.get(at).is_some_and(|one| one.starts_with(end))
-            })
-        });
-        start.map(|start| start..text.len())
-    }
-
-    fn size(&self) -> usize {
-        let rests = |one: &Beginning| {
-            one.rests.iter().map(|rest| size_of_val(rest) + rest.len()).sum::<usize>()
-        };
-        let beginnings = self.beginnings.iter().map(|one| size_of_val(one) + rests(one));
-        let sorted = self.sorted.iter().map(|one| size_of_val(one) + one.len());
-        self.automaton.memory_usage() + beginnings.sum::<usize>() + sorted.sum::<usize>()
-    }
-}
-
-/// The lines of those secrets that have several.
-fn lines_of(secrets: &BTreeSet<String>) -> impl Iterator<Item = &str> {
-    let several = secrets.iter().filter(|secret| secret.contains('\n'));
-    let lines = several.flat_map(|secret| secret.lines().map(str::trim));
-    lines.filter(|line| line.len() >= MIN_LINE)
-}
-
 impl fmt::Debug for Mask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mask").field("secrets", &self.secrets.len()).finish()
@@ -389,7 +288,7 @@ mod tests {
     use serde_json::json;
 
     use super::Mask;
-    use super::forms::percent_encoded;
+    use super::unescaped::Unescaped;
 
     #[test]
     fn a_secret_within_another_leaves_nothing_of_it() {
@@ -460,6 +359,18 @@ mod tests {
         assert!(mask.knows("abc") && !mask.knows("abcd"));
     }
 
+    /// As a URL has it: all but letters, digits and these.
+    fn percent_encoded(text: &str, kept: &str, space: &str) -> String {
+        let written = |byte: u8| match char::from(byte) {
+            char if char.is_ascii_alphanumeric() || (char.is_ascii() && kept.contains(char)) => {
+                char.to_string()
+            }
+            ' ' => space.to_owned(),
+            _ => format!("%{byte:02X}"),
+        };
+        text.bytes().map(written).collect()
+    }
+
     fn url_like(text: &str) -> String {
         percent_encoded(text, "-_.~", "%20")
     }
@@ -512,9 +423,17 @@ mod tests {
         let wrapped = format!("{}\n{}\n{}", &encoded[..64], &encoded[64..128], &encoded[128..]);
         assert!(both.text(&wrapped).len() < 40, "{}", both.text(&wrapped));
         let json = json!(secret).to_string();
+        let every_byte: String = secret.bytes().map(|byte| format!("%{byte:02x}")).collect();
         for form in forms.map(str::to_owned).into_iter().chain([
             base64.encode(format!("xy{}", json.trim_matches('"'))),
             percent_encoded(json.trim_matches('"'), "-_.!~*'()", "%20"),
+            // Every character, as numbers in HTML and in URLs, once more in a URL, and in JSON in a string of JSON.
+            secret.chars().map(|char| format!("&#{};", char as u32)).collect(),
+            secret.chars().map(|char| format!("&#x{:X};", char as u32)).collect(),
+            every_byte.clone(),
+            percent_encoded(&every_byte, "", "+"),
+            json!(json!(every_byte).to_string()).to_string().replace('/', "\\/"),
+            json!(json.replace('/', "\\/")).to_string().replace('/', "\\/"),
         ]) {
             let masked = mask.text(&form);
             assert!(masked.len() <= "[redacted]".len() + 8, "{form}\n{masked}");
@@ -522,7 +441,8 @@ mod tests {
             for end in (8..form.len()).filter(|end| form.is_char_boundary(*end)) {
                 let text = format!("see {}", &form[..end]);
                 let masked = mask.cut_text(&text);
-                assert!(masked.len() <= "see [redacted]".len() + 8, "{text}\n{masked}");
+                let says = Unescaped::read(&masked).map_or(masked.len(), |one| one.bytes().len());
+                assert!(says <= "see [redacted]".len() + 8, "{text}\n{masked}");
             }
         }
     }
@@ -542,6 +462,22 @@ mod tests {
         let hostile = Mask::new(["a".repeat(60_000) + "b", "a".repeat(50_000) + "c"]);
         let text = "a".repeat(1 << 20);
         assert!(hostile.text(&text).len() < text.len());
+    }
+
+    #[test]
+    fn long_texts_are_masked_wherever_a_secret_stands() {
+        let mask = Mask::new(["hunter2 and \"more\""]);
+        for form in
+            ["hunter2 and \"more\"", "hunter2%20and%20%22more%22", "aHVudGVyMiBhbmQgIm1vcmUi"]
+        {
+            for before in ((1 << 20) - 30..(1 << 20) + 2).step_by(3) {
+                let text = "x%".repeat(before / 2) + &"y".repeat(before % 2) + form + " and more";
+                let masked = mask.text(&text);
+                assert!(masked.len() <= before + "[redacted] and more".len() + 2);
+                assert!(masked.ends_with("[redacted] and more"), "{}", &masked[before - 9..]);
+            }
+        }
+        assert_eq!(mask.text("100% hunter2 and \"more\" \\"), "100% [redacted] \\");
     }
 
     #[test]
