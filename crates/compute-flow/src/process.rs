@@ -6,6 +6,7 @@ mod failure;
 mod input;
 mod mask;
 mod merge;
+mod mocks;
 mod processor;
 mod recorder;
 mod request;

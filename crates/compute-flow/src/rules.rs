@@ -9,8 +9,8 @@ mod stage;
 
 pub use activate::{ActivationError, Problem, ProblemCode, activate, problems, validate};
 pub(crate) use estimate::helpers;
-pub use path::rule_path;
-pub(crate) use path::scope_number;
+pub(crate) use path::{MOCK, scope_number};
+pub use path::{mock_path, rule_path};
 pub use snapshot::Snapshot;
 pub use stack::{CompileError, RuleProblem, Scope, Stack, StackRule};
 pub use stage::{Stage, StageError};

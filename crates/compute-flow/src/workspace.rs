@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use compute_state::{File, StackName};
 use txcl::{Exec, OpName, Parsed};
 
-use crate::rules::scope_number;
+use crate::rules::{MOCK, scope_number};
 use settings::{ORIGINAL, OWN};
 
 pub use lint::loops;
@@ -65,6 +65,8 @@ pub struct WorkspaceRule {
     pub parsed: Parsed,
     /// What it runs, if it names an op.
     pub op: Option<Op>,
+    /// What it answers with when it is mocked: `NAME.mock-response.json` beside it, or else the folder's `mock-response.json`.
+    pub mock: Option<File>,
 }
 
 /// What an op's name means to one rule.
@@ -137,6 +139,7 @@ impl Workspace {
     /// As [`Workspace::read`].
     pub fn read_for(root: &Path, target: Option<&str>) -> Result<Self, WorkspaceError> {
         let settings = Settings::read(root)?.for_target(target);
+        let denies_mocks = settings.denies_mocks;
         let mut walk = Walk { root, rules: Vec::new(), files: Vec::new(), misplaced: Vec::new() };
         let ops = root.join(OPS);
         if ops.is_dir() {
@@ -154,6 +157,7 @@ impl Workspace {
         let mut used = HashSet::new();
         for rule in &mut rules {
             rule.op = op_of(rule, &settings);
+            rule.mock = rule.mock.take().filter(|_| !denies_mocks);
             if let Some(Op::File(file)) = &rule.op {
                 used.insert(file.clone());
             }
@@ -262,8 +266,57 @@ impl Walk<'_> {
         let number = scope_number(scope).unwrap_or_default();
         let file = File::new(format!("{scope}/{name}.{RULE}"), text);
         let parsed = txcl::parse(&file.text);
-        self.rules.push(WorkspaceRule { path, stack, scope: number, name, file, parsed, op: None });
+        let is_nested = last + 1 < names.len();
+        let mock = self.mock(&path, (scope, &name), is_nested)?;
+        self.rules.push(WorkspaceRule {
+            path,
+            stack,
+            scope: number,
+            name,
+            file,
+            parsed,
+            op: None,
+            mock,
+        });
         Ok(())
+    }
+
+    /// What a rule answers with when it is mocked. Below a scope's folder it is the rule's own in its version: another
+    /// folder's rules are in the same scope.
+    fn mock(
+        &mut self,
+        rule: &Path,
+        (scope, name): (&str, &str),
+        is_nested: bool,
+    ) -> Result<Option<File>, WorkspaceError> {
+        let stem = rule.file_stem().unwrap_or_default().to_string_lossy();
+        let own = rule.with_file_name(format!("{stem}.{MOCK}"));
+        let shared = rule.with_file_name(MOCK);
+        let (path, at) = if own.is_file() {
+            (own, format!("{scope}/{name}.{MOCK}"))
+        } else if !shared.is_file() {
+            return Ok(None);
+        } else if is_nested {
+            (shared, format!("{scope}/{name}.{MOCK}"))
+        } else {
+            (shared, format!("{scope}/{MOCK}"))
+        };
+        let read = |source| WorkspaceError::Read { path: path.clone(), source };
+        let size = fs::metadata(&path).map_err(read)?.len();
+        let text = if size > txcl::MAX_SOURCE as u64 {
+            Err(format!("has {size} bytes; the most is {}", txcl::MAX_SOURCE))
+        } else {
+            let bytes = fs::read(&path).map_err(read)?;
+            String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())
+        };
+        match text {
+            Ok(text) => Ok(Some(File::new(at, text))),
+            Err(problem) => {
+                let shown = path.strip_prefix(self.root).unwrap_or(&path).display();
+                self.misplaced.push(format!("{shown}: this fixture {problem}"));
+                Ok(None)
+            }
+        }
     }
 }
 

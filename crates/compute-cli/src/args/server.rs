@@ -94,6 +94,11 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "COMPUTE_DRAIN_TIMEOUT", value_name = "TIME", default_value = "35s", value_parser = values::duration)]
     pub(crate) drain_timeout: Duration,
 
+    /// Let callers have rules answer with their fixtures: patterns of `stack/scope/name` in `_txc.mocks` of a document, or in
+    /// the header X-Txco-Mocks of a request to /web
+    #[arg(long, env = "COMPUTE_ALLOW_MOCKS", value_parser = clap::builder::BoolishValueParser::new())]
+    pub(crate) allow_mocks: bool,
+
     /// The file of the key that seals secrets [default: secret.key in --state, made if there is none]
     #[arg(long, env = "COMPUTE_SECRET_KEY_FILE", value_name = "FILE")]
     pub(crate) secret_key_file: Option<PathBuf>,

@@ -131,7 +131,7 @@ fn stack_plan(
             Some(_) => plan.changed.push(path.clone()),
             None => plan.added.push(path.clone()),
         }
-        let Some(new) = reference(text) else { continue };
+        let Some(new) = reference(text).filter(|_| path.ends_with(".txcl")) else { continue };
         let before = old.get(path).and_then(|text| reference(text));
         if before.as_ref() != Some(&new) {
             plan.ops.push(OpChange {

@@ -229,10 +229,41 @@ impl Project {
         Ok(())
     }
 
+    /// What is wrong with what a rule answers with when it is mocked.
+    fn check_mock(&self, rule: &WorkspaceRule) -> Option<Finding> {
+        if let Some(mock) = &rule.mock
+            && let Err(error) =
+                serde_json::from_str::<serde_json::Map<_, serde_json::Value>>(&mock.text)
+        {
+            let file = format!("{}/{}", rule.stack, mock.path);
+            let message = format!("a rule that is mocked answers with a JSON object: {error}");
+            return Some(Finding::of_file(Severity::Error, "bad-fixture", file, message));
+        }
+        let exec = rule.parsed.rule.exec()?;
+        if rule.mock.is_some() || !matches!(Exec::parse(&exec.node), Ok(Exec::Mock)) {
+            return None;
+        }
+        let denied = self.workspace.settings.denies_mocks;
+        let (message, help) = if denied {
+            (
+                "this target denies mocks, and the rule answers with one",
+                "name an op, or apply the workspace elsewhere",
+            )
+        } else {
+            (
+                "there is no mock-response.json beside the rule",
+                "write one: the JSON object that the rule answers with",
+            )
+        };
+        let diagnostic = Diagnostic::error(Code::BadExec, exec.span, message.to_owned()).help(help);
+        Some(Finding::of_rule(&self.workspace, rule, &diagnostic))
+    }
+
     /// Puts refs in the place of names.
     fn resolve(&mut self) {
         let mut findings = Vec::new();
         for rule in &self.workspace.rules {
+            findings.extend(self.check_mock(rule));
             let reference = match self.reference_of(rule) {
                 Ok(reference) => reference,
                 Err(diagnostic) => {
@@ -247,6 +278,11 @@ impl Project {
             if let Ok(text) = resolved {
                 let files = self.stacks.entry(rule.stack.clone()).or_default();
                 files.push(File::new(rule.file.path.clone(), text));
+                if let Some(mock) = &rule.mock
+                    && !files.iter().any(|file| file.path == mock.path)
+                {
+                    files.push(mock.clone());
+                }
             }
         }
         self.findings.extend(findings);

@@ -93,7 +93,7 @@ impl Served {
     }
 }
 
-fn serve(home: &Home, options: &[&str]) -> (Running, String) {
+pub(crate) fn serve(home: &Home, options: &[&str]) -> (Running, String) {
     let mut args = vec!["serve", "--listen", "127.0.0.1:0"];
     args.extend(options);
     let running = Running::start(home, &args, false);

@@ -141,6 +141,84 @@ fn the_originals_file_says_where_a_workspace_goes_and_what_is_not_read_is_told()
     assert!(code == Some(2) && told.contains("there is no target `other`"), "{told}");
 }
 
+#[test]
+fn rules_answer_with_their_fixtures_where_that_is_allowed() {
+    let home = Home::new();
+    let work = tempfile::tempdir().unwrap();
+    let scope = work.path().join("OPS/s/100_A");
+    fs::create_dir_all(scope.join("more")).unwrap();
+    let write = |name: &str, text: &str| fs::write(scope.join(name), text).unwrap();
+    write("a.txcl", "EXEC \"txco://mock\"");
+    write("b.txcl", "EXEC \"op://say\"");
+    write(
+        "say.js",
+        "import { op } from \"@compute/op\";\nexport default op(() => ({ b: \"op\" }));\n",
+    );
+    write("more/c.txcl", "EMIT .c = \"rule\"");
+    let words = |args: &[&str]| {
+        let output = home.compute_in(work.path(), args);
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, _, told) = words(&["check"]);
+    assert!(
+        code == Some(1) && told.contains("there is no mock-response.json beside the rule"),
+        "{told}"
+    );
+    write("mock-response.json", "[1]");
+    let (code, _, told) = words(&["check"]);
+    assert!(code == Some(1) && told.contains("100_A/mock-response.json"), "{told}");
+    write("mock-response.json", "{\"a\": \"mock\", \"_txc\": {\"stolen\": 1}}");
+    write("b.mock-response.json", "{\"b\": \"mock\"}");
+    write("more/mock-response.json", "{\"mocked\": true}");
+    words(&["apply"]);
+    let fire = |input: &str| words(&["fire", "s", "--trace=off", "--input", input]).1;
+    assert_eq!(fire("{}"), "{\"a\":\"mock\",\"b\":\"op\",\"c\":\"rule\"}\n");
+    let all = "{\"a\":\"mock\",\"b\":\"mock\",\"mocked\":true,\"c\":\"rule\"}\n";
+    assert_eq!(fire("{\"_txc\":{\"mocks\":[\"s/**\"]}}"), all);
+    let but_c = "{\"a\":\"mock\",\"b\":\"mock\",\"c\":\"rule\"}\n";
+    assert_eq!(fire("{\"_txc\":{\"mocks\":[\"**\",\"!s/100/more_c\"]}}"), but_c);
+
+    // What is pulled has them, and is the same.
+    let (code, pulled, _) = words(&["pull", "s", "old"]);
+    assert!(code == Some(0) && pulled.contains("100_A/more_c.mock-response.json"), "{pulled}");
+    assert_eq!(words(&["apply", "old"]).1, "s 1 unchanged\n");
+    let rules: serde_json::Value =
+        serde_json::from_str(&words(&["stack", "ls", "--json"]).1).unwrap();
+    assert!(rules.to_string().contains("\"active\":1"), "{rules}");
+
+    // A server takes them, and lets callers ask for them only if its operator said so.
+    let server = |options: &[&str]| crate::server::serve(&home, options);
+    let asked = serde_json::json!({ "_txc": { "mocks": "s/100/b" } });
+    for (options, b) in [(vec!["--dev"], "op"), (vec!["--dev", "--allow-mocks"], "mock")] {
+        let (_running, url) = server(&options);
+        let client = reqwest::blocking::Client::new();
+        let answer = client.post(format!("{url}/stacks/s")).json(&asked).send().unwrap();
+        assert_eq!(answer.json::<serde_json::Value>().unwrap()["b"], b);
+        let web = client.get(format!("{url}/web/s")).header("X-Txco-Mocks", "**, !s/100/a").send();
+        assert_eq!(web.unwrap().json::<serde_json::Value>().unwrap()["b"], b);
+    }
+
+    // A target may have none.
+    fs::write(
+        work.path().join("txco.yaml"),
+        "target: prod\ntargets:\n  prod: {mock: deny}\n  test: {mock: allow}\n",
+    )
+    .unwrap();
+    let (code, _, told) = words(&["apply"]);
+    assert!(code == Some(1) && told.contains("this target denies mocks"), "{told}");
+    assert_eq!(words(&["apply", "--target", "test"]).1, "s 1 unchanged\n");
+    write("a.txcl", "EMIT .a = \"rule\"");
+    assert_eq!(words(&["apply"]).1, "s 2 activated\n");
+    assert_eq!(
+        fire("{\"_txc\":{\"mocks\":\"**\"}}"),
+        "{\"a\":\"rule\",\"b\":\"op\",\"c\":\"rule\"}\n"
+    );
+}
+
 fn fire(home: &Home) -> String {
     home.stdout(&["fire", "shop", "--trace=off"], b"")
 }

@@ -34,6 +34,9 @@ pub struct Settings {
     pub document: usize,
     /// How many computes of one document run at once: as many as there are processors.
     pub parallel: usize,
+    /// Whether a document may ask, in `_txc.mocks`, for the fixtures of rules in place of what they run: not, unless set. Whoever
+    /// sends one may leave out any compute that has a fixture.
+    pub mocks: bool,
 }
 
 impl Default for Settings {
@@ -47,6 +50,7 @@ impl Default for Settings {
             work: 100_000,
             document: 64 << 20,
             parallel: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            mocks: false,
         }
     }
 }

@@ -14,6 +14,7 @@ use txcl::{Budget, TXC};
 use super::control::{self, Control, Goto, NoControl};
 use super::failure::{Failure, Reason};
 use super::mask::DocumentMask;
+use super::mocks::Mocks;
 use super::recorder::Recorder;
 use super::request::{Request, Settings};
 use super::step;
@@ -42,6 +43,8 @@ pub(super) struct Run<'a> {
     budget: Budget,
     recorder: Recorder,
     mask: DocumentMask,
+    /// Which rules answer with their fixtures.
+    mocks: Option<Mocks>,
     /// What the document itself takes.
     charge: Charge,
     warnings: Vec<String>,
@@ -85,6 +88,7 @@ impl<'a> Run<'a> {
             budget: Budget::new(&request.memory, deadline, request.cancel.clone()),
             recorder: Recorder::new(request.detail, started, &request.memory),
             mask: DocumentMask::new(&request.mask),
+            mocks: None,
             charge: account.empty(),
             warnings: Vec::new(),
             more_warnings: 0,
@@ -104,6 +108,11 @@ impl<'a> Run<'a> {
         let mut empty = self.request.input.is_empty() && !is_web;
         *document = Arc::new(self.read().map_err(|reason| self.failure(reason))?);
         self.check_size(document)?;
+        if self.settings.mocks {
+            let (mocks, warnings) = Mocks::read(document);
+            self.mocks = Some(mocks);
+            warnings.into_iter().for_each(|warning| self.warn("", warning));
+        }
         let mut stage = self.request.stage.clone();
         if !self.snapshot.knows(&stage.stack) {
             return Err(self.failure(Reason::UnknownStage(stage)));

@@ -15,6 +15,7 @@ use super::control;
 use super::failure::Reason;
 use super::input::Input;
 use super::mask::DocumentMask;
+use super::mocks::Mocks;
 use super::request::{Request, Settings, seed_of};
 use crate::rules::StackRule;
 
@@ -30,6 +31,7 @@ pub(super) struct StepContext<'a> {
     pub(super) settings: &'a Settings,
     pub(super) request: &'a Request,
     pub(super) mask: &'a DocumentMask,
+    pub(super) mocks: Option<&'a Mocks>,
 }
 
 /// A rule that matched, with all that its compute is given.
@@ -47,6 +49,8 @@ pub(super) struct Prepared<'r> {
     pub(super) input: Option<Input>,
     pub(super) control: Control,
     pub(super) call: Option<Call>,
+    /// What it answers with in place of what it runs.
+    pub(super) mock: Option<&'r str>,
 }
 
 /// A call that is to be made.
@@ -96,6 +100,27 @@ fn warning(rule: &StackRule, clause: &str, error: &EvalError) -> String {
     format!("{clause}: {} ({}.txcl:{line}:{column})", error.message, rule.name)
 }
 
+/// What a rule answers with in place of what it runs, if it is mocked: by its author, or by who sent the document, in which
+/// case a rule without a fixture does what it does.
+fn mock_of<'r>(
+    rule: &'r StackRule,
+    op: &str,
+    mocks: Option<&Mocks>,
+) -> Result<Option<&'r str>, Reason> {
+    let is_mock = matches!(rule.program.exec(), Some(Exec::Mock));
+    if is_mock && rule.mock.is_none() {
+        return Err(Reason::Rule {
+            clause: "EXEC",
+            span: None,
+            message:
+                "`txco://mock` answers with mock-response.json beside the rule, and there is none"
+                    .to_owned(),
+        });
+    }
+    let asked = is_mock || mocks.is_some_and(|mocks| mocks.has(op));
+    Ok(rule.mock.as_deref().filter(|_| asked))
+}
+
 impl<'r> Prepared<'r> {
     /// Works out what a rule gives its compute.
     pub(super) fn new(
@@ -126,9 +151,20 @@ impl<'r> Prepared<'r> {
         // Whether there was memory for it is looked at when the rule is prepared.
         let _ = place.budget.charge(control.size());
 
-        let mut prepared =
-            Self { rule, op, context, full, selected, warnings, input: None, control, call: None };
-        if let Some(reference) = &rule.reference {
+        let mock = mock_of(rule, &op, place.mocks)?;
+        let mut prepared = Self {
+            rule,
+            op,
+            context,
+            full,
+            selected,
+            warnings,
+            input: None,
+            control,
+            call: None,
+            mock,
+        };
+        if let (Some(reference), None) = (&rule.reference, mock) {
             let input = prepared.received(place);
             prepared.call = Some(prepared.call(reference, input.clone(), with, place)?);
             prepared.input = Some(input);
@@ -232,7 +268,7 @@ impl<'r> Prepared<'r> {
             warnings.push(warning(self.rule, "EMIT", &error));
         }
         warnings.extend(control::filter_rule(&mut response));
-        if let Some(Exec::Stage(stage)) = self.rule.program.exec() {
+        if let (Some(Exec::Stage(stage)), None) = (self.rule.program.exec(), self.mock) {
             self.jump(stage, document, &mut response)?;
         }
         Ok((response, warnings))

@@ -18,6 +18,31 @@ pub fn rule_path(path: &str) -> Option<(u32, &str)> {
     Some((scope_number(folder)?, name))
 }
 
+/// What rules answer with when they are mocked.
+pub(crate) const MOCK: &str = "mock-response.json";
+
+/// The scope's folder and the rule's name, if this path within a stack is that of what rules answer with when they are
+/// mocked: `<NNN[_label]>/<name>.mock-response.json` for one rule, `<NNN[_label]>/mock-response.json` for those of its
+/// folder that have none of their own.
+///
+/// ```
+/// use compute_flow::mock_path;
+///
+/// assert_eq!(mock_path("100/price.mock-response.json"), Some(("100", Some("price"))));
+/// assert_eq!(mock_path("100/mock-response.json"), Some(("100", None)));
+/// assert_eq!(mock_path("100/price.txcl"), None);
+/// ```
+#[must_use]
+pub fn mock_path(path: &str) -> Option<(&str, Option<&str>)> {
+    let (folder, file) = path.split_once('/')?;
+    scope_number(folder)?;
+    if file == MOCK {
+        return Some((folder, None));
+    }
+    let name = file.strip_suffix(MOCK)?.strip_suffix('.')?;
+    OpName::parse(name).is_some().then_some((folder, Some(name)))
+}
+
 /// The number that a scope's folder has: 100 of `0100_TRIAGE`, `0100-triage` or `0100 triage`.
 pub(crate) fn scope_number(folder: &str) -> Option<u32> {
     let (digits, label) = folder.split_once(['_', '-', ' ']).unwrap_or((folder, ""));

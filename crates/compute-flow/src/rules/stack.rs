@@ -2,18 +2,18 @@
 
 mod index;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use compute::Ref;
+use compute::{Account, Ref, parse_json};
 use compute_state::{File, StackName, manifest_hash};
 use serde_json::Value;
 use txcl::{Diagnostic, Exec, Program, RegexBudget, Severity};
 
 use super::estimate::Estimate;
-use super::path::rule_path;
+use super::path::{MOCK, mock_path, rule_path};
 use index::Index;
 
 /// How many problems of one stack are told.
@@ -108,6 +108,8 @@ pub struct StackRule {
     pub program: Program,
     /// What it runs.
     pub reference: Option<Ref>,
+    /// What it answers with when it is mocked: a JSON object.
+    pub mock: Option<Arc<str>>,
     /// How long its compute is likely to take.
     pub(crate) estimate: Estimate,
 }
@@ -153,6 +155,15 @@ impl Stack {
                 return Err(CompileError::TooLarge { what, limit: MAX_STACK });
             }
         }
+        let mut mocks = HashMap::new();
+        for file in files {
+            if let Some(of) = mock_path(&file.path) {
+                match mock(file) {
+                    Ok(text) => drop(mocks.insert(of, text)),
+                    Err(diagnostic) => problems.add(file, [*diagnostic]),
+                }
+            }
+        }
         for (at, file) in files.iter().enumerate() {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(CompileError::Deadline);
@@ -160,6 +171,9 @@ impl Stack {
             if problems.all.len() >= MAX_PROBLEMS {
                 problems.end(file, files.len() - at);
                 break;
+            }
+            if mock_path(&file.path).is_some() {
+                continue;
             }
             let Some((number, rule_name)) = rule_path(&file.path) else {
                 problems.add(file, [misplaced(file)]);
@@ -172,7 +186,10 @@ impl Stack {
                 return Err(CompileError::TooLarge { what, limit: regexes.limit() });
             }
             match made {
-                Ok(rule) => {
+                Ok(mut rule) => {
+                    let folder = file.path.split('/').next().unwrap_or_default();
+                    let own = mocks.get(&(folder, Some(rule_name)));
+                    rule.mock = own.or_else(|| mocks.get(&(folder, None))).cloned();
                     let rules = scopes.entry(number).or_default();
                     if rules.insert(rule_name.to_owned(), rule).is_some() {
                         problems.add(file, [twice(number, rule_name)]);
@@ -294,14 +311,33 @@ fn rule(name: &str, text: &str, regexes: &mut RegexBudget) -> Result<StackRule, 
         text: text.to_owned(),
         program,
         reference,
+        mock: None,
         estimate: Estimate::default(),
     })
+}
+
+/// What rules answer with when they are mocked.
+fn mock(file: &File) -> Result<Arc<str>, Box<Diagnostic>> {
+    let wrong = |message: String| {
+        let span = txcl::Span::new(0, 0);
+        let diagnostic = Diagnostic::error(txcl::Code::UnexpectedToken, span, message);
+        Box::new(diagnostic.help(
+            "a rule that is mocked answers with it: it is a JSON object, such as {\"ok\": true}",
+        ))
+    };
+    let mut charge = Account::new(MOCK, MAX_STACK as u64).empty();
+    match parse_json(file.text.as_bytes(), &mut charge) {
+        Ok(Value::Object(_)) => Ok(file.text.as_str().into()),
+        Ok(_) => Err(wrong("the fixture is no JSON object".to_owned())),
+        Err(error) => Err(wrong(format!("the fixture cannot be read: {error}"))),
+    }
 }
 
 fn misplaced(file: &File) -> Diagnostic {
     let message = format!("`{}` is not the path of a rule in its stack", file.path);
     Diagnostic::error(txcl::Code::UnexpectedToken, txcl::Span::new(0, 0), message).help(
-        "a rule is at `<NNN[_label]>/<name>.txcl`, its name 1 to 64 letters, digits, `_` and `-`",
+        "a rule is at `<NNN[_label]>/<name>.txcl`, and what it answers with when it is mocked at \
+         `<NNN[_label]>/[<name>.]mock-response.json`; its name 1 to 64 letters, digits, `_` and `-`",
     )
 }
 

@@ -25,6 +25,9 @@ pub struct Step {
     /// What it ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Ref>,
+    /// Whether it answered with its fixture, and not with what it runs.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub mocked: bool,
     /// How many bytes its compute received.
     pub input_bytes: u64,
     /// How many bytes its compute gave.
@@ -50,6 +53,11 @@ pub struct Step {
     /// What its compute emitted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<StepEvent>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// What a compute took.

@@ -35,6 +35,8 @@ pub struct Settings {
     pub targets: BTreeMap<String, Target>,
     /// The target that is meant where none is named.
     pub target: Option<String>,
+    /// Whether what the workspace is for may have no fixtures that rules answer with: a target says so with `mock = "deny"`.
+    pub denies_mocks: bool,
     /// What these files say and nobody here reads: the file, and what it is.
     pub unread: Vec<(String, String)>,
 }
@@ -59,6 +61,20 @@ pub struct Target {
     /// Where ops are, if the workspace is for this target: these come before its others.
     #[serde(default, deserialize_with = "urls")]
     pub operations: BTreeMap<String, String>,
+    /// Whether the fixtures that rules answer with are sent there.
+    #[serde(default)]
+    pub mock: Mock,
+}
+
+/// Whether a target gets the fixtures that rules answer with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mock {
+    /// It does.
+    #[default]
+    Allow,
+    /// It does not, and so no rule there can answer with one.
+    Deny,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,8 +115,10 @@ struct Yaml {
 #[derive(Debug, Default, Deserialize)]
 struct YamlTarget {
     /// The server.
-    #[serde(default)]
+    #[serde(default, alias = "chassis")]
     url: Option<String>,
+    #[serde(default)]
+    mock: Mock,
     #[serde(default)]
     operations: BTreeMap<String, YamlOperation>,
     #[serde(flatten)]
@@ -172,6 +190,7 @@ impl Settings {
         let target = name.or(self.target.as_deref()).and_then(|name| self.targets.get(name));
         if let Some(target) = target {
             self.operations.extend(target.operations.clone());
+            self.denies_mocks = target.mock == Mock::Deny;
         }
         self
     }
@@ -183,7 +202,7 @@ impl Settings {
     pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
         let read: Toml = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         let operations = read.operations.into_iter().map(|(name, one)| (name, one.url)).collect();
-        Ok(Self { operations, targets: read.targets, target: read.target, unread: Vec::new() })
+        Ok(Self { operations, targets: read.targets, target: read.target, ..Self::default() })
     }
 
     /// What a `txco.yaml` says of operations and targets; the rest of it is told as not read.
@@ -202,10 +221,13 @@ impl Settings {
             let at = format!("targets.{name}.");
             unread.extend(one.others.keys().map(|key| format!("{at}{key}")));
             let operations = read_operations(one.operations, &at, &mut unread);
-            targets.insert(name, Target { server: one.url, operations, ..Target::default() });
+            targets.insert(
+                name,
+                Target { server: one.url, operations, mock: one.mock, ..Target::default() },
+            );
         }
         let unread = unread.into_iter().map(|key| (ORIGINAL[0].to_owned(), key)).collect();
-        Ok(Self { operations, targets, target: read.target, unread })
+        Ok(Self { operations, targets, target: read.target, unread, ..Self::default() })
     }
 }
 

@@ -188,6 +188,7 @@ where
     S: FnOnce(&Snapshot) -> Result<(Stage, String), Problem> + Send + 'static,
 {
     let most = server.shared.settings.documents.deadline;
+    let allows_mocks = server.shared.settings.documents.mocks;
     let limit = options.deadline.map_or(most, |asked| asked.min(most));
     let accepted = caller.accepted;
     let admitted = caller.sandbox(accepted, limit).await?;
@@ -216,6 +217,12 @@ where
         request.stamp.insert("src".to_owned(), "http".into());
         request.stamp.insert("tenant".to_owned(), tenant.name.as_str().into());
         if let Some(mut web) = web {
+            // As a document says it itself.
+            let mocks = web["headers"].get("x-txco-mocks").and_then(Value::as_str);
+            if let Some(mocks) = mocks.filter(|_| allows_mocks) {
+                let patterns: Vec<_> = mocks.split(',').map(str::trim).collect();
+                request.stamp.insert("mocks".to_owned(), patterns.into());
+            }
             web["path"] = path.into();
             request.stamp.insert("web".to_owned(), json!({ "req": web }));
         }

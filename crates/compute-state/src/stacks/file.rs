@@ -2,10 +2,10 @@
 
 use sha2::{Digest as _, Sha256};
 
-/// A rule's file: where it is in its stack, and its text.
+/// A file of a version: a rule, or a fixture of rules. Where it is in its stack, and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// `<NNN[_label]>/<name>.txcl`
+    /// `<NNN[_label]>/<name>.txcl`, or a fixture's path.
     pub path: String,
     /// The text.
     pub text: String,
@@ -15,6 +15,12 @@ impl File {
     /// A file.
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
         Self { path: path.into(), text: text.into() }
+    }
+
+    /// Whether it is a rule.
+    #[must_use]
+    pub fn is_rule(&self) -> bool {
+        self.path.ends_with(".txcl")
     }
 }
 

@@ -127,7 +127,7 @@ impl Kept {
             created: version.created,
             activated: version.activated,
             active: self.stacks[name].active == Some(number),
-            rules: version.files.len() as u32,
+            rules: version.files.keys().filter(|path| path.ends_with(".txcl")).count() as u32,
         })
     }
 

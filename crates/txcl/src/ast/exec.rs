@@ -19,6 +19,8 @@ pub enum Exec {
     Stage(String),
     /// `txco://noop`: nothing.
     Noop,
+    /// `txco://mock`: what the fixture beside the rule says.
+    Mock,
 }
 
 impl Exec {
@@ -32,7 +34,7 @@ impl Exec {
     pub fn service(text: &str) -> Option<&str> {
         let (scheme, _) = text.split_once("://")?;
         let known = SERVICES.contains(&scheme) || scheme.starts_with("mcp") || scheme == "txco";
-        (known && text != "txco://noop").then_some(scheme)
+        (known && own(text).is_none()).then_some(scheme)
     }
 
     /// Reads what stands in the quotes after `EXEC`.
@@ -51,12 +53,14 @@ impl Exec {
         if text.starts_with("compute:") {
             return Ref::parse(text).map(Self::Compute).map_err(|error| error.to_string());
         }
-        if text == "txco://noop" {
-            return Ok(Self::Noop);
+        if let Some(own) = own(text) {
+            return Ok(own);
         }
         if let Some((scheme, _)) = text.split_once("://") {
             return Err(match Self::service(text) {
-                Some("txco") => format!("`{text}` is not run here: only `txco://noop` is"),
+                Some("txco") => {
+                    format!("`{text}` is not run here: only `txco://noop` and `txco://mock` are")
+                }
                 Some(service) => format!(
                     "`{service}://` is not run here: rules and computes reach no network and no service"
                 ),
@@ -73,6 +77,15 @@ impl Exec {
         } else {
             Err(format!("`{text}` names neither an op nor a compute nor a stage"))
         }
+    }
+}
+
+/// What the processor does itself.
+fn own(text: &str) -> Option<Exec> {
+    match text {
+        "txco://noop" => Some(Exec::Noop),
+        "txco://mock" => Some(Exec::Mock),
+        _ => None,
     }
 }
 

@@ -34,10 +34,9 @@ pub(super) fn check(rule: &Rule, source: &str, out: &mut Vec<Diagnostic>) {
                 Code::BadExec,
                 "write `EXEC \"op://name\"` for an op of this workspace, or a ref: `compute://sha256/<digest>`",
             ),
-            Some("txco") => (
-                Code::RefusedService,
-                "for tests, write `mock-response.json` beside the rule; for an answer that stays the same, `EMIT` or an op",
-            ),
+            Some("txco") => {
+                (Code::RefusedService, "for an answer that stays the same, write `EMIT` or an op")
+            }
             Some("http" | "https" | "ws" | "wss") => (
                 Code::RefusedService,
                 "let whoever sends the document fetch it, and send what came with the document; or make it an op",

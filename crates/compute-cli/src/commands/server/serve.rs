@@ -185,6 +185,7 @@ fn settings(options: &ServeOptions) -> Settings {
             // As for a run by itself; a rule may say less.
             timeout: options.wall,
             max_timeout: options.wall,
+            mocks: options.allow_mocks,
             ..ProcessorSettings::default()
         },
         memory,

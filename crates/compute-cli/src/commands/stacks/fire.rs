@@ -39,6 +39,8 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     let host = Host::at(&home, 0, parallel::threads())?;
     let mut settings = ProcessorSettings::default();
     settings.deadline = args.wall.unwrap_or(settings.deadline);
+    // It is the author who sends it.
+    settings.mocks = true;
     settings.limits = Limits { fuel: args.fuel, ..Limits::COMMAND_LINE };
     let processor = Processor::with_settings(Arc::new(host.manager.clone()), settings);
 

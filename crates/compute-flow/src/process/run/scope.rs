@@ -146,6 +146,7 @@ impl<'a> Run<'a> {
                 settings: self.settings,
                 request: self.request,
                 mask: &self.mask,
+                mocks: self.mocks.as_ref(),
             };
             // What it takes is looked at below.
             let _ = budget.charge(size_of::<Prepared<'_>>() + 4 * op.len());
@@ -204,6 +205,11 @@ impl<'a> Run<'a> {
                 step.output_bytes = bytes.len() as u64;
             }
         }
+        if let Some(mock) = one.mock {
+            step.mocked = true;
+            step.output_bytes = mock.len() as u64;
+            result = self.read_output(mock.as_bytes(), budget);
+        }
         if let Ok(Some(value)) = &result {
             payloads.output = self.recorder.payload(value, step.output_bytes);
         }
@@ -250,16 +256,19 @@ impl<'a> Run<'a> {
         self.work += fuel.saturating_mul(MILLISECOND_WORK) / MILLISECOND_FUEL;
         let result = match &outcome.result {
             Err(failure) => Err(step::reason(failure.clone(), done.cut_short, self.limit)),
-            Ok(output) => {
-                let read = parse_json(output, &mut budget.held());
-                read.map(Some).map_err(|error| match error {
-                    JsonError::OverLimit(over) => self.over(over),
-                    JsonError::TooDeep(limit) => Reason::TooDeep { what: "the output is", limit },
-                    JsonError::Syntax(_) => Reason::OutputNotObject("no JSON that can be read"),
-                })
-            }
+            Ok(output) => self.read_output(output, budget),
         };
         (result, Some(outcome))
+    }
+
+    /// What a compute gave, or stands in its place, as a value.
+    fn read_output(&self, output: &[u8], budget: &Budget) -> Result<Option<Value>, Reason> {
+        let read = parse_json(output, &mut budget.held());
+        read.map(Some).map_err(|error| match error {
+            JsonError::OverLimit(over) => self.over(over),
+            JsonError::TooDeep(limit) => Reason::TooDeep { what: "the output is", limit },
+            JsonError::Syntax(_) => Reason::OutputNotObject("no JSON that can be read"),
+        })
     }
 
     fn failed(&self, failed: Failed) -> Box<Failure> {

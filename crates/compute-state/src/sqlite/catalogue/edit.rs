@@ -86,7 +86,7 @@ pub(super) fn keep_refs(
     draft: &Draft,
     files: &[File],
 ) -> rusqlite::Result<()> {
-    for file in files {
+    for file in files.iter().filter(|file| file.is_rule()) {
         for reference in compute::scan_refs(&file.text) {
             change.execute(
                 "INSERT OR IGNORE INTO refs (stack, number, ref) VALUES (?1, ?2, ?3)",

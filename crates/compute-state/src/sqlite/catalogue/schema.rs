@@ -62,6 +62,6 @@ FROM stacks s ORDER BY s.name";
 /// The versions of a stack, or one of them, the newest first.
 pub(super) const VERSIONS: &str = "
 SELECT v.stack, v.number, v.hash, v.created, v.activated, v.number IS s.active,
-    (SELECT COUNT(*) FROM files f WHERE f.stack = v.stack AND f.number = v.number)
+    (SELECT COUNT(*) FROM files f WHERE f.stack = v.stack AND f.number = v.number AND f.path LIKE '%.txcl')
 FROM versions v JOIN stacks s ON s.name = v.stack
 WHERE v.stack = ?1 AND (?2 IS NULL OR v.number = ?2) ORDER BY v.number DESC";
