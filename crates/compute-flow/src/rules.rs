@@ -2,6 +2,7 @@
 
 mod activate;
 mod estimate;
+mod files;
 mod path;
 mod snapshot;
 mod stack;
@@ -9,8 +10,9 @@ mod stage;
 
 pub use activate::{ActivationError, Problem, ProblemCode, activate, problems, validate};
 pub(crate) use estimate::helpers;
-pub(crate) use path::{MOCK, scope_number};
-pub use path::{mock_path, rule_path};
+pub(crate) use files::{MAX_SERVED, MAX_SERVED_FILE, MAX_SERVED_FILES, StaticFiles};
+pub(crate) use path::{MOCK, SERVED, scope_number};
+pub use path::{mock_path, rule_path, served_path};
 pub use snapshot::Snapshot;
 pub use stack::{CompileError, RuleProblem, Scope, Stack, StackRule};
 pub use stage::{Stage, StageError};

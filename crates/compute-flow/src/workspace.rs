@@ -8,10 +8,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use compute_state::{File, StackName};
 use txcl::{Exec, OpName, Parsed};
 
-use crate::rules::{MOCK, scope_number};
+use crate::rules::{MAX_SERVED, MAX_SERVED_FILE, MAX_SERVED_FILES, MOCK, SERVED, scope_number};
 use settings::{ORIGINAL, OWN};
 
 pub use lint::loops;
@@ -43,6 +45,10 @@ pub struct Workspace {
     pub settings: Settings,
     /// Its rules, by stack, then by path.
     pub rules: Vec<WorkspaceRule>,
+    /// The files that its stacks serve: of each stack with a rule that serves some, its own, and those of all stacks.
+    pub served: BTreeMap<StackName, Vec<File>>,
+    /// The folders of files that no rule serves.
+    pub unserved: Vec<PathBuf>,
     /// The files beside rules that no rule runs.
     pub unused: Vec<PathBuf>,
 }
@@ -140,12 +146,38 @@ impl Workspace {
     pub fn read_for(root: &Path, target: Option<&str>) -> Result<Self, WorkspaceError> {
         let settings = Settings::read(root)?.for_target(target);
         let denies_mocks = settings.denies_mocks;
-        let mut walk = Walk { root, rules: Vec::new(), files: Vec::new(), misplaced: Vec::new() };
+        let mut walk = Walk {
+            root,
+            rules: Vec::new(),
+            files: Vec::new(),
+            served: BTreeMap::new(),
+            misplaced: Vec::new(),
+        };
         let ops = root.join(OPS);
         if ops.is_dir() {
             walk.folder(&ops, &mut Vec::new())?;
         }
-        let Walk { mut rules, files, mut misplaced, .. } = walk;
+        let mut served = BTreeMap::new();
+        let serves = |rule: &&WorkspaceRule| {
+            let exec = rule.parsed.rule.exec();
+            exec.is_some_and(|exec| matches!(Exec::parse(&exec.node), Ok(Exec::Static)))
+        };
+        let stacks: HashSet<_> =
+            walk.rules.iter().filter(serves).map(|one| one.stack.clone()).collect();
+        for stack in stacks {
+            let files = walk.served_by(&stack)?;
+            served.insert(stack, files);
+        }
+        let Walk { mut rules, files, served: folders, mut misplaced, .. } = walk;
+        let is_served =
+            |stack: &String| stack.parse().is_ok_and(|one: StackName| served.contains_key(&one));
+        let mut unserved: Vec<_> = folders
+            .into_iter()
+            .filter(|(stack, _)| !is_served(stack))
+            .map(|(_, folder)| folder)
+            .collect();
+        let shared = root.join(SERVED);
+        unserved.extend((served.is_empty() && shared.is_dir()).then_some(shared));
         rules.sort_by(|a, b| (&a.stack, &a.file.path).cmp(&(&b.stack, &b.file.path)));
         same_names(&rules, root, &mut misplaced);
         if !misplaced.is_empty() {
@@ -164,7 +196,7 @@ impl Workspace {
         }
         let mut unused: Vec<_> = files.into_iter().filter(|file| !used.contains(file)).collect();
         unused.sort();
-        Ok(Self { root: root.to_owned(), settings, rules, unused })
+        Ok(Self { root: root.to_owned(), settings, rules, served, unserved, unused })
     }
 
     /// The names of its stacks.
@@ -189,6 +221,8 @@ struct Walk<'a> {
     rules: Vec<WorkspaceRule>,
     /// What rules may run.
     files: Vec<PathBuf>,
+    /// The folders of files to be served, by what is before them.
+    served: BTreeMap<String, PathBuf>,
     misplaced: Vec<String>,
 }
 
@@ -206,7 +240,9 @@ impl Walk<'_> {
                 continue;
             };
             let skipped = name.starts_with('.') || SKIPPED.contains(&&*name);
-            if kind.is_dir() && !skipped && names.len() < MAX_DEPTH {
+            if kind.is_dir() && name == SERVED && !names.is_empty() && !in_scope(names) {
+                self.served.insert(names.join("/"), path);
+            } else if kind.is_dir() && !skipped && names.len() < MAX_DEPTH {
                 names.push(name);
                 self.folder(&path, names)?;
                 names.pop();
@@ -217,6 +253,61 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The files that a stack serves: its own, and those of all stacks for which it has none.
+    fn served_by(&mut self, stack: &StackName) -> Result<Vec<File>, WorkspaceError> {
+        let mut files = BTreeMap::new();
+        let own = self.served.get(stack.as_str()).cloned();
+        let mut bytes = 0;
+        for folder in own.into_iter().chain([self.root.join(SERVED)]) {
+            let walk = walkdir::WalkDir::new(&folder).sort_by_file_name().max_depth(MAX_DEPTH);
+            // Nothing that is hidden, and no links.
+            let is_shown = |entry: &walkdir::DirEntry| {
+                entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
+            };
+            for entry in walk.into_iter().filter_entry(is_shown) {
+                let entry = match entry {
+                    Ok(entry) => entry,
+                    Err(_) if !folder.is_dir() => break,
+                    Err(error) => {
+                        let source = error.into();
+                        return Err(WorkspaceError::Read { path: folder, source });
+                    }
+                };
+                if !entry.file_type().is_file() {
+                    continue;
+                }
+                let parts = entry.path().strip_prefix(&folder).unwrap_or(entry.path()).iter();
+                let parts: Vec<_> = parts.map(|part| part.to_string_lossy()).collect();
+                let at = format!("{SERVED}/{}", parts.join("/"));
+                if files.contains_key(&at) {
+                    continue;
+                }
+                let read = |source| WorkspaceError::Read { path: entry.path().to_owned(), source };
+                let size = fs::metadata(entry.path()).map_err(read)?.len();
+                bytes += size;
+                let problem = if size > MAX_SERVED_FILE as u64 {
+                    format!("this file has {size} bytes; the most is {MAX_SERVED_FILE}")
+                } else if bytes > MAX_SERVED as u64 {
+                    format!(
+                        "the files that {stack} serves have more than {MAX_SERVED} bytes together"
+                    )
+                } else if files.len() == MAX_SERVED_FILES {
+                    format!("{stack} serves more than {MAX_SERVED_FILES} files")
+                } else if crate::rules::served_path(&at).is_none() {
+                    "no request can have this path".to_owned()
+                } else {
+                    let text = STANDARD.encode(fs::read(entry.path()).map_err(read)?);
+                    files.insert(at.clone(), File::new(at, text));
+                    continue;
+                };
+                let shown = entry.path().strip_prefix(self.root).unwrap_or(entry.path()).display();
+                self.misplaced.push(format!("{shown}: {problem}"));
+                return Ok(Vec::new());
+            }
+        }
+        Ok(files.into_values().collect())
     }
 
     fn rule(&mut self, path: PathBuf, names: &[String]) -> Result<(), WorkspaceError> {

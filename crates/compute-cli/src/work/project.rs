@@ -285,6 +285,9 @@ impl Project {
                 }
             }
         }
+        for (stack, files) in &self.workspace.served {
+            self.stacks.entry(stack.clone()).or_default().extend(files.iter().cloned());
+        }
         self.findings.extend(findings);
     }
 
@@ -339,6 +342,17 @@ impl Project {
                     message,
                 ));
             }
+        }
+        for folder in &workspace.unserved {
+            let message =
+                "no rule serves these files: one with `EXEC \"txco://static\"` does".to_owned();
+            let shown = workspace.shown(folder).to_string();
+            self.findings.push(Finding::of_file(
+                Severity::Warning,
+                "unserved-files",
+                shown,
+                message,
+            ));
         }
         let names: BTreeSet<_> = workspace
             .rules

@@ -279,6 +279,26 @@ fn the_originals_hello_answers_over_http() {
         (405, &"GET".parse().unwrap())
     );
     assert_eq!(other.json::<Value>().unwrap(), json!({ "src": "http" }));
+
+    // Its files: the stack's own come before those of all stacks, and what a browser has is not sent again.
+    let get = |path: &str| client.get(format!("{url}/web/hello-world/{path}"));
+    let robots = get("robots.txt").send().unwrap();
+    assert_eq!(robots.headers()["content-type"], "text/plain; charset=utf-8");
+    let tag = robots.headers()["etag"].clone();
+    assert!(robots.text().unwrap().ends_with("Disallow: /\n"));
+    let again = get("robots.txt").header("if-none-match", tag).send().unwrap();
+    assert_eq!((again.status().as_u16(), again.text().unwrap()), (304, String::new()));
+    let dot = get("img/dot.svg").send().unwrap();
+    assert_eq!(dot.headers()["content-type"], "image/svg+xml");
+    assert!(dot.text().unwrap().starts_with("<svg "));
+    let head = client.head(format!("{url}/web/hello-world/img/dot.svg")).send().unwrap();
+    assert_eq!((head.status().as_u16(), head.text().unwrap()), (200, String::new()));
+    assert_eq!(get("img/gone.svg").send().unwrap().status().as_u16(), 404);
+    let folder = tempfile::tempdir().unwrap();
+    home.stdout(&["pull", "hello-world", folder.path().to_str().unwrap()], b"");
+    let pulled = folder.path().join("OPS/hello-world/FILES/img/dot.svg");
+    let there = std::fs::read(hello.join("FILES/img/dot.svg")).unwrap();
+    assert_eq!(std::fs::read(pulled).unwrap(), there);
 }
 
 /// What was answered with 200 is there after `kill -9`, and what was active is.

@@ -17,7 +17,7 @@ use super::input::Input;
 use super::mask::DocumentMask;
 use super::mocks::Mocks;
 use super::request::{Request, Settings, seed_of};
-use crate::rules::StackRule;
+use crate::rules::{StackRule, StaticFiles};
 
 /// Where a rule stands in a document's way, and what it may use there.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,7 @@ pub(super) struct StepContext<'a> {
     pub(super) request: &'a Request,
     pub(super) mask: &'a DocumentMask,
     pub(super) mocks: Option<&'a Mocks>,
+    pub(super) files: &'a StaticFiles,
 }
 
 /// A rule that matched, with all that its compute is given.
@@ -51,6 +52,8 @@ pub(super) struct Prepared<'r> {
     pub(super) call: Option<Call>,
     /// What it answers with in place of what it runs.
     pub(super) mock: Option<&'r str>,
+    /// What the processor answers itself.
+    pub(super) own: Option<Value>,
 }
 
 /// A call that is to be made.
@@ -163,7 +166,15 @@ impl<'r> Prepared<'r> {
             control,
             call: None,
             mock,
+            own: None,
         };
+        if let (Some(Exec::Static), None) = (rule.program.exec(), mock)
+            && let Some((answer, bytes)) = place.files.answer(document)
+        {
+            // Looked at when the rule is prepared, as the control is; it is merged into the document then.
+            let _ = place.budget.charge(2 * bytes);
+            prepared.own = Some(answer);
+        }
         if let (Some(reference), None) = (&rule.reference, mock) {
             let input = prepared.received(place);
             prepared.call = Some(prepared.call(reference, input.clone(), with, place)?);

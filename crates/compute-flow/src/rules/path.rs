@@ -43,6 +43,27 @@ pub fn mock_path(path: &str) -> Option<(&str, Option<&str>)> {
     OpName::parse(name).is_some().then_some((folder, Some(name)))
 }
 
+/// The folder of files to be served.
+pub(crate) const SERVED: &str = "FILES";
+
+/// The path at which a file is served, if this path within a stack is that of one: `FILES/<path>`.
+///
+/// ```
+/// use compute_flow::served_path;
+///
+/// assert_eq!(served_path("FILES/img/logo.svg"), Some("img/logo.svg"));
+/// assert_eq!(served_path("FILES/../secret"), None);
+/// ```
+#[must_use]
+pub fn served_path(path: &str) -> Option<&str> {
+    let path = path.strip_prefix(SERVED)?.strip_prefix('/')?;
+    let is_name = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && !part.chars().any(|char| char.is_control() || char == '\\')
+    };
+    path.split('/').all(is_name).then_some(path)
+}
+
 /// The number that a scope's folder has: 100 of `0100_TRIAGE`, `0100-triage` or `0100 triage`.
 pub(crate) fn scope_number(folder: &str) -> Option<u32> {
     let (digits, label) = folder.split_once(['_', '-', ' ']).unwrap_or((folder, ""));

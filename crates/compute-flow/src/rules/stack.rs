@@ -13,6 +13,7 @@ use serde_json::Value;
 use txcl::{Diagnostic, Exec, Program, RegexBudget, Severity};
 
 use super::estimate::Estimate;
+use super::files::StaticFiles;
 use super::path::{MOCK, mock_path, rule_path};
 use index::Index;
 
@@ -63,6 +64,7 @@ pub struct Stack {
     name: StackName,
     hash: String,
     scopes: Vec<Scope>,
+    files: StaticFiles,
     size: usize,
 }
 
@@ -156,24 +158,29 @@ impl Stack {
             }
         }
         let mut mocks = HashMap::new();
+        let mut served = StaticFiles::default();
+        let mut rules = Vec::with_capacity(files.len());
         for file in files {
             if let Some(of) = mock_path(&file.path) {
                 match mock(file) {
                     Ok(text) => drop(mocks.insert(of, text)),
                     Err(diagnostic) => problems.add(file, [*diagnostic]),
                 }
+                continue;
+            }
+            match served.add(file) {
+                Ok(true) => {}
+                Ok(false) => rules.push(file),
+                Err(problem) => problems.add(file, [unserved(problem)]),
             }
         }
-        for (at, file) in files.iter().enumerate() {
+        for (at, &file) in rules.iter().enumerate() {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(CompileError::Deadline);
             }
             if problems.all.len() >= MAX_PROBLEMS {
-                problems.end(file, files.len() - at);
+                problems.end(file, rules.len() - at);
                 break;
-            }
-            if mock_path(&file.path).is_some() {
-                continue;
             }
             let Some((number, rule_name)) = rule_path(&file.path) else {
                 problems.add(file, [misplaced(file)]);
@@ -205,7 +212,8 @@ impl Stack {
             Scope::new(number, rules.into_values().collect())
         };
         let scopes = scopes.into_iter().map(scope).collect();
-        Ok(Self { name, hash: manifest_hash(files), scopes, size: estimate + regexes.used() })
+        let size = estimate + regexes.used();
+        Ok(Self { name, hash: manifest_hash(files), scopes, files: served, size })
     }
 
     /// About how many bytes the rules in these files would take, made ready, without their regular expressions.
@@ -224,6 +232,11 @@ impl Stack {
     #[must_use]
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// Its files.
+    pub(crate) const fn files(&self) -> &StaticFiles {
+        &self.files
     }
 
     /// About how many bytes of memory it takes, made ready, and rather too many than too few.
@@ -339,6 +352,11 @@ fn misplaced(file: &File) -> Diagnostic {
         "a rule is at `<NNN[_label]>/<name>.txcl`, and what it answers with when it is mocked at \
          `<NNN[_label]>/[<name>.]mock-response.json`; its name 1 to 64 letters, digits, `_` and `-`",
     )
+}
+
+fn unserved(problem: String) -> Diagnostic {
+    Diagnostic::error(txcl::Code::UnexpectedToken, txcl::Span::new(0, 0), problem)
+        .help("leave it out, and serve it from elsewhere")
 }
 
 fn twice(number: u32, name: &str) -> Diagnostic {

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use compute_flow::{mock_path, rule_path};
+use compute_flow::{mock_path, rule_path, served_path};
 use compute_state::{Draft, File, Version, VersionInfo};
 
 use super::caller::{Activate, Admitted, Caller, Read, Update};
@@ -28,13 +28,14 @@ const MAX_RULE: u64 = 1 << 20;
 /// That a file is where a rule is, or a fixture.
 fn placed(path: &str, text: String) -> Answer<File> {
     let file = File::new(path, text);
-    let is_placed = rule_path(path).is_some() || mock_path(path).is_some();
+    let is_placed =
+        rule_path(path).is_some() || mock_path(path).is_some() || served_path(path).is_some();
     if is_placed && path.len() <= 300 {
         return Ok(file);
     }
     let shown: String = path.chars().take(100).collect();
     let detail = format!(
-        "`{shown}` is not a rule's path, `<NNN[_label]>/<name>.txcl`, nor that of its fixture, `<NNN[_label]>/<name>.mock-response.json`"
+        "`{shown}` is not a rule's path, `<NNN[_label]>/<name>.txcl`, nor its fixture's, `<NNN[_label]>/<name>.mock-response.json`, nor `FILES/<path>`"
     );
     Err(Problem::bad("invalid_rule_path", detail))
 }

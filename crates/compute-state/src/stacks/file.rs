@@ -2,12 +2,12 @@
 
 use sha2::{Digest as _, Sha256};
 
-/// A file of a version: a rule, or a fixture of rules. Where it is in its stack, and its text.
+/// A file of a version: a rule, a fixture of rules, or a file to be served. Where it is in its stack, and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// `<NNN[_label]>/<name>.txcl`, or a fixture's path.
+    /// `<NNN[_label]>/<name>.txcl`, a fixture's path, or `FILES/<path>`.
     pub path: String,
-    /// The text.
+    /// The text; of what is below `FILES`, in base64.
     pub text: String,
 }
 
@@ -15,6 +15,12 @@ impl File {
     /// A file.
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
         Self { path: path.into(), text: text.into() }
+    }
+
+    /// Whether it is one to be served, whose text is base64.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        self.path.starts_with("FILES/")
     }
 
     /// Whether it is a rule.

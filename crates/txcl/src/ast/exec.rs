@@ -21,6 +21,8 @@ pub enum Exec {
     Noop,
     /// `txco://mock`: what the fixture beside the rule says.
     Mock,
+    /// `txco://static`: the file of the stack that a request asks for.
+    Static,
 }
 
 impl Exec {
@@ -59,7 +61,9 @@ impl Exec {
         if let Some((scheme, _)) = text.split_once("://") {
             return Err(match Self::service(text) {
                 Some("txco") => {
-                    format!("`{text}` is not run here: only `txco://noop` and `txco://mock` are")
+                    format!(
+                        "`{text}` is not run here: only `txco://noop`, `txco://mock` and `txco://static` are"
+                    )
                 }
                 Some(service) => format!(
                     "`{service}://` is not run here: rules and computes reach no network and no service"
@@ -85,6 +89,7 @@ fn own(text: &str) -> Option<Exec> {
     match text {
         "txco://noop" => Some(Exec::Noop),
         "txco://mock" => Some(Exec::Mock),
+        "txco://static" => Some(Exec::Static),
         _ => None,
     }
 }

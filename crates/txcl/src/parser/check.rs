@@ -35,7 +35,7 @@ pub(super) fn check(rule: &Rule, source: &str, out: &mut Vec<Diagnostic>) {
                 "write `EXEC \"op://name\"` for an op of this workspace, or a ref: `compute://sha256/<digest>`",
             ),
             Some("txco") => {
-                (Code::RefusedService, "for an answer that stays the same, write `EMIT` or an op")
+                (Code::RefusedService, "write an op that does it from what the document has")
             }
             Some("http" | "https" | "ws" | "wss") => (
                 Code::RefusedService,

@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use compute_state::StackName;
 
 use crate::args::{Cli, PullArgs};
@@ -31,10 +33,14 @@ pub(crate) fn pull(cli: &Cli, args: &PullArgs) -> Result<(), Failure> {
     let folder = args.folder.as_deref().unwrap_or(Path::new("")).join("OPS").join(stack.as_str());
     let mut files = Vec::new();
     for file in &version.files {
-        files.push((folder.join(below(&file.path)?), &file.text));
+        let bytes = match file.is_served() {
+            true => STANDARD.decode(&file.text).map_err(|error| Failure::host(&error))?,
+            false => file.text.clone().into_bytes(),
+        };
+        files.push((folder.join(below(&file.path)?), bytes));
     }
-    let differs = |(path, text): &&(PathBuf, &String)| {
-        std::fs::read_to_string(path).map_or(path.exists(), |there| there != **text)
+    let differs = |(path, bytes): &&(PathBuf, Vec<u8>)| {
+        std::fs::read(path).map_or(path.exists(), |there| there != *bytes)
     };
     let kept: Vec<_> =
         files.iter().filter(differs).map(|(path, _)| path.display().to_string()).collect();
@@ -44,8 +50,8 @@ pub(crate) fn pull(cli: &Cli, args: &PullArgs) -> Result<(), Failure> {
             kept.join(", ")
         )));
     }
-    for (path, text) in files {
-        target::write_in_folder(&path, text)?;
+    for (path, bytes) in files {
+        target::write_in_folder(&path, bytes)?;
         print_line(path.display())?;
     }
     anstream::eprintln!("{stack} version {number}: rules name ops by their refs");

@@ -147,6 +147,7 @@ impl<'a> Run<'a> {
                 request: self.request,
                 mask: &self.mask,
                 mocks: self.mocks.as_ref(),
+                files: stack.files(),
             };
             // What it takes is looked at below.
             let _ = budget.charge(size_of::<Prepared<'_>>() + 4 * op.len());
@@ -204,6 +205,9 @@ impl<'a> Run<'a> {
             if let Some(Ok(bytes)) = outcome.as_ref().map(|outcome| &outcome.result) {
                 step.output_bytes = bytes.len() as u64;
             }
+        }
+        if let Some(own) = one.own.take() {
+            result = Ok(Some(own));
         }
         if let Some(mock) = one.mock {
             step.mocked = true;
