@@ -68,7 +68,9 @@ impl Failure {
         match self {
             Self::Source(diagnostics) => {
                 for diagnostic in diagnostics {
-                    drop(writeln!(anstream::stderr(), "{red}error:{red:#} {diagnostic}"));
+                    let diagnostic = diagnostic.to_string();
+                    let shown = Printable::lines(&diagnostic);
+                    drop(writeln!(anstream::stderr(), "{red}error:{red:#} {shown}"));
                 }
             }
             // What a guest, a file or a server put into it moves no cursor here.

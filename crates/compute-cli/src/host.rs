@@ -66,7 +66,7 @@ impl Host {
             let late = compiled.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
             // For a person, and not for what reads the words of a command.
             if late && std::io::stderr().is_terminal() {
-                anstream::eprintln!("compiling it for this machine, once");
+                crate::show::tell!("compiling it for this machine, once");
             }
         });
         let options = RunOptions::with_limits(Limits { wall: Some(COMPILE), ..limits });

@@ -6,4 +6,4 @@ mod terminal;
 pub(crate) mod waterfall;
 
 pub(crate) use output::{count, print_bytes, print_json, print_line, print_styled};
-pub(crate) use terminal::printable;
+pub(crate) use terminal::{printable, safe, tell, tell_lines};

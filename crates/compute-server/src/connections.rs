@@ -1,5 +1,6 @@
 //! Connections: how many there may be, which of them make room, how long they may do nothing, and how they end.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt as _;
 
-use crate::http::{AtWork, Life};
+use crate::http::{AtWork, Counted, Life, Turns};
 use crate::{Server, ServerError, router};
 
 /// The largest head of a request, in bytes, and how many headers it may have. Each connection may hold as much.
@@ -26,6 +27,8 @@ const MAX_HEAD: usize = 16 << 10;
 const MAX_HEADERS: usize = 100;
 /// How many requests one HTTP/2 connection may have under way.
 const MAX_STREAMS: u32 = 100;
+/// How many bytes of bodies one HTTP/2 connection may have sent that nobody has read yet: they are charged when they are read.
+const WINDOW: u32 = 128 << 10;
 /// How many of them begin before it is another connection's turn.
 const TURN: usize = 8;
 /// How long requests are taken from open connections once the server ends: what was sent is not lost.
@@ -46,7 +49,8 @@ pub async fn serve(
     let (stop, stopping) = watch::channel(false);
     let routes = router(server.clone());
     let take = |stream: TcpStream| {
-        let life = Arc::new(Life::new());
+        let life =
+            Arc::new(Life::new((!shared.settings.dev).then(|| Arc::clone(&shared.strangers_pace))));
         let Some(place) = shared.lives.enter(&life) else {
             // A new connection's buffer has room for it.
             let _ = stream.try_write(FULL);
@@ -144,19 +148,22 @@ async fn connection(
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_HEAD as u32)
+        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(WINDOW)
         .max_concurrent_streams(MAX_STREAMS);
     let mut connection = pin!(builder.serve_connection(io, TowerToHyperService::new(service)));
     // Whoever never sends a whole request is noticed here, and whoever does not read the answer.
     let mut look =
         tokio::time::interval(settings.idle_timeout.div_f32(4.0).max(Duration::from_millis(50)));
+    let mut turns = Turns::new(Arc::clone(&life));
     let mut told = false;
     let mut begun = 0;
     loop {
         tokio::select! {
-            _ = connection.as_mut() => return,
+            _ = poll_fn(|context| turns.poll(context, connection.as_mut())) => return,
             () = life.closed() => return,
             Some(stream) = streams.recv() => {
-                tokio::spawn(stream);
+                tokio::spawn(Counted { life: Arc::clone(&life), work: stream });
                 begun += 1;
                 if begun % TURN == 0 {
                     tokio::task::yield_now().await;
@@ -208,7 +215,14 @@ impl AsyncRead for Watched {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.life.left_of_turn() == 0 {
+            // It is another's turn, and then its own again.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.life.note_read(buffer.filled().len() - before);
         self.moved(polled)
     }
 }

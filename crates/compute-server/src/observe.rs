@@ -8,6 +8,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use compute_state::TenantName;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{Span as _, Status as SpanStatus};
 
@@ -82,9 +83,11 @@ pub(crate) async fn observe(
 /// there are too many, those whose answers nobody reads make room.
 async fn enter(server: &Server, headers: &HeaderMap, life: Option<&Arc<Life>>) -> Option<Present> {
     let shared = &server.shared;
-    let known = is_known(server, headers);
+    let tenant = tenant(server, headers);
+    let known = tenant.is_some() || is_dev(server, headers);
     if let (true, Some(life)) = (known, life) {
-        life.note_known();
+        let entry = tenant.map(|tenant| shared.tenants.entry(&tenant));
+        life.note_known(entry.as_ref().map(|entry| &entry.pace));
     }
     let (requests, least) =
         if known { (&shared.requests, STALLED) } else { (&shared.strangers, STRANGER_STALLED) };
@@ -101,13 +104,15 @@ async fn enter(server: &Server, headers: &HeaderMap, life: Option<&Arc<Life>>) -
     requests.enter().ok()
 }
 
-/// Whether a request has a token that holds. Without tokens, all are known.
-fn is_known(server: &Server, headers: &HeaderMap) -> bool {
-    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let Some((_, token)) = token.and_then(|value| value.split_once(' ')) else {
-        return server.shared.settings.dev;
-    };
-    server.shared.tokens.check(token.trim()).is_ok_and(|info| info.is_some())
+/// Whose token a request has, if it has one that holds.
+fn tenant(server: &Server, headers: &HeaderMap) -> Option<TenantName> {
+    let token = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?.1;
+    Some(server.shared.tokens.check(token.trim()).ok()??.tenant)
+}
+
+/// Whether a request needs no token.
+fn is_dev(server: &Server, headers: &HeaderMap) -> bool {
+    server.shared.settings.dev && !headers.contains_key(header::AUTHORIZATION)
 }
 
 /// A status as a label.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use compute::{Account, Artifact, ManagerBuilder, Ref};
 use compute_state::{Location, StateError, TenantName, TokenCheck, Vault};
 
-use crate::http::Lives;
+use crate::http::{Lives, Pace};
 use crate::telemetry::{GuestLog, Telemetry, TelemetryError, Watched};
 use crate::tenants::{TenantError, Tenants};
 use crate::work::{Classes, Requests};
@@ -14,7 +14,8 @@ use crate::{Settings, Storage};
 
 /// The engines that a server runs. The others that are linked in are for tests.
 const ENGINES: [&str; 1] = ["wasm"];
-/// Which part of the requests that there may be those without a token may be besides: one in so many.
+/// Which part of the requests that there may be those without a token may be besides, and which part of the processors
+/// their connections may use: one in so many.
 const STRANGERS: usize = 8;
 /// How many bytes requests without a token may take.
 const NOBODY_MEMORY: u64 = 16 << 20;
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) requests: Requests,
     /// Those that have no token.
     pub(crate) strangers: Requests,
+    /// What of the processors goes to connections without a token.
+    pub(crate) strangers_pace: Arc<Pace>,
     pub(crate) telemetry: Telemetry,
     pub(crate) connections: Arc<AtomicUsize>,
     /// What the connections are about.
@@ -130,6 +133,7 @@ impl Server {
                 nobody,
                 requests: Requests::new(settings.max_requests),
                 strangers: Requests::new(settings.max_requests.div_ceil(STRANGERS)),
+                strangers_pace: Arc::new(Pace::one_in(STRANGERS as u64)),
                 telemetry,
                 lives: Arc::new(Lives::new(settings.max_connections, Arc::clone(&connections))),
                 connections,

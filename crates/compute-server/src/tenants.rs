@@ -23,6 +23,7 @@ use compute_state::{
 use compute_store::{Store, StoreError};
 
 use crate::Settings;
+use crate::http::Pace;
 use crate::telemetry::{GuestLog, Labels};
 use crate::work::Requests;
 use resolver::{Plugins, TenantResolver};
@@ -199,6 +200,8 @@ pub(crate) struct Entry {
     pub(crate) name: TenantName,
     pub(crate) requests: Requests,
     pub(crate) memory: Account,
+    /// What of the processors goes to its connections.
+    pub(crate) pace: Arc<Pace>,
     tenant: OnceLock<Arc<Tenant>>,
 }
 
@@ -281,6 +284,7 @@ impl Tenants {
                     name: name.clone(),
                     requests: Requests::new(max_requests.div_ceil(2)),
                     memory: self.memory.child("the memory of a tenant's requests", tenant_memory),
+                    pace: Arc::new(Pace::one_in(2)),
                     tenant: OnceLock::new(),
                 })
             };

@@ -26,7 +26,7 @@ pub(crate) fn connect(url: &str, variable: Option<&str>) -> Result<Client, Failu
     }
     let client = builder.build()?;
     if client.exposes_token() {
-        anstream::eprintln!(
+        crate::show::tell!(
             "warning: {} is not https: whoever is on the way can read the token",
             client.base()
         );

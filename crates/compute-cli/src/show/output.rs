@@ -1,7 +1,8 @@
 //! Data, on stdout.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
+use super::terminal::safe;
 use crate::failure::Failure;
 
 /// Prints a line of data.
@@ -9,9 +10,12 @@ pub(crate) fn print_line(line: impl std::fmt::Display) -> Result<(), Failure> {
     print_bytes(format!("{line}\n").as_bytes())
 }
 
-/// Prints data. A reader who has seen enough, such as `head`, is no failure.
+/// Prints data; what a terminal would obey of it, but for colours, is written out there. A reader who has seen enough, such as
+/// `head`, is no failure.
 pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
+    let shown = stdout.is_terminal().then(|| safe(&String::from_utf8_lossy(bytes)));
+    let bytes = shown.as_ref().map_or(bytes, String::as_bytes);
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => result.map_err(|error| Failure::Host(format!("cannot write to stdout: {error}"))),

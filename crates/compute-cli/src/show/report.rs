@@ -63,7 +63,11 @@ pub(crate) fn log(log: &Log, map: impl FnOnce() -> Option<SourceMap>) -> std::io
     for LogLine { level, text } in &log.lines {
         let style = Style::new().fg_color(Some(color(*level).into()));
         let name = level.name();
-        anstream::eprint!("{style}{name}{style:#}{:1$}", "", 6_usize.saturating_sub(name.len()));
+        crate::show::tell_lines!(
+            "{style}{name}{style:#}{:1$}",
+            "",
+            6_usize.saturating_sub(name.len())
+        );
         match &map {
             Some(map) => terminal::write_log(map.text(text).as_bytes())?,
             None => terminal::write_log(text.as_bytes())?,
@@ -71,7 +75,7 @@ pub(crate) fn log(log: &Log, map: impl FnOnce() -> Option<SourceMap>) -> std::io
     }
     if log.dropped > 0 {
         let dropped = log.dropped;
-        anstream::eprintln!("note: {dropped} more bytes of log were dropped at the log limit");
+        crate::show::tell!("note: {dropped} more bytes of log were dropped at the log limit");
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use bytesize::ByteSize;
+use compute::Printable;
 use compute_flow::{EventKind, Step, Trace};
 use serde_json::Value;
 
@@ -141,7 +142,7 @@ fn payload(out: &mut String, shown: bool, name: &str, value: Option<&Value>) -> 
     let text = value.to_string();
     let cut: String = text.chars().take(PAYLOAD).collect();
     let rest = if cut.len() < text.len() { " … (--json shows all)" } else { "" };
-    writeln!(out, "  {name} {cut}{rest}")
+    writeln!(out, "  {name} {}{rest}", Printable::line(&cut))
 }
 
 fn colored(status: &str) -> String {

@@ -144,7 +144,7 @@ impl Project {
     /// Prints what was found, and fails if something of it is an error.
     pub(crate) fn report(&self) -> Result<(), Failure> {
         for finding in &self.findings {
-            anstream::eprintln!("{finding}\n");
+            crate::show::tell!("{finding}\n");
         }
         self.verdict()
     }

@@ -9,10 +9,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::pace::Pace;
+
 /// How many times the time for an answer one may take that is read steadily.
 const LONGEST_ANSWER: u32 = 20;
 /// The least that who reads an answer must take of it a second, in bytes, once the time for an answer is over.
 const LEAST_RATE: u64 = 16 << 10;
+
+/// How much of what was sent is read in one turn, in bytes, before it is another connection's.
+const TURN: usize = 16 << 10;
 
 /// Which part of the connections that there may be is closed at once to make room: one in so many.
 const ROOM: usize = 64;
@@ -37,6 +42,10 @@ pub(crate) struct Life {
     rested: AtomicU64,
     /// Whether a request of it had a token that holds.
     known: AtomicBool,
+    /// What part of the processors it shares: that of strangers until it is known, and then that of its tenant.
+    pace: Mutex<Option<Arc<Pace>>>,
+    /// How many bytes may be read in this turn.
+    turn: AtomicUsize,
     /// Told once it is to make room for another.
     close: Notify,
 }
@@ -113,7 +122,7 @@ impl Lives {
         if lives.looked[usize::from(known)].is_some_and(|looked| looked.elapsed() < MOMENT) {
             return 0;
         }
-        let like = lives.all.iter().filter(|(_, life)| life.known.load(Ordering::Relaxed) == known);
+        let like = lives.all.iter().filter(|(_, life)| life.is_known() == known);
         let stalled = like.filter_map(|(number, life)| Some((life.stalled()?, *number)));
         let mut stalled: Vec<_> = stalled.filter(|(time, _)| *time >= least).collect();
         stalled.sort_unstable_by(|a, b| b.cmp(a));
@@ -148,7 +157,7 @@ impl Drop for Open {
 pub(crate) struct Answering(Option<(Arc<Life>, u64)>);
 
 impl Life {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(pace: Option<Arc<Pace>>) -> Self {
         Self {
             began: Instant::now(),
             moved: AtomicU64::new(0),
@@ -158,6 +167,8 @@ impl Life {
             written: AtomicU64::new(0),
             rested: AtomicU64::new(0),
             known: AtomicBool::new(false),
+            pace: Mutex::new(pace),
+            turn: AtomicUsize::new(0),
             close: Notify::new(),
         }
     }
@@ -168,9 +179,32 @@ impl Life {
         (self.working.load(Ordering::Relaxed) == 0).then(|| self.began + rested)
     }
 
-    /// A request of it has a token that holds.
-    pub(crate) fn note_known(&self) {
+    /// A request of it has a token that holds, of somebody who shares this.
+    pub(crate) fn note_known(&self, pace: Option<&Arc<Pace>>) {
         self.known.store(true, Ordering::Relaxed);
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace.cloned();
+    }
+
+    pub(crate) fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn pace(&self) -> Option<Arc<Pace>> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn begin_turn(&self) {
+        self.turn.store(TURN, Ordering::Relaxed);
+    }
+
+    /// How many bytes may still be read in this turn.
+    pub(crate) fn left_of_turn(&self) -> usize {
+        self.turn.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_read(&self, bytes: usize) {
+        let left = self.left_of_turn().saturating_sub(bytes.max(1));
+        self.turn.store(left, Ordering::Relaxed);
     }
 
     /// For how long nothing of its answers was taken, if there are any.

@@ -25,7 +25,7 @@ pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
     for reference in swept.artifacts.iter().chain(&swept.attachments) {
         print_line(reference)?;
     }
-    anstream::eprintln!(
+    crate::show::tell!(
         "{} {} artifacts, {} attachments and {} remains of dead writers, {}; kept {}",
         if args.dry_run { "would delete" } else { "deleted" },
         swept.artifacts.len(),
@@ -35,7 +35,7 @@ pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
         report.kept,
     );
     if swept.young > 0 {
-        anstream::eprintln!(
+        crate::show::tell!(
             "left {} that no root needs but that are younger than --min-age",
             swept.young
         );

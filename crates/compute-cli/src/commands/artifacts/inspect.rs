@@ -1,7 +1,7 @@
 //! `compute inspect`: what a compute is and needs.
 
 use bytesize::ByteSize;
-use compute::Ref;
+use compute::{Printable, Ref};
 use compute_wasm::{Caps, Inspection};
 use serde::Serialize;
 
@@ -82,7 +82,8 @@ fn list(name: &str, items: &[String]) -> Result<(), Failure> {
         return print_line(format!("{name:<12}none"));
     }
     for (at, item) in items.iter().take(SHOWN).enumerate() {
-        print_line(format!("{:<12}{item}", if at == 0 { name } else { "" }))?;
+        // Whoever made the module named them.
+        print_line(format!("{:<12}{}", if at == 0 { name } else { "" }, Printable::line(item)))?;
     }
     if items.len() > SHOWN {
         print_line(format!("{:<12}and {} more (--json shows all)", "", items.len() - SHOWN))?;

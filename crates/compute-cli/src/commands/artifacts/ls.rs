@@ -18,7 +18,7 @@ pub(crate) fn ls(cli: &Cli, args: &LsArgs) -> Result<(), Failure> {
         match manifest {
             Ok(manifest) => manifests.push(manifest),
             Err(error) => {
-                anstream::eprintln!("warning: {error}");
+                crate::show::tell!("warning: {error}");
                 broken = Some(error);
             }
         }
@@ -28,7 +28,7 @@ pub(crate) fn ls(cli: &Cli, args: &LsArgs) -> Result<(), Failure> {
         if args.json { print_json(manifest)? } else { print_line(line(manifest))? }
     }
     if manifests.is_empty() && broken.is_none() {
-        anstream::eprintln!("nothing is stored; `compute put FILE` stores a compute");
+        crate::show::tell!("nothing is stored; `compute put FILE` stores a compute");
     }
     broken.map_or(Ok(()), |error| Err(error.into()))
 }

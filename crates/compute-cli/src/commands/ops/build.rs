@@ -52,7 +52,7 @@ pub(crate) fn build(cli: &Cli, args: &BuildArgs) -> Result<(), Failure> {
     };
     if !args.json {
         for warning in &built.warnings {
-            anstream::eprintln!("warning: {warning}");
+            crate::show::tell!("warning: {warning}");
         }
     }
     let file = args.output.clone().unwrap_or_else(|| default_output(&args.file));

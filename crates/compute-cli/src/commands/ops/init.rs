@@ -96,7 +96,7 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
         }
         _ => format!("compute run {source_file}"),
     };
-    anstream::eprintln!(
+    crate::show::tell!(
         "next: compute test {} && {next} --input '{{\"name\":\"Ada\"}}'",
         at(name.to_owned())
     );
@@ -122,7 +122,7 @@ fn in_scope(folder: &str) -> Result<bool, Failure> {
 /// Writes a file, unless the author has one already.
 fn write_new(file: &str, text: &str) -> Result<(), Failure> {
     if Path::new(file).exists() {
-        anstream::eprintln!("kept {file}, which was there already");
+        crate::show::tell!("kept {file}, which was there already");
         return Ok(());
     }
     write(file, text)

@@ -52,7 +52,7 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
         tell(&event.name, &event.data);
     }
     if args.metrics {
-        anstream::eprintln!("{}", json!(RunMetrics::new(&reference, &outcome)));
+        crate::show::tell!("{}", json!(RunMetrics::new(&reference, &outcome)));
     }
     match outcome.result {
         Ok(output) if args.raw => print_bytes(&output),
@@ -88,7 +88,7 @@ fn op_call(args: &RunArgs, artifact: &Artifact) -> Result<Option<OpCall>, Failur
 fn tell(name: &str, data: &RawValue) {
     let name = Value::from(name).to_string();
     let event = format!("{{\"event\":{name},\"data\":{data}}}");
-    anstream::eprintln!("event {}", Printable::line(&event));
+    crate::show::tell!("event {}", Printable::line(&event));
 }
 
 /// The environment values that the command names.
@@ -153,7 +153,7 @@ fn remote(client: &Client, host: &Host, home: &dyn Home, args: &RunArgs) -> Resu
         tell(&event.name, &event.data);
     }
     if args.metrics {
-        anstream::eprintln!("{}", json!(answer.metrics));
+        crate::show::tell!("{}", json!(answer.metrics));
     }
     match (answer.output, answer.error) {
         (Some(output), _) => print_line(output.get()),

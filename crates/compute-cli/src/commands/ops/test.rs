@@ -90,7 +90,7 @@ pub(crate) fn test(cli: &Cli, args: &TestArgs) -> Result<(), Failure> {
 fn run_all(host: &Host, args: &TestArgs) -> Result<Vec<PathBuf>, Failure> {
     let suites = fixtures::find(&args.paths)?;
     if suites.is_empty() {
-        anstream::eprintln!("no op has fixtures here; `compute test --help` says how they look");
+        crate::show::tell!("no op has fixtures here; `compute test --help` says how they look");
         return Ok(Vec::new());
     }
     let started = Instant::now();
@@ -102,14 +102,14 @@ fn run_all(host: &Host, args: &TestArgs) -> Result<Vec<PathBuf>, Failure> {
         if let (true, Ok(results)) = (args.update, &one.results) {
             let outputs: Vec<_> = results.iter().map(|result| result.changed().cloned()).collect();
             if let Some(file) = fixtures::update(&one.suite, &outputs)? {
-                anstream::eprintln!("updated {}", shown(&file));
+                crate::show::tell!("updated {}", shown(&file));
             }
         }
     }
     if let Some(file) = &args.junit {
         write_junit(file, &tested)?;
     }
-    anstream::eprintln!("{counts} ({:.2?})", started.elapsed());
+    crate::show::tell!("{counts} ({:.2?})", started.elapsed());
     let files = tested.iter().flat_map(Tested::files).cloned().collect();
     if counts.failed > 0 && !args.watch {
         return Err(Failure::Guest(format!("{} of {} cases failed", counts.failed, counts.all())));
@@ -143,7 +143,7 @@ pub(crate) fn run_changed(
         known.0.insert(one.suite.op.clone(), one.files().cloned().collect());
     }
     if counts.all() > 0 {
-        anstream::eprintln!("{counts}");
+        crate::show::tell!("{counts}");
     }
     Ok(())
 }
@@ -275,7 +275,7 @@ fn print(tested: &Tested, update: bool) -> Result<Counts, Failure> {
         *count += 1;
         print_line(format!("{word} {name} > {}", case.name))?;
         for line in result.wrong.iter().flat_map(|wrong| wrong.lines()) {
-            anstream::eprintln!("     {line}");
+            crate::show::tell!("     {line}");
         }
     }
     Ok(counts)
@@ -340,7 +340,7 @@ fn watch(host: &Host, args: &TestArgs) -> Result<(), Failure> {
                 watched.push(folder);
             }
         }
-        anstream::eprintln!("waiting for changes; ctrl-c ends it");
+        crate::show::tell!("waiting for changes; ctrl-c ends it");
         loop {
             let Some(changed) = watch.next() else { return Ok(()) };
             if changed.iter().any(|file| matters(file)) {

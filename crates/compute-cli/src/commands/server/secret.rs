@@ -9,6 +9,8 @@ use crate::failure::Failure;
 use crate::home;
 use crate::show::{print_json, print_line};
 
+/// The shortest value that is masked, in bytes.
+const MASKED_FROM: usize = 4;
 /// The longest value that is read, in bytes.
 const MAX: u64 = 1 << 20;
 
@@ -29,7 +31,7 @@ pub(crate) fn secret(cli: &Cli, args: &SecretArgs) -> Result<(), Failure> {
 fn read() -> Result<String, Failure> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
-        anstream::eprintln!("the value, then ctrl-d:");
+        crate::show::tell!("the value, then ctrl-d:");
     }
     let mut bytes = Vec::new();
     let read = stdin.lock().take(MAX).read_to_end(&mut bytes);
@@ -45,12 +47,17 @@ fn read() -> Result<String, Failure> {
     if value.is_empty() {
         return Err(Failure::usage("there is no value on stdin"));
     }
+    if value.len() < MASKED_FROM {
+        crate::show::tell!(
+            "warning: a value of less than {MASKED_FROM} bytes is in every text, and is not masked in logs and traces"
+        );
+    }
     Ok(value)
 }
 
 fn show(secrets: &[SecretInfo], json: bool) -> Result<(), Failure> {
     if secrets.is_empty() && !json {
-        anstream::eprintln!("there are no secrets yet; `compute secret set NAME` sets one");
+        crate::show::tell!("there are no secrets yet; `compute secret set NAME` sets one");
     }
     for secret in secrets {
         if json {

@@ -8,7 +8,7 @@ use compute::{Limits, Manager};
 use compute_flow::ProcessorSettings;
 use compute_server::{Quotas, Server, Settings};
 use compute_wasm::NAME;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -80,7 +80,7 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
     check_address_space(settings.max_concurrency)?;
     server.check().map_err(|error| {
         Failure::Host(format!(
-            "computes cannot run here: {}; compiling takes a process, its files and its threads",
+            "computes cannot run here: {}; compiling takes a process, its files and its threads (`ulimit -a` tells what there is)",
             compute::with_causes(&error)
         ))
     })?;
@@ -96,6 +96,8 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
         })?;
         let address = listener.local_addr().map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        // Where the system limits how large a file may be, writing one that is larger fails: it does not end the server.
+        let _too_large = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map_err(failed)?;
         tell(format!("listening on http://{address}; ctrl-c ends it"));
         let told = async move {
             tokio::select! {

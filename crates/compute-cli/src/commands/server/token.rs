@@ -1,5 +1,6 @@
 //! `compute token`: who may use a server.
 
+use compute::Printable;
 use compute_state::{TenantName, TokenInfo, TokenScope, Tokens, TokensError};
 use jiff::Timestamp;
 
@@ -32,7 +33,7 @@ fn create(tokens: &dyn Tokens, args: &TokenCreateArgs) -> Result<(), Failure> {
     if args.json {
         return print_json(&new);
     }
-    anstream::eprintln!(
+    crate::show::tell!(
         "token {} of the tenant {}; it is not shown again",
         new.info.id,
         new.info.tenant
@@ -43,7 +44,7 @@ fn create(tokens: &dyn Tokens, args: &TokenCreateArgs) -> Result<(), Failure> {
 fn ls(tokens: &dyn Tokens, json: bool) -> Result<(), Failure> {
     let tokens = tokens.list(None)?;
     if tokens.is_empty() && !json {
-        anstream::eprintln!(
+        crate::show::tell!(
             "there are no tokens yet; `compute token create --scope admin` makes one"
         );
     }
@@ -59,7 +60,11 @@ fn line(token: &TokenInfo) -> String {
     let tenant: &TenantName = tenant;
     let expires = expires.map_or_else(|| "never ends".to_owned(), |end| format!("ends {end}"));
     let created = created.strftime("%Y-%m-%d");
-    format!("{id}  {tenant:<16} {:<24} {created}  {expires:<12} {name}", scopes.join(","))
-        .trim_end()
-        .to_owned()
+    format!(
+        "{id}  {tenant:<16} {:<24} {created}  {expires:<12} {}",
+        scopes.join(","),
+        Printable::line(name)
+    )
+    .trim_end()
+    .to_owned()
 }

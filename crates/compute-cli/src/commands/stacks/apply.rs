@@ -20,7 +20,7 @@ pub(crate) fn apply(cli: &Cli, args: &ApplyArgs) -> Result<(), Failure> {
     let state = args.state.state.as_deref();
     let target = args.target.as_deref().or(workspace.settings.target.as_deref());
     if let (None, Some(target)) = (&args.target, target) {
-        anstream::eprintln!("the workspace's target is {target}");
+        crate::show::tell!("the workspace's target is {target}");
     }
     let home = home::of_target(cli, state, &workspace, target)?;
     let host = Host::at(&home, 0, 1)?;
@@ -55,15 +55,15 @@ pub(crate) fn run(
     let store = home.store()?;
     let stacks = home.stacks()?;
     let plan = plan::plan(&project, &*stacks, &*store)?;
-    anstream::eprint!("{plan}");
+    crate::show::tell_lines!("{plan}");
     let changed: Vec<_> = plan.stacks.iter().filter(|stack| !stack.is_unchanged()).collect();
     if dry_run {
-        anstream::eprintln!("nothing was written: this is a dry run");
+        crate::show::tell!("nothing was written: this is a dry run");
         return Ok(plan);
     }
     upload(&project, &plan, &*store, host)?;
     if changed.is_empty() {
-        anstream::eprintln!(
+        crate::show::tell!(
             "nothing to activate: every stack is as it was ({:.2?})",
             started.elapsed()
         );
@@ -84,7 +84,7 @@ pub(crate) fn run(
 fn told(drafts: &[Draft], plan: &Plan, started: Instant) {
     let shown: Vec<_> =
         drafts.iter().map(|draft| format!("{} version {}", draft.stack, draft.number)).collect();
-    anstream::eprintln!(
+    crate::show::tell!(
         "activated {}; {} uploaded ({:.2?})",
         shown.join(", "),
         crate::show::count(plan.uploads.len(), "artifact"),
@@ -106,7 +106,7 @@ pub(crate) fn refused(not: NotActive) -> Failure {
 fn upload(project: &Project, plan: &Plan, store: &dyn Store, host: &Host) -> Result<(), Failure> {
     let total = plan.uploads.len();
     for (at, upload) in plan.uploads.iter().enumerate() {
-        anstream::eprintln!("uploading {} of {total}: {}", at + 1, upload.file);
+        crate::show::tell!("uploading {} of {total}: {}", at + 1, upload.file);
         if let Some(op) = project.op(&upload.reference) {
             crate::commands::artifacts::put::store_target(store, host, op, &upload.file)?;
         }

@@ -22,7 +22,7 @@ pub(crate) fn check(cli: &Cli, args: &CheckArgs) -> Result<(), Failure> {
     if !services.is_empty() {
         let counts: Vec<_> =
             services.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        anstream::eprintln!(
+        crate::show::tell!(
             "services that rules name and that are refused here: {} (docs/migrating.md says what to do)\n",
             counts.join(", ")
         );
@@ -31,7 +31,7 @@ pub(crate) fn check(cli: &Cli, args: &CheckArgs) -> Result<(), Failure> {
     let rules = project.workspace.rules.len();
     let (stacks, ops) = (project.workspace.stacks().len(), project.ops.len());
     let warnings = project.findings.len();
-    anstream::eprintln!(
+    crate::show::tell!(
         "{} in {}, {} built: {}",
         crate::show::count(rules, "rule"),
         crate::show::count(stacks, "stack"),

@@ -27,7 +27,7 @@ pub(crate) fn dev(cli: &Cli, args: &DevArgs) -> Result<(), Failure> {
     let mut changed: Option<BTreeSet<PathBuf>> = None;
     loop {
         round(&home, &host, &root, &mut suites, changed.as_ref());
-        anstream::eprintln!("waiting for changes in {}; ctrl-c ends it", root.display());
+        crate::show::tell!("waiting for changes in {}; ctrl-c ends it", root.display());
         let Some(paths) = watch.next() else { return Ok(()) };
         changed = Some(paths);
     }

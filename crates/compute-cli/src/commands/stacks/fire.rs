@@ -70,7 +70,7 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
         answer = processor.process(&snapshot, &request);
     }
     for warning in &answer.warnings {
-        anstream::eprintln!("warning: {}", printable(&mask.text(warning)));
+        crate::show::tell!("warning: {}", printable(&mask.text(warning)));
     }
     answer.trace.iter().for_each(|trace| tell(trace, Some(&host)));
     keep(args, location, &answer)?;
@@ -127,8 +127,8 @@ fn remote(client: &Client, home: &dyn Home, args: &FireArgs) -> Result<(), Failu
     if let Some(trace) = &trace {
         tell(trace, None);
         match args.trace {
-            None => anstream::eprintln!("trace {}", trace.id),
-            Some(_) => anstream::eprint!("{}", waterfall::show(trace, false)),
+            None => crate::show::tell!("trace {}", trace.id),
+            Some(_) => crate::show::tell_lines!("{}", waterfall::show(trace, false)),
         }
     }
     match fired {
@@ -186,10 +186,10 @@ fn tell(trace: &Trace, host: Option<&Host>) {
         });
         for line in &step.log {
             let text = map.as_ref().map_or_else(|| line.text.clone(), |map| map.text(&line.text));
-            anstream::eprintln!("{} {}: {}", step.op, line.level, printable(&text));
+            crate::show::tell!("{} {}: {}", step.op, line.level, printable(&text));
         }
         for line in step.stderr.lines() {
-            anstream::eprintln!("{}: {}", step.op, printable(line));
+            crate::show::tell!("{}: {}", step.op, printable(line));
         }
     }
 }
@@ -204,8 +204,8 @@ fn keep(args: &FireArgs, location: &Location, answer: &Answer) -> Result<(), Fai
         Some(TraceDetail::Full) => trace.write(&*traces)?,
     }
     match args.trace {
-        None => anstream::eprintln!("trace {}", trace.id),
-        Some(_) => anstream::eprint!("{}", waterfall::show(trace, false)),
+        None => crate::show::tell!("trace {}", trace.id),
+        Some(_) => crate::show::tell_lines!("{}", waterfall::show(trace, false)),
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ pub(crate) fn fmt(args: &FmtArgs) -> Result<(), Failure> {
                 broken += 1;
                 for one in diagnostics {
                     let shown = one.render(&file.display().to_string(), &source, true);
-                    anstream::eprintln!("{shown}\n");
+                    crate::show::tell!("{shown}\n");
                 }
                 continue;
             }
@@ -45,7 +45,7 @@ pub(crate) fn fmt(args: &FmtArgs) -> Result<(), Failure> {
         let what = crate::show::count(changed, "rule");
         return Err(Failure::Guest(format!("{what} of {} would be rewritten", files.len())));
     }
-    anstream::eprintln!("{rules}, {changed} rewritten");
+    crate::show::tell!("{rules}, {changed} rewritten");
     Ok(())
 }
 

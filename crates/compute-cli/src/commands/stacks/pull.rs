@@ -54,7 +54,7 @@ pub(crate) fn pull(cli: &Cli, args: &PullArgs) -> Result<(), Failure> {
         target::write_in_folder(&path, bytes)?;
         print_line(path.display())?;
     }
-    anstream::eprintln!("{stack} version {number}: rules name ops by their refs");
+    crate::show::tell!("{stack} version {number}: rules name ops by their refs");
     Ok(())
 }
 

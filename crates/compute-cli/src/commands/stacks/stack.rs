@@ -23,7 +23,7 @@ pub(crate) fn stack(cli: &Cli, args: &StackArgs) -> Result<(), Failure> {
 fn ls(stacks: &dyn Stacks, json: bool) -> Result<(), Failure> {
     let stacks = stacks.stacks()?;
     if stacks.is_empty() && !json {
-        anstream::eprintln!("there are no stacks yet; `compute apply` in a workspace makes some");
+        crate::show::tell!("there are no stacks yet; `compute apply` in a workspace makes some");
     }
     for stack in stacks {
         if json {
@@ -105,11 +105,11 @@ fn activate(home: &dyn Home, args: &StackActivateArgs) -> Result<(), Failure> {
     home::versions(&*stacks, &args.stack)?;
     let version = stacks.version(&args.stack, args.version)?;
     if version.info.active {
-        anstream::eprintln!("version {} of {} is active already", args.version, args.stack);
+        crate::show::tell!("version {} of {} is active already", args.version, args.stack);
         return Ok(());
     }
     let draft = Draft::new(args.stack.clone(), args.version);
     home.activate(&[draft]).map_err(super::apply::refused)?;
-    anstream::eprintln!("version {} of {} is active", args.version, args.stack);
+    crate::show::tell!("version {} of {} is active", args.version, args.stack);
     Ok(())
 }

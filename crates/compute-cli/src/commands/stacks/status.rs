@@ -46,7 +46,7 @@ pub(crate) fn status(cli: &Cli, args: &StatusArgs) -> Result<(), Failure> {
         // What one does not tell, the others do.
         match home.and_then(|home| compared(&project, &place, &home)) {
             Ok(stacks) => stacks.iter().try_for_each(|stack| print(stack, args.json))?,
-            Err(failure) => anstream::eprintln!("{place}: {failure}"),
+            Err(failure) => crate::show::tell!("{place}: {failure}"),
         }
     }
     Ok(())

@@ -36,7 +36,7 @@ fn newest(
     let texts = traces.newest(last, wanted)?;
     let read = texts.into_iter().filter_map(|(id, text)| {
         let trace = Trace::from_text(&id, text);
-        trace.map_err(|error| anstream::eprintln!("warning: {}", Failure::host(&error))).ok()
+        trace.map_err(|error| crate::show::tell!("warning: {}", Failure::host(&error))).ok()
     });
     Ok(read.collect())
 }
@@ -54,7 +54,7 @@ fn ls(traces: &dyn Traces, args: &TraceLsArgs) -> Result<(), Failure> {
     let before = if args.follow { traces.ids()? } else { Vec::new() };
     let listed = newest(traces, args.last, &mut |_| true)?;
     if listed.is_empty() && !args.json && !args.follow {
-        anstream::eprintln!("there are no traces yet; `compute fire STACK` makes some");
+        crate::show::tell!("there are no traces yet; `compute fire STACK` makes some");
     }
     print(&listed, args.json)?;
     if !args.follow {

@@ -1,6 +1,6 @@
 //! Requests that are many, large, slow or unfinished.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,9 @@ use anyhow::{Result, ensure};
 use super::field::{Field, MALLORY};
 use super::rules::pattern;
 use super::{all_answered, at_once, modules};
+
+/// What a client of HTTP/2 says first.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A frame of HTTP/2.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -36,7 +39,7 @@ fn connection(
         text(&mut head, "authorization");
         text(&mut head, &format!("Bearer {token}"));
     }
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let mut bytes = PREFACE.to_vec();
     bytes.extend(frame(4, 0, 0, settings));
     bytes.extend(frame(4, 1, 0, &[]));
     for at in 0..100 {
@@ -107,6 +110,68 @@ pub(super) fn no_window(field: &Field) -> Result<()> {
     ensure!(count == 20, "{count} connections");
     std::thread::sleep(Duration::from_secs(1));
     Ok(())
+}
+
+/// Keeps connections full of what is sent to them, without a token: what begins each, and what follows over and over.
+fn flood(field: &Field, connections: usize, first: &[u8], then: &[u8]) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(2);
+    let sent = at_once(connections, |_| {
+        let mut stream = field.connect()?;
+        stream.set_nonblocking(true)?;
+        let mut waiting = first.to_vec();
+        while Instant::now() < end {
+            if waiting.is_empty() {
+                waiting.extend(then);
+            }
+            match stream.write(&waiting) {
+                Ok(sent) if sent > 0 => drop(waiting.drain(..sent)),
+                Err(error) if error.kind() != ErrorKind::WouldBlock => break,
+                _ => {
+                    // What comes back is not kept waiting.
+                    let _ = stream.read(&mut [0; 16 << 10]);
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            }
+        }
+        Ok(())
+    });
+    sent.into_iter().collect()
+}
+
+/// What a connection of HTTP/2 begins with.
+fn preface() -> Vec<u8> {
+    let mut bytes = PREFACE.to_vec();
+    bytes.extend(frame(4, 0, 0, &[]));
+    bytes.extend(frame(4, 1, 0, &[]));
+    bytes
+}
+
+pub(super) fn idle_frames(field: &Field) -> Result<()> {
+    let updates = frame(8, 0, 0, &1_u32.to_be_bytes()).repeat(5000);
+    flood(field, 40, &preface(), &updates)?;
+    flood(field, 40, &preface(), &frame(6, 0, 0, b"12345678").repeat(4000))
+}
+
+pub(super) fn named_headers(field: &Field) -> Result<()> {
+    let mut head = vec![0x82, 0x86, 4];
+    text(&mut head, "/healthz");
+    head.push(1);
+    text(&mut head, "localhost");
+    // A header of four thousand bytes that is kept, and then is named in three bytes.
+    let mut first = head.clone();
+    first.extend([0x40, 1, b'x', 127, 0xbd, 0x1d]);
+    first.extend([b'y'; 3900]);
+    head.extend([0xbe; 3]);
+    let mut begin = preface();
+    begin.extend(frame(1, 5, 1, &first));
+    let many: Vec<_> = (1..20_000).flat_map(|at| frame(1, 5, 1 + 2 * at, &head)).collect();
+    begin.extend(many);
+    flood(field, 40, &begin, &[])
+}
+
+pub(super) fn refused(field: &Field) -> Result<()> {
+    let request = "POST /v1/run HTTP/1.1\r\nhost: a\r\nauthorization: Bearer compute_0123456789abcdef_x\r\ncontent-length: 0\r\n\r\n";
+    flood(field, 40, b"", request.repeat(200).as_bytes())
 }
 
 pub(super) fn leaving(field: &Field) -> Result<()> {

@@ -144,15 +144,20 @@ fn end_with_stdin() {
 
 #[cfg(unix)]
 fn limit(limits: &CompileLimits) -> io::Result<()> {
-    use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
-    // The soft limit of processor time sends its own signal, the hard one kills.
-    let at_most = |current: u64, hard: u64| Rlimit { current: Some(current), maximum: Some(hard) };
+    use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
+    // Whatever holds already and is less stays: it cannot be more again.
+    let at_most = |resource: Resource, current: u64, hard: u64| {
+        let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        let limit = Rlimit { current: Some(current.min(most)), maximum: Some(hard.min(most)) };
+        setrlimit(resource, limit)
+    };
     let CompileLimits { memory, seconds, code } = *limits;
-    setrlimit(Resource::As, at_most(memory, memory))?;
-    setrlimit(Resource::Cpu, at_most(seconds, seconds.saturating_add(1)))?;
-    setrlimit(Resource::Core, at_most(0, 0))?;
-    setrlimit(Resource::Fsize, at_most(code, code))?;
-    setrlimit(Resource::Nofile, at_most(FILES, FILES))?;
+    at_most(Resource::As, memory, memory)?;
+    // The soft limit of processor time sends its own signal, the hard one kills.
+    at_most(Resource::Cpu, seconds, seconds.saturating_add(1))?;
+    at_most(Resource::Core, 0, 0)?;
+    at_most(Resource::Fsize, code, code)?;
+    at_most(Resource::Nofile, FILES, FILES)?;
     setpriority_process(None, NICE)?;
     Ok(())
 }

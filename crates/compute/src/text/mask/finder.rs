@@ -6,6 +6,7 @@ use std::ops::Range;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, Input, MatchKind};
 
 use super::forms::forms_of;
+use super::joined::Joined;
 use super::unescaped::Unescaped;
 use super::{BEGINNING, MAX_COMPARED, MAX_LINES, MIN, MIN_LINE};
 
@@ -80,15 +81,29 @@ impl Finder {
     /// Where they are in a text, in order; in one that was cut, also the beginning of one at its end.
     pub(super) fn find(&self, text: &str, cut: bool, compared: &mut usize) -> Vec<Range<usize>> {
         let mut found = self.find_in(text.as_bytes(), cut, compared);
-        let Some(read) = Unescaped::read(text) else { return found };
-        let whole = read.bytes();
-        let bytes = if cut { read.without_cut_escape() } else { whole };
-        for mut range in self.find_in(bytes, cut, compared) {
-            if cut && range.end == bytes.len() {
-                range.end = whole.len();
+        let read = Unescaped::read(text, cut);
+        // What is read, without an escape that was cut off, and where it was.
+        let bytes = read.as_ref().map_or(text.as_bytes(), |read| match cut {
+            true => read.without_cut_escape(),
+            false => read.bytes(),
+        });
+        let mut add = |mut range: Range<usize>| {
+            if let Some(read) = &read {
+                if cut && range.end == bytes.len() {
+                    range.end = read.bytes().len();
+                }
+                range = read.source(range);
             }
-            let source = read.source(range);
-            found.push(text.floor_char_boundary(source.start)..text.ceil_char_boundary(source.end));
+            let (start, end) =
+                (text.floor_char_boundary(range.start), text.ceil_char_boundary(range.end));
+            found.push(start..end);
+        };
+        if read.is_some() {
+            self.find_in(bytes, cut, compared).into_iter().for_each(&mut add);
+        }
+        if let Some(joined) = Joined::new(bytes) {
+            let joined_found = self.find_in(joined.bytes(), cut, compared);
+            joined_found.into_iter().for_each(|range| add(joined.source(range)));
         }
         found.sort_unstable_by_key(|range| range.start);
         found

@@ -26,16 +26,7 @@ pub(super) fn forms_of(secret: &str) -> Vec<Vec<u8>> {
             }
         }
     }
-    // By itself, in the lines of MIME and PEM.
-    let whole = STANDARD_NO_PAD.encode(secret);
-    for (width, end) in [(64, "\n"), (76, "\n"), (64, "\r\n"), (76, "\r\n")] {
-        if whole.len() > width {
-            let lines: Vec<_> =
-                whole.as_bytes().chunks(width).map(String::from_utf8_lossy).collect();
-            forms.push(lines.join(end));
-        }
-    }
-    let read: Vec<_> = forms.iter().filter_map(|form| Unescaped::read(form)).collect();
+    let read: Vec<_> = forms.iter().filter_map(|form| Unescaped::read(form, false)).collect();
     let read = read.iter().map(|form| form.bytes().to_owned());
     let mut forms: Vec<_> =
         forms.iter().map(|form| form.as_bytes().to_owned()).chain(read).collect();

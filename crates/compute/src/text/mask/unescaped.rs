@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
-/// The longest escape, in bytes: `&#x10FFFF;`.
+/// The longest escape but for a name, in bytes: `&#x10FFFF;`.
 const LONGEST: usize = 10;
+/// The longest name of a character in HTML, with what is around it, in bytes.
+const LONGEST_NAME: usize = 36;
 
 /// A text of which all escapes were read, until none is left. How a text is written makes no difference then: what says
 /// the same is the same. A `+` is the space that it is in a form, and backslashes before what needs none are gone.
@@ -18,17 +20,42 @@ pub(super) struct Unescaped {
 }
 
 impl Unescaped {
-    /// Reads a text's escapes; nothing for one that has none.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    /// Reads a text's escapes; nothing for one that has none. One that was cut may end within an escape.
+    pub(super) fn read(text: &str, cut: bool) -> Option<Self> {
         let first = text.bytes().position(|byte| matches!(byte, b'%' | b'\\' | b'&' | b'+'))?;
         let mut read = Self { length: text.len(), ..Self::default() };
         read.bytes.reserve_exact(text.len());
         read.starts.reserve_exact(text.len());
         for (at, byte) in text.bytes().enumerate() {
             let at = u32::try_from(at).ok()?;
-            if (at as usize) < first { read.keep(byte, at) } else { read.push(byte, at) }
+            if (at as usize) < first {
+                read.keep(byte, at);
+                continue;
+            }
+            // A number may end without a semicolon.
+            if !byte.is_ascii_alphanumeric() && byte != b';' {
+                read.end_number();
+            }
+            read.push(byte, at);
+        }
+        if !cut {
+            read.end_number();
         }
         Some(read)
+    }
+
+    /// Reads a number of a character in HTML that ends here without a semicolon.
+    fn end_number(&mut self) {
+        if !self.bytes.last().is_some_and(u8::is_ascii_hexdigit) {
+            return;
+        }
+        let from = self.bytes.len().saturating_sub(LONGEST);
+        let Some(start) = self.bytes[from..].iter().rposition(|byte| *byte == b'&') else { return };
+        let name = self.bytes[from + start + 1..].to_owned();
+        if let Some(says) = std::str::from_utf8(&name).ok().and_then(numbered) {
+            let start = self.take(name.len() + 1);
+            self.push_unit(says, start);
+        }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -113,6 +140,13 @@ impl Unescaped {
         }
     }
 
+    fn push_unit(&mut self, unit: u32, start: u32) {
+        match u8::try_from(unit).ok().filter(u8::is_ascii) {
+            Some(one) => self.push(one, start),
+            None => self.keep_unit(unit, start),
+        }
+    }
+
     /// The length of the escape that ends here with a hexadecimal digit, and what it says.
     fn hex_escape(&self) -> Option<(usize, Says)> {
         let number = |digits: usize| {
@@ -137,24 +171,11 @@ impl Unescaped {
 
     /// The length of the character reference that ends here, and what it says.
     fn entity(&self) -> Option<(usize, Says)> {
-        let from = self.bytes.len().saturating_sub(LONGEST);
+        let from = self.bytes.len().saturating_sub(LONGEST_NAME);
         let start = from + self.bytes[from..].iter().rposition(|byte| *byte == b'&')?;
         let name = std::str::from_utf8(&self.bytes[start + 1..self.bytes.len() - 1]).ok()?;
-        let says = match name {
-            "amp" => u32::from(b'&'),
-            "lt" => u32::from(b'<'),
-            "gt" => u32::from(b'>'),
-            "quot" => u32::from(b'"'),
-            "apos" => u32::from(b'\''),
-            _ => {
-                let number = name.strip_prefix('#')?;
-                match number.strip_prefix(['x', 'X']) {
-                    Some(hex) => u32::from_str_radix(hex, 16).ok()?,
-                    None => number.parse().ok()?,
-                }
-            }
-        };
-        char::from_u32(says).map(|char| (self.bytes.len() - start, Says::Unit(char.into())))
+        let says = numbered(name).or_else(|| named(name))?;
+        Some((self.bytes.len() - start, Says::Unit(says)))
     }
 
     /// Keeps a character, or half of one: halves become one when they meet.
@@ -181,6 +202,28 @@ impl Unescaped {
     }
 }
 
+/// The character that `#65` or `#x41` means in HTML.
+fn numbered(name: &str) -> Option<u32> {
+    let number = name.strip_prefix('#')?;
+    let says = match number.strip_prefix(['x', 'X']) {
+        Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+        None => number.parse().ok()?,
+    };
+    char::from_u32(says).map(u32::from)
+}
+
+/// The character that a name means in HTML; of those that mean several, none.
+fn named(name: &str) -> Option<u32> {
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let reference = format!("&{name};");
+    let says = htmlize::unescape(&reference);
+    let mut chars = says.chars();
+    let first = chars.next().filter(|_| *says != reference)?;
+    chars.next().is_none().then_some(first.into())
+}
+
 /// What an escape says.
 enum Says {
     /// A byte of UTF-8.
@@ -194,7 +237,7 @@ mod tests {
     use super::Unescaped;
 
     fn read(text: &str) -> String {
-        let read = Unescaped::read(text);
+        let read = Unescaped::read(text, false);
         read.map_or(text.to_owned(), |one| String::from_utf8_lossy(one.bytes()).into_owned())
     }
 
@@ -209,6 +252,8 @@ mod tests {
             (r"\u0041\\u0041\x41%u0041", "AAAA"),
             (r"\ud83d\ude00 \uD83D\uDE00", "\u{1f600} \u{1f600}"),
             ("&lt;&#60;&#x3C;&amp;lt;&amp;#x3c;", "<<<<<"),
+            ("&lowbar;&excl;&eacute;&nosuch;&#104&#117nt&#x65", "_!\u{e9}&nosuch;h&#117nte"),
+            ("&#104&#117&#110t &#116", "hu&#110t t"),
             (r"\u0026lt;%26lt;", "<<"),
             ("line\\nline\\\\n", "line\nline\n"),
             (r"C:\\users C:\users", r"C:\users C:\users"),
@@ -222,7 +267,7 @@ mod tests {
     #[test]
     fn every_byte_knows_where_it_comes_from() {
         let text = r"a%41\u00e9\\\/z";
-        let read = Unescaped::read(text).unwrap();
+        let read = Unescaped::read(text, false).unwrap();
         assert_eq!(read.bytes(), "aA\u{e9}/z".as_bytes());
         let source = |range| &text[read.source(range)];
         assert_eq!(
