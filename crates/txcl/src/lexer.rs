@@ -246,6 +246,9 @@ impl Lexer<'_> {
     /// The segments after these, each with its dot.
     fn path(&mut self, mut segments: Vec<String>) -> Kind {
         let start = self.at;
+        // What follows a key of WITH is not the path's first.
+        let is_first = segments.is_empty() && !self.source[..start].ends_with(is_segment);
+        let begins_quoted = is_first && self.rest().starts_with(".\"");
         while self.peek() == Some('.') {
             self.at += 1;
             let segment_start = self.at;
@@ -261,7 +264,7 @@ impl Lexer<'_> {
                 self.take_while(|char| char == '.' || is_segment(char));
                 let span = Span::new(segment_start - 1, self.at.max(segment_start));
                 let (message, help) = if segment_start - 1 == start && segments.is_empty() {
-                    ("a path needs a name after its dot", "write `.name`, or `.\"a name\"`")
+                    ("a path needs a name after its dot", "write `.name`")
                 } else {
                     ("a path needs a name between and after its dots", "write `.a.b`")
                 };
@@ -270,6 +273,11 @@ impl Lexer<'_> {
             segments.push(segment);
         }
         let span = Span::new(start, self.at);
+        if begins_quoted {
+            let message = "the first name of a path is not quoted";
+            let help = "those after it may be: `.a.\"b c\"`";
+            return self.broken(Diagnostic::error(Code::BadPath, span, message).help(help));
+        }
         Path::new(segments).map_or_else(
             || {
                 let message = format!("a path has at most {} parts", Path::MAX_SEGMENTS);

@@ -24,22 +24,8 @@ const DEPARTURES: &[(usize, &str)] = &[
     (111, INTEGERS),
     (186, "a function that there is not is found by `check`, and not when a document comes"),
     (195, "a path that ends with a dot is told to its author"),
-    (199, QUOTED),
-    (204, QUOTED),
-    (205, QUOTED),
-    (206, QUOTED),
-    (207, QUOTED),
-    (211, QUOTED),
-    (224, QUOTED),
-    (225, QUOTED),
-    (226, QUOTED),
-    (227, QUOTED),
-    (228, QUOTED),
     (231, MERGE),
     (233, MERGE),
-    (237, QUOTED),
-    (238, QUOTED),
-    (239, QUOTED),
     (
         261,
         "the original does not find an address by this regular expression, and it is not known why",
@@ -70,7 +56,6 @@ const DEPARTURES: &[(usize, &str)] = &[
 ];
 
 const INTEGERS: &str = "ours: integers stay integers";
-const QUOTED: &str = "quoted segments may stand first in a path, too";
 const MERGE: &str = "ours: a type change takes the new value, at every depth alike";
 const NO_OBJECT: &str = "ours: an op whose output is not an object fails";
 const NO_DOCUMENT: &str = "a document that is no object is a mistake of its sender, who is told";

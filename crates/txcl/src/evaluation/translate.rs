@@ -1,10 +1,14 @@
 //! Regular expressions as rules write them, RE2's syntax, in the syntax of the library that runs them.
 //!
-//! What is the same in both is left as it is. The classes `\d`, `\w`, `\s` and the boundary `\b` are those of ASCII; `\Q…\E`
+//! What is the same in both is left as it is, and what only the library has is refused: its flags, its names of properties,
+//! sets within sets. The classes `\d`, `\w`, `\s` and the boundary `\b` are those of ASCII; `\Q…\E`
 //! stands for itself; what a class in brackets means by `[`, `&&` and `~~` is what stands there.
 
+use std::collections::HashSet;
 use std::iter::Peekable;
 use std::str::Chars;
+
+use regex_automata::util::syntax;
 
 /// The most that a repetition may count to.
 const MAX_REPEATED: u32 = 1000;
@@ -18,11 +22,12 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
     let mut chars = pattern.chars().peekable();
     // Whether what was read last repeats something, and may not be repeated.
     let mut repeats = false;
+    let mut names = HashSet::new();
     while let Some(char) = chars.next() {
         let before = std::mem::take(&mut repeats);
         match char {
             '\\' => escape(&mut chars, &mut out)?,
-            '[' => class(&mut chars, &mut out),
+            '[' => class(&mut chars, &mut out)?,
             '*' | '+' | '?' => {
                 out.push(char);
                 repeats = repetition(before, &mut chars, &mut out)?;
@@ -42,13 +47,62 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
             },
             '(' => {
                 out.push('(');
-                // What follows is no repetition.
-                out.extend(chars.next_if_eq(&'?'));
+                if chars.next_if_eq(&'?').is_some() {
+                    group(&mut chars, &mut names, &mut out)?;
+                }
             }
             other => out.push(other),
         }
     }
     Ok(out)
+}
+
+/// What follows `(?`: a name, which nobody here asks for, or flags.
+fn group(
+    chars: &mut Peekable<Chars<'_>>,
+    names: &mut HashSet<String>,
+    out: &mut String,
+) -> Result<(), String> {
+    let rest: String = chars.clone().take(300).collect();
+    if let Some(name) = rest.strip_prefix("P<").or_else(|| rest.strip_prefix('<')) {
+        let known = name.split_once('>').map(|(name, _)| name.to_owned());
+        let is_word = |name: &String| {
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        let name = known.filter(is_word).ok_or("a group's name has letters, digits and `_`")?;
+        let length = rest.find('>').unwrap_or_default() + 1;
+        chars.nth(length - 1);
+        if !names.insert(name.clone()) {
+            return Err(format!("two groups have the name `{name}`"));
+        }
+        return Ok(());
+    }
+    // Each flag once, as it is last said to be.
+    let (mut on, mut flags) = (true, Vec::new());
+    loop {
+        match chars.next() {
+            Some('-') if on => on = false,
+            Some(flag @ ('i' | 'm' | 's' | 'U')) => {
+                flags.retain(|(known, _)| *known != flag);
+                flags.push((flag, on));
+            }
+            Some(end @ (':' | ')')) if on || !flags.is_empty() => {
+                let of = |wanted: bool| flags.iter().filter(move |(_, on)| *on == wanted);
+                out.push('?');
+                out.extend(of(true).map(|(flag, _)| flag));
+                if of(false).next().is_some() {
+                    out.push('-');
+                    out.extend(of(false).map(|(flag, _)| flag));
+                } else if flags.is_empty() && end == ')' {
+                    out.push(':');
+                }
+                out.push(end);
+                return Ok(());
+            }
+            _ => return Err("after `(?` stand a name, `:` or the flags i, m, s and U".to_owned()),
+        }
+    }
 }
 
 /// Reads what may follow a repetition: that it takes as little as it can.
@@ -98,10 +152,11 @@ fn escape(chars: &mut Peekable<Chars<'_>>, out: &mut String) -> Result<(), Strin
             out.push(char);
             out.push(')');
         }
-        'p' | 'P' | 'x' => {
-            out.extend(['\\', char]);
+        'p' | 'P' => property(char == 'P', chars, out)?,
+        'x' => {
+            out.push_str("\\x");
             if chars.peek() == Some(&'{') {
-                // A name or a number, and no repetition.
+                // A number, and no repetition.
                 for char in chars.by_ref() {
                     out.push(char);
                     if char == '}' {
@@ -110,6 +165,7 @@ fn escape(chars: &mut Peekable<Chars<'_>>, out: &mut String) -> Result<(), Strin
                 }
             }
         }
+        '0'..='7' => octal(char, chars, out)?,
         'u' | 'U' => return Err(format!("there is no `\\{char}`: write `\\x{{1F600}}`")),
         other => match members(other) {
             Some((members, false)) => out.push_str(&format!("[{members}]")),
@@ -118,6 +174,62 @@ fn escape(chars: &mut Peekable<Chars<'_>>, out: &mut String) -> Result<(), Strin
             None => literal(other, out),
         },
     }
+    Ok(())
+}
+
+/// A character by its number in octal. A digit alone would be what a group matched, which there is not.
+fn octal(first: char, chars: &mut Peekable<Chars<'_>>, out: &mut String) -> Result<(), String> {
+    let mut number = first.to_digit(8).unwrap_or_default();
+    let mut digits = 1;
+    while let Some(digit) = chars.peek().filter(|_| digits < 3).and_then(|char| char.to_digit(8)) {
+        chars.next();
+        number = number * 8 + digit;
+        digits += 1;
+    }
+    if digits == 1 && first != '0' {
+        return Err(format!("there is no `\\{first}`: what a group matched is not matched again"));
+    }
+    out.push_str(&format!("\\x{{{number:x}}}"));
+    Ok(())
+}
+
+/// The general categories of characters.
+const CATEGORIES: &[&str] = &[
+    "Any", "C", "Cc", "Cf", "Co", "Cs", "L", "Ll", "Lm", "Lo", "Lt", "Lu", "M", "Mc", "Me", "Mn",
+    "N", "Nd", "Nl", "No", "P", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "S", "Sc", "Sk", "Sm",
+    "So", "Z", "Zl", "Zp", "Zs",
+];
+
+/// What follows `\p` or `\P`: a category or a script, by its name.
+fn property(
+    negated: bool,
+    chars: &mut Peekable<Chars<'_>>,
+    out: &mut String,
+) -> Result<(), String> {
+    let mut name = String::new();
+    match chars.next() {
+        Some('{') => name.extend(chars.by_ref().take_while(|char| *char != '}')),
+        Some(letter) => name.push(letter),
+        None => {}
+    }
+    let (negated, name) = match name.strip_prefix('^') {
+        Some(rest) => (!negated, rest),
+        None => (negated, &*name),
+    };
+    let is_capitalized = |part: &str| {
+        let mut bytes = part.bytes();
+        bytes.next().is_some_and(|byte| byte.is_ascii_uppercase())
+            && bytes.all(|byte| byte.is_ascii_lowercase())
+    };
+    let is_script = name.len() > 2
+        && name.split('_').all(is_capitalized)
+        && syntax::parse(&format!("\\p{{Script={name}}}")).is_ok();
+    if !CATEGORIES.contains(&name) && !is_script {
+        return Err(format!("`{name}` is no category and no script, such as `Lu` and `Greek`"));
+    }
+    out.push_str(if negated { "\\P{" } else { "\\p{" });
+    out.push_str(name);
+    out.push('}');
     Ok(())
 }
 
@@ -141,46 +253,76 @@ fn members(name: char) -> Option<(&'static str, bool)> {
 }
 
 /// A class in brackets, after the first.
-fn class(chars: &mut Peekable<Chars<'_>>, out: &mut String) {
+fn class(chars: &mut Peekable<Chars<'_>>, out: &mut String) -> Result<(), String> {
     out.push('[');
     out.extend(chars.next_if_eq(&'^'));
-    // At its beginning, it stands for itself.
-    if chars.next_if_eq(&']').is_some() {
-        out.push_str("\\]");
-    }
+    let mut is_first = true;
     while let Some(char) = chars.next() {
         match char {
-            ']' => {
+            // At its beginning, it stands for itself.
+            ']' if !is_first => {
                 out.push(']');
-                return;
+                return Ok(());
             }
-            '[' if chars.peek() == Some(&':') => {
-                let rest: String = chars.clone().take(20).collect();
-                match rest.find(":]") {
-                    Some(end) => {
-                        out.push('[');
-                        out.extend(chars.by_ref().take(end + 2));
+            '[' if chars.peek() == Some(&':') && has_name(chars) => {
+                out.push('[');
+                for char in chars.by_ref() {
+                    out.push(char);
+                    if char == ']' {
+                        break;
                     }
-                    None => out.push_str("\\["),
                 }
             }
-            '[' | '&' | '~' => out.extend(['\\', char]),
-            '\\' => match chars.next() {
-                Some(name) => match members(name) {
-                    Some((members, false)) => out.push_str(members),
-                    Some((members, true)) => out.push_str(&format!("[^{members}]")),
-                    None => out.extend(['\\', name]),
-                },
-                None => out.push('\\'),
-            },
-            other => out.push(other),
+            '\\' if chars.peek().is_some_and(|name| members(*name).is_some()) => {
+                if let Some((members, negated)) = chars.next().and_then(members) {
+                    out.push_str(&if negated { format!("[^{members}]") } else { members.into() });
+                }
+            }
+            '\\' if matches!(chars.peek(), Some('p' | 'P')) => {
+                let negated = chars.next() == Some('P');
+                property(negated, chars, out)?;
+            }
+            first => {
+                class_char(first, chars, out)?;
+                let mut ahead = chars.clone();
+                if ahead.next() == Some('-') && ahead.next().is_some_and(|next| next != ']') {
+                    chars.next();
+                    out.push('-');
+                    if let Some(last) = chars.next() {
+                        class_char(last, chars, out)?;
+                    }
+                }
+            }
         }
+        is_first = false;
+    }
+    // It has no end, which the library tells.
+    Ok(())
+}
+
+/// Whether `[` begins a named class: `[:alpha:]`.
+fn has_name(chars: &Peekable<Chars<'_>>) -> bool {
+    let rest: String = chars.clone().skip(1).take(20).collect();
+    rest.contains(":]")
+}
+
+/// One character in a class, as it is, or by an escape.
+fn class_char(char: char, chars: &mut Peekable<Chars<'_>>, out: &mut String) -> Result<(), String> {
+    if char != '\\' {
+        literal(char, out);
+        return Ok(());
+    }
+    match chars.peek() {
+        Some('a' | 'f' | 'n' | 'r' | 't' | 'v' | 'x' | '0'..='7') => escape(chars, out),
+        Some(other) if !other.is_ascii_alphanumeric() => escape(chars, out),
+        Some(other) => Err(format!("there is no `\\{other}` in brackets")),
+        None => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::translate;
+    use super::{syntax, translate};
 
     #[test]
     fn patterns_mean_what_rules_mean() {
@@ -190,6 +332,13 @@ mod tests {
             (r"\bx\B", r"(?-u:\b)x(?-u:\B)"),
             (r"a\Q.*\Eb\Q[", r"a\.\*b\["),
             (r"[[:alpha:][\w\D&&~]", r"[[:alpha:]\[0-9A-Za-z_[^0-9]\&\&\~]"),
+            (r"[!--][--a][a-][\]-a]", r"[\!-\-][\--a][a\-][\]-a]"),
+            (r"\0\12\101[\07-\x{9}]", r"\x{0}\x{a}\x{41}[\x{7}-\x{9}]"),
+            (r"(?P<1>a)(?<b>c)(?i-i)(?ms-Us:d)(?)", r"(a)(c)(?-i)(?m-Us:d)(?:)"),
+            (
+                r"\pL\P{Lu}\p{^Greek}[\p{Old_Italic}\PN]",
+                r"\p{L}\P{Lu}\P{Greek}[\p{Old_Italic}\P{N}]",
+            ),
             ("[]a]]", r"[\]a]]"),
             ("(?i)a+?b{2}?c??", "(?i)a+?b{2}?c??"),
             (r"\p{Greek}{2}\x{41}", r"\p{Greek}{2}\x{41}"),
@@ -199,10 +348,33 @@ mod tests {
         ];
         for (pattern, expected) in cases {
             assert_eq!(translate(pattern).as_deref(), Ok(expected), "{pattern}");
-            regex_automata::util::syntax::parse(expected).unwrap();
+            syntax::parse(expected).unwrap();
         }
-        for wrong in ["a++", "a**", "a{2}{3}", "a{1001}", "a{99999999999}", r"\u0041"] {
-            translate(wrong).unwrap_err();
+        for wrong in [
+            "a++",
+            "a**",
+            "a{2}{3}",
+            "a{1001}",
+            "a{99999999999}",
+            r"\u0041",
+            r"(a)\1",
+            r"\8",
+            "(?x)a",
+            "(?u:a)",
+            "(?-)",
+            "(?P<a>x)(?P<a>y)",
+            "(?P<a-b>x)",
+            "(?=x)",
+            "(?<=x)",
+            r"\p{Letter}",
+            r"\p{greek}",
+            r"\p{sc=Greek}",
+            r"\p{Alphabetic}",
+            r"[\Q]",
+            r"[a-\d]",
+        ] {
+            let read = translate(wrong).ok().and_then(|one| syntax::parse(&one).ok());
+            assert!(read.is_none(), "{wrong}");
         }
     }
 }

@@ -12,9 +12,13 @@ fn at<T>(node: T) -> Spanned<T> {
 
 fn path() -> impl Strategy<Value = Path> {
     let segment = prop_oneof![3 => "[a-z_][a-z0-9_-]{0,6}", 1 => "[0-9]{1,3}", 1 => "\\PC{0,6}"];
-    let own = prop::collection::vec(segment, 1..4);
+    // Only those after the first are quoted.
+    let own = ("[a-z_][a-z0-9_-]{0,6}", prop::collection::vec(segment, 0..3));
+    let path = |(first, rest): (String, Vec<String>)| {
+        Path::new([first].into_iter().chain(rest).collect()).unwrap()
+    };
     prop_oneof![
-        4 => own.prop_map(|segments| Path::new(segments).unwrap()),
+        4 => own.prop_map(path),
         1 => "[a-z]{1,6}".prop_map(|name| Path::new(vec!["_txc".into(), name]).unwrap()),
     ]
 }
