@@ -103,6 +103,13 @@ impl<M: Mode> Store for RemoteStore<M> {
         })
     }
 
+    fn delete_attachment<'a>(&'a self, _reference: &'a Ref) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            let why = "a server deletes attachments with the last artifact that names them";
+            Err(StoreError::storage("delete an attachment", why))
+        })
+    }
+
     fn sweep<'a>(
         &'a self,
         _keep: &'a HashSet<Ref>,

@@ -309,6 +309,20 @@ impl Store for ObjectArtifacts {
         self.run(|store| store.delete_now(reference))
     }
 
+    fn delete_attachment<'a>(
+        &'a self,
+        reference: &'a Ref,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let reference = reference.clone();
+        self.run(|store| async move {
+            is_somewhere(&reference)?;
+            match store.objects.delete(&attachment_key(&reference)).await {
+                Ok(()) | Err(ObjectError::NotFound { .. }) => Ok(()),
+                Err(error) => Err(StoreError::storage("delete", error)),
+            }
+        })
+    }
+
     fn sweep<'a>(
         &'a self,
         keep: &'a HashSet<Ref>,

@@ -52,11 +52,18 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// When the storage fails.
     fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>>;
 
-    /// Deletes an artifact, whoever needs it; its attachments stay until they are swept.
+    /// Deletes an artifact, whoever needs it; its attachments stay until they are deleted or swept.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if it isn't there.
     fn delete<'a>(&'a self, reference: &'a Ref) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Deletes an attachment, whoever names it; one that is not there is as good as deleted.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    fn delete_attachment<'a>(&'a self, reference: &'a Ref)
+    -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Deletes what is not in `keep` and was written before `before`: artifacts, attachments that no
     /// artifact kept names, and what dead writers left. With `dry_run`, only says what it would delete.

@@ -57,6 +57,13 @@ impl<S: Store> Store for Verified<S> {
         self.0.delete(reference)
     }
 
+    fn delete_attachment<'a>(
+        &'a self,
+        reference: &'a Ref,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.0.delete_attachment(reference)
+    }
+
     fn sweep<'a>(
         &'a self,
         keep: &'a HashSet<Ref>,

@@ -16,8 +16,10 @@ const LONGEST_ANSWER: u32 = 20;
 /// The least that who reads an answer must take of it a second, in bytes, once the time for an answer is over.
 const LEAST_RATE: u64 = 16 << 10;
 
-/// How much of what was sent is read in one turn, in bytes, before it is another connection's.
+/// How much of what was sent is read in one turn, in bytes, before it is another connection's: of those whose tenant is
+/// known, and of strangers, of whom a few bytes may be a lot of work.
 const TURN: usize = 16 << 10;
+const STRANGERS_TURN: usize = 2 << 10;
 
 /// Which part of the connections that there may be is closed at once to make room: one in so many.
 const ROOM: usize = 64;
@@ -194,7 +196,8 @@ impl Life {
     }
 
     pub(crate) fn begin_turn(&self) {
-        self.turn.store(TURN, Ordering::Relaxed);
+        let turn = if self.is_known() { TURN } else { STRANGERS_TURN };
+        self.turn.store(turn, Ordering::Relaxed);
     }
 
     /// How many bytes may still be read in this turn.

@@ -1,6 +1,6 @@
 //! Artifacts: uploaded, looked at, deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use axum::Json;
 use axum::body::Body;
@@ -363,22 +363,32 @@ pub(super) async fn delete(
     let store = &*tenant.store;
     // No version that names it becomes active meanwhile.
     let _changing = tenant.changing.lock().await;
-    undamaged(store.head(&reference).await)?;
+    let deleted = undamaged(store.head(&reference).await)?;
     let named = admitted.run(|tenant, _| tenant.catalogue.refs()).await??;
     let referenced = |detail: String| Err(Problem::new(StatusCode::CONFLICT, "referenced", detail));
     if named.contains(&reference) {
         return referenced(format!("a version of a stack names {reference}"));
     }
+    // Nothing is attached meanwhile to another.
+    let _deleting = tenant.usage.deleting().await;
+    let mut attached: HashSet<Ref> =
+        deleted.into_iter().flat_map(|one| one.attachments.into_values()).collect();
     let mut manifests = store.list();
     while let Some(one) = manifests.next().await {
-        if let Some(one) = undamaged(one)?
-            && one.links.contains(&reference)
-        {
+        let Some(one) = undamaged(one)? else { continue };
+        if one.links.contains(&reference) {
             return referenced(format!("{} links to {reference}", one.reference));
+        }
+        if one.reference != reference {
+            for other in one.attachments.values() {
+                attached.remove(other);
+            }
         }
     }
     store.delete(&reference).await?;
     tenant.manager.forget(&reference);
-    tenant.usage.forget().await;
+    for attachment in &attached {
+        store.delete_attachment(attachment).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }

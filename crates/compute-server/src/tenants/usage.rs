@@ -68,9 +68,11 @@ impl Usage {
         None
     }
 
-    /// That something was deleted: what is left is counted anew.
-    pub(crate) async fn forget(&self) {
-        *self.counted.lock().await = None;
+    /// While something is deleted nothing is stored; what is left then is counted anew.
+    pub(crate) async fn deleting(&self) -> MutexGuard<'_, impl Sized> {
+        let mut counted = self.counted.lock().await;
+        *counted = None;
+        counted
     }
 }
 

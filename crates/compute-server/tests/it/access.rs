@@ -6,7 +6,7 @@ use compute_server::Settings;
 use compute_state::{File, TenantName, TokenScope};
 use serde_json::{Value, json};
 
-use crate::{Answer, Home, dev, echo, path_of};
+use crate::{Answer, Home, dev, echo, path_of, spin};
 
 pub(crate) fn token(home: &Home, tenant: &str, scopes: &[TokenScope]) -> String {
     let tokens = home.location().tokens().unwrap();
@@ -397,6 +397,16 @@ async fn attachments_belong_to_their_artifact() {
     }
     let over = home.send("PUT", &format!("{at}/attachments/more"), "x").await;
     over.is_problem(409, "too_many_attachments");
+
+    // They go with the last artifact that names them.
+    let other = home.put(&spin()).await;
+    let shared = home.send("PUT", &format!("/v1/computes/{other}/attachments/a"), "x").await;
+    let shared = shared.json()["ref"].as_str().unwrap().replace("compute://", "/v1/attachments/");
+    assert_eq!(home.send("DELETE", &at, "").await.status, 204);
+    assert_eq!(home.send("GET", &bytes, "").await.status, 404);
+    assert_eq!(home.send("GET", &shared, "").await.text(), "x");
+    assert_eq!(home.send("DELETE", &format!("/v1/computes/{other}"), "").await.status, 204);
+    assert_eq!(home.send("GET", &shared, "").await.status, 404);
 }
 
 #[tokio::test]
