@@ -14,9 +14,9 @@ use wasm_encoder::{CustomSection, Section as _};
 const SOURCE: &str = "src/plugin.c";
 const HEAP: &str = "src/heap.h";
 /// What the base image is made with.
-const SCRIPTS: [&str; 2] = ["src/prelude.js", "src/url.js"];
+const SCRIPTS: [&str; 4] = ["src/prelude.js", "src/url.js", "src/web.js", "src/keys.js"];
 const RECORD: &str = "plugin.sha256";
-/// The custom section that the plugin is given on stdin when it is prepared: both scripts, a NUL between.
+/// The custom section that the plugin is given on stdin when it is prepared: the scripts, a NUL between them.
 const INIT_SECTION: &str = "compute:init";
 
 fn main() -> Result<()> {

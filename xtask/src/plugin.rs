@@ -1,7 +1,7 @@
 //! The JS plugin and its prelude: what is made from source and recorded.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
@@ -17,14 +17,29 @@ pub(crate) fn record() -> Result<()> {
     run(cargo(&["build", "-p", "compute-js-plugin"]).env("COMPUTE_PLUGIN_RECORD", "1"))
 }
 
-/// Bundles the prelude; with `check`, only says whether the one in the repository is the same.
+/// Bundles what is JavaScript of others: the prelude, and the modules of Node.js. With `check`, only says whether what is in
+/// the repository is the same.
 pub(crate) fn prelude(check: bool) -> Result<()> {
-    let sources = folder().join("prelude");
-    let kept = ["prelude.js", "url.js"].map(|script| folder().join("src").join(script));
-    tools::node_modules(&sources)?;
-    let before = kept.iter().map(fs::read).collect::<Result<Vec<_>, _>>()?;
+    let prelude = folder().join("prelude");
+    let scripts = ["prelude.js", "url.js", "web.js", "keys.js"]
+        .map(|script| folder().join("src").join(script));
+    bundled(&prelude, "rolldown.config.js", &scripts, check)?;
+    let node = root().join("crates/compute-js/node");
+    let modules: Vec<_> = fs::read_dir(node.join("src"))?
+        .map(|entry| Ok(node.join("built").join(entry?.file_name())))
+        .collect::<Result<_>>()?;
+    bundled(&node, "rolldown.config.mjs", &modules, check)
+}
+
+/// Bundles what a folder's configuration says.
+fn bundled(sources: &Path, config: &str, kept: &[PathBuf], check: bool) -> Result<()> {
+    tools::node_modules(sources)?;
+    // One that is new was not there.
+    let before: Vec<_> = kept.iter().map(|script| fs::read(script).unwrap_or_default()).collect();
     let mut rolldown = tools::node()?;
-    bundle(rolldown.arg("node_modules/rolldown/bin/cli.mjs").arg("-c").current_dir(&sources))?;
+    bundle(
+        rolldown.arg("node_modules/rolldown/bin/cli.mjs").args(["-c", config]).current_dir(sources),
+    )?;
     for (script, before) in kept.iter().zip(before) {
         if check && fs::read(script)? != before {
             fs::write(script, before)?;
@@ -40,6 +55,6 @@ pub(crate) fn prelude(check: bool) -> Result<()> {
 fn bundle(command: &mut Command) -> Result<()> {
     let output = command.output()?;
     let words = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "the prelude cannot be bundled: {words}");
+    ensure!(output.status.success(), "it cannot be bundled: {words}");
     Ok(())
 }

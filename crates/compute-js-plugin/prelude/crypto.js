@@ -1,5 +1,4 @@
-// `crypto`: random bytes from the call's seed, and digests. Keys are not kept here: there is no more of
-// SubtleCrypto.
+// `crypto`: random bytes from the call's seed, and digests. What is done with keys is in keys.js.
 
 import { sha1 } from "@noble/hashes/legacy.js";
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";

@@ -9,19 +9,21 @@ import { defineCrypto } from "./crypto.js";
 import { defineEncoding } from "./encoding.js";
 import { defineEvents } from "./events.js";
 import { define, kindOf } from "./globals.js";
-import { defineUrl } from "./lazy-url.js";
+import { defineLibraries } from "./libraries.js";
 import { defineTimers } from "./timers.js";
 
 export default function prelude(host) {
   Error.stackTraceLimit = 30;
   define(Math, { random: host.random });
   define(globalThis, { console: consoleOf(host), performance: performanceOf(host) });
+  // As a worker has them; what is about a machine is not told.
+  define(globalThis, { self: globalThis, global: globalThis, navigator: navigatorOf(), reportError });
   const timers = defineTimers(host);
   defineClone();
   defineEncoding(host);
   defineCrypto(host);
   defineEvents(host);
-  defineUrl(host);
+  const libraries = defineLibraries(host);
 
   const log = logOf(host);
   const emit = emitOf(host);
@@ -49,6 +51,8 @@ export default function prelude(host) {
       const { input, meta, env, secrets } = envelope;
       return handler({ input, meta, env, secrets, log, emit });
     },
+    named: libraries.named,
+    libraries: libraries.load,
     timer: timers.run,
     // Forgets what an earlier call left.
     start: timers.start,
@@ -71,6 +75,31 @@ export default function prelude(host) {
       return `    at ${handler.name || "<anonymous>"} (${handler.fileName}:${handler.lineNumber}:${handler.columnNumber})\n`;
     },
   };
+}
+
+function navigatorOf() {
+  class Navigator {
+    get userAgent() {
+      return "compute";
+    }
+    get language() {
+      return "en-US";
+    }
+    get languages() {
+      return ["en-US"];
+    }
+    get onLine() {
+      return false;
+    }
+    get hardwareConcurrency() {
+      return 1;
+    }
+  }
+  return new Navigator();
+}
+
+function reportError(error) {
+  console.error(error);
 }
 
 // Where the first promise is in a value: `a.b[0]`.

@@ -1,4 +1,4 @@
-// Bundles the prelude into one script, whose value is its default export, and the URL library into another.
+// Bundles the prelude into one script, whose value is its default export, and each library into another.
 
 const script = (name, output) => ({
   input: `${name}.js`,
@@ -15,4 +15,6 @@ const script = (name, output) => ({
 export default [
   script("prelude", { name: "prelude", banner: "(function () {", footer: "return prelude;\n})()" }),
   script("url"),
+  script("web"),
+  script("keys"),
 ];

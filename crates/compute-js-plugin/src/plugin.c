@@ -58,7 +58,8 @@ volatile struct {
 
 static JSContext *context;
 // What the prelude gives back: the functions that load an op, call it and run a timer.
-static JSValue hook_load, hook_call, hook_timer, hook_start, hook_where, hook_unhandled, hook_causes, hook_promise;
+static JSValue hook_load, hook_call, hook_timer, hook_start, hook_where, hook_unhandled, hook_causes, hook_promise, hook_named,
+    hook_libraries;
 static bool only_compile;
 static bool random_is_seeded;
 // Promises that were rejected and that nobody handles, with the reasons, in the order in which they were rejected.
@@ -67,9 +68,16 @@ typedef struct {
 } Rejection;
 static Rejection *unhandled;
 static size_t unhandled_count, unhandled_room;
-// The bytecode of the URL library, until an op needs it.
-static uint8_t *url_library;
-static uint32_t url_library_size;
+// The bytecode of each library, until an op needs it: URLs, the web's other classes, and keys.
+#define LIBRARIES 3
+#define URLS 0
+static struct {
+    uint8_t *bytecode;
+    size_t size;
+} libraries[LIBRARIES];
+// The bytecode of the op that is loaded.
+static const uint8_t *op_bytecode;
+static size_t op_size;
 
 // ---- The stack limit, and interruption ----
 
@@ -420,12 +428,38 @@ static JSValue js_utf8_decode(JSContext *ctx, JSValueConst this, int argc, JSVal
     return text;
 }
 
-static JSValue js_load_url(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
-    JSValue library = JS_ReadObject(ctx, url_library, url_library_size, JS_READ_OBJ_BYTECODE);
-    wipe(url_library, url_library_size);
-    free(url_library);
-    url_library_size = 0;
+static void forget_library(int index) {
+    wipe(libraries[index].bytecode, libraries[index].size);
+    libraries[index].bytecode = NULL;
+    libraries[index].size = 0;
+}
+
+// Loads a library, if it was not forgotten.
+static JSValue js_load_library(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    int32_t index;
+    if (JS_ToInt32(ctx, &index, argv[0]))
+        return JS_EXCEPTION;
+    if (index < 0 || index >= LIBRARIES || !libraries[index].bytecode)
+        return JS_UNDEFINED;
+    JSValue library = JS_ReadObject(ctx, libraries[index].bytecode, libraries[index].size, JS_READ_OBJ_BYTECODE);
+    forget_library(index);
     return JS_IsException(library) ? library : JS_EvalFunction(ctx, library);
+}
+
+// Whether the code of the op that is loaded has this as a name or a text: there, its length stands before it, times two.
+static JSValue js_mentions(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    size_t size;
+    const char *name = JS_ToCStringLen(ctx, &size, argv[0]);
+    if (!name)
+        return JS_EXCEPTION;
+    const uint8_t *at = op_bytecode, *end = op_bytecode + op_size;
+    bool found = false;
+    while (!found && at && at < end && (at = memmem(at, end - at, name, size))) {
+        found = at > op_bytecode && at[-1] == size * 2;
+        at++;
+    }
+    JS_FreeCString(ctx, name);
+    return JS_NewBool(ctx, found);
 }
 
 static const JSCFunctionListEntry host_functions[] = {
@@ -437,7 +471,8 @@ static const JSCFunctionListEntry host_functions[] = {
     JS_CFUNC_DEF("random", 0, js_random),
     JS_CFUNC_DEF("utf8Encode", 1, js_utf8_encode),
     JS_CFUNC_DEF("utf8Decode", 2, js_utf8_decode),
-    JS_CFUNC_DEF("loadUrl", 0, js_load_url),
+    JS_CFUNC_DEF("loadLibrary", 1, js_load_library),
+    JS_CFUNC_DEF("mentions", 1, js_mentions),
 };
 
 // ---- Input and output ----
@@ -503,23 +538,34 @@ static JSValue hook(JSValueConst hooks, const char *name) {
     return function;
 }
 
-// Runs the prelude, whose bytecode is on stdin, and keeps that of the URL library, which follows it.
+// Takes the next bytecode from what `prepare` wrote, and says how much that was.
+static const uint8_t *next_bytecode(const uint8_t **input, const uint8_t *end, size_t *size) {
+    uint32_t written;
+    if ((size_t)(end - *input) < sizeof written)
+        abort();
+    memcpy(&written, *input, sizeof written);
+    const uint8_t *bytecode = *input + sizeof written;
+    if (written > (size_t)(end - bytecode))
+        abort();
+    *size = written;
+    *input = bytecode + written;
+    return bytecode;
+}
+
+// Runs the prelude, whose bytecode is on stdin, and keeps that of the libraries, which follows it.
 static void run_prelude(void) {
-    size_t size;
+    size_t size, prelude_size;
     char *input = read_input(&size);
-    uint32_t prelude_size = 0;
-    if (input && size >= sizeof prelude_size)
-        memcpy(&prelude_size, input, sizeof prelude_size);
-    if (!input || size < sizeof prelude_size || prelude_size > size - sizeof prelude_size)
+    if (!input)
         abort();
-    uint8_t *bytecode = (uint8_t *)input + sizeof prelude_size;
-    url_library_size = size - sizeof prelude_size - prelude_size;
-    url_library = malloc(url_library_size);
-    if (!url_library)
-        abort();
-    memcpy(url_library, bytecode + prelude_size, url_library_size);
+    const uint8_t *at = (uint8_t *)input, *end = at + size;
+    const uint8_t *bytecode = next_bytecode(&at, end, &prelude_size);
+    for (int index = 0; index < LIBRARIES; index++) {
+        libraries[index].bytecode = (uint8_t *)next_bytecode(&at, end, &libraries[index].size);
+    }
     JSValue prelude = JS_ReadObject(context, bytecode, prelude_size, JS_READ_OBJ_BYTECODE);
-    free_input(input, size);
+    // What follows stays where it is: a copy would be in every image.
+    wipe((uint8_t *)bytecode, prelude_size);
     if (!JS_IsException(prelude))
         prelude = JS_EvalFunction(context, prelude);
     if (JS_IsException(prelude)) {
@@ -541,6 +587,8 @@ static void run_prelude(void) {
     hook_unhandled = hook(hooks, "unhandled");
     hook_causes = hook(hooks, "causes");
     hook_promise = hook(hooks, "promise");
+    hook_named = hook(hooks, "named");
+    hook_libraries = hook(hooks, "libraries");
     JS_FreeValue(context, hooks);
     JS_FreeValue(context, host);
     JS_FreeValue(context, prelude);
@@ -653,14 +701,31 @@ EXPORT("alloc") void *plugin_alloc(size_t size) {
     return malloc(size);
 }
 
-// Has the prelude load the library now, so that no call does.
-static void load_url_library(void) {
-    JSValue global = JS_GetGlobalObject(context);
-    JSValue url = JS_GetPropertyStr(context, global, "URL");
-    if (JS_IsException(url))
+// Which libraries an op's code names, a bit each.
+static int32_t named_libraries(const uint8_t *bytecode, size_t size) {
+    op_bytecode = bytecode;
+    op_size = size;
+    JSValue bits = JS_Call(context, hook_named, JS_UNDEFINED, 0, NULL);
+    op_bytecode = NULL;
+    op_size = 0;
+    int32_t named = 0;
+    if (JS_IsException(bits) || JS_ToInt32(context, &named, bits))
         JS_FreeValue(context, JS_GetException(context));
-    JS_FreeValue(context, url);
-    JS_FreeValue(context, global);
+    JS_FreeValue(context, bits);
+    return named;
+}
+
+// Has the prelude load these now, so that no call does. Code that makes up its names as it runs may ask for URLs; the rest
+// would be in every image for it.
+static void load_libraries(int32_t named) {
+    for (int index = 0; index < LIBRARIES; index++)
+        if (index != URLS && !(named & 1 << index) && libraries[index].bytecode)
+            forget_library(index);
+    JSValue bits = JS_NewInt32(context, named);
+    JSValue loaded = JS_Call(context, hook_libraries, JS_UNDEFINED, 1, &bits);
+    if (JS_IsException(loaded))
+        JS_FreeValue(context, JS_GetException(context));
+    JS_FreeValue(context, loaded);
 }
 
 EXPORT("load") int32_t plugin_load(const uint8_t *bytecode, size_t size) {
@@ -668,12 +733,11 @@ EXPORT("load") int32_t plugin_load(const uint8_t *bytecode, size_t size) {
     set_stack_limit(runtime);
     start_call();
     JSValue module = JS_ReadObject(context, bytecode, size, JS_READ_OBJ_BYTECODE);
-    bool may_use_url = memmem(bytecode, size, "URL", 3) != NULL;
+    int32_t named = named_libraries(bytecode, size);
     free_input((char *)bytecode, size);
     if (JS_IsException(module))
         return fail_with_exception();
-    if (may_use_url)
-        load_url_library();
+    load_libraries(named);
     if (JS_ResolveModule(context, module) < 0)
         return fail_with_exception();
     JSModuleDef *definition = JS_VALUE_GET_PTR(module);
@@ -762,25 +826,27 @@ static uint8_t *compile(const char *source, size_t size, const char *name, int f
     return bytecode;
 }
 
-// Compiles the prelude and the URL library, whose sources are on stdin with a NUL between them, in a memory
+// Compiles the prelude and the libraries, whose sources are on stdin with a NUL between them, in a memory
 // of its own: the base image is made from what this writes, and has nothing of the compiler's in it. It
-// writes the size of the prelude's bytecode, in 4 bytes, that bytecode, and the library's.
+// writes the size of each bytecode, in 4 bytes, and that bytecode.
 EXPORT("prepare") void plugin_prepare(void) {
     open_compiler();
     size_t size;
     char *sources = read_input(&size);
     if (!sources)
         abort();
-    size_t first = strlen(sources), prelude_size, url_size;
-    if (first == size)
-        abort();
-    uint8_t *prelude = compile(sources, first, PRELUDE_NAME, JS_EVAL_TYPE_GLOBAL, &prelude_size);
-    const char *url_source = sources + first + 1;
-    uint8_t *url = compile(url_source, size - first - 1, PRELUDE_NAME, JS_EVAL_TYPE_GLOBAL, &url_size);
-    uint32_t written_size = prelude_size;
-    write_output((const char *)&written_size, sizeof written_size);
-    write_output((const char *)prelude, prelude_size);
-    write_output((const char *)url, url_size);
+    const char *at = sources, *end = sources + size;
+    for (int script = 0; script <= LIBRARIES; script++) {
+        const char *next = memchr(at, 0, end - at);
+        if (!next)
+            next = end;
+        size_t bytecode_size;
+        uint8_t *bytecode = compile(at, next - at, PRELUDE_NAME, JS_EVAL_TYPE_GLOBAL, &bytecode_size);
+        uint32_t written = bytecode_size;
+        write_output((const char *)&written, sizeof written);
+        write_output((const char *)bytecode, bytecode_size);
+        at = next < end ? next + 1 : end;
+    }
 }
 
 EXPORT("_start") void plugin_compile(void) {

@@ -12,12 +12,15 @@ use rolldown::{
     Bundler, BundlerOptions, CodeSplittingMode, InputItem, LegalComments, OutputFormat, Platform,
     RawMinifyOptions, ResolveOptions, SourceMapType,
 };
-use rolldown_common::{ModuleType, Output, OutputChunk, side_effects::HookSideEffects};
+use rolldown_common::{
+    InjectImport, ModuleType, Output, OutputChunk, side_effects::HookSideEffects,
+};
 use rolldown_error::{BatchedBuildDiagnostic, BuildDiagnostic, DiagnosticOptions, EventKind};
 use serde::Serialize;
 
 use crate::diagnostic::Diagnostic;
 use crate::error::BuildError;
+use crate::node;
 use crate::sdk;
 
 /// One module of a bundle.
@@ -39,52 +42,6 @@ pub(crate) struct Bundle {
     pub(crate) warnings: Vec<Diagnostic>,
 }
 
-/// Node.js's own modules, which a sandbox does not have.
-const NODE_BUILTINS: [&str; 42] = [
-    "assert",
-    "async_hooks",
-    "buffer",
-    "child_process",
-    "cluster",
-    "console",
-    "constants",
-    "crypto",
-    "dgram",
-    "diagnostics_channel",
-    "dns",
-    "domain",
-    "events",
-    "fs",
-    "http",
-    "http2",
-    "https",
-    "inspector",
-    "module",
-    "net",
-    "os",
-    "path",
-    "perf_hooks",
-    "process",
-    "punycode",
-    "querystring",
-    "readline",
-    "repl",
-    "stream",
-    "string_decoder",
-    "sys",
-    "test",
-    "timers",
-    "tls",
-    "trace_events",
-    "tty",
-    "url",
-    "util",
-    "v8",
-    "vm",
-    "worker_threads",
-    "zlib",
-];
-
 /// The conditions of packages' `exports` that hold for every import: runtimes without files come before browsers, whose
 /// pages a sandbox has not.
 const CONDITIONS: [&str; 5] = ["worker", "workerd", "edge-light", "wintercg", "browser"];
@@ -100,7 +57,8 @@ pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
         .map_err(BuildError::host)?;
     let options = options(&file, &project, minify);
     let output = runtime.block_on(async {
-        let mut bundler = Bundler::with_plugins(options, vec![Arc::new(Sdk)])?;
+        let mut bundler =
+            Bundler::with_plugins(options, vec![Arc::new(Sdk), Arc::new(node::Node)])?;
         bundler.generate().await
     });
     let output = output.map_err(|errors| BuildError::Source(diagnostics(errors, &project)))?;
@@ -194,7 +152,7 @@ fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
             ]),
             // `node:buffer` is the package `buffer` where that is installed, and else is not there.
             alias: Some(
-                NODE_BUILTINS
+                node::BUILTINS
                     .map(|name| (format!("node:{name}"), vec![Some(name.to_owned())]))
                     .into(),
             ),
@@ -207,6 +165,14 @@ fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into_iter()
                 .collect(),
+        ),
+        // What code of Node.js names without importing it, where code names it.
+        inject: Some(
+            node::GLOBALS
+                .map(|(global, export, module)| {
+                    InjectImport::named(export.into(), Some(global.into()), module.into())
+                })
+                .into(),
         ),
         ..BundlerOptions::default()
     }
@@ -299,13 +265,8 @@ fn unresolved(message: &str) -> String {
 }
 
 fn unresolved_name(name: &str) -> String {
-    let bare = name.strip_prefix("node:").unwrap_or(name);
-    let first = bare.split('/').next().unwrap_or(bare);
-    if name.starts_with("node:") || NODE_BUILTINS.contains(&first) {
-        return format!(
-            "`{name}` is a module of Node.js, and a sandbox has no files, network, processes or environment: \
-             use what JavaScript itself has, or a package from npm that needs no Node.js"
-        );
+    if node::is_builtin(name) {
+        return node::missing(name);
     }
     if name.starts_with('.') || name.starts_with('/') {
         return format!("there is no file `{name}` where it is imported");

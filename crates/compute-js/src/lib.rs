@@ -14,6 +14,7 @@ mod compile;
 mod diagnostic;
 mod error;
 mod link;
+mod node;
 mod options;
 mod sdk;
 

@@ -95,6 +95,205 @@ fn globals_work() {
 }
 
 #[test]
+fn the_classes_of_the_web_are_there() {
+    let cases = [
+        (
+            "const h = new Headers({ 'X-A': ' 1 ', b: '2' }); h.append('x-a', '3'); h.append('set-cookie', 'a=1'); h.append('set-cookie', 'b=2'); return [[...h], h.get('X-a'), h.getSetCookie(), h.get('zz')]",
+            json!([
+                [["b", "2"], ["set-cookie", "a=1"], ["set-cookie", "b=2"], ["x-a", "1, 3"]],
+                "1, 3",
+                ["a=1", "b=2"],
+                null
+            ]),
+        ),
+        (
+            "const b = new Blob(['he', new Uint8Array([108, 108]), new Blob(['o'])], { type: 'Text/Plain' }); return [b.size, b.type, await b.text(), await b.slice(-2).text()]",
+            json!([5, "text/plain", "hello", "lo"]),
+        ),
+        (
+            "const f = new FormData(); f.append('a', '1\\n2'); f.append('file', new File(['xyz'], 'a\"b.txt', { type: 'text/plain' })); const r = new Response(f); const g = await r.formData(); return [g.get('a'), (g.get('file') as File).name, await (g.get('file') as File).text()]",
+            json!(["1\r\n2", "a\"b.txt", "xyz"]),
+        ),
+        (
+            "const r = Response.json({ a: 1 }, { status: 201 }), c = r.clone(); return [r.status, r.ok, await r.json(), r.bodyUsed, await c.text(), r.headers.get('content-type')]",
+            json!([201, true, { "a": 1 }, true, "{\"a\":1}", "application/json"]),
+        ),
+        (
+            "const r = new Response('x'); await r.text(); try { await r.text() } catch (e: any) { return e.name }",
+            json!("TypeError"),
+        ),
+        (
+            "const q = new Request('http://a/b?c', { method: 'post', body: 'hi', headers: { x: '1' } }), d = new Request(q, { headers: { y: '2' } }); return [d.method, d.url, await d.text(), d.headers.get('x'), d.headers.get('y'), q.bodyUsed]",
+            json!(["POST", "http://a/b?c", "hi", null, "2", true]),
+        ),
+        (
+            "const s = new ReadableStream({ start(c) { c.enqueue('a\\ud83d'); c.enqueue('\\ude00b'); c.close() } }).pipeThrough(new TextEncoderStream()).pipeThrough(new TextDecoderStream()); let t = ''; for await (const k of s) t += k; return t",
+            json!("a😀b"),
+        ),
+        (
+            "const out: any[] = []; for (const f of ['gzip', 'deflate', 'deflate-raw'] as const) { const s = new Blob(['hello '.repeat(1000)]).stream().pipeThrough(new CompressionStream(f)).pipeThrough(new DecompressionStream(f)); out.push((await new Response(s).text()).length) } return out",
+            json!([6000, 6000, 6000]),
+        ),
+        (
+            "const s = new Blob([new Uint8Array([31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 203, 72])]).stream().pipeThrough(new DecompressionStream('gzip')); try { return await new Response(s).text() } catch (e: any) { return e.name }",
+            json!("TypeError"),
+        ),
+        (
+            "const c = new MessageChannel(), got = new Promise((r) => { c.port1.onmessage = (e) => r(e.data) }); c.port2.postMessage({ a: [1] }); return await got",
+            json!({ "a": [1] }),
+        ),
+        (
+            "return [self === globalThis, global === globalThis, navigator.userAgent, Object.keys(globalThis).length]",
+            json!([true, true, "compute", 0]),
+        ),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(eval(body), expected, "{body}");
+    }
+}
+
+#[test]
+fn keys_sign_verify_and_encrypt() {
+    let rsa: Value = serde_json::from_str(include_str!("../keys/rsa.json")).unwrap();
+    let helpers = format!(
+        "const s = crypto.subtle, bytes = (t: string) => new TextEncoder().encode(t), unhex = (t: string) => Uint8Array.from(t.match(/../g) ?? [], (p) => parseInt(p, 16)), hex = (b: ArrayBuffer) => [...new Uint8Array(b)].map((x) => x.toString(16).padStart(2, '0')).join(''), decode = (t: string) => Uint8Array.from(atob(t), (c) => c.charCodeAt(0)), rsa = {rsa};"
+    );
+    let fox = "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8";
+    let signed = "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b";
+    let hkdf =
+        "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865";
+    let cases = [
+        // HMAC: RFC 4231's hash on a well-known text.
+        (
+            "const k = await s.importKey('raw', bytes('key'), { name: 'HMAC', hash: 'SHA-256' }, true, ['sign', 'verify']), t = bytes('The quick brown fox jumps over the lazy dog'), m = await s.sign('HMAC', k, t); return [hex(m), await s.verify('HMAC', k, m, t), await s.verify('HMAC', k, m, bytes('x')), (await s.exportKey('jwk', k)).alg]",
+            json!([fox, true, false, "HS256"]),
+        ),
+        // Ed25519: RFC 8032, 7.1, test 1.
+        (
+            "const open = unhex('d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a'), secret = unhex('302e020100300506032b6570042204209d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60'), k = await s.importKey('raw', open, 'Ed25519', true, ['verify']), p = await s.importKey('pkcs8', secret, 'Ed25519', false, ['sign']), m = await s.sign('Ed25519', p, bytes('')); return [hex(m), await s.verify('Ed25519', k, m, bytes('')), await s.verify('Ed25519', k, m, bytes('x'))]",
+            json!([signed, true, false]),
+        ),
+        // HKDF: RFC 5869, A.1. PBKDF2: RFC 6070, 1.
+        (
+            "const k = await s.importKey('raw', new Uint8Array(22).fill(11), 'HKDF', false, ['deriveBits']); return hex(await s.deriveBits({ name: 'HKDF', hash: 'SHA-256', salt: unhex('000102030405060708090a0b0c'), info: unhex('f0f1f2f3f4f5f6f7f8f9') }, k, 336))",
+            json!(hkdf),
+        ),
+        (
+            "const k = await s.importKey('raw', bytes('password'), 'PBKDF2', false, ['deriveBits']); return hex(await s.deriveBits({ name: 'PBKDF2', hash: 'SHA-1', salt: bytes('salt'), iterations: 1 }, k, 160))",
+            json!("0c60c80f961f0e71f3a9b524af6012062fe037a6"),
+        ),
+        (
+            "const k = await s.importKey('pkcs8', decode(rsa.pkcs8), { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }, false, ['sign']), v = await s.importKey('spki', decode(rsa.spki), { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }, true, ['verify']); const m = await s.sign('RSASSA-PKCS1-v1_5', k, bytes('hello')); return [hex(m) === hex(decode(rsa.sig).buffer), await s.verify('RSASSA-PKCS1-v1_5', v, m, bytes('hello')), await s.verify('RSASSA-PKCS1-v1_5', v, m, bytes('hullo'))]",
+            json!([true, true, false]),
+        ),
+        (
+            "const out: any[] = []; for (const namedCurve of ['P-256', 'P-384']) { const p = await s.generateKey({ name: 'ECDSA', namedCurve }, true, ['sign', 'verify']), al = { name: 'ECDSA', hash: 'SHA-256' }, m = await s.sign(al, p.privateKey, bytes('x')), k = await s.importKey('jwk', await s.exportKey('jwk', p.publicKey), { name: 'ECDSA', namedCurve }, true, ['verify']); out.push(m.byteLength, await s.verify(al, k, m, bytes('x')), await s.verify(al, k, m, bytes('y'))) } return out",
+            json!([64, true, false, 96, true, false]),
+        ),
+        (
+            "const k = await s.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt']), al = { name: 'AES-GCM', iv: new Uint8Array(12) }, m = new Uint8Array(await s.encrypt(al, k, bytes('secret'))), back = new TextDecoder().decode(await s.decrypt(al, k, m)); m[0] ^= 1; try { await s.decrypt(al, k, m) } catch (e: any) { return [back, e.name] }",
+            json!(["secret", "OperationError"]),
+        ),
+        (
+            "const k = await s.importKey('raw', bytes('key'), { name: 'HMAC', hash: 'SHA-256' }, false, ['verify']); const told = async (f: () => Promise<unknown>) => { try { await f() } catch (e: any) { return e.name } }; return [await told(() => s.exportKey('raw', k)), await told(() => s.sign('HMAC', k, bytes('x'))), await told(() => s.importKey('raw', bytes('x'), 'ROT13', true, ['sign'])), k instanceof CryptoKey, k.type]",
+            json!([
+                "InvalidAccessError",
+                "InvalidAccessError",
+                "NotSupportedError",
+                true,
+                "secret"
+            ]),
+        ),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(eval(&format!("{helpers} {body}")), expected, "{body}");
+    }
+}
+
+#[test]
+fn modules_of_node_that_are_computed_are_there() {
+    let cases = [
+        (
+            "EventEmitter from 'node:events'",
+            "const e = new EventEmitter(); let n = 0; e.on('x', (v: number) => (n += v)); e.emit('x', 3); return n",
+            json!(3),
+        ),
+        (
+            "{ EventEmitter, once } from 'events'",
+            "const e = new EventEmitter(), got = once(e, 'x'); e.emit('x', 3); return await got",
+            json!([3]),
+        ),
+        (
+            "path from 'path'",
+            "return [path.join('/a', '../b', 'c.txt'), path.extname('x.y')]",
+            json!(["/b/c.txt", ".y"]),
+        ),
+        (
+            "{ format, promisify, inherits, types } from 'util'",
+            "return [format('%s:%d:%j', 'a', 1, { b: 2 }), typeof inherits, types.isDate(new Date()), await promisify((x: any, done: any) => done(null, x + 1))(1)]",
+            json!(["a:1:{\"b\":2}", "function", true, 2]),
+        ),
+        (
+            "assert from 'node:assert/strict'",
+            "try { assert.deepEqual({ a: 1 }, { a: 2 }) } catch (e: any) { return e.code }",
+            json!("ERR_ASSERTION"),
+        ),
+        (
+            "{ StringDecoder } from 'string_decoder'",
+            "const d = new StringDecoder('utf8'); return d.write(Buffer.from([0xe2, 0x82])) + d.write(Buffer.from([0xac])) + d.end()",
+            json!("€"),
+        ),
+        (
+            "qs from 'querystring'",
+            "return [qs.parse('a=1&a=2&b=%20'), qs.stringify({ a: [1, 2] })]",
+            json!([{ "a": ["1", "2"], "b": " " }, "a=1&a=2"]),
+        ),
+        (
+            "url from 'url'",
+            "return [url.parse('http://a:1/b?c=1#d', true).query, url.resolve('http://a/b/', 'c'), url.format({ protocol: 'http', host: 'a', pathname: '/x', query: { y: 1 } })]",
+            json!([{ "c": "1" }, "http://a/b/c", "http://a/x?y=1"]),
+        ),
+        (
+            "{ Readable, pipeline, Transform } from 'stream'",
+            "const out: string[] = []; for await (const c of Readable.from(['a', 'b'])) out.push(c); return out",
+            json!(["a", "b"]),
+        ),
+        (
+            "* as crypto from 'crypto'",
+            "return [crypto.createHash('md5').update('abc').digest('hex'), crypto.createHmac('sha256', 'k').update('x').digest('base64'), crypto.timingSafeEqual(Buffer.from('a'), Buffer.from('b')), crypto.randomBytes(4).length, crypto.pbkdf2Sync('p', 's', 1, 8, 'sha256').toString('hex')]",
+            json!([
+                "900150983cd24fb0d6963f7d28e17f72",
+                "w47ciBXISJ9kc4l49EAI+FljRVRfC6po72/PXFPlcYk=",
+                false,
+                4,
+                "372cc9815244c4a2"
+            ]),
+        ),
+        (
+            "zlib from 'zlib'",
+            "return [zlib.gunzipSync(zlib.gzipSync('hello')).toString(), zlib.inflateRawSync(zlib.deflateRawSync('x')).toString(), zlib.crc32('hello')]",
+            json!(["hello", "x", 907_060_870_u32]),
+        ),
+        (
+            "{ setTimeout as sleep } from 'timers/promises'",
+            "return await sleep(5, 'done')",
+            json!("done"),
+        ),
+        (
+            "{} from 'buffer'",
+            "return [Buffer.from('héllo').toString('base64'), Buffer.concat([Buffer.from([1]), Buffer.alloc(2)]).length, Buffer.isBuffer(new Uint8Array(1)), process.env, typeof (process as any).versions.node, await new Promise((r) => process.nextTick(r, 5))]",
+            json!(["aMOpbGxv", 3, false, {}, "undefined", 5]),
+        ),
+    ];
+    for (import, body, expected) in cases {
+        let source = format!(
+            "import {import};\n{HEAD}declare const Buffer: any, process: any;\nexport default op(async () => {{ {body} }});"
+        );
+        assert_eq!(value(&call(&build(&source), "{}", Limits::default())), expected, "{import}");
+    }
+}
+
+#[test]
 fn the_url_library_is_there_for_code_that_does_not_name_it() {
     let cases = [
         ("return new globals[name]('http://a/b?c').pathname", json!("/b")),

@@ -172,7 +172,7 @@ fn a_full_heap_fails_the_load_and_hangs_no_call() {
             );
         }
     }
-    let outcome = call_loaded(&op("fill(200000, 250);"), "{\"n\":1000}", limits);
+    let outcome = call_loaded(&op("fill(200000, 240);"), "{\"n\":1000}", limits);
     assert_eq!(value(&outcome), serde_json::json!([1001, true]));
 }
 
