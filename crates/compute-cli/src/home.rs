@@ -107,11 +107,22 @@ pub(crate) fn of_target(
         };
         return Err(Failure::usage(format!("there is no target `{name}`; {known}")));
     };
-    if let (None, Some(url)) = (&cli.server, &target.server) {
-        return Ok(Arc::new(Remote(connect(url, target.token_env.as_deref())?)));
-    }
-    if cli.server.is_some() {
+    // What the command line says comes before what the file says.
+    if cli.server.is_some() || (state.is_some() && target.server.is_some()) {
         return of(cli, state);
+    }
+    if target.server.is_none()
+        && target.state.is_none()
+        && target.store.is_none()
+        && state.is_none()
+    {
+        return Err(Failure::usage(format!(
+            "the target `{name}` says no place: `url` of txco.yaml, or `server`, or `state` and `store`, of compute.toml; \
+             `--state FOLDER` applies it here"
+        )));
+    }
+    if let Some(url) = &target.server {
+        return Ok(Arc::new(Remote(connect(url, target.token_env.as_deref())?)));
     }
     let mut location = local::location(cli, state)?;
     if let (None, Some(folder)) = (state, &target.state) {

@@ -30,7 +30,7 @@ const SOURCES: [&str; 3] = ["wasm", "js", "ts"];
 /// How many rules a workspace may have.
 const MAX_RULES: usize = 100_000;
 /// How deep folders are looked into.
-const MAX_DEPTH: usize = 32;
+const MAX_DEPTH: usize = 128;
 
 /// A folder of rules and what they run, as an author keeps it: `OPS/<stack>/<NNN[_label]>/<name>.txcl`.
 ///
@@ -47,6 +47,8 @@ pub struct Workspace {
     pub rules: Vec<WorkspaceRule>,
     /// The files that its stacks serve: of each stack with a rule that serves some, its own, and those of all stacks.
     pub served: BTreeMap<StackName, Vec<File>>,
+    /// What is where it cannot be, or is named as it cannot be: the file, and why. Nothing of it is in the rules.
+    pub misplaced: Vec<String>,
     /// The folders of files that no rule serves.
     pub unserved: Vec<PathBuf>,
     /// The files beside rules that no rule runs.
@@ -110,9 +112,6 @@ pub enum WorkspaceError {
         /// Why.
         source: io::Error,
     },
-    /// Rules are where they cannot be, or are named as they cannot be.
-    #[error("{}", .0.join("\n"))]
-    Misplaced(Vec<String>),
 }
 
 impl Workspace {
@@ -134,7 +133,7 @@ impl Workspace {
     /// Reads the workspace of this folder. Rules with mistakes are read, too.
     ///
     /// # Errors
-    /// A [`WorkspaceError`] that names every rule that is where it cannot be.
+    /// A [`WorkspaceError`] if there is no telling what the workspace has.
     pub fn read(root: &Path) -> Result<Self, WorkspaceError> {
         Self::read_for(root, None)
     }
@@ -180,10 +179,7 @@ impl Workspace {
         unserved.extend((served.is_empty() && shared.is_dir()).then_some(shared));
         rules.sort_by(|a, b| (&a.stack, &a.file.path).cmp(&(&b.stack, &b.file.path)));
         same_names(&rules, root, &mut misplaced);
-        if !misplaced.is_empty() {
-            return Err(WorkspaceError::Misplaced(misplaced));
-        }
-        if rules.is_empty() {
+        if rules.is_empty() && misplaced.is_empty() {
             return Err(WorkspaceError::Empty(root.to_owned()));
         }
         let mut used = HashSet::new();
@@ -196,7 +192,7 @@ impl Workspace {
         }
         let mut unused: Vec<_> = files.into_iter().filter(|file| !used.contains(file)).collect();
         unused.sort();
-        Ok(Self { root: root.to_owned(), settings, rules, served, unserved, unused })
+        Ok(Self { root: root.to_owned(), settings, rules, served, misplaced, unserved, unused })
     }
 
     /// The names of its stacks.
@@ -240,9 +236,14 @@ impl Walk<'_> {
                 continue;
             };
             let skipped = name.starts_with('.') || SKIPPED.contains(&&*name);
-            if kind.is_dir() && name == SERVED && !names.is_empty() && !in_scope(names) {
+            if kind.is_symlink() {
+                // Links are not followed.
+            } else if kind.is_dir() && name == SERVED && !names.is_empty() && !in_scope(names) {
                 self.served.insert(names.join("/"), path);
-            } else if kind.is_dir() && !skipped && names.len() < MAX_DEPTH {
+            } else if kind.is_dir() && !skipped && names.len() == MAX_DEPTH {
+                let shown = path.strip_prefix(self.root).unwrap_or(&path).display();
+                self.misplaced.push(format!("{shown}: folders go no deeper than {MAX_DEPTH}"));
+            } else if kind.is_dir() && !skipped {
                 names.push(name);
                 self.folder(&path, names)?;
                 names.pop();
@@ -261,7 +262,10 @@ impl Walk<'_> {
         let own = self.served.get(stack.as_str()).cloned();
         let mut bytes = 0;
         for folder in own.into_iter().chain([self.root.join(SERVED)]) {
-            let walk = walkdir::WalkDir::new(&folder).sort_by_file_name().max_depth(MAX_DEPTH);
+            let walk = walkdir::WalkDir::new(&folder)
+                .follow_root_links(false)
+                .sort_by_file_name()
+                .max_depth(MAX_DEPTH);
             // Nothing that is hidden, and no links.
             let is_shown = |entry: &walkdir::DirEntry| {
                 entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
@@ -278,8 +282,13 @@ impl Walk<'_> {
                 if !entry.file_type().is_file() {
                     continue;
                 }
+                let shown = entry.path().strip_prefix(self.root).unwrap_or(entry.path()).display();
                 let parts = entry.path().strip_prefix(&folder).unwrap_or(entry.path()).iter();
-                let parts: Vec<_> = parts.map(|part| part.to_string_lossy()).collect();
+                let Some(parts) = parts.map(|part| part.to_str()).collect::<Option<Vec<_>>>()
+                else {
+                    self.misplaced.push(format!("{shown}: the name is not UTF-8"));
+                    continue;
+                };
                 let at = format!("{SERVED}/{}", parts.join("/"));
                 if files.contains_key(&at) {
                     continue;
@@ -296,13 +305,12 @@ impl Walk<'_> {
                 } else if files.len() == MAX_SERVED_FILES {
                     format!("{stack} serves more than {MAX_SERVED_FILES} files")
                 } else if crate::rules::served_path(&at).is_none() {
-                    "no request can have this path".to_owned()
+                    "a file that is served has no control characters and no `\\` in its name: rename it".to_owned()
                 } else {
                     let text = STANDARD.encode(fs::read(entry.path()).map_err(read)?);
                     files.insert(at.clone(), File::new(at, text));
                     continue;
                 };
-                let shown = entry.path().strip_prefix(self.root).unwrap_or(entry.path()).display();
                 self.misplaced.push(format!("{shown}: {problem}"));
                 return Ok(Vec::new());
             }

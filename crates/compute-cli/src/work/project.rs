@@ -109,12 +109,16 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The workspace that a folder is in.
+/// The workspace that a folder is in, in which everything is where it can be.
 pub(crate) fn find(folder: Option<&Path>) -> Result<Workspace, Failure> {
-    find_for(folder, None)
+    let workspace = find_for(folder, None)?;
+    if workspace.misplaced.is_empty() {
+        return Ok(workspace);
+    }
+    Err(Failure::usage(workspace.misplaced.join("\n")))
 }
 
-/// The same, for a target.
+/// The workspace that a folder is in, for a target. What is misplaced in it, [`Project::open`] finds.
 pub(crate) fn find_for(folder: Option<&Path>, target: Option<&str>) -> Result<Workspace, Failure> {
     let folder = folder.unwrap_or(Path::new("."));
     if !folder.is_dir() {
@@ -166,7 +170,12 @@ impl Project {
         let mut services = BTreeMap::new();
         for rule in &self.workspace.rules {
             let exec = rule.parsed.rule.exec();
-            if let Some(service) = exec.and_then(|exec| Exec::service(&exec.node)) {
+            // By the rule itself, or by what the workspace's file says of the op that it names.
+            let named = match &rule.op {
+                Some(Op::Url(url)) => Some(url.as_str()),
+                _ => exec.map(|exec| exec.node.as_str()),
+            };
+            if let Some(service) = named.and_then(Exec::service) {
                 *services.entry(service).or_default() += 1;
             }
         }
@@ -175,6 +184,11 @@ impl Project {
 
     fn check_rules(&mut self) {
         let workspace = &self.workspace;
+        for misplaced in &workspace.misplaced {
+            let (file, message) = misplaced.split_once(": ").unwrap_or(("", misplaced));
+            let (file, message) = (file.to_owned(), message.to_owned());
+            self.findings.push(Finding::of_file(Severity::Error, "misplaced-file", file, message));
+        }
         for rule in &workspace.rules {
             let told = rule.parsed.diagnostics.iter();
             self.findings.extend(told.map(|one| Finding::of_rule(workspace, rule, one)));

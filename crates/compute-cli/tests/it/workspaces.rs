@@ -134,8 +134,29 @@ fn the_originals_file_says_where_a_workspace_goes_and_what_is_not_read_is_told()
         code != Some(0) && told.contains("target is prod") && told.contains("127.0.0.1:9"),
         "{told}"
     );
-    let (_, told) = words(&["apply", "--target", "test"]);
+    // One without a place is none, and a folder that the command names comes before all.
+    let (code, told) = words(&["apply", "--target", "test"]);
+    assert!(code == Some(2) && told.contains("the target `test` says no place"), "{told}");
+    let (_, told) = words(&["apply", "--target", "test", "--state", "here"]);
     assert!(told.contains("rules call no services here"), "{told}");
+    let (_, told) = words(&["apply", "--state", "here"]);
+    assert!(told.contains("activated s version 1"), "{told}");
+    // Keys with nothing below them are as good as none.
+    for empty in ["---\n", "operations:\n", "targets:\n  prod:\n", "operations:\n  known:\n"] {
+        write(empty);
+        let (_, told) = words(&["check"]);
+        assert!(!told.contains("expected"), "{empty}: {told}");
+    }
+    write("operations:\n  known: {url: 'https://example.com/x'}\n");
+    fs::write(scope.join("bad.name.txcl"), "").unwrap();
+    let output = home.compute_in(work.path(), &["check", "--json"]);
+    let json = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        json.contains("\"code\":\"misplaced-file\"")
+            && json.contains("{\"refused_services\":{\"https\":1}}"),
+        "{json}"
+    );
+    fs::remove_file(scope.join("bad.name.txcl")).unwrap();
     write("target: other\n");
     let (code, told) = words(&["apply"]);
     assert!(code == Some(2) && told.contains("there is no target `other`"), "{told}");
@@ -204,15 +225,17 @@ fn rules_answer_with_their_fixtures_where_that_is_allowed() {
 
     // A target may have none.
     fs::write(
-        work.path().join("txco.yaml"),
-        "target: prod\ntargets:\n  prod: {mock: deny}\n  test: {mock: allow}\n",
+        work.path().join("compute.toml"),
+        "target = \"prod\"\n[targets.prod]\nmock = \"deny\"\nstate = \"there\"\n[targets.test]\nstate = \"there\"\n",
     )
     .unwrap();
     let (code, _, told) = words(&["apply"]);
     assert!(code == Some(1) && told.contains("this target denies mocks"), "{told}");
-    assert_eq!(words(&["apply", "--target", "test"]).1, "s 1 unchanged\n");
+    assert_eq!(words(&["apply", "--target", "test"]).1, "s 1 activated\n");
     write("a.txcl", "EMIT .a = \"rule\"");
     assert_eq!(words(&["apply"]).1, "s 2 activated\n");
+    let fire =
+        |input: &str| words(&["fire", "s", "--trace=off", "--state", "there", "--input", input]).1;
     assert_eq!(
         fire("{\"_txc\":{\"mocks\":\"**\"}}"),
         "{\"a\":\"rule\",\"b\":\"op\",\"c\":\"rule\"}\n"

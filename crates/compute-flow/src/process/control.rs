@@ -104,7 +104,13 @@ fn goto(
         problem: "it must be a stage, `stack/100` or `100`".to_owned(),
     };
     let text = txcl::text_of(value).ok_or_else(wrong)?;
+    if !value.is_string() && !value.is_null() {
+        warnings.push(format!("`{TXC}.goto` is {}, which reads as {text}", shown(value)));
+    }
     if text.is_empty() {
+        if value.is_string() {
+            warnings.push(format!("`{TXC}.goto` is empty, and the document goes on"));
+        }
         return Ok(None);
     }
     let (named, scope) = match text.rsplit_once('/') {
@@ -134,6 +140,16 @@ fn deletions(value: &Value, budget: &Budget, control: &mut Control) -> Result<()
         budget.charge(part.len() * PATH + texts)?;
         for one in part {
             let text = txcl::text_of(one);
+            let is_odd = !one.is_string() || one.as_str() == Some("");
+            if is_odd && text.is_some() && control.warnings.len() < MAX_WARNINGS {
+                let warning = if one.is_string() {
+                    format!("`{TXC}.delete` is empty, and nothing is deleted")
+                } else {
+                    let read = text.as_deref().unwrap_or_default();
+                    format!("`{TXC}.delete` is {}, which reads as the path `{read}`", shown(one))
+                };
+                control.warnings.push(warning);
+            }
             match text.as_deref().and_then(Path::parse) {
                 Some(path) => control.delete.push(path),
                 None if text.is_some_and(|text| text.is_empty()) => {}

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use compute_state::File;
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use txcl::TXC;
@@ -22,7 +21,7 @@ pub(crate) const MAX_SERVED_FILES: usize = 2048;
 
 /// How long browsers keep a page, and anything else.
 const PAGE: &str = "max-age=0, must-revalidate";
-const REST: &str = "max-age=3600";
+const REST: &str = "private, max-age=3600";
 
 /// A stack's files, by path.
 #[derive(Clone, Debug, Default)]
@@ -71,10 +70,14 @@ impl StaticFiles {
         if !matches!(request.get("method")?.as_str()?, "GET" | "HEAD") {
             return None;
         }
-        let path = percent_decode_str(request.get("path")?.as_str()?).decode_utf8().ok()?;
-        let path = path.trim_start_matches('/');
+        // As rules see it, without reading any escape once more: what a rule looks at is what is found here.
+        let path = request.get("path")?.as_str()?.strip_prefix('/')?;
         // What begins with a dot is the rules' to answer, and what begins so is nobody's to see.
-        if path.split('/').any(|part| part.starts_with(['.', '_'])) {
+        if path.contains("//")
+            || path.starts_with(['/', '.', '_'])
+            || path.contains("/.")
+            || path.contains("/_")
+        {
             return None;
         }
         let Some((name, file)) = self.find(path) else {
@@ -176,13 +179,22 @@ mod tests {
             ("/blog", "blog"),
             ("/blog/", "blog"),
             ("/app.js", "1"),
-            ("/a%20b.txt", "spaced"),
+            ("/a b.txt", "spaced"),
         ] {
             assert_eq!(body(path).as_deref(), Some(text), "{path}");
         }
-        for path in
-            ["/nothing", "/app", "/app.js/x", "/_mail/welcome.html", "/.env", "/%ff", "/x.js"]
-        {
+        for path in [
+            "/nothing",
+            "/app",
+            "/app.js/x",
+            "/_mail/welcome.html",
+            "/.env",
+            "//about",
+            "/blog//",
+            "/a%20b.txt",
+            "about",
+            "/x.js",
+        ] {
             assert_eq!(asked(path, "GET", json!({})), None, "{path}");
         }
         assert_eq!(asked("/", "POST", json!({})), None);
@@ -195,7 +207,7 @@ mod tests {
         let first = asked("/app.js", "GET", json!({})).unwrap();
         let headers = &first["headers"];
         assert_eq!(headers["content-type"], "text/javascript; charset=utf-8");
-        assert_eq!(headers["cache-control"], "max-age=3600");
+        assert_eq!(headers["cache-control"], "private, max-age=3600");
         let tag = headers["etag"].as_str().unwrap();
         for known in [tag.to_owned(), format!("\"x\", W/{tag}"), "*".to_owned()] {
             let again = asked("/app.js", "HEAD", json!({ "if-none-match": known })).unwrap();

@@ -338,6 +338,13 @@ fn mock(file: &File) -> Result<Arc<str>, Box<Diagnostic>> {
             "a rule that is mocked answers with it: it is a JSON object, such as {\"ok\": true}",
         ))
     };
+    if file.text.len() > txcl::MAX_SOURCE {
+        let size = file.text.len();
+        return Err(wrong(format!(
+            "the fixture has {size} bytes; the most is {}",
+            txcl::MAX_SOURCE
+        )));
+    }
     let mut charge = Account::new(MOCK, MAX_STACK as u64).empty();
     match parse_json(file.text.as_bytes(), &mut charge) {
         Ok(Value::Object(_)) => Ok(file.text.as_str().into()),

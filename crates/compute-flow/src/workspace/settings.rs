@@ -104,10 +104,11 @@ fn urls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, S
 struct Yaml {
     #[serde(default)]
     target: Option<String>,
+    // A key with nothing below it is as good as none.
     #[serde(default)]
-    targets: BTreeMap<String, YamlTarget>,
+    targets: Option<BTreeMap<String, Option<YamlTarget>>>,
     #[serde(default)]
-    operations: BTreeMap<String, YamlOperation>,
+    operations: Option<BTreeMap<String, Option<YamlOperation>>>,
     #[serde(flatten)]
     others: BTreeMap<String, IgnoredAny>,
 }
@@ -115,17 +116,19 @@ struct Yaml {
 #[derive(Debug, Default, Deserialize)]
 struct YamlTarget {
     /// The server.
-    #[serde(default, alias = "chassis")]
+    #[serde(default)]
     url: Option<String>,
     #[serde(default)]
-    mock: Mock,
+    chassis: Option<String>,
     #[serde(default)]
-    operations: BTreeMap<String, YamlOperation>,
+    mock: Option<Mock>,
+    #[serde(default)]
+    operations: Option<BTreeMap<String, Option<YamlOperation>>>,
     #[serde(flatten)]
     others: BTreeMap<String, IgnoredAny>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct YamlOperation {
     #[serde(default)]
     url: Option<String>,
@@ -135,12 +138,13 @@ struct YamlOperation {
 
 /// The URLs of operations; what else is said of them is not read.
 fn read_operations(
-    read: BTreeMap<String, YamlOperation>,
+    read: Option<BTreeMap<String, Option<YamlOperation>>>,
     at: &str,
     unread: &mut Vec<String>,
 ) -> BTreeMap<String, String> {
     let mut operations = BTreeMap::new();
-    for (name, one) in read {
+    for (name, one) in read.unwrap_or_default() {
+        let one = one.unwrap_or_default();
         unread.extend(one.others.keys().map(|key| format!("{at}operations.{name}.{key}")));
         operations.extend(one.url.map(|url| (name, url)));
     }
@@ -213,17 +217,26 @@ impl Settings {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let read: Yaml = serde_saphyr::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        // One that has nothing but a `---` is empty.
+        let read: Option<Yaml> =
+            serde_saphyr::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        let read = read.unwrap_or_default();
         let mut unread: Vec<_> = read.others.into_keys().collect();
         let operations = read_operations(read.operations, "", &mut unread);
         let mut targets = BTreeMap::new();
-        for (name, one) in read.targets {
+        for (name, one) in read.targets.unwrap_or_default() {
+            let one = one.unwrap_or_default();
             let at = format!("targets.{name}.");
             unread.extend(one.others.keys().map(|key| format!("{at}{key}")));
             let operations = read_operations(one.operations, &at, &mut unread);
             targets.insert(
                 name,
-                Target { server: one.url, operations, mock: one.mock, ..Target::default() },
+                Target {
+                    server: one.url.or(one.chassis),
+                    operations,
+                    mock: one.mock.unwrap_or_default(),
+                    ..Target::default()
+                },
             );
         }
         let unread = unread.into_iter().map(|key| (ORIGINAL[0].to_owned(), key)).collect();

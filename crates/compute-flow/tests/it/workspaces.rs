@@ -33,7 +33,15 @@ fn workspaces() {
         let name = &case.name;
         let read = Workspace::find(&from).and_then(|root| Workspace::read(&root));
         let workspace = match (read, &case.error) {
-            (Ok(workspace), None) => workspace,
+            (Ok(workspace), None) => {
+                assert_eq!(workspace.misplaced, [""; 0], "{name}");
+                workspace
+            }
+            (Ok(workspace), Some(part)) if !workspace.misplaced.is_empty() => {
+                let told = workspace.misplaced.join("\n");
+                assert!(told.contains(part.as_str()), "{name}: {told}");
+                continue;
+            }
             (Err(error), Some(part)) => {
                 assert!(error.to_string().contains(part.as_str()), "{name}: {error}");
                 continue;

@@ -15,8 +15,9 @@ use regex_automata::util::prefilter::Prefilter;
 use regex_automata::util::primitives::StateID;
 use regex_automata::util::syntax;
 use regex_automata::{Input, MatchKind, Span};
+use regex_syntax::hir::{Hir, HirKind};
 
-use super::translate::translate;
+use super::translate::{MAX_REPEATED, translate};
 
 /// The longest regular expression, in bytes: 8 KiB.
 pub const MAX_PATTERN: usize = 8 << 10;
@@ -139,6 +140,11 @@ impl Pattern {
         let pattern = translate(pattern).map_err(PatternError::Syntax)?;
         let hir =
             syntax::parse(&pattern).map_err(|error| PatternError::Syntax(error.to_string()))?;
+        if !counts_fit(&hir, MAX_REPEATED) {
+            let text =
+                format!("its repetitions within one another count to more than {MAX_REPEATED}");
+            return Err(PatternError::Syntax(text));
+        }
         let limit = MAX_COMPILED.min(budget.left);
         let config =
             thompson::Config::new().which_captures(WhichCaptures::None).nfa_size_limit(Some(limit));
@@ -208,6 +214,21 @@ impl Pattern {
             Err(Unanswered::Stopped) => None,
             Err(Unanswered::Quit) => by_states(&of.nfa, text, start, go_on),
         }
+    }
+}
+
+/// Whether no repetition counts to more than this, also with those that it is within.
+fn counts_fit(hir: &Hir, most: u32) -> bool {
+    match hir.kind() {
+        HirKind::Repetition(repetition) => match repetition.max.unwrap_or(repetition.min) {
+            0 if repetition.max.is_some() => true,
+            count => count <= most && counts_fit(&repetition.sub, most / count.max(1)),
+        },
+        HirKind::Capture(capture) => counts_fit(&capture.sub, most),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().all(|part| counts_fit(part, most))
+        }
+        _ => true,
     }
 }
 
@@ -499,7 +520,7 @@ mod tests {
     #[test]
     fn what_is_compiled_is_bounded_and_so_are_caches() {
         let mut budget = RegexBudget::rule();
-        let too_large = Pattern::new("(?:.{1000}){900}", &mut budget).unwrap_err();
+        let too_large = Pattern::new(r"\p{L}{1000}", &mut budget).unwrap_err();
         assert!(matches!(too_large, PatternError::TooLarge(_)), "{too_large:?}");
         let long = Pattern::new(&"a".repeat(10_000), &mut budget).unwrap_err();
         assert!(matches!(long, PatternError::TooLarge(_)), "{long:?}");

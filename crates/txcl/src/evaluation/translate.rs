@@ -11,7 +11,7 @@ use std::str::Chars;
 use regex_automata::util::syntax;
 
 /// The most that a repetition may count to.
-const MAX_REPEATED: u32 = 1000;
+pub(super) const MAX_REPEATED: u32 = 1000;
 
 /// A pattern in the library's syntax.
 ///
@@ -80,14 +80,16 @@ fn group(
     }
     // Each flag once, as it is last said to be.
     let (mut on, mut flags) = (true, Vec::new());
+    let mut says_off = false;
     loop {
         match chars.next() {
             Some('-') if on => on = false,
             Some(flag @ ('i' | 'm' | 's' | 'U')) => {
+                says_off |= !on;
                 flags.retain(|(known, _)| *known != flag);
                 flags.push((flag, on));
             }
-            Some(end @ (':' | ')')) if on || !flags.is_empty() => {
+            Some(end @ (':' | ')')) if on || says_off => {
                 let of = |wanted: bool| flags.iter().filter(move |(_, on)| *on == wanted);
                 out.push('?');
                 out.extend(of(true).map(|(flag, _)| flag));
@@ -171,6 +173,7 @@ fn escape(chars: &mut Peekable<Chars<'_>>, out: &mut String) -> Result<(), Strin
             Some((members, false)) => out.push_str(&format!("[{members}]")),
             Some((members, true)) => out.push_str(&format!("[^{members}]")),
             None if other.is_ascii_alphanumeric() => out.extend(['\\', other]),
+            None if !other.is_ascii() => return Err(format!("`{other}` needs no `\\` before it")),
             None => literal(other, out),
         },
     }
@@ -200,6 +203,16 @@ const CATEGORIES: &[&str] = &[
     "So", "Z", "Zl", "Zp", "Zs",
 ];
 
+/// The scripts whose names have four letters, as the codes of all scripts have, which are no names.
+const SHORT_SCRIPTS: [&str; 9] =
+    ["Ahom", "Cham", "Kawi", "Lisu", "Miao", "Modi", "Newa", "Thai", "Toto"];
+
+/// The named classes.
+const NAMED: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+    "space", "upper", "word", "xdigit",
+];
+
 /// What follows `\p` or `\P`: a category or a script, by its name.
 fn property(
     negated: bool,
@@ -223,6 +236,7 @@ fn property(
     };
     let is_script = name.len() > 2
         && name.split('_').all(is_capitalized)
+        && (name.len() != 4 || SHORT_SCRIPTS.contains(&name))
         && syntax::parse(&format!("\\p{{Script={name}}}")).is_ok();
     if !CATEGORIES.contains(&name) && !is_script {
         return Err(format!("`{name}` is no category and no script, such as `Lu` and `Greek`"));
@@ -265,6 +279,11 @@ fn class(chars: &mut Peekable<Chars<'_>>, out: &mut String) -> Result<(), String
                 return Ok(());
             }
             '[' if chars.peek() == Some(&':') && has_name(chars) => {
+                let rest: String = chars.clone().skip(1).take(20).collect();
+                let name = rest.split(":]").next().unwrap_or_default();
+                if !NAMED.contains(&name.strip_prefix('^').unwrap_or(name)) {
+                    return Err(format!("there is no class `[:{name}:]`"));
+                }
                 out.push('[');
                 for char in chars.by_ref() {
                     out.push(char);
@@ -367,6 +386,12 @@ mod tests {
             "(?=x)",
             "(?<=x)",
             r"\p{Letter}",
+            "[[:nope:]]",
+            "[[:ALPHA:]]",
+            "(?i-)a",
+            "(?i-:a)",
+            r"\é",
+            r"\p{Latn}",
             r"\p{greek}",
             r"\p{sc=Greek}",
             r"\p{Alphabetic}",

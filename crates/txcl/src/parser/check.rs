@@ -146,7 +146,15 @@ const TOGETHER: &str = "the rule's regular expressions";
 
 /// The values of `WITH` that the processor reads, where they are written down.
 fn with(item: &Assignment, out: &mut Vec<Diagnostic>) {
-    let Expr::Literal(literal) = &item.value.node else { return };
+    let Expr::Literal(literal) = &item.value.node else {
+        // What a compute may see is said when the rule is applied, and is nothing that a document chooses.
+        if item.path.node.segments().first().is_some_and(|key| key == "secrets") {
+            let problem = "which secrets a compute sees is written down in its rule";
+            let diagnostic = Diagnostic::error(Code::BadWith, item.value.span, problem);
+            out.push(diagnostic.help("write the name in quotes: `WITH secrets = \"API_KEY\"`"));
+        }
+        return;
+    };
     let [key] = item.path.node.segments() else { return };
     let value = literal.value();
     let problem = match &**key {

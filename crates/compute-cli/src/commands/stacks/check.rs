@@ -7,7 +7,7 @@ use crate::show::print_json;
 use crate::work::project::{self, Project};
 
 pub(crate) fn check(cli: &Cli, args: &CheckArgs) -> Result<(), Failure> {
-    let workspace = project::find(args.folder.as_deref())?;
+    let workspace = project::find_for(args.folder.as_deref(), None)?;
     let project = Project::open(workspace, &Host::new(cli, 0, 1)?)?;
     let services = project.services();
     if args.json {
