@@ -3,6 +3,9 @@
 
 import { define } from "./globals.js";
 
+// The longest delay, in milliseconds.
+const LONGEST = 2 ** 31 - 1;
+
 export function defineTimers(host) {
   // A binary heap: by when they are due, then in the order they were set.
   let heap = [];
@@ -48,7 +51,9 @@ export function defineTimers(host) {
 
   function add(run, delay, args, every) {
     if (typeof run !== "function") throw new TypeError("a timer takes a function");
-    const wait = Math.max(every ? 1 : 0, Number(delay) || 0);
+    const asked = Number(delay) || 0;
+    // What is longer than there is time for is as short as can be, as it is elsewhere.
+    const wait = asked > LONGEST ? 1 : Math.max(every ? 1 : 0, asked);
     const timer = { id: 0, turn: 0, due: now() + wait, wait, run, args, every };
     push(timer);
     timer.id = timer.turn;

@@ -321,7 +321,8 @@ static JSValue js_sleep(JSContext *ctx, JSValueConst this, int argc, JSValueCons
     double milliseconds;
     if (JS_ToFloat64(ctx, &milliseconds, argv[0]))
         return JS_EXCEPTION;
-    if (milliseconds > 0) {
+    // What is no time that there is, is none.
+    if (milliseconds > 0 && milliseconds < 1e12) {
         __wasi_subscription_t subscription = {0};
         __wasi_event_t event;
         __wasi_size_t count;

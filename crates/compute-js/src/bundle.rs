@@ -58,7 +58,7 @@ pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
     let options = options(&file, &project, minify);
     let output = runtime.block_on(async {
         let mut bundler =
-            Bundler::with_plugins(options, vec![Arc::new(Sdk), Arc::new(node::Node)])?;
+            Bundler::with_plugins(options, vec![Arc::new(Sdk), Arc::new(node::NodeModules)])?;
         bundler.generate().await
     });
     let output = output.map_err(|errors| BuildError::Source(diagnostics(errors, &project)))?;

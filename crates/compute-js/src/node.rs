@@ -10,7 +10,7 @@ use rolldown::plugin::{
 use rolldown_common::{ImportKind, ModuleType, side_effects::HookSideEffects};
 
 /// Node.js's own modules; of those that are not below, a sandbox has nothing.
-pub(crate) const BUILTINS: [&str; 42] = [
+pub(crate) const BUILTINS: [&str; 41] = [
     "assert",
     "async_hooks",
     "buffer",
@@ -42,7 +42,6 @@ pub(crate) const BUILTINS: [&str; 42] = [
     "stream",
     "string_decoder",
     "sys",
-    "test",
     "timers",
     "tls",
     "trace_events",
@@ -103,9 +102,9 @@ pub(crate) fn missing(name: &str) -> String {
 
 /// Gives these modules to whoever imports one by name, if the project has none of that name.
 #[derive(Debug)]
-pub(crate) struct Node;
+pub(crate) struct NodeModules;
 
-impl Plugin for Node {
+impl Plugin for NodeModules {
     fn name(&self) -> Cow<'static, str> {
         "compute:node".into()
     }
@@ -123,7 +122,7 @@ impl Plugin for Node {
         if !known && !is_required {
             return Ok(None);
         }
-        // One module has what another has of its own.
+        // What is built in imports what is built in, and not a package of the project.
         let is_own = args.importer.is_some_and(|importer| importer.starts_with(ID_PREFIX));
         if !is_own {
             let options = PluginContextResolveOptions {

@@ -74,7 +74,7 @@ impl Modules {
                     };
                     children.push((beside, folder.join(&name), name));
                 }
-                Item::Use(item) => module.import(item, &path),
+                Item::Use(item) => module.import(item),
                 item => Names(&mut module).visit_item(item),
             }
         }
@@ -157,13 +157,12 @@ impl Modules {
 }
 
 impl Module {
-    fn import(&mut self, item: &syn::ItemUse, path: &ModulePath) {
+    fn import(&mut self, item: &syn::ItemUse) {
         let is_private = matches!(item.vis, syn::Visibility::Inherited);
         let mut flat = Vec::new();
         flatten(&item.tree, &mut Vec::new(), &mut flat);
         for (name, alias) in flat {
             let line = item.span().start().line;
-            let _ = path;
             match alias {
                 Some(alias) if is_private => {
                     self.aliases.insert(alias, name.clone());

@@ -25,6 +25,7 @@ impl Mocks {
         let asked = document.get(TXC).and_then(|txc| txc.get("mocks"));
         let asked = match asked {
             Some(Value::Array(items)) => items.as_slice(),
+            Some(Value::Null) => &[],
             Some(one) => std::slice::from_ref(one),
             None => &[],
         };
@@ -96,5 +97,6 @@ mod tests {
         let warnings = |asked: Value| Mocks::read(&json!({ "_txc": { "mocks": asked } })).1.len();
         assert_eq!(warnings(json!(["**", 7, "[", "a".repeat(300)])), 3);
         assert_eq!(warnings(json!(vec!["a"; 100])), 1);
+        assert_eq!(warnings(json!(null)), 0);
     }
 }

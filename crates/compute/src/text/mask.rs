@@ -26,8 +26,9 @@ const MIN: usize = 4;
 const MIN_LINE: usize = 8;
 /// How many bytes of a text are looked through at once: what its escapes say takes five bytes for each.
 const PIECE: usize = 1 << 20;
-/// How many times as long escapes make a secret that is found where one piece of a text ends.
-const LONGEST_ESCAPE: usize = 6;
+/// How many times as long escapes make a secret that is found where one piece of a text ends, up to a piece: an escape of six
+/// bytes in one of URLs in another.
+const LONGEST_ESCAPE: usize = 24;
 /// The beginning by which a form is found, in bytes; what follows it is compared.
 const BEGINNING: usize = 16;
 /// How many bytes the beginnings of lines may have, in all forms. The finder takes some hundred bytes for each while it is
@@ -75,7 +76,7 @@ impl Mask {
         let known = self.secrets.len();
         self.secrets.extend(secrets.into_iter().map(Into::into).filter(|one| one.len() >= MIN));
         if self.secrets.len() > known {
-            self.finder = Finder::new(&self.secrets).map(Arc::new);
+            self.finder = Some(Arc::new(Finder::new(&self.secrets)));
         }
         self
     }

@@ -12,7 +12,8 @@ use super::{BEGINNING, MAX_COMPARED, MAX_LINES, MIN, MIN_LINE};
 
 /// Finds all forms of all secrets at once, in a text as it is and in what its escapes say.
 pub(super) struct Finder {
-    automaton: AhoCorasick,
+    /// There is none where the forms are too many for it: then everything is masked.
+    automaton: Option<AhoCorasick>,
     /// As the automaton numbers them.
     beginnings: Vec<Beginning>,
     /// The same in order, for the end of a text that was cut.
@@ -30,7 +31,7 @@ struct Beginning {
 }
 
 impl Finder {
-    pub(super) fn new(secrets: &BTreeSet<String>) -> Option<Self> {
+    pub(super) fn new(secrets: &BTreeSet<String>) -> Self {
         let mut forms: BTreeMap<Vec<u8>, Vec<Box<[u8]>>> = BTreeMap::new();
         let mut longest = 0;
         let mut add = |form: Vec<u8>| {
@@ -70,7 +71,7 @@ impl Finder {
             rests.dedup();
             Beginning { rests, whole }
         });
-        Some(Self { beginnings: beginnings.collect(), automaton: automaton.ok()?, sorted, longest })
+        Self { beginnings: beginnings.collect(), automaton: automaton.ok(), sorted, longest }
     }
 
     /// The longest form, in bytes.
@@ -128,7 +129,10 @@ impl Finder {
         cut: bool,
         compared: &mut usize,
     ) -> Option<Range<usize>> {
-        while let Some(found) = self.automaton.find(Input::new(text).range(from..)) {
+        let Some(automaton) = &self.automaton else {
+            return (from < text.len()).then_some(from..text.len());
+        };
+        while let Some(found) = automaton.find(Input::new(text).range(from..)) {
             let beginning = &self.beginnings[found.pattern().as_usize()];
             let after = &text[found.end()..];
             let mut longest = (beginning.whole > 0).then_some(found.start() + beginning.whole);
@@ -166,7 +170,8 @@ impl Finder {
         };
         let beginnings = self.beginnings.iter().map(|one| size_of_val(one) + rests(one));
         let sorted = self.sorted.iter().map(|one| size_of_val(one) + one.len());
-        self.automaton.memory_usage() + beginnings.sum::<usize>() + sorted.sum::<usize>()
+        let automaton = self.automaton.as_ref().map_or(0, AhoCorasick::memory_usage);
+        automaton + beginnings.sum::<usize>() + sorted.sum::<usize>()
     }
 }
 
