@@ -17,6 +17,12 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
     run(cargo(&["test"]).args(args))
 }
 
+/// Runs what the original answered, and prints how many are the same.
+pub(crate) fn original() -> Result<()> {
+    let test = ["--test", "it", "--", "original::", "--nocapture"];
+    run(cargo(&["test", "--quiet", "-p", "compute-flow"]).args(test))
+}
+
 /// Everything that must hold before a change lands.
 pub(crate) fn ci() -> Result<()> {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;

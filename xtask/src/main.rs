@@ -33,6 +33,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Run the cases that the original answered, and print by group how many are the same, otherwise on purpose, or wrong
+    Original,
     /// Build the example guests, from source, into target/guests/
     Guests,
     /// Build the JS plugin anew, and record its digest
@@ -82,6 +84,7 @@ fn main() -> Result<()> {
     match Cli::parse().chore {
         Chore::Demo => demo::demo(),
         Chore::Test { args } => check::test(&args),
+        Chore::Original => check::original(),
         Chore::Guests => guests::build(),
         Chore::Plugin => plugin::record(),
         Chore::Prelude { check } => plugin::prelude(check),
