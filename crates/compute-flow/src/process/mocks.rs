@@ -25,31 +25,27 @@ impl Mocks {
         let asked = document.get(TXC).and_then(|txc| txc.get("mocks"));
         let asked = match asked {
             Some(Value::Array(items)) => items.as_slice(),
-            Some(Value::Null) => &[],
+            None | Some(Value::Null) => &[],
             Some(one) => std::slice::from_ref(one),
-            None => &[],
         };
         if asked.len() > MAX_PATTERNS {
             warnings.push(format!("`{TXC}.mocks` has more than {MAX_PATTERNS} patterns"));
         }
         let (mut set, mut takes_in) = (GlobSetBuilder::new(), Vec::new());
         for one in asked.iter().take(MAX_PATTERNS) {
-            let text = one.as_str().filter(|text| text.len() <= MAX_PATTERN);
-            let (text, takes) = match text.map(|text| (text, text.strip_prefix('!'))) {
-                Some((_, Some(rest))) => (Some(rest), false),
-                Some((text, None)) => (Some(text), true),
-                None => (None, true),
-            };
-            let glob = text.map(|text| GlobBuilder::new(text).literal_separator(true).build());
-            match glob {
-                Some(Ok(glob)) => {
-                    set.add(glob);
-                    takes_in.push(takes);
-                }
-                Some(Err(error)) => warnings.push(format!("`{TXC}.mocks`: {error}")),
-                None => warnings.push(format!(
+            let Some(text) = one.as_str().filter(|text| text.len() <= MAX_PATTERN) else {
+                warnings.push(format!(
                     "`{TXC}.mocks` has what is no pattern: texts of at most {MAX_PATTERN} bytes are"
-                )),
+                ));
+                continue;
+            };
+            let pattern = text.strip_prefix('!').unwrap_or(text);
+            match GlobBuilder::new(pattern).literal_separator(true).build() {
+                Ok(glob) => {
+                    set.add(glob);
+                    takes_in.push(pattern == text);
+                }
+                Err(error) => warnings.push(format!("`{TXC}.mocks`: {error}")),
             }
         }
         match set.build() {
