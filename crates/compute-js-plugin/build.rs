@@ -1,4 +1,4 @@
-//! Builds the plugin where it is missing: QuickJS-NG and `src/plugin.c`, for WebAssembly.
+//! Builds the plugin where it is missing: QuickJS-NG `src/plugin.c` and `src/crypto/`, for WebAssembly.
 //!
 //! What is built is kept under `target/js-plugin/` by the digest of all that goes into it, for every profile
 //! alike. Its own digest must be the one recorded in `plugin.sha256`.
@@ -13,6 +13,8 @@ use wasm_encoder::{CustomSection, Section as _};
 
 const SOURCE: &str = "src/plugin.c";
 const HEAP: &str = "src/heap.h";
+/// What is in Zig: the first imports the others.
+const ZIG: [&str; 3] = ["src/crypto/crypto.zig", "src/crypto/curves.zig", "src/crypto/hashes.zig"];
 /// What the base image is made with.
 const SCRIPTS: [&str; 4] = ["src/prelude.js", "src/url.js", "src/web.js", "src/keys.js"];
 const RECORD: &str = "plugin.sha256";
@@ -20,7 +22,7 @@ const RECORD: &str = "plugin.sha256";
 const INIT_SECTION: &str = "compute:init";
 
 fn main() -> Result<()> {
-    for file in [SOURCE, HEAP, RECORD].iter().chain(&SCRIPTS) {
+    for file in [SOURCE, HEAP, RECORD].iter().chain(&ZIG).chain(&SCRIPTS) {
         println!("cargo:rerun-if-changed={file}");
     }
     let folder = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
@@ -47,12 +49,15 @@ fn main() -> Result<()> {
 
 fn build(folder: &Path, target: &Path) -> Result<PathBuf> {
     let source = folder.join(SOURCE);
-    let scripts = SCRIPTS.map(|script| fs::read(folder.join(script)));
-    let scripts = scripts.into_iter().collect::<Result<Vec<_>, _>>()?.join(&0);
+    let read = |files: &[&str]| {
+        files.iter().map(|file| fs::read(folder.join(file))).collect::<Result<Vec<_>, _>>()
+    };
+    let (scripts, zig) = (read(&SCRIPTS)?.join(&0), read(&ZIG)?);
     let inputs = Sha256::new()
         .chain_update(QuickJs::recipe())
         .chain_update(fs::read(&source)?)
         .chain_update(fs::read(folder.join(HEAP))?)
+        .chain_update(zig.join(&0))
         .chain_update(&scripts)
         .finalize();
     let kept = target.join("js-plugin");
@@ -62,7 +67,9 @@ fn build(folder: &Path, target: &Path) -> Result<PathBuf> {
     }
     fs::create_dir_all(&kept)?;
     let new = kept.join(format!("{}.new.wasm", std::process::id()));
-    QuickJs::find(&folder.join("Cargo.toml"))?.build(&Tools::under(target), &source, &new)?;
+    let tools = Tools::under(target);
+    let zig = folder.join(ZIG[0]);
+    QuickJs::find(&folder.join("Cargo.toml"))?.build(&tools, &source, Some(&zig), &new)?;
     let mut wasm = fs::read(&new)?;
     CustomSection { name: INIT_SECTION.into(), data: scripts.into() }.append_to(&mut wasm);
     fs::write(&new, wasm)?;

@@ -12,95 +12,185 @@ use crate::{Tools, run};
 const CARRIER: (&str, &str) = ("rquickjs-sys", "0.14.0");
 
 /// The linker's stack, in bytes.
-const STACK: u32 = 256 << 10;
+const STACK: u32 = (2 << 20) + (576 << 10);
 
-/// What is changed in QuickJS-NG: each of it is there once, but for the last.
-const CHANGES: [(&str, &str); 17] = [
+/// A file of QuickJS-NG's, what is there, what comes in its place, and how often.
+type Change = (&'static str, &'static str, &'static str, usize);
+
+/// What is changed in QuickJS-NG.
+const CHANGES: [Change; 28] = [
     // Who includes it may say where references are counted.
     (
+        "quickjs.c",
         "#define JS_REF_COUNT(p) (js_rc(p)->ref_count)\n",
         "#ifndef JS_REF_COUNT\n#define JS_REF_COUNT(p) (js_rc(p)->ref_count)\n#endif\n",
+        1,
     ),
     // A call is where its function is named, also once its arguments were worked out.
     (
+        "quickjs.c",
         "static __exception int js_parse_postfix_expr(JSParseState *s, int parse_flags)\n{\n",
         "static __exception int js_parse_postfix_expr(JSParseState *s, int parse_flags)\n{\n    int named_line = s->token.line_num, named_col = s->token.col_num;\n    int call_line = named_line, call_col = named_col;\n",
+        1,
     ),
     (
+        "quickjs.c",
         "            emit_source_loc(s);\n            if (js_parse_postfix_expr(s, 0))\n",
         "            emit_source_loc(s);\n            call_line = s->token.line_num;\n            call_col = s->token.col_num;\n            if (js_parse_postfix_expr(s, 0))\n",
+        1,
     ),
     (
+        "quickjs.c",
         "                emit_source_loc(s);\n                switch(opcode = get_prev_opcode(fd)) {\n",
         "                call_line = named_line;\n                call_col = named_col;\n                switch(opcode = get_prev_opcode(fd)) {\n",
+        1,
     ),
     (
+        "quickjs.c",
         "                /* apply function call */\n                switch(opcode) {\n",
         "                /* apply function call */\n                emit_source_loc_at(s, call_line, call_col);\n                switch(opcode) {\n",
+        1,
     ),
     (
+        "quickjs.c",
         "            emit_func_call:\n                switch(opcode) {\n",
         "            emit_func_call:\n                emit_source_loc_at(s, call_line, call_col);\n                switch(opcode) {\n",
+        1,
     ),
     // What is read of nothing is where it is named.
     (
+        "quickjs.c",
         "                    emit_op(s, OP_get_field);\n                    emit_atom(s, s->token.u.ident.atom);\n                }\n            }\n",
         "                    named_line = s->token.line_num;\n                    named_col = s->token.col_num;\n                    emit_source_loc(s);\n                    emit_op(s, OP_get_field);\n                    emit_atom(s, s->token.u.ident.atom);\n                }\n            }\n",
+        1,
     ),
     (
+        "quickjs.c",
         "            if (js_parse_expr(s))\n                return -1;\n            if (js_parse_expect(s, ']'))\n                return -1;\n            if (prev_op == OP_get_super) {\n",
         "            named_line = s->token.line_num;\n            named_col = s->token.col_num;\n            if (js_parse_expr(s))\n                return -1;\n            if (js_parse_expect(s, ']'))\n                return -1;\n            emit_source_loc_at(s, named_line, named_col);\n            if (prev_op == OP_get_super) {\n",
+        1,
     ),
     // What a statement does that has no place of its own is where it begins.
     (
+        "quickjs.c",
         "    switch(tok = s->token.val) {\n    case '{':\n        if (js_parse_block(s))\n",
         "    emit_source_loc(s);\n    switch(tok = s->token.val) {\n    case '{':\n        if (js_parse_block(s))\n",
+        1,
     ),
     // A promise in a handler's result is a mistake: elsewhere it is written as `{}`, as it is everywhere.
     (
+        "quickjs.c",
         "} JSONStringifyContext;\n",
         "} JSONStringifyContext;\n\nstatic bool is_result, has_promise;\n",
+        1,
     ),
     (
+        "quickjs.c",
         "        if (cl == JS_CLASS_STRING) {\n            val = JS_ToStringFree(ctx, val);\n            if (JS_IsException(val))\n                goto exception;\n            goto concat_primitive;\n        } else if (cl == JS_CLASS_NUMBER) {",
         "        if (cl == JS_CLASS_PROMISE && is_result) {\n            has_promise = true;\n            JS_ThrowTypeError(ctx, \"a promise\");\n            goto exception;\n        } else if (cl == JS_CLASS_STRING) {\n            val = JS_ToStringFree(ctx, val);\n            if (JS_IsException(val))\n                goto exception;\n            goto concat_primitive;\n        } else if (cl == JS_CLASS_NUMBER) {",
+        1,
     ),
     // A string that is spread into an object gives its letters.
     (
+        "quickjs.c",
         "    if (JS_VALUE_GET_TAG(source) != JS_TAG_OBJECT)\n        return 0;\n\n    if (JS_VALUE_GET_TAG(excluded)",
         "    if (JS_VALUE_GET_TAG(source) != JS_TAG_OBJECT) {\n        if (!JS_IsString(source))\n            return 0;\n        source = JS_ToObject(ctx, source);\n        if (JS_IsException(source))\n            return -1;\n        ret = JS_CopyDataProperties(ctx, target, source, excluded, setprop);\n        JS_FreeValue(ctx, source);\n        return ret;\n    }\n\n    if (JS_VALUE_GET_TAG(excluded)",
+        1,
     ),
     // An error is where it was made, and not where its class calls the one that it extends.
     (
+        "quickjs.c",
         "    build_backtrace(ctx, obj, JS_UNDEFINED, NULL, 0, 0, JS_BACKTRACE_FLAG_SKIP_FIRST_LEVEL);\n    return obj;\n exception:\n",
         "    build_backtrace(ctx, obj, new_target, NULL, 0, 0, JS_BACKTRACE_FLAG_SKIP_FIRST_LEVEL|JS_BACKTRACE_FLAG_FILTER_FUNC);\n    return obj;\n exception:\n",
+        1,
     ),
     // A loop that is interrupted says where it is: at the jump, or after the condition.
     (
+        "quickjs.c",
         "            pc += (int32_t)get_u32(pc);\n            if (unlikely(js_poll_interrupts(ctx)))\n                goto exception;\n            BREAK;\n",
         "            if (unlikely(--ctx->interrupt_counter <= 0 && (sf->cur_pc = pc, __js_poll_interrupts(ctx))))\n                goto exception;\n            pc += (int32_t)get_u32(pc);\n            BREAK;\n",
+        1,
     ),
     (
+        "quickjs.c",
         "            pc += (int16_t)get_u16(pc);\n            if (unlikely(js_poll_interrupts(ctx)))\n                goto exception;\n            BREAK;\n",
         "            if (unlikely(--ctx->interrupt_counter <= 0 && (sf->cur_pc = pc, __js_poll_interrupts(ctx))))\n                goto exception;\n            pc += (int16_t)get_u16(pc);\n            BREAK;\n",
+        1,
     ),
     (
+        "quickjs.c",
         "            pc += (int8_t)pc[0];\n            if (unlikely(js_poll_interrupts(ctx)))\n                goto exception;\n            BREAK;\n",
         "            if (unlikely(--ctx->interrupt_counter <= 0 && (sf->cur_pc = pc, __js_poll_interrupts(ctx))))\n                goto exception;\n            pc += (int8_t)pc[0];\n            BREAK;\n",
+        1,
     ),
     (
+        "quickjs.c",
         "unlikely(js_poll_interrupts(ctx))",
         "unlikely(--ctx->interrupt_counter <= 0 && (sf->cur_pc = pc, __js_poll_interrupts(ctx)))",
+        4,
+    ),
+    // What calls itself in C uses little of the stack whose end is looked for, and much of the machine's: it takes more of
+    // the first, so that an error ends it that a script can catch.
+    (
+        "quickjs.c",
+        "JSRuntime *JS_NewRuntime2(const JSMallocFunctions *mf, void *opaque)\n{\n",
+        "#define IN_A_FRAME_OF(size, value) ({ char room[size]; __asm__ volatile(\"\" : : \"r\"(room) : \"memory\"); value; })\n#define IN_A_LARGE_FRAME(value) IN_A_FRAME_OF(256, value)\n#define js_check_deep(rt) IN_A_LARGE_FRAME(js_check_stack_overflow(rt, 0))\n#define js_check_parse(s) if (IN_A_FRAME_OF(1024, js_check_stack_overflow((s)->ctx->rt, 0))) { JS_ThrowStackOverflow(s->ctx); return -1; }\n\nJSRuntime *JS_NewRuntime2(const JSMallocFunctions *mf, void *opaque)\n{\n",
+        1,
+    ),
+    ("quickjs.c", "js_check_stack_overflow(ctx->rt, 0)", "js_check_deep(ctx->rt)", 12),
+    ("quickjs.c", "js_check_stack_overflow(s->ctx->rt, 0)", "js_check_deep(s->ctx->rt)", 1),
+    (
+        "quickjs.c",
+        "static JSValue js_proxy_getPrototypeOf(JSContext *ctx, JSValueConst obj)\n{\n",
+        "#define get_proxy_method(...) IN_A_LARGE_FRAME(get_proxy_method(__VA_ARGS__))\n\nstatic JSValue js_proxy_getPrototypeOf(JSContext *ctx, JSValueConst obj)\n{\n",
+        1,
+    ),
+    (
+        "quickjs.c",
+        "static __exception int js_parse_unary(JSParseState *s, int parse_flags)\n{\n",
+        "static __exception int js_parse_unary(JSParseState *s, int parse_flags)\n{\n    js_check_parse(s);\n",
+        1,
+    ),
+    (
+        "quickjs.c",
+        "static __exception int js_parse_assign_expr2(JSParseState *s, int parse_flags)\n{\n",
+        "static __exception int js_parse_assign_expr2(JSParseState *s, int parse_flags)\n{\n    js_check_parse(s);\n",
+        1,
+    ),
+    (
+        "quickjs.c",
+        "static __exception int js_parse_statement_or_decl(JSParseState *s,\n                                                  int decl_mask)\n{\n",
+        "static __exception int js_parse_statement_or_decl(JSParseState *s,\n                                                  int decl_mask)\n{\n    js_check_parse(s);\n",
+        1,
+    ),
+    // As many arguments as elsewhere, and more: they are not on the stack.
+    (
+        "quickjs.c",
+        "    if (len > JS_MAX_LOCAL_VARS) {\n        // XXX: check for stack overflow?\n        JS_ThrowRangeError(ctx, \"too many arguments in function call (only %d allowed)\",\n                           JS_MAX_LOCAL_VARS);\n",
+        "    if (len > 1 << 20) {\n        JS_ThrowRangeError(ctx, \"too many arguments in function call (only %d allowed)\",\n                           1 << 20);\n",
+        1,
+    ),
+    // There is one realm.
+    ("quickjs.c", "realm = JS_GetFunctionRealm(ctx, s->target);", "realm = ctx;", 1),
+    ("quickjs.c", "realm = JS_GetFunctionRealm(ctx, bf->func_obj);", "realm = ctx;", 1),
+    (
+        "libregexp.c",
+        "lre_check_stack_overflow(s->opaque, 0)",
+        "({ char room[512]; __asm__ volatile(\"\" : : \"r\"(room) : \"memory\"); lre_check_stack_overflow(s->opaque, 0); })",
+        2,
     ),
 ];
-/// How often the last is there.
-const JUMPS: usize = 4;
 
-/// How it is compiled: every flag counts for the digest.
-const FLAGS: [&str; 13] = [
+/// What is compiled for: C, and Zig.
+const TARGET: [&str; 3] = [
     "-target",
     "wasm32-wasi",
     "-mcpu=generic+bulk_memory+nontrapping_fptoint+sign_ext+mutable_globals",
+];
+/// How Zig is compiled.
+const ZIG_FLAGS: [&str; 3] = ["-O", "ReleaseFast", "-fstrip"];
+/// How C is compiled: every flag counts for the digest.
+const FLAGS: [&str; 10] = [
     "-O2",
     "-mexec-model=reactor",
     "-D_GNU_SOURCE",
@@ -138,21 +228,36 @@ impl QuickJs {
         Ok(Self { sources: folder.join("quickjs").into() })
     }
 
-    /// All that decides what is built, but for the source given to [`QuickJs::build`].
+    /// All that decides what is built, but for the sources given to [`QuickJs::build`].
     #[must_use]
     pub fn recipe() -> String {
-        format!("{} {CARRIER:?} {FLAGS:?} {STACK} {CHANGES:?}", crate::ZIG)
+        format!("{} {CARRIER:?} {TARGET:?} {ZIG_FLAGS:?} {FLAGS:?} {STACK} {CHANGES:?}", crate::ZIG)
     }
 
-    /// Builds a module from a C source that includes `quickjs.c`.
+    /// Builds a module from a C source that includes `quickjs.c`, and from one in Zig if it has any.
     ///
     /// # Errors
     /// If the compiler is not there and cannot be installed, or fails.
-    pub fn build(&self, tools: &Tools, source: &Path, output: &Path) -> Result<()> {
+    pub fn build(
+        &self,
+        tools: &Tools,
+        source: &Path,
+        zig_source: Option<&Path>,
+        output: &Path,
+    ) -> Result<()> {
         let changed = tempfile::tempdir()?;
-        fs::write(changed.path().join("quickjs.c"), self.changed()?)?;
+        for file in ["quickjs.c", "libregexp.c"] {
+            fs::write(changed.path().join(file), self.changed(file)?)?;
+        }
+        let object = zig_source.map(|_| changed.path().join("zig.o"));
+        if let Some((from, object)) = zig_source.zip(object.as_ref()) {
+            let mut zig = tools.zig()?;
+            zig.arg("build-obj").args(TARGET).args(ZIG_FLAGS).arg(from);
+            run(zig.arg(format!("-femit-bin={}", object.display())))?;
+        }
         let mut zig = tools.zig()?;
         zig.arg("cc")
+            .args(TARGET)
             .args(FLAGS)
             .arg(format!("-DSTACK_BYTES={STACK}"))
             .arg(format!("-Wl,-z,stack-size={STACK}"))
@@ -162,17 +267,18 @@ impl QuickJs {
             .arg(&self.sources)
             .arg("-o")
             .args([output, source])
-            .args(["libregexp.c", "libunicode.c", "dtoa.c"].map(|file| self.sources.join(file)));
+            .args(object)
+            .arg(changed.path().join("libregexp.c"))
+            .args(["libunicode.c", "dtoa.c"].map(|file| self.sources.join(file)));
         run(&mut zig)
     }
 
-    /// `quickjs.c` with what is changed in it.
-    fn changed(&self) -> Result<String> {
-        let path = self.sources.join("quickjs.c");
+    /// A file with what is changed in it.
+    fn changed(&self, name: &str) -> Result<String> {
+        let path = self.sources.join(name);
         let mut source = fs::read_to_string(&path)?;
-        for (at, (before, after)) in CHANGES.into_iter().enumerate() {
+        for (_, before, after, expected) in CHANGES.into_iter().filter(|(file, ..)| *file == name) {
             let times = source.matches(before).count();
-            let expected = if at + 1 == CHANGES.len() { JUMPS } else { 1 };
             ensure!(times == expected, "{}: {before:?} is there {times} times", path.display());
             source = source.replace(before, after);
         }

@@ -45,7 +45,7 @@ fn build_example() -> Result<()> {
 /// A plugin of Javy's interface, on QuickJS.
 fn quickjs(source: &Path, output: &Path) -> Result<()> {
     let manifest = root().join("crates/compute-js-plugin/Cargo.toml");
-    QuickJs::find(&manifest)?.build(&Tools::under(&target()), source, output)
+    QuickJs::find(&manifest)?.build(&Tools::under(&target()), source, None, output)
 }
 
 /// Builds one language's transform job, and says where it is.

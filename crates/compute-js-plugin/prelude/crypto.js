@@ -1,14 +1,16 @@
 // `crypto`: random bytes from the call's seed, and digests. What is done with keys is in keys.js.
 
-import { sha1 } from "@noble/hashes/legacy.js";
-import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import { bytesOf, define } from "./globals.js";
+import { makePrimitives, PRIMITIVES } from "./primitives.js";
 
-const DIGESTS = { "SHA-1": sha1, "SHA-256": sha256, "SHA-384": sha384, "SHA-512": sha512 };
 // What Web Crypto allows in one call.
 const MAX_RANDOM = 65536;
 
 export function defineCrypto(host) {
+  const primitives = makePrimitives(host);
+  const { sha1, sha256, sha384, sha512 } = primitives;
+  const digests = { "SHA-1": sha1, "SHA-256": sha256, "SHA-384": sha384, "SHA-512": sha512 };
+
   function getRandomValues(array) {
     if (!ArrayBuffer.isView(array) || array instanceof Float32Array || array instanceof Float64Array || array instanceof DataView)
       throw new TypeError("crypto.getRandomValues takes an array of integers");
@@ -28,11 +30,13 @@ export function defineCrypto(host) {
 
   async function digest(algorithm, data) {
     const name = String(typeof algorithm === "object" ? algorithm?.name : algorithm).toUpperCase();
-    const hash = DIGESTS[name];
+    const hash = Object.hasOwn(digests, name) ? digests[name] : undefined;
     if (hash === undefined)
-      throw new DOMException(`crypto.subtle.digest knows ${Object.keys(DIGESTS).join(", ")}, and not ${name}`, "NotSupportedError");
+      throw new DOMException(`crypto.subtle.digest knows ${Object.keys(digests).join(", ")}, and not ${name}`, "NotSupportedError");
     return hash(bytesOf(data, "crypto.subtle.digest")).buffer;
   }
 
-  define(globalThis, { crypto: { getRandomValues, randomUUID, subtle: { digest } } });
+  const crypto = { getRandomValues, randomUUID, subtle: { digest } };
+  Object.defineProperty(crypto, PRIMITIVES, { value: primitives });
+  define(globalThis, { crypto });
 }

@@ -38,6 +38,23 @@ IMPORT("fail") void host_fail(const char *name, size_t name_size, const char *me
                               const char *stack, size_t stack_size);
 
 extern void _initialize(void);
+// crypto/hashes.zig and crypto/curves.zig.
+extern void hash_start(uint32_t kind, uint8_t *state);
+extern void hash_update(uint32_t kind, uint8_t *state, const uint8_t *data, size_t size);
+extern uint32_t hash_finish(uint32_t kind, const uint8_t *state, uint8_t *digest);
+extern bool hash_pbkdf2(uint32_t kind, const uint8_t *password, size_t password_size, const uint8_t *salt, size_t salt_size,
+                        uint32_t rounds, uint8_t *key, size_t key_size);
+extern bool ec_public(uint32_t curve, const uint8_t *secret, uint8_t *point);
+extern bool ec_decode(uint32_t curve, const uint8_t *bytes, size_t size, uint8_t *point);
+extern bool ec_sign(uint32_t curve, const uint8_t *secret, const uint8_t *digest, size_t digest_size, uint8_t *signature);
+extern bool ec_verify(uint32_t curve, const uint8_t *point, const uint8_t *digest, size_t digest_size,
+                      const uint8_t *signature);
+extern bool ed25519_public(const uint8_t *seed, uint8_t *key);
+extern bool ed25519_sign(const uint8_t *seed, const uint8_t *data, size_t size, uint8_t *signature);
+extern bool ed25519_verify(const uint8_t *key, const uint8_t *data, size_t size, const uint8_t *signature);
+// Room for the state of a hash that is begun, and for the largest digest.
+#define HASH_STATE 256
+#define LONGEST_DIGEST 64
 // How much of the linker's stack JavaScript may use; the rest is for C that it calls.
 #define JS_STACK_BYTES (STACK_BYTES - 64 * 1024)
 // How much input is read without asking the allocator.
@@ -429,6 +446,126 @@ static JSValue js_utf8_decode(JSContext *ctx, JSValueConst this, int argc, JSVal
     return text;
 }
 
+// The state of a hash that a function was given as its second argument.
+static uint8_t *hash_state(JSContext *ctx, JSValueConst given) {
+    size_t size;
+    uint8_t *state = JS_GetUint8Array(ctx, &size, given);
+    if (state && size != HASH_STATE) {
+        JS_ThrowTypeError(ctx, "this is no state of a hash");
+        return NULL;
+    }
+    return state;
+}
+
+// The state of a hash of this kind, with nothing in it.
+static JSValue js_hash_start(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    uint8_t state[HASH_STATE] = {0};
+    uint32_t kind;
+    if (JS_ToUint32(ctx, &kind, argv[0]))
+        return JS_EXCEPTION;
+    hash_start(kind, state);
+    return JS_NewUint8ArrayCopy(ctx, state, sizeof state);
+}
+
+static JSValue js_hash_update(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    uint32_t kind;
+    size_t size;
+    if (JS_ToUint32(ctx, &kind, argv[0]))
+        return JS_EXCEPTION;
+    uint8_t *state = hash_state(ctx, argv[1]);
+    if (!state)
+        return JS_EXCEPTION;
+    uint8_t *data = JS_GetUint8Array(ctx, &size, argv[2]);
+    if (!data)
+        return JS_EXCEPTION;
+    hash_update(kind, state, data, size);
+    return JS_UNDEFINED;
+}
+
+static JSValue js_hash_finish(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    uint8_t digest[LONGEST_DIGEST];
+    uint32_t kind;
+    if (JS_ToUint32(ctx, &kind, argv[0]))
+        return JS_EXCEPTION;
+    uint8_t *state = hash_state(ctx, argv[1]);
+    if (!state)
+        return JS_EXCEPTION;
+    return JS_NewUint8ArrayCopy(ctx, digest, hash_finish(kind, state, digest));
+}
+
+// Fills an array with a key from a password: kind, password, salt, rounds, key.
+static JSValue js_pbkdf2(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    uint32_t kind, rounds;
+    size_t password_size, salt_size, key_size;
+    if (JS_ToUint32(ctx, &kind, argv[0]) || JS_ToUint32(ctx, &rounds, argv[3]))
+        return JS_EXCEPTION;
+    uint8_t *password = JS_GetUint8Array(ctx, &password_size, argv[1]);
+    if (!password)
+        return JS_EXCEPTION;
+    uint8_t *salt = JS_GetUint8Array(ctx, &salt_size, argv[2]);
+    if (!salt)
+        return JS_EXCEPTION;
+    uint8_t *key = JS_GetUint8Array(ctx, &key_size, argv[4]);
+    if (!key)
+        return JS_EXCEPTION;
+    if (!hash_pbkdf2(kind, password, password_size, salt, salt_size, rounds, key, key_size))
+        return JS_ThrowRangeError(ctx, "no key of this length can be derived");
+    return JS_UNDEFINED;
+}
+
+// Bytes of a private key, a public key and a signature of P-256, P-384 and Ed25519.
+static const struct {
+    size_t secret, point, signature;
+} curve_sizes[] = {{32, 65, 64}, {48, 97, 96}, {32, 32, 64}};
+#define ED25519 2
+enum { CURVE_PUBLIC, CURVE_DECODE, CURVE_SIGN, CURVE_VERIFY };
+
+// What is done with a key of a curve. Takes the curve and two or three arrays, fills the last unless it verifies, and says
+// whether it could:
+//   public   private key; public key
+//   decode   public key as it was given; public key
+//   sign     private key, digest (Ed25519: what is signed); signature
+//   verify   public key, digest (Ed25519: what is signed), signature
+static JSValue js_curve(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv, int what) {
+    struct {
+        uint8_t *bytes;
+        size_t size;
+    } given[3] = {0};
+    uint32_t curve;
+    if (JS_ToUint32(ctx, &curve, argv[0]))
+        return JS_EXCEPTION;
+    if (curve >= countof(curve_sizes))
+        return JS_ThrowRangeError(ctx, "there is no such curve");
+    for (int at = 0; at < (what < CURVE_SIGN ? 2 : 3); at++) {
+        given[at].bytes = JS_GetUint8Array(ctx, &given[at].size, argv[1 + at]);
+        if (!given[at].bytes)
+            return JS_EXCEPTION;
+    }
+    size_t secret = curve_sizes[curve].secret, point = curve_sizes[curve].point;
+    size_t key = what == CURVE_PUBLIC || what == CURVE_SIGN ? secret : what == CURVE_VERIFY ? point : given[0].size;
+    size_t other = what < CURVE_SIGN ? given[1].size : given[2].size;
+    if (given[0].size != key || other != (what < CURVE_SIGN ? point : curve_sizes[curve].signature))
+        return JS_FALSE;
+    bool is_ed = curve == ED25519, worked = false;
+    switch (what) {
+    case CURVE_PUBLIC:
+        worked = is_ed ? ed25519_public(given[0].bytes, given[1].bytes) : ec_public(curve, given[0].bytes, given[1].bytes);
+        break;
+    case CURVE_DECODE:
+        worked = !is_ed && ec_decode(curve, given[0].bytes, given[0].size, given[1].bytes);
+        break;
+    case CURVE_SIGN:
+        worked = is_ed ? ed25519_sign(given[0].bytes, given[1].bytes, given[1].size, given[2].bytes)
+                       : ec_sign(curve, given[0].bytes, given[1].bytes, given[1].size, given[2].bytes);
+        break;
+    case CURVE_VERIFY:
+        worked = is_ed ? ed25519_verify(given[0].bytes, given[1].bytes, given[1].size, given[2].bytes)
+                       : ec_verify(curve, given[0].bytes, given[1].bytes, given[1].size, given[2].bytes);
+        break;
+    }
+    return JS_NewBool(ctx, worked);
+}
+
 static void forget_library(int index) {
     wipe(libraries[index].bytecode, libraries[index].size);
     libraries[index].bytecode = NULL;
@@ -472,6 +609,14 @@ static const JSCFunctionListEntry host_functions[] = {
     JS_CFUNC_DEF("random", 0, js_random),
     JS_CFUNC_DEF("utf8Encode", 1, js_utf8_encode),
     JS_CFUNC_DEF("utf8Decode", 2, js_utf8_decode),
+    JS_CFUNC_DEF("hashStart", 1, js_hash_start),
+    JS_CFUNC_DEF("hashUpdate", 3, js_hash_update),
+    JS_CFUNC_DEF("hashFinish", 2, js_hash_finish),
+    JS_CFUNC_DEF("pbkdf2", 5, js_pbkdf2),
+    JS_CFUNC_MAGIC_DEF("curvePublic", 3, js_curve, CURVE_PUBLIC),
+    JS_CFUNC_MAGIC_DEF("curveDecode", 3, js_curve, CURVE_DECODE),
+    JS_CFUNC_MAGIC_DEF("curveSign", 4, js_curve, CURVE_SIGN),
+    JS_CFUNC_MAGIC_DEF("curveVerify", 4, js_curve, CURVE_VERIFY),
     JS_CFUNC_DEF("loadLibrary", 1, js_load_library),
     JS_CFUNC_DEF("mentions", 1, js_mentions),
 };

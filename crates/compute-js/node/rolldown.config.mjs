@@ -26,6 +26,8 @@ export default names.map((name) => ({
       name: "names",
       // `buffer/` and `node:buffer` are the same as `buffer`.
       resolveId(id) {
+        // Within a package it is `./sha2.js`.
+        if (/^(@noble\/hashes|\.)\/sha2\.js$/.test(id)) return fileURLToPath(new URL("lib/sha2.js", import.meta.url));
         if (id === "qs") return fileURLToPath(new URL("lib/qs.js", import.meta.url));
         const name = bare(id);
         return name !== id && external.has(name) ? { id: name, external: true } : null;

@@ -8,6 +8,7 @@ mod prepared;
 mod profile;
 mod shared;
 mod slots;
+mod stack;
 mod threads;
 mod ticker;
 
@@ -20,5 +21,6 @@ pub(crate) use prepared::{Command, Image, Library, Prepared};
 pub(crate) use profile::{ProfileEngines, Shard, validate};
 pub(crate) use shared::{Abandoned, SharedCache};
 pub(crate) use slots::Slots;
+pub(crate) use stack::on_guest_stack;
 pub(crate) use threads::number as thread_number;
 pub(crate) use ticker::Ticker;

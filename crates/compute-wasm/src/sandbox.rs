@@ -9,7 +9,7 @@ use compute::{
 };
 
 use crate::NAME;
-use crate::code::{GuestStore, Slots, Ticker, thread_number};
+use crate::code::{GuestStore, Slots, Ticker, on_guest_stack, thread_number};
 use crate::guest::{State, Stop, reason};
 use crate::module::Caps;
 use crate::program::{Entry, Program};
@@ -57,6 +57,31 @@ impl Instance for FailedToLoad {
 impl Instance for Loaded {
     fn invoke(&self, input: &[u8], call: &Call<'_>) -> Result<Outcome, Error> {
         self.check_bounds(call.bounds)?;
+        on_guest_stack(self.stack(), || self.run(input, call))
+            .map_err(|error| Error::engine(NAME, format!("{error:#}")))?
+    }
+
+    fn size(&self) -> usize {
+        self.program.size()
+    }
+
+    fn shared(&self) -> Option<SharedPart> {
+        let plugin = self.program.plugin()?;
+        Some(SharedPart { id: Arc::as_ptr(plugin).addr(), size: plugin.size() })
+    }
+
+    fn takes_envelope(&self) -> bool {
+        self.takes_envelope
+    }
+}
+
+impl Loaded {
+    /// The guest's call stack, in bytes.
+    fn stack(&self) -> u64 {
+        self.program.engines().profile().stack()
+    }
+
+    fn run(&self, input: &[u8], call: &Call<'_>) -> Result<Outcome, Error> {
         let attempt = || self.instantiate(input, call);
         let sandbox = match self.shared.slots.when_free(call, attempt, Sandbox::met_full_pool) {
             Ok(sandbox) => sandbox.map_err(|error| Error::engine(NAME, format!("{error:#}")))?,
@@ -78,13 +103,7 @@ impl Instance for Loaded {
             Ok(()) => state.take_output(call.raw),
             Err(error) => match error.downcast_ref::<Stop>() {
                 Some(Stop::Exit(0)) => state.take_output(call.raw),
-                _ => match reason(
-                    &error,
-                    &state,
-                    call,
-                    phase,
-                    self.program.engines().profile().stack(),
-                ) {
+                _ => match reason(&error, &state, call, phase, self.stack()) {
                     Some(reason) => Err(reason),
                     None => return Err(Error::engine(NAME, format!("{error:#}"))),
                 },
@@ -112,21 +131,6 @@ impl Instance for Loaded {
         Ok(outcome)
     }
 
-    fn size(&self) -> usize {
-        self.program.size()
-    }
-
-    fn shared(&self) -> Option<SharedPart> {
-        let plugin = self.program.plugin()?;
-        Some(SharedPart { id: Arc::as_ptr(plugin).addr(), size: plugin.size() })
-    }
-
-    fn takes_envelope(&self) -> bool {
-        self.takes_envelope
-    }
-}
-
-impl Loaded {
     /// Makes a sandbox, in the pool that this thread keeps to or, where that is full, in another.
     fn instantiate(&self, input: &[u8], call: &Call<'_>) -> wasmtime::Result<Sandbox<'_>> {
         let shards = self.program.engines().shards();

@@ -1,15 +1,16 @@
 // ECDSA on the curves of NIST (FIPS 186-5), and Ed25519 (RFC 8032).
 
-import { ed25519 } from "@noble/curves/ed25519.js";
-import { p256, p384 } from "@noble/curves/nist.js";
-
+import { PRIMITIVES } from "../primitives.js";
 import { BITS, BYTES, expect, hex, INTEGER, OID, only, read, readPkcs8, readSpki, SEQUENCE, write, writePkcs8, writeSpki } from "./der.js";
 import { fail, fromBase64url, hashOf, isSame, join, random, secretOf, toBase64url } from "./key.js";
 
+const { curvePublic, curveDecode, curveSign, curveVerify } = crypto[PRIMITIVES];
+
 const EC = hex("2a8648ce3d0201");
+// `curve` is the number that curves.zig has for it.
 const CURVES = {
-  "P-256": { curve: p256, oid: hex("2a8648ce3d030107"), size: 32 },
-  "P-384": { curve: p384, oid: hex("2b81040022"), size: 48 },
+  "P-256": { curve: 0, oid: hex("2a8648ce3d030107"), size: 32 },
+  "P-384": { curve: 1, oid: hex("2b81040022"), size: 48 },
 };
 
 function curveOf(parameters) {
@@ -18,19 +19,16 @@ function curveOf(parameters) {
   return { name, ...CURVES[name] };
 }
 
-function point(curve, bytes) {
-  try {
-    return curve.Point.fromBytes(bytes).toBytes(false);
-  } catch {
-    return fail("DataError", "the key is no point of the curve");
-  }
+function point({ curve, size }, bytes) {
+  const whole = new Uint8Array(1 + 2 * size);
+  return curveDecode(curve, bytes, whole) ? whole : fail("DataError", "the key is no point of the curve");
 }
 
 function ecKey(curve, secret, open) {
   const algorithm = { name: "ECDSA", namedCurve: curve.name };
-  if (secret === undefined) return { type: "public", algorithm, secret: { open: point(curve.curve, open) }, usages: ["verify"] };
-  if (!curve.curve.utils.isValidSecretKey(secret)) fail("DataError", "the key is none of the curve");
-  const own = curve.curve.getPublicKey(secret, false);
+  if (secret === undefined) return { type: "public", algorithm, secret: { open: point(curve, open) }, usages: ["verify"] };
+  const own = new Uint8Array(1 + 2 * curve.size);
+  if (!curvePublic(curve.curve, secret, own)) fail("DataError", "the key is none of the curve");
   if (open !== undefined && !isSame(own, open)) fail("DataError", "the key's two halves do not belong together");
   return { type: "private", algorithm, secret: { secret, open: own }, usages: ["sign"] };
 }
@@ -65,7 +63,7 @@ const ecdsa = {
     if (data.kty !== "EC" || data.crv !== curve.name) fail("DataError", `the key has the kty EC and the crv ${curve.name}`);
     const [x, y] = ["x", "y"].map((name) => fromBase64url(data[name], name));
     if (x.length !== curve.size || y.length !== curve.size) fail("DataError", "the key's x and y have another length");
-    const open = point(curve.curve, join([4], x, y));
+    const open = point(curve, join([4], x, y));
     return ecKey(curve, data.d === undefined ? undefined : fromBase64url(data.d, "d"), open);
   },
   exportKey(format, key) {
@@ -83,28 +81,33 @@ const ecdsa = {
   },
   generateKey(parameters) {
     const curve = curveOf(parameters);
-    const secret = curve.curve.utils.randomSecretKey(random(curve.size + Math.ceil(curve.size / 2)));
+    const open = new Uint8Array(1 + 2 * curve.size);
+    let secret = random(curve.size);
+    // Few are none: 0, and those from the curve's order on.
+    while (!curvePublic(curve.curve, secret, open)) secret = random(curve.size);
     const privateKey = ecKey(curve, secret);
     return { privateKey, publicKey: ecKey(curve, undefined, privateKey.secret.open) };
   },
   sign(parameters, key, data) {
-    const { curve } = curveOf(key.algorithm);
-    return curve.sign(hashOf(parameters).hash(data), secretOf(key).secret, { prehash: false, lowS: false });
+    const { curve, size } = curveOf(key.algorithm), signature = new Uint8Array(2 * size);
+    if (!curveSign(curve, secretOf(key).secret, hashOf(parameters).hash(data), signature)) fail("OperationError", "the key cannot sign this");
+    return signature;
   },
   verify(parameters, key, signature, data) {
-    const { curve, size } = curveOf(key.algorithm);
-    if (signature.length !== 2 * size) return false;
-    return curve.verify(signature, hashOf(parameters).hash(data), secretOf(key).open, { prehash: false, lowS: false });
+    return curveVerify(curveOf(key.algorithm).curve, secretOf(key).open, hashOf(parameters).hash(data), signature);
   },
 };
 
 const ED25519 = hex("2b6570");
+// Its number with those of the other curves.
+const ED = 2;
 
 function edKey(secret, open) {
   const algorithm = { name: "Ed25519" };
   if ((secret ?? open).length !== 32) fail("DataError", "a key of Ed25519 has 32 bytes");
   if (secret === undefined) return { type: "public", algorithm, secret: { open }, usages: ["verify"] };
-  const own = ed25519.getPublicKey(secret);
+  const own = new Uint8Array(32);
+  if (!curvePublic(ED, secret, own)) fail("DataError", "the key is none of the curve");
   if (open !== undefined && !isSame(own, open)) fail("DataError", "the key's two halves do not belong together");
   return { type: "private", algorithm, secret: { secret, open: own }, usages: ["sign"] };
 }
@@ -136,8 +139,12 @@ const eddsa = {
     const privateKey = edKey(random(32));
     return { privateKey, publicKey: edKey(undefined, privateKey.secret.open) };
   },
-  sign: (_, key, data) => ed25519.sign(data, secretOf(key).secret),
-  verify: (_, key, signature, data) => signature.length === 64 && ed25519.verify(signature, data, secretOf(key).open, { zip215: false }),
+  sign(_, key, data) {
+    const signature = new Uint8Array(64);
+    if (!curveSign(ED, secretOf(key).secret, data, signature)) fail("OperationError", "the key cannot sign this");
+    return signature;
+  },
+  verify: (_, key, signature, data) => curveVerify(ED, secretOf(key).open, data, signature),
 };
 
 export const curves = [ecdsa, eddsa];

@@ -1,10 +1,9 @@
 // Keys, and what all algorithms share.
 
-import { sha1 } from "@noble/hashes/legacy.js";
-import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
-
 import { bytesOf } from "../globals.js";
+import { PRIMITIVES } from "../primitives.js";
 
+const { sha1, sha256, sha384, sha512 } = crypto[PRIMITIVES];
 const HASHES = { "SHA-1": sha1, "SHA-256": sha256, "SHA-384": sha384, "SHA-512": sha512 };
 const USAGES = ["encrypt", "decrypt", "sign", "verify", "deriveKey", "deriveBits", "wrapKey", "unwrapKey"];
 

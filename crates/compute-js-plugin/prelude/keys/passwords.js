@@ -1,7 +1,6 @@
 // HKDF (RFC 5869) and PBKDF2 (RFC 8018).
 
 import { hkdf } from "@noble/hashes/hkdf.js";
-import { pbkdf2 } from "@noble/hashes/pbkdf2.js";
 
 import { dataOf, fail, hashOf, secretOf } from "./key.js";
 
@@ -24,7 +23,7 @@ export const passwords = [
   }),
   derivation("PBKDF2", (parameters, key, length) => {
     const { hash } = hashOf(parameters), { iterations } = parameters;
-    if (!Number.isInteger(iterations) || iterations < 1) fail("OperationError", "PBKDF2 takes a number of iterations");
-    return pbkdf2(hash, secretOf(key), dataOf(parameters.salt, "deriveBits"), { c: iterations, dkLen: length });
+    if (!Number.isInteger(iterations) || iterations < 1 || iterations >= 2 ** 32) fail("OperationError", "PBKDF2 takes a number of iterations");
+    return hash.pbkdf2(secretOf(key), dataOf(parameters.salt, "deriveBits"), iterations, length);
   }),
 ];

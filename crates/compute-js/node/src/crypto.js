@@ -1,13 +1,14 @@
 // The part of Node.js's crypto that is computed: hashes, HMAC, keys from passwords, random bytes.
 const { hmac } = require("@noble/hashes/hmac.js");
 const { hkdf } = require("@noble/hashes/hkdf.js");
-const { md5, ripemd160, sha1 } = require("@noble/hashes/legacy.js");
+const { ripemd160 } = require("@noble/hashes/legacy.js");
 const { pbkdf2 } = require("@noble/hashes/pbkdf2.js");
 const { scrypt } = require("@noble/hashes/scrypt.js");
-const { sha224, sha256, sha384, sha512, sha512_256 } = require("@noble/hashes/sha2.js");
 const { sha3_224, sha3_256, sha3_384, sha3_512 } = require("@noble/hashes/sha3.js");
 const { Transform } = require("stream");
 
+// Those that the sandbox has itself.
+const { md5, sha1, sha224, sha256, sha384, sha512, sha512_256 } = crypto[Symbol.for("compute.primitives")];
 const HASHES = {
   md5,
   ripemd160,
@@ -151,8 +152,10 @@ function randomInt(min, max, callback) {
   return either(draw, callback);
 }
 
-const pbkdf2Sync = (password, salt, iterations, length, name = "sha1") =>
-  Buffer.from(pbkdf2(hashOf(name), bytesOf(password), bytesOf(salt), { c: iterations, dkLen: length }));
+function pbkdf2Sync(password, salt, iterations, length, name = "sha1") {
+  const hash = hashOf(name), [secret, salted] = [bytesOf(password), bytesOf(salt)];
+  return Buffer.from(hash.pbkdf2 ? hash.pbkdf2(secret, salted, iterations, length) : pbkdf2(hash, secret, salted, { c: iterations, dkLen: length }));
+}
 const scryptSync = (password, salt, length, { N = 16384, r = 8, p = 1, cost = N, blockSize = r, parallelization = p } = {}) =>
   Buffer.from(scrypt(bytesOf(password), bytesOf(salt), { N: cost, r: blockSize, p: parallelization, dkLen: length }));
 const hkdfSync = (name, key, salt, info, length) => hkdf(hashOf(name), bytesOf(key), bytesOf(salt), bytesOf(info), length).buffer;

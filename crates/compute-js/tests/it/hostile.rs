@@ -57,7 +57,7 @@ fn each_misdeed_has_its_own_error() {
             "return eval('['.repeat(100000));",
             EMPTY,
             Status::Trapped,
-            "deeper than its stack limit of 1048576 bytes",
+            "Maximum call stack size exceeded",
         ),
         (
             "return { get a() { throw new Error('from a getter'); } };",

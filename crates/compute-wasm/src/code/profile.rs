@@ -127,6 +127,8 @@ pub(crate) fn config(profile: Profile) -> Result<Config> {
         .consume_fuel(profile.metered())
         .epoch_interruption(true)
         .max_wasm_stack(stack)
+        // Nothing is asynchronous, and wasmtime wants it no smaller.
+        .async_stack_size(stack)
         // The same input gives the same output on every machine.
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(true)

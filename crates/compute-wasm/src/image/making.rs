@@ -8,7 +8,7 @@ use wasmtime::{Instance, Memory};
 
 use super::divide::{Parts, image};
 use super::plugin::ImagePlugin;
-use crate::code::{GuestStore, Image, Library, Prepared, ProfileEngines, Shard};
+use crate::code::{GuestStore, Image, Library, Prepared, ProfileEngines, Shard, on_guest_stack};
 use crate::guest::{State, Stop, reason};
 use crate::module::{JAVY_INITIALIZE, PREPARE, Shape};
 
@@ -91,8 +91,9 @@ impl<'a> ImageSandbox<'a> {
 
     /// The memory image and the plugin's code on it.
     fn open(&mut self, image: &Image, code: &Library) -> Result<(Memory, Instance), ImageError> {
-        let opened = code.instantiate_on(image, self.shard, &mut self.store);
-        opened.map_err(|error| self.blame(error))
+        let (shard, store) = (self.shard, &mut self.store);
+        let opened = on_guest_stack(self.bounds.stack, || code.instantiate_on(image, shard, store));
+        opened.flatten().map_err(|error| self.blame(error))
     }
 
     /// Calls a function of no parameters, if it is there.
@@ -100,8 +101,9 @@ impl<'a> ImageSandbox<'a> {
         let Some(function) = instance.get_func(&mut *self.store, name) else { return Ok(()) };
         let results = function.ty(&*self.store).results().len();
         let mut results = vec![wasmtime::Val::I32(0); results];
-        let called = function.call(&mut *self.store, &[], &mut results);
-        called.map_err(|error| self.blame(error))
+        let store = &mut *self.store;
+        let called = on_guest_stack(self.bounds.stack, || function.call(store, &[], &mut results));
+        called.flatten().map_err(|error| self.blame(error))
     }
 
     /// Whose failure it is that the code ended with this error.
@@ -170,9 +172,11 @@ pub(crate) fn op_image(
     sandbox.store.data_mut().interrupt_flag = bench.interrupt_flag;
     let (memory, linked) = sandbox.open(bench.base.get(0)?, bench.code.get(0)?)?;
     let shard = sandbox.shard;
-    let op = module
-        .get(0)?
-        .instantiate(shard, &mut sandbox.store, |store, name| linked.get_export(&mut **store, name))
+    let (library, store) = (module.get(0)?, &mut sandbox.store);
+    let instantiate =
+        || library.instantiate(shard, store, |store, name| linked.get_export(&mut **store, name));
+    let op = on_guest_stack(sandbox.bounds.stack, instantiate)
+        .flatten()
         .map_err(|error| sandbox.blame(error))?;
     sandbox.call(&op, "_initialize")?;
     if sandbox.store.data().thrown.is_some() {

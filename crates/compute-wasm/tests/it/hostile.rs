@@ -76,7 +76,7 @@ fn deep_recursion_reaches_the_stack_limit() {
     let outcome = run_loaded(text, NONE);
     let message = failure(&outcome);
     assert!(
-        message.contains("deeper than its stack limit of 1048576 bytes (in dive < dive"),
+        message.contains("deeper than its stack limit of 8388608 bytes (in dive < dive"),
         "{message}"
     );
     assert_eq!(outcome.status(), Status::Trapped);

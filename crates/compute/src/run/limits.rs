@@ -54,7 +54,7 @@ impl Limits {
         memory: Some(32 * MIB),
         wall: Some(Duration::from_millis(250)),
         fuel: None,
-        stack: Some(MIB),
+        stack: Some(Profile::MAX_STACK),
         table_elements: Some(100_000),
         output: Some(4 * MIB),
         log: Some(64 << 10),
