@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use wasm_encoder::{CustomSection, Section as _};
 
 const SOURCE: &str = "src/plugin.c";
-const HEAP: &str = "src/heap.h";
+const HEADERS: [&str; 3] = ["src/heap.h", "src/json.h", "src/timers.h"];
 /// What is in Zig: the first imports the others.
 const ZIG: [&str; 3] = ["src/crypto/crypto.zig", "src/crypto/curves.zig", "src/crypto/hashes.zig"];
 /// What the base image is made with.
@@ -22,7 +22,7 @@ const RECORD: &str = "plugin.sha256";
 const INIT_SECTION: &str = "compute:init";
 
 fn main() -> Result<()> {
-    for file in [SOURCE, HEAP, RECORD].iter().chain(&ZIG).chain(&SCRIPTS) {
+    for file in [SOURCE, RECORD].iter().chain(&HEADERS).chain(&ZIG).chain(&SCRIPTS) {
         println!("cargo:rerun-if-changed={file}");
     }
     let folder = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
@@ -52,11 +52,11 @@ fn build(folder: &Path, target: &Path) -> Result<PathBuf> {
     let read = |files: &[&str]| {
         files.iter().map(|file| fs::read(folder.join(file))).collect::<Result<Vec<_>, _>>()
     };
-    let (scripts, zig) = (read(&SCRIPTS)?.join(&0), read(&ZIG)?);
+    let (scripts, headers, zig) = (read(&SCRIPTS)?.join(&0), read(&HEADERS)?, read(&ZIG)?);
     let inputs = Sha256::new()
         .chain_update(QuickJs::recipe())
         .chain_update(fs::read(&source)?)
-        .chain_update(fs::read(folder.join(HEAP))?)
+        .chain_update(headers.join(&0))
         .chain_update(zig.join(&0))
         .chain_update(&scripts)
         .finalize();

@@ -12,13 +12,13 @@ use crate::{Tools, run};
 const CARRIER: (&str, &str) = ("rquickjs-sys", "0.14.0");
 
 /// The linker's stack, in bytes.
-const STACK: u32 = (2 << 20) + (576 << 10);
+const STACK: u32 = (3 << 20) + (64 << 10);
 
 /// A file of QuickJS-NG's, what is there, what comes in its place, and how often.
 type Change = (&'static str, &'static str, &'static str, usize);
 
 /// What is changed in QuickJS-NG.
-const CHANGES: [Change; 28] = [
+const CHANGES: [Change; 35] = [
     // Who includes it may say where references are counted.
     (
         "quickjs.c",
@@ -30,7 +30,7 @@ const CHANGES: [Change; 28] = [
     (
         "quickjs.c",
         "static __exception int js_parse_postfix_expr(JSParseState *s, int parse_flags)\n{\n",
-        "static __exception int js_parse_postfix_expr(JSParseState *s, int parse_flags)\n{\n    int named_line = s->token.line_num, named_col = s->token.col_num;\n    int call_line = named_line, call_col = named_col;\n",
+        "static __exception int js_parse_postfix_expr(JSParseState *s, int parse_flags)\n{\n    int named_line = s->token.line_num, named_col = s->token.col_num;\n    int call_line = named_line, call_col = named_col;\n    js_check_parse(s);\n",
         1,
     ),
     (
@@ -161,6 +161,49 @@ const CHANGES: [Change; 28] = [
         "quickjs.c",
         "static __exception int js_parse_statement_or_decl(JSParseState *s,\n                                                  int decl_mask)\n{\n",
         "static __exception int js_parse_statement_or_decl(JSParseState *s,\n                                                  int decl_mask)\n{\n    js_check_parse(s);\n",
+        1,
+    ),
+    // Who includes it may have a heap that is called without asking which it is, and read and write plain JSON.
+    (
+        "quickjs.c",
+        "static void *js_arena_malloc(JSRuntime *rt, size_t size)\n{\n",
+        "#ifndef HEAP_MALLOC\n#define HEAP_MALLOC(rt, size) rt->mf.js_malloc(rt->malloc_state.opaque, size)\n#define HEAP_FREE(rt, block) rt->mf.js_free(rt->malloc_state.opaque, block)\n#define HEAP_USABLE_SIZE(rt, block) rt->mf.js_malloc_usable_size(block)\n#endif\n\nstatic void *js_arena_malloc(JSRuntime *rt, size_t size)\n{\n",
+        1,
+    ),
+    (
+        "quickjs.c",
+        "        return arena_malloc_large(rt, size);\n    }\n}\n",
+        "        JSMallocBlockHeader *large = HEAP_MALLOC(rt, sizeof(JSMallocBlockHeader) + size);\n        if (!large)\n            return NULL;\n        large->u.block_idx = JS_ARENA_FREE_NIL;\n        large->block_size_idx = 0xff;\n        return large->user_data;\n    }\n}\n",
+        1,
+    ),
+    (
+        "quickjs.c",
+        "            rt->mf.js_free(rt->malloc_state.opaque, b);\n",
+        "            HEAP_FREE(rt, b);\n",
+        1,
+    ),
+    (
+        "quickjs.c",
+        "            size_t size = rt->mf.js_malloc_usable_size(b);\n",
+        "            size_t size = HEAP_USABLE_SIZE(rt, b);\n",
+        1,
+    ),
+    (
+        "quickjs.c",
+        "    JSParseState s1, *s = &s1;\n    JSValue val = JS_UNDEFINED;\n\n    js_parse_init(ctx, s, buf, buf_len, filename, 1);\n    if (json_next_token(s))\n",
+        "    JSParseState s1, *s = &s1;\n    JSValue val = JS_UNDEFINED;\n\n#ifdef HAS_PLAIN_JSON\n    if (!pr) {\n        val = json_read(ctx, buf, buf_len);\n        if (!JS_IsUninitialized(val))\n            return val;\n        val = JS_UNDEFINED;\n    }\n#endif\n    js_parse_init(ctx, s, buf, buf_len, filename, 1);\n    if (json_next_token(s))\n",
+        1,
+    ),
+    (
+        "quickjs.c",
+        "static JSValue JS_ParseJSON_internal(JSContext *ctx, const char *buf, size_t buf_len,\n                                     const char *filename, JSONParseRecord *pr)\n{\n",
+        "#ifdef HAS_PLAIN_JSON\nstatic JSValue json_read(JSContext *ctx, const char *text, size_t size);\nstatic JSValue json_write(JSContext *ctx, JSValueConst value);\n#endif\n\nstatic JSValue JS_ParseJSON_internal(JSContext *ctx, const char *buf, size_t buf_len,\n                                     const char *filename, JSONParseRecord *pr)\n{\n",
+        1,
+    ),
+    (
+        "quickjs.c",
+        "    int64_t i, j, n;\n\n    jsc->replacer_func = JS_UNDEFINED;\n    jsc->stack = JS_UNDEFINED;\n",
+        "    int64_t i, j, n;\n\n#ifdef HAS_PLAIN_JSON\n    if (JS_IsUndefined(replacer) && JS_IsUndefined(space0)) {\n        ret = json_write(ctx, obj);\n        if (!JS_IsUninitialized(ret))\n            return ret;\n    }\n#endif\n    jsc->replacer_func = JS_UNDEFINED;\n    jsc->stack = JS_UNDEFINED;\n",
         1,
     ),
     // As many arguments as elsewhere, and more: they are not on the stack.

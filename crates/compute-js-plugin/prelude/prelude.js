@@ -10,7 +10,6 @@ import { defineEncoding } from "./encoding.js";
 import { defineEvents } from "./events.js";
 import { define, kindOf } from "./globals.js";
 import { defineLibraries } from "./libraries.js";
-import { defineTimers } from "./timers.js";
 
 export default function prelude(host) {
   Error.stackTraceLimit = 30;
@@ -18,7 +17,6 @@ export default function prelude(host) {
   define(globalThis, { console: consoleOf(host), performance: performanceOf(host) });
   // As a worker has them; what is about a machine is not told.
   define(globalThis, { self: globalThis, global: globalThis, navigator: navigatorOf(), reportError });
-  const timers = defineTimers(host);
   defineClone();
   defineEncoding(host);
   defineCrypto(host);
@@ -43,7 +41,6 @@ export default function prelude(host) {
         );
       if (typeof op.handler !== "function") throw new TypeError(`op(…) takes a function, and got ${kindOf(op.handler)}`);
       handler = op.handler;
-      timers.keep();
       const warmup = op.options?.warmup;
       return warmup === undefined ? undefined : { input: warmup, meta: emptyMeta(), env: {}, secrets: {} };
     },
@@ -53,9 +50,6 @@ export default function prelude(host) {
     },
     named: libraries.named,
     libraries: libraries.load,
-    timer: timers.run,
-    // Forgets what an earlier call left.
-    start: timers.start,
     // Says that a promise was rejected, and that nobody handled it.
     unhandled(reason) {
       host.log(LEVELS.error, `a promise was rejected and nobody handled it: ${format([reason])}`);

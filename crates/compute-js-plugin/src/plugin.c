@@ -22,11 +22,22 @@
 // already (toolchains/src/quickjs.rs).
 static inline int *reference_count(const void *block);
 #define JS_REF_COUNT(p) (*reference_count(p))
+// QuickJS's heap and JSON are those below, where it asks for them (toolchains/src/quickjs.rs).
+#include <stddef.h>
+static void *heap_alloc(size_t size);
+static void heap_free(void *block);
+static size_t js_heap_usable_size(const void *block);
+#define HEAP_MALLOC(rt, size) heap_alloc(size)
+#define HEAP_FREE(rt, block) heap_free(block)
+#define HEAP_USABLE_SIZE(rt, block) js_heap_usable_size(block)
+#define HAS_PLAIN_JSON 1
 #include "quickjs.c"
 
 #include <wasi/api.h>
 
 #include "heap.h"
+#include "json.h"
+#include "timers.h"
 
 #define EXPORT(name) __attribute__((export_name(name)))
 #define IMPORT(name) __attribute__((import_module("compute"), import_name(name)))
@@ -74,9 +85,8 @@ volatile struct {
 } interrupt_flag;
 
 static JSContext *context;
-// What the prelude gives back: the functions that load an op, call it and run a timer.
-static JSValue hook_load, hook_call, hook_timer, hook_start, hook_where, hook_unhandled, hook_causes, hook_promise, hook_named,
-    hook_libraries;
+// What the prelude gives back: the functions that load an op, call it and say what went wrong.
+static JSValue hook_load, hook_call, hook_where, hook_unhandled, hook_causes, hook_promise, hook_named, hook_libraries;
 static bool only_compile;
 static bool random_is_seeded;
 // Promises that were rejected and that nobody handles, with the reasons, in the order in which they were rejected.
@@ -326,29 +336,8 @@ static JSValue js_emit(JSContext *ctx, JSValueConst this, int argc, JSValueConst
     return JS_UNDEFINED;
 }
 
-// Milliseconds on the monotonic clock, which starts at 0 with each call.
 static JSValue js_monotonic(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
-    __wasi_timestamp_t now = 0;
-    (void)!__wasi_clock_time_get(__WASI_CLOCKID_MONOTONIC, 1, &now);
-    return JS_NewFloat64(ctx, (double)now / 1e6);
-}
-
-// Moves the sandbox's clocks on by so many milliseconds.
-static JSValue js_sleep(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
-    double milliseconds;
-    if (JS_ToFloat64(ctx, &milliseconds, argv[0]))
-        return JS_EXCEPTION;
-    // What is no time that there is, is none.
-    if (milliseconds > 0 && milliseconds < 1e12) {
-        __wasi_subscription_t subscription = {0};
-        __wasi_event_t event;
-        __wasi_size_t count;
-        subscription.u.tag = __WASI_EVENTTYPE_CLOCK;
-        subscription.u.u.clock.id = __WASI_CLOCKID_MONOTONIC;
-        subscription.u.u.clock.timeout = (uint64_t)(milliseconds * 1e6);
-        (void)!__wasi_poll_oneoff(&subscription, &event, 1, &count);
-    }
-    return JS_UNDEFINED;
+    return JS_NewFloat64(ctx, clock_now());
 }
 
 static JSValue js_fill_random(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
@@ -604,7 +593,6 @@ static const JSCFunctionListEntry host_functions[] = {
     JS_CFUNC_DEF("log", 2, js_log),
     JS_CFUNC_DEF("emit", 2, js_emit),
     JS_CFUNC_DEF("monotonic", 0, js_monotonic),
-    JS_CFUNC_DEF("sleep", 1, js_sleep),
     JS_CFUNC_DEF("fillRandom", 1, js_fill_random),
     JS_CFUNC_DEF("random", 0, js_random),
     JS_CFUNC_DEF("utf8Encode", 1, js_utf8_encode),
@@ -720,6 +708,9 @@ static void run_prelude(void) {
     }
     JSValue host = JS_NewObject(context);
     JS_SetPropertyFunctionList(context, host, host_functions, countof(host_functions));
+    JSValue global = JS_GetGlobalObject(context);
+    JS_SetPropertyFunctionList(context, global, timer_functions, countof(timer_functions));
+    JS_FreeValue(context, global);
     JSValue hooks = JS_Call(context, prelude, JS_UNDEFINED, 1, &host);
     if (JS_IsException(hooks)) {
         fail_with_exception();
@@ -727,8 +718,6 @@ static void run_prelude(void) {
     }
     hook_load = hook(hooks, "load");
     hook_call = hook(hooks, "call");
-    hook_timer = hook(hooks, "timer");
-    hook_start = hook(hooks, "start");
     hook_where = hook(hooks, "where");
     hook_unhandled = hook(hooks, "unhandled");
     hook_causes = hook(hooks, "causes");
@@ -779,10 +768,10 @@ static int settle(JSValue *value) {
         default:
             return 0;
         }
-        JSValue timer = JS_Call(context, hook_timer, JS_UNDEFINED, 0, NULL);
-        if (JS_IsException(timer))
+        int timer = run_timer(context);
+        if (timer < 0)
             return fail_with_exception();
-        if (!JS_ToBool(context, timer)) {
+        if (timer == 0) {
             if (unhandled_count > 0) {
                 fail_with(unhandled[0].reason);
                 return 1;
@@ -798,8 +787,7 @@ static void start_call(void) {
     context->interrupt_counter = JS_INTERRUPT_COUNTER_INIT;
     JSRuntime *runtime = JS_GetRuntime(context);
     JS_SetGCThreshold(runtime, runtime->malloc_state.malloc_size + GARBAGE_BYTES);
-    JSValue started = JS_Call(context, hook_start, JS_UNDEFINED, 0, NULL);
-    JS_FreeValue(context, started);
+    start_timers(context);
 }
 
 // How many promises the log says of that they were rejected.
@@ -896,6 +884,7 @@ EXPORT("load") int32_t plugin_load(const uint8_t *bytecode, size_t size) {
     if (failed)
         return failed;
     JS_FreeValue(context, evaluated);
+    keep_timers();
     JSValue names = JS_GetModuleNamespace(context, definition);
     JSValue warmup = JS_Call(context, hook_load, JS_UNDEFINED, 1, &names);
     JS_FreeValue(context, names);

@@ -8,6 +8,7 @@ mod errors;
 mod globals;
 mod hostile;
 mod images;
+mod json;
 mod npm;
 mod sdk;
 
