@@ -10,7 +10,7 @@ use rolldown::plugin::{
 };
 use rolldown::{
     Bundler, BundlerOptions, CodeSplittingMode, InputItem, LegalComments, OutputFormat, Platform,
-    RawMinifyOptions, ResolveOptions, SourceMapType,
+    RawMangleOptions, RawMinifyOptions, RawMinifyOptionsDetailed, ResolveOptions, SourceMapType,
 };
 use rolldown_common::{
     InjectImport, ModuleType, Output, OutputChunk, side_effects::HookSideEffects,
@@ -134,12 +134,17 @@ fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
         sourcemap: Some(SourceMapType::Hidden),
         code_splitting: Some(CodeSplittingMode::Bool(false)),
         minify: Some(if minify {
-            RawMinifyOptions::Bool(true)
+            // Names and white space: what its compression folds is not always what JavaScript computes.
+            RawMinifyOptions::Object(RawMinifyOptionsDetailed {
+                mangle: Some(RawMangleOptions::default()),
+                compress: None,
+                remove_whitespace: true,
+            })
         } else {
             RawMinifyOptions::DeadCodeEliminationOnly
         }),
         // Stacks and `constructor.name` show the author's names.
-        keep_names: Some(minify),
+        keep_names: Some(true),
         // Names from paths would make the digest depend on the folder.
         profiler_names: Some(false),
         legal_comments: Some(LegalComments::None),
