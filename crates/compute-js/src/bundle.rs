@@ -97,6 +97,7 @@ fn read_chunk(
             bytes: module.rendered_length(),
         })
         .filter(|module| module.bytes > 0)
+        .filter(|module| module.path != RUNTIME || has_helpers(&chunk.code))
         .collect();
     modules.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.path.cmp(&b.path)));
     let ids = chunk.modules.keys.iter();
@@ -109,6 +110,16 @@ fn read_chunk(
         sources: sources.collect(),
         warnings,
     })
+}
+
+/// What the bundler adds of its own: functions that it calls, whose names begin so. They are counted before what is not
+/// called is left out.
+const RUNTIME: &str = "rolldown/runtime.js";
+
+fn has_helpers(code: &str) -> bool {
+    ["__name(", "__commonJS", "__esm", "__export", "__toESM", "__toCommonJS", "__reExport"]
+        .iter()
+        .any(|name| code.contains(name))
 }
 
 /// What marks the folder that paths are relative to: a package, or a workspace.
