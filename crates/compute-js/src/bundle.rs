@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use crate::diagnostic::Diagnostic;
 use crate::error::BuildError;
+use crate::lower;
 use crate::node;
 use crate::sdk;
 
@@ -57,8 +58,10 @@ pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
         .map_err(BuildError::host)?;
     let options = options(&file, &project, minify);
     let output = runtime.block_on(async {
-        let mut bundler =
-            Bundler::with_plugins(options, vec![Arc::new(Sdk), Arc::new(node::NodeModules)])?;
+        let mut bundler = Bundler::with_plugins(
+            options,
+            vec![Arc::new(Sdk), Arc::new(node::NodeModules), Arc::new(lower::Lower)],
+        )?;
         bundler.generate().await
     });
     let output = output.map_err(|errors| BuildError::Source(diagnostics(errors, &project)))?;

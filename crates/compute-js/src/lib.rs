@@ -14,6 +14,7 @@ mod compile;
 mod diagnostic;
 mod error;
 mod link;
+mod lower;
 mod node;
 mod options;
 mod sdk;

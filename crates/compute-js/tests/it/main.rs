@@ -9,6 +9,7 @@ mod globals;
 mod hostile;
 mod images;
 mod json;
+mod lower;
 mod npm;
 mod sdk;
 
