@@ -1,4 +1,4 @@
-//! Builds the plugin where it is missing: QuickJS-NG `src/plugin.c` and `src/crypto/`, for WebAssembly.
+//! Builds the plugin where it is missing: QuickJS-NG `src/plugin.c` and `src/zig/`, for WebAssembly.
 //!
 //! What is built is kept under `target/js-plugin/` by the digest of all that goes into it, for every profile
 //! alike. Its own digest must be the one recorded in `plugin.sha256`.
@@ -12,17 +12,21 @@ use sha2::{Digest as _, Sha256};
 use wasm_encoder::{CustomSection, Section as _};
 
 const SOURCE: &str = "src/plugin.c";
-const HEADERS: [&str; 3] = ["src/heap.h", "src/json.h", "src/timers.h"];
+const HEADERS: [&str; 4] = ["src/collate.h", "src/heap.h", "src/json.h", "src/timers.h"];
 /// What is in Zig: the first imports the others.
-const ZIG: [&str; 3] = ["src/crypto/crypto.zig", "src/crypto/curves.zig", "src/crypto/hashes.zig"];
+const ZIG: [&str; 4] =
+    ["src/zig/zig.zig", "src/zig/curves.zig", "src/zig/hashes.zig", "src/zig/inflate.zig"];
 /// What the base image is made with.
-const SCRIPTS: [&str; 4] = ["src/prelude.js", "src/url.js", "src/web.js", "src/keys.js"];
+const SCRIPTS: [&str; 5] =
+    ["src/prelude.js", "src/url.js", "src/web.js", "src/keys.js", "src/intl.js"];
+/// The data of the libraries, which follows them.
+const PIECES: &str = "src/pieces.data";
 const RECORD: &str = "plugin.sha256";
-/// The custom section that the plugin is given on stdin when it is prepared: the scripts, a NUL between them.
+/// The custom section that the plugin is given on stdin when it is prepared: the scripts, a NUL after each, and the data.
 const INIT_SECTION: &str = "compute:init";
 
 fn main() -> Result<()> {
-    for file in [SOURCE, RECORD].iter().chain(&HEADERS).chain(&ZIG).chain(&SCRIPTS) {
+    for file in [SOURCE, RECORD, PIECES].iter().chain(&HEADERS).chain(&ZIG).chain(&SCRIPTS) {
         println!("cargo:rerun-if-changed={file}");
     }
     let folder = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
@@ -52,13 +56,16 @@ fn build(folder: &Path, target: &Path) -> Result<PathBuf> {
     let read = |files: &[&str]| {
         files.iter().map(|file| fs::read(folder.join(file))).collect::<Result<Vec<_>, _>>()
     };
-    let (scripts, headers, zig) = (read(&SCRIPTS)?.join(&0), read(&HEADERS)?, read(&ZIG)?);
+    let (scripts, headers, zig) = (read(&SCRIPTS)?, read(&HEADERS)?, read(&ZIG)?);
+    let mut init = scripts.join(&0);
+    init.push(0);
+    init.extend(fs::read(folder.join(PIECES))?);
     let inputs = Sha256::new()
         .chain_update(QuickJs::recipe())
         .chain_update(fs::read(&source)?)
         .chain_update(headers.join(&0))
         .chain_update(zig.join(&0))
-        .chain_update(&scripts)
+        .chain_update(&init)
         .finalize();
     let kept = target.join("js-plugin");
     let plugin = kept.join(format!("{}.wasm", &hex::encode(inputs)[..16]));
@@ -71,7 +78,7 @@ fn build(folder: &Path, target: &Path) -> Result<PathBuf> {
     let zig = folder.join(ZIG[0]);
     QuickJs::find(&folder.join("Cargo.toml"))?.build(&tools, &source, Some(&zig), &new)?;
     let mut wasm = fs::read(&new)?;
-    CustomSection { name: INIT_SECTION.into(), data: scripts.into() }.append_to(&mut wasm);
+    CustomSection { name: INIT_SECTION.into(), data: init.into() }.append_to(&mut wasm);
     fs::write(&new, wasm)?;
     fs::rename(new, &plugin)?;
     Ok(plugin)

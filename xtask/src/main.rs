@@ -35,6 +35,8 @@ enum Chore {
     },
     /// Run the cases that the original answered, and print by group how many are the same, otherwise on purpose, or wrong
     Original,
+    /// Run packages of npm in the sandbox and in Node.js, and tests of the web platform, and count what is the same
+    Javascript,
     /// Build the example guests, from source, into target/guests/
     Guests,
     /// Build the JS plugin anew, and record its digest
@@ -85,6 +87,7 @@ fn main() -> Result<()> {
         Chore::Demo => demo::demo(),
         Chore::Test { args } => check::test(&args),
         Chore::Original => check::original(),
+        Chore::Javascript => plugin::javascript(),
         Chore::Guests => guests::build(),
         Chore::Plugin => plugin::record(),
         Chore::Prelude { check } => plugin::prelude(check),

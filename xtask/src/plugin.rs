@@ -4,12 +4,35 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::{cargo, root, run, tools};
+use crate::{cargo, root, run, target, tools};
 
 fn folder() -> PathBuf {
     root().join("crates/compute-js-plugin")
+}
+
+/// Runs what JavaScript of others expects: packages of npm, beside Node.js, and tests of the web platform.
+pub(crate) fn javascript() -> Result<()> {
+    run(&mut cargo(&["build", "--release", "-p", "compute-cli"]))?;
+    let compute = target().join("release/compute");
+    let tests = root().join("crates/compute-js/tests");
+    let libraries = tests.join("libraries");
+    tools::node_modules(&libraries)?;
+    run(tools::node()?.arg("compare.mjs").arg(&compute).current_dir(&libraries))?;
+    let web = tests.join("web");
+    let urls = package_folder("url")?.join("tests");
+    run(tools::node()?.arg("url.mjs").arg(&compute).arg(urls).current_dir(&web))?;
+    run(tools::node()?.arg("intl.mjs").arg(&compute).current_dir(&web))
+}
+
+/// Where cargo has the sources of a package that the workspace depends on.
+fn package_folder(name: &str) -> Result<PathBuf> {
+    let metadata = cargo_metadata::MetadataCommand::new().current_dir(root()).exec()?;
+    let found = metadata.packages.iter().find(|package| package.name.as_str() == name);
+    let package = found.with_context(|| format!("the workspace depends on no package {name}"))?;
+    let folder = package.manifest_path.parent().context("a manifest is in a folder")?;
+    Ok(folder.into())
 }
 
 /// Builds the plugin; its build script records the digest.
@@ -21,14 +44,33 @@ pub(crate) fn record() -> Result<()> {
 /// the repository is the same.
 pub(crate) fn prelude(check: bool) -> Result<()> {
     let prelude = folder().join("prelude");
-    let scripts = ["prelude.js", "url.js", "web.js", "keys.js"]
+    let scripts = ["prelude.js", "url.js", "web.js", "keys.js", "intl.js"]
         .map(|script| folder().join("src").join(script));
     bundled(&prelude, "rolldown.config.js", &scripts, check)?;
+    pieces(&prelude.join("data"), &folder().join("src/pieces.data"), check)?;
     let node = root().join("crates/compute-js/node");
     let modules: Vec<_> = fs::read_dir(node.join("src"))?
         .map(|entry| Ok(node.join("built").join(entry?.file_name())))
         .collect::<Result<_>>()?;
     bundled(&node, "rolldown.config.mjs", &modules, check)
+}
+
+/// Packs the data that the scripts need.
+fn pieces(sources: &Path, kept: &Path, check: bool) -> Result<()> {
+    tools::node_modules(sources)?;
+    let before = fs::read(kept).unwrap_or_default();
+    let mut node = tools::node()?;
+    bundle(node.arg("pack.mjs").current_dir(sources))?;
+    unchanged(kept, before, check)
+}
+
+/// With `check`, that a file is what it was.
+fn unchanged(kept: &Path, before: Vec<u8>, check: bool) -> Result<()> {
+    if check && fs::read(kept)? != before {
+        fs::write(kept, before)?;
+        bail!("{} is not what its sources give: `cargo xtask prelude` makes it", kept.display());
+    }
+    Ok(())
 }
 
 /// Bundles what a folder's configuration says.
@@ -41,13 +83,7 @@ fn bundled(sources: &Path, config: &str, kept: &[PathBuf], check: bool) -> Resul
         rolldown.arg("node_modules/rolldown/bin/cli.mjs").args(["-c", config]).current_dir(sources),
     )?;
     for (script, before) in kept.iter().zip(before) {
-        if check && fs::read(script)? != before {
-            fs::write(script, before)?;
-            bail!(
-                "{} is not what its sources give: `cargo xtask prelude` makes it",
-                script.display()
-            );
-        }
+        unchanged(script, before, check)?;
     }
     Ok(())
 }

@@ -31,9 +31,15 @@ const WEB = [
   "WritableStreamDefaultWriter",
 ];
 const KEYS = ["CryptoKey"];
-const LIBRARIES = [URLS, WEB, KEYS];
-// What names a library besides: what makes URLs, and what makes keys of `crypto.subtle`.
-const ALSO = [["Request", "Response"], [], ["importKey", "generateKey"]];
+const INTL = ["Intl"];
+const LIBRARIES = [URLS, WEB, KEYS, INTL];
+// What names a library besides: what makes URLs, what makes keys of `crypto.subtle`, and what writes as a language does.
+const ALSO = [
+  ["Request", "Response"],
+  [],
+  ["importKey", "generateKey"],
+  ["localeCompare", "toLocaleDateString", "toLocaleString", "toLocaleTimeString"],
+];
 
 export function defineLibraries(host) {
   for (const [index, names] of LIBRARIES.entries()) {

@@ -1,4 +1,4 @@
-// What the plugin computes itself (src/crypto/): keys of Web Crypto and the module `crypto` of Node.js find it under a symbol
+// What the plugin computes itself (src/zig/, src/collate.h): keys of Web Crypto, the module `crypto` of Node.js and Intl find it under a symbol
 // of `crypto`. Hashes are as `@noble/hashes` has them: what is built on a hash of that package's takes one of these.
 
 export const PRIMITIVES = Symbol.for("compute.primitives");
@@ -61,6 +61,6 @@ export function makePrimitives(host) {
     return Object.assign((data) => create().update(data).digest(), { blockLen, outputLen, create, pbkdf2 });
   };
   const hashes = Object.fromEntries(KINDS.map((kind, number) => [kind[0], make(kind, number)]));
-  const { curvePublic, curveDecode, curveSign, curveVerify } = host;
-  return { ...hashes, curvePublic, curveDecode, curveSign, curveVerify };
+  const { curvePublic, curveDecode, curveSign, curveVerify, data, collate } = host;
+  return { ...hashes, curvePublic, curveDecode, curveSign, curveVerify, data, collate };
 }

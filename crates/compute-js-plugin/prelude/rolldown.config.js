@@ -1,7 +1,21 @@
+import { fileURLToPath } from "node:url";
+
 // Bundles the prelude into one script, whose value is its default export, and each library into another.
+
+// What a package brings as code or data, and is here a piece of the plugin's data.
+const REPLACED = {
+  tr46: "url/domains.cjs",
+  "./lib/mappingTable.json": "url/mapping.cjs",
+  "./lib/regexes.js": "url/regexes.cjs",
+};
+const replace = {
+  name: "replace",
+  resolveId: (id) => (Object.hasOwn(REPLACED, id) ? fileURLToPath(new URL(REPLACED[id], import.meta.url)) : null),
+};
 
 const script = (name, output) => ({
   input: `${name}.js`,
+  plugins: [replace],
   output: {
     file: `../src/${name}.js`,
     format: "iife",
@@ -17,4 +31,5 @@ export default [
   script("url"),
   script("web"),
   script("keys"),
+  script("intl"),
 ];

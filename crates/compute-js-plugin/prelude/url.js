@@ -1,4 +1,7 @@
 // URL and URLSearchParams: a script of its own, which libraries.js has loaded.
 
-import "core-js/actual/url";
-import "core-js/actual/url-search-params";
+import { URL, URLSearchParams } from "whatwg-url";
+
+import { define } from "./globals.js";
+
+define(globalThis, { URL, URLSearchParams });

@@ -49,7 +49,7 @@ IMPORT("fail") void host_fail(const char *name, size_t name_size, const char *me
                               const char *stack, size_t stack_size);
 
 extern void _initialize(void);
-// crypto/hashes.zig and crypto/curves.zig.
+// What is in zig/.
 extern void hash_start(uint32_t kind, uint8_t *state);
 extern void hash_update(uint32_t kind, uint8_t *state, const uint8_t *data, size_t size);
 extern uint32_t hash_finish(uint32_t kind, const uint8_t *state, uint8_t *digest);
@@ -63,6 +63,7 @@ extern bool ec_verify(uint32_t curve, const uint8_t *point, const uint8_t *diges
 extern bool ed25519_public(const uint8_t *seed, uint8_t *key);
 extern bool ed25519_sign(const uint8_t *seed, const uint8_t *data, size_t size, uint8_t *signature);
 extern bool ed25519_verify(const uint8_t *key, const uint8_t *data, size_t size, const uint8_t *signature);
+extern bool inflate(const uint8_t *from, size_t from_size, uint8_t *to, size_t to_size);
 // Room for the state of a hash that is begun, and for the largest digest.
 #define HASH_STATE 256
 #define LONGEST_DIGEST 64
@@ -95,13 +96,17 @@ typedef struct {
 } Rejection;
 static Rejection *unhandled;
 static size_t unhandled_count, unhandled_room;
-// The bytecode of each library, until an op needs it: URLs, the web's other classes, and keys.
-#define LIBRARIES 3
+// The bytecode of each library, until an op needs it: URLs, the web's other classes, keys, and Intl.
+#define LIBRARIES 4
 #define URLS 0
+#define INTL 3
 static struct {
     uint8_t *bytecode;
     size_t size;
 } libraries[LIBRARIES];
+// Data of the libraries: pieces that are deflated, behind a table of their names (prelude/data/pack.mjs).
+static uint8_t *pieces;
+static size_t pieces_size;
 // The bytecode of the op that is loaded.
 static const uint8_t *op_bytecode;
 static size_t op_size;
@@ -555,6 +560,78 @@ static JSValue js_curve(JSContext *ctx, JSValueConst this, int argc, JSValueCons
     return JS_NewBool(ctx, worked);
 }
 
+static uint32_t read_u32(const uint8_t *at) {
+    uint32_t value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+// A piece of the data, inflated, with a NUL after it: the caller's to free. NULL if there is none of the name, or no memory.
+static uint8_t *piece_of(JSContext *ctx, const char *name, size_t *size) {
+    if (!pieces)
+        return NULL;
+    // How many there are, and where those of URLs end.
+    const uint8_t *at = pieces + 8;
+    size_t name_size = strlen(name);
+    for (uint32_t left = read_u32(pieces); left > 0; left--) {
+        uint8_t length = *at;
+        const uint8_t *place = at + 1 + length;
+        if (length != name_size || memcmp(at + 1, name, length) != 0) {
+            at = place + 12;
+            continue;
+        }
+        *size = read_u32(place + 8);
+        uint8_t *data = js_malloc(ctx, *size + 1);
+        if (!data)
+            return NULL;
+        data[*size] = 0;
+        if (inflate(pieces + read_u32(place), read_u32(place + 4), data, *size))
+            return data;
+        js_free(ctx, data);
+        return NULL;
+    }
+    return NULL;
+}
+
+#include "collate.h"
+
+// A piece of the data, which is JSON; undefined if there is none of the name.
+static JSValue js_data(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    size_t size;
+    const char *name = JS_ToCString(ctx, argv[0]);
+    if (!name)
+        return JS_EXCEPTION;
+    uint8_t *data = piece_of(ctx, name, &size);
+    JS_FreeCString(ctx, name);
+    if (!data)
+        return JS_HasException(ctx) ? JS_EXCEPTION : JS_UNDEFINED;
+    JSValue value = JS_ParseJSON(ctx, (const char *)data, size, "data");
+    js_free(ctx, data);
+    return value;
+}
+
+// Compares two texts: the language whose order it is, the flags of collate.h, and the texts.
+static JSValue js_collate(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    int32_t flags;
+    if (JS_ToInt32(ctx, &flags, argv[1]))
+        return JS_EXCEPTION;
+    JSValue one = JS_ToString(ctx, argv[2]), other = JS_EXCEPTION;
+    const char *language = NULL;
+    int result = 2;
+    if (!JS_IsException(one))
+        other = JS_ToString(ctx, argv[3]);
+    if (!JS_IsException(other))
+        language = JS_ToCString(ctx, argv[0]);
+    if (language)
+        result = collate(ctx, language, flags, JS_VALUE_GET_STRING(one), JS_VALUE_GET_STRING(other));
+    JS_FreeCString(ctx, language);
+    JS_FreeValue(ctx, one);
+    JS_FreeValue(ctx, other);
+    if (result == 2)
+        return JS_HasException(ctx) ? JS_EXCEPTION : JS_ThrowOutOfMemory(ctx);
+    return JS_NewInt32(ctx, result);
+}
+
 static void forget_library(int index) {
     wipe(libraries[index].bytecode, libraries[index].size);
     libraries[index].bytecode = NULL;
@@ -605,6 +682,8 @@ static const JSCFunctionListEntry host_functions[] = {
     JS_CFUNC_MAGIC_DEF("curveDecode", 3, js_curve, CURVE_DECODE),
     JS_CFUNC_MAGIC_DEF("curveSign", 4, js_curve, CURVE_SIGN),
     JS_CFUNC_MAGIC_DEF("curveVerify", 4, js_curve, CURVE_VERIFY),
+    JS_CFUNC_DEF("data", 1, js_data),
+    JS_CFUNC_DEF("collate", 4, js_collate),
     JS_CFUNC_DEF("loadLibrary", 1, js_load_library),
     JS_CFUNC_DEF("mentions", 1, js_mentions),
 };
@@ -697,6 +776,7 @@ static void run_prelude(void) {
     for (int index = 0; index < LIBRARIES; index++) {
         libraries[index].bytecode = (uint8_t *)next_bytecode(&at, end, &libraries[index].size);
     }
+    pieces = (uint8_t *)next_bytecode(&at, end, &pieces_size);
     JSValue prelude = JS_ReadObject(context, bytecode, prelude_size, JS_READ_OBJ_BYTECODE);
     // What follows stays where it is: a copy would be in every image.
     wipe((uint8_t *)bytecode, prelude_size);
@@ -855,6 +935,13 @@ static void load_libraries(int32_t named) {
     for (int index = 0; index < LIBRARIES; index++)
         if (index != URLS && !(named & 1 << index) && libraries[index].bytecode)
             forget_library(index);
+    if (!(named & (1 << INTL | 1 << URLS))) {
+        wipe(pieces, pieces_size);
+        pieces = NULL;
+    } else if (!(named & 1 << INTL)) {
+        size_t kept = read_u32(pieces + 4);
+        wipe(pieces + kept, pieces_size - kept);
+    }
     JSValue bits = JS_NewInt32(context, named);
     JSValue loaded = JS_Call(context, hook_libraries, JS_UNDEFINED, 1, &bits);
     if (JS_IsException(loaded))
@@ -963,7 +1050,7 @@ static uint8_t *compile(const char *source, size_t size, const char *name, int f
 
 // Compiles the prelude and the libraries, whose sources are on stdin with a NUL between them, in a memory
 // of its own: the base image is made from what this writes, and has nothing of the compiler's in it. It
-// writes the size of each bytecode, in 4 bytes, and that bytecode.
+// writes the size of each bytecode, in 4 bytes, and that bytecode; then, so, the data that follows the sources.
 EXPORT("prepare") void plugin_prepare(void) {
     open_compiler();
     size_t size;
@@ -982,6 +1069,10 @@ EXPORT("prepare") void plugin_prepare(void) {
         write_output((const char *)bytecode, bytecode_size);
         at = next < end ? next + 1 : end;
     }
+    // What follows the last is data, as it is.
+    uint32_t written = end - at;
+    write_output((const char *)&written, sizeof written);
+    write_output(at, written);
 }
 
 EXPORT("_start") void plugin_compile(void) {

@@ -1,6 +1,7 @@
 //! From a file and all that it imports to one module: rolldown, in process.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use serde::Serialize;
 
 use crate::diagnostic::Diagnostic;
 use crate::error::BuildError;
+use crate::halves::{self, Halves, package_of};
 use crate::lower;
 use crate::node;
 use crate::sdk;
@@ -47,6 +49,10 @@ pub(crate) struct Bundle {
 /// pages a sandbox has not.
 const CONDITIONS: [&str; 5] = ["worker", "workerd", "edge-light", "wintercg", "browser"];
 
+/// What a file may end with where an import leaves it out.
+const EXTENSIONS: [&str; 9] =
+    [".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".cjs", ".cts", ".json"];
+
 /// Bundles a file with all that it imports.
 pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
     let file = std::fs::canonicalize(file)
@@ -56,14 +62,18 @@ pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
         .enable_all()
         .build()
         .map_err(BuildError::host)?;
-    let options = options(&file, &project, minify);
-    let output = runtime.block_on(async {
-        let mut bundler = Bundler::with_plugins(
-            options,
-            vec![Arc::new(Sdk), Arc::new(node::NodeModules), Arc::new(lower::Lower)],
-        )?;
-        bundler.generate().await
-    });
+    let mut by_main = BTreeSet::new();
+    let output = loop {
+        let halves = Halves::new(&CONDITIONS, &EXTENSIONS, by_main.clone());
+        let output = runtime.block_on(generate(options(&file, &project, minify), halves));
+        // A default export that is not there may be in a package's other half.
+        let hidden = output.as_ref().err().map(|errors| hidden_halves(errors, &project));
+        let before = by_main.len();
+        by_main.extend(hidden.unwrap_or_default());
+        if by_main.len() == before {
+            break output;
+        }
+    };
     let output = output.map_err(|errors| BuildError::Source(diagnostics(errors, &project)))?;
     let warnings = output.warnings.iter().map(|one| diagnostic(one, &project)).collect();
     let mut chunks = output.assets.iter().filter_map(|asset| match asset {
@@ -83,6 +93,31 @@ pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
         return Err(BuildError::Source(left_out));
     }
     read_chunk(chunk, &project, warnings)
+}
+
+async fn generate(
+    options: BundlerOptions,
+    halves: Halves,
+) -> Result<rolldown::BundleOutput, BatchedBuildDiagnostic> {
+    let mut bundler = Bundler::with_plugins(
+        options,
+        vec![Arc::new(Sdk), Arc::new(node::NodeModules), Arc::new(halves), Arc::new(lower::Lower)],
+    )?;
+    bundler.generate().await
+}
+
+/// Packages whose ES half was found to have no default export, and which Node.js takes by their other half.
+fn hidden_halves(errors: &BatchedBuildDiagnostic, project: &Path) -> Vec<String> {
+    let shown = DiagnosticOptions { cwd: project.to_owned() };
+    let missing =
+        errors.iter().filter(|error| matches!(error.kind(), EventKind::MissingExportError));
+    let messages = missing.map(|error| error.to_message_with(&shown));
+    // "default" is not exported by "node_modules/rrule/dist/esm/index.js", …
+    let files = messages.filter_map(|message| {
+        let mut quoted = message.split('"').skip(1).step_by(2);
+        (quoted.next() == Some("default")).then(|| quoted.next().map(|file| project.join(file)))?
+    });
+    files.filter_map(|file| halves::with_hidden_half(&file)).collect()
 }
 
 fn read_chunk(
@@ -166,9 +201,7 @@ fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
             // The bundler adds `import` or `require`, by how it is imported.
             condition_names: names(&CONDITIONS),
             main_fields: names(&["browser", "module", "main"]),
-            extensions: names(&[
-                ".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".cjs", ".cts", ".json",
-            ]),
+            extensions: names(&EXTENSIONS),
             // `node:buffer` is the package `buffer` where that is installed, and else is not there.
             alias: Some(
                 node::BUILTINS
@@ -321,13 +354,6 @@ fn unresolved_name(name: &str) -> String {
     format!(
         "there is no `{name}`: either the package `{package}` is not in node_modules (`npm install {package}`), or its `exports` do not have it"
     )
-}
-
-/// The package that an import is from: two parts of a name with a scope, one of another.
-fn package_of(name: &str) -> &str {
-    let parts = if name.starts_with('@') { 2 } else { 1 };
-    let end = name.match_indices('/').nth(parts - 1).map_or(name.len(), |(at, _)| at);
-    &name[..end]
 }
 
 /// Gives the SDK's modules to those who import them by name.

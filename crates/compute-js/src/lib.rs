@@ -13,6 +13,7 @@ mod bundle;
 mod compile;
 mod diagnostic;
 mod error;
+mod halves;
 mod link;
 mod lower;
 mod node;

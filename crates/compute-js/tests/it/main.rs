@@ -8,6 +8,7 @@ mod errors;
 mod globals;
 mod hostile;
 mod images;
+mod intl;
 mod json;
 mod lower;
 mod npm;

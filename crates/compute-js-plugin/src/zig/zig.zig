@@ -3,4 +3,5 @@
 comptime {
     _ = @import("hashes.zig");
     _ = @import("curves.zig");
+    _ = @import("inflate.zig");
 }
