@@ -12,6 +12,7 @@ import { DisplayNames } from "./intl/names.js";
 import { NumberFormat, numberToLocale, SIMPLE_UNITS } from "./intl/numbers.js";
 import { PluralRules } from "./intl/plurals.js";
 import { RelativeTimeFormat } from "./intl/relative.js";
+import { Segmenter } from "./intl/segmenter.js";
 import { data } from "./intl/util.js";
 
 function supportedValuesOf(key) {
@@ -47,6 +48,7 @@ define(Intl, {
   NumberFormat,
   PluralRules,
   RelativeTimeFormat,
+  Segmenter,
 });
 define(globalThis, { Intl });
 

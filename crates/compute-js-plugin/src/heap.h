@@ -186,8 +186,9 @@ static void *heap_realloc(void *block, size_t size) {
     return moved;
 }
 
-// Ends the making of an image. False if there is no memory left that a call could take.
-static bool heap_seal(void) {
+// What is free between objects stays so: what comes now is to lie together, so that a call which changes some of it writes to
+// few pages.
+static void leave_holes(void) {
     for (int class = 0; class < CLASSES; class++) {
         for (Block *block = free_blocks[class]; block;) {
             Block *next = block->next;
@@ -197,6 +198,11 @@ static bool heap_seal(void) {
         }
         free_blocks[class] = NULL;
     }
+}
+
+// Ends the making of an image. False if there is no memory left that a call could take.
+static bool heap_seal(void) {
+    leave_holes();
     // Above all that there is.
     image_end = (uintptr_t)highest;
     char *fresh = take(STRETCH);

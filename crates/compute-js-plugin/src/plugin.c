@@ -949,9 +949,18 @@ static void load_libraries(int32_t named) {
     JS_FreeValue(context, loaded);
 }
 
+// Room for a call's own shapes and names: a table that is full is sorted anew, which writes to all that is in it.
+static void make_room_in_tables(JSRuntime *runtime) {
+    if (3 * runtime->shape_hash_count > runtime->shape_hash_size)
+        resize_shape_hash(runtime, runtime->shape_hash_bits + 1);
+    if (4 * runtime->atom_count > 3 * runtime->atom_count_resize)
+        JS_ResizeAtomHash(runtime, runtime->atom_hash_size * 2);
+}
+
 EXPORT("load") int32_t plugin_load(const uint8_t *bytecode, size_t size) {
     JSRuntime *runtime = JS_GetRuntime(context);
     set_stack_limit(runtime);
+    leave_holes();
     start_call();
     JSValue module = JS_ReadObject(context, bytecode, size, JS_READ_OBJ_BYTECODE);
     int32_t named = named_libraries(bytecode, size);
@@ -991,6 +1000,7 @@ EXPORT("load") int32_t plugin_load(const uint8_t *bytecode, size_t size) {
     JS_FreeValue(context, warmup);
     start_call();
     JS_RunGC(runtime);
+    make_room_in_tables(runtime);
     if (!heap_seal())
         return fail_with_full_heap();
     // New objects are linked to the one before: the first is to find that outside the image.

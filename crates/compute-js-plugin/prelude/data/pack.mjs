@@ -18,7 +18,7 @@ for (const locale of LOCALES) pieces.set(`collation.${locale}`, packLocale(local
 const folder = new URL("json/", import.meta.url);
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder);
-for (const kind of ["locales", "numbers", "dates"]) await import(`./${kind}.mjs`);
+for (const kind of ["locales", "numbers", "dates", "segments"]) await import(`./${kind}.mjs`);
 for (const file of readdirSync(folder).sort()) pieces.set(file.replace(/\.json$/, ""), readFileSync(new URL(file, folder)));
 
 const deflated = [...pieces].map(([name, bytes]) => ({ name, bytes, small: deflateRawSync(bytes, { level: 9 }) }));

@@ -55,6 +55,8 @@ const NUMBER_OPTIONS = [
 const NUMBERS = [0, -1, 1, 2, 1234.5, -1234567.891, 0.000123, 1e21, 12, 999999];
 const WORDS = ["Zebra", "apple", "Äpfel", "résumé", "resume", "Résumé", "ñandú", "nandu", "łódź", "lodz", "日本", "中国", "あい", "アイ", "가나", "한글", "كتاب", "कमल", "a10", "a2", "_x", "-y", "", "ß", "ss", "é", "E"];
 
+const TEXTS = ["Hello, world! It's 3.14 o'clock. Is it?", "Dr. Who said: “No.” Then left…\nNew line", "👨‍👩‍👧 🇩🇪 e\u0301 नमस्ते", "مرحبا بك. كيف حالك؟", "안녕하세요 세계"];
+
 const cases = [];
 for (const locale of LOCALES) {
   for (const options of DATE_OPTIONS)
@@ -75,6 +77,7 @@ for (const locale of LOCALES) {
   for (const type of ["conjunction", "disjunction", "unit"]) for (const count of [1, 2, 3]) cases.push(["list", locale, { type }, ["a", "b", "c"].slice(0, count)]);
   for (const [type, codes] of [["language", ["de", "zh-Hant"]], ["region", ["US", "DE"]], ["currency", ["USD", "JPY"]]]) for (const code of codes) cases.push(["name", locale, { type }, code]);
   for (const options of [{}, { numeric: true }, { sensitivity: "base" }, { caseFirst: "upper" }]) cases.push(["order", locale, options, WORDS]);
+  for (const granularity of ["grapheme", "word", "sentence"]) for (const value of TEXTS) cases.push(["segments", locale, { granularity }, value]);
   for (const one of WORDS) for (const other of WORDS) cases.push(["compare", locale, {}, [one, other]]);
 }
 
