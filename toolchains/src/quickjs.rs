@@ -18,7 +18,7 @@ const STACK: u32 = (3 << 20) + (64 << 10);
 type Change = (&'static str, &'static str, &'static str, usize);
 
 /// What is changed in QuickJS-NG.
-const CHANGES: [Change; 35] = [
+const CHANGES: [Change; 37] = [
     // Who includes it may say where references are counted.
     (
         "quickjs.c",
@@ -204,6 +204,19 @@ const CHANGES: [Change; 35] = [
         "quickjs.c",
         "    int64_t i, j, n;\n\n    jsc->replacer_func = JS_UNDEFINED;\n    jsc->stack = JS_UNDEFINED;\n",
         "    int64_t i, j, n;\n\n#ifdef HAS_PLAIN_JSON\n    if (JS_IsUndefined(replacer) && JS_IsUndefined(space0)) {\n        ret = json_write(ctx, obj);\n        if (!JS_IsUninitialized(ret))\n            return ret;\n    }\n#endif\n    jsc->replacer_func = JS_UNDEFINED;\n    jsc->stack = JS_UNDEFINED;\n",
+        1,
+    ),
+    // What is set is where it is named, and not where the statement ends.
+    (
+        "quickjs.c",
+        "    op = s->token.val;\n    if (op == '=' || (op >= TOK_MUL_ASSIGN && op <= TOK_POW_ASSIGN)) {\n        int label;\n",
+        "    op = s->token.val;\n    if (op == '=' || (op >= TOK_MUL_ASSIGN && op <= TOK_POW_ASSIGN)) {\n        int label, set_line = s->token.line_num, set_col = s->token.col_num;\n",
+        1,
+    ),
+    (
+        "quickjs.c",
+        "            JS_FreeAtom(s->ctx, name);\n            return -1;\n        }\n\n        if (op == '=' && opcode == OP_get_array_el) {\n",
+        "            JS_FreeAtom(s->ctx, name);\n            return -1;\n        }\n        emit_source_loc_at(s, set_line, set_col);\n\n        if (op == '=' && opcode == OP_get_array_el) {\n",
         1,
     ),
     // As many arguments as elsewhere, and more: they are not on the stack.

@@ -122,7 +122,9 @@ impl SourceMap {
         if frame.file != BUILT_FILE || frame.line == 0 {
             return None;
         }
-        let token = self.0.lookup_token(frame.line - 1, frame.column.saturating_sub(1))?;
+        // QuickJS counts columns from 1, and on the first line from 0: there, all of a minified op is.
+        let column = if frame.line == 1 { frame.column } else { frame.column.saturating_sub(1) };
+        let token = self.0.lookup_token(frame.line - 1, column)?;
         token.get_source().is_some().then_some(token)
     }
 }

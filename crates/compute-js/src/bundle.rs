@@ -17,6 +17,7 @@ use rolldown_common::{
     InjectImport, ModuleType, Output, OutputChunk, side_effects::HookSideEffects,
 };
 use rolldown_error::{BatchedBuildDiagnostic, BuildDiagnostic, DiagnosticOptions, EventKind};
+use rolldown_sourcemap::{SourceMap, SourceMapBuilder};
 use serde::Serialize;
 
 use crate::diagnostic::Diagnostic;
@@ -140,7 +141,8 @@ fn read_chunk(
     modules.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.path.cmp(&b.path)));
     let ids = chunk.modules.keys.iter();
     let sources = ids.map(|id| PathBuf::from(id.as_ref())).filter(|path| path.is_absolute());
-    let map = chunk.map.as_ref().map(|map| map.to_json_string()).unwrap_or_default();
+    let map = chunk.map.as_ref().map(|map| with_statements(map, &chunk.code).to_json_string());
+    let map = map.unwrap_or_default();
     Ok(Bundle {
         code: chunk.code.clone(),
         source_map: relative_sources(&map)?,
@@ -228,6 +230,40 @@ fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
         ),
         ..BundlerOptions::default()
     }
+}
+
+/// A map in which each statement has a place: the bundler gives places to names and values alone, and a statement that begins
+/// with neither is, in code without lines, that of what is before it.
+fn with_statements(map: &SourceMap, code: &str) -> SourceMap {
+    let mut builder = SourceMapBuilder::default();
+    for name in map.get_names() {
+        builder.add_name(name);
+    }
+    for (source, content) in map.get_sources().zip(map.get_source_contents()) {
+        builder.add_source_and_content(source, content.unwrap_or_default());
+    }
+    let lines: Vec<Vec<u16>> = code.split('\n').map(|line| line.encode_utf16().collect()).collect();
+    let mut before = (0, 0);
+    for token in map.get_tokens() {
+        let (line, column) = (token.get_dst_line(), token.get_dst_col());
+        let from = if before.0 == line { before.1 } else { 0 };
+        let (source_line, source_column) = (token.get_src_line(), token.get_src_col());
+        let source = token.get_source_id();
+        let between =
+            lines.get(line as usize).and_then(|units| units.get(from as usize..column as usize));
+        let ends = [b';', b'{', b'}'].map(u16::from);
+        for start in
+            (from + 1..).zip(between.unwrap_or_default()).filter(|(_, unit)| ends.contains(unit))
+        {
+            if start.0 < column {
+                builder.add_token(line, start.0, source_line, source_column, source, None);
+            }
+        }
+        let name = token.get_name_id();
+        builder.add_token(line, column, source_line, source_column, source, name);
+        before = (line, column);
+    }
+    builder.into_sourcemap().into_owned()
 }
 
 /// Source paths as they are from the project's folder: rolldown gives them from the output's.

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use compute::{Level, Limits, Status};
 
-use crate::{HEAD, build, call, call_loaded, failure, told, trace};
+use compute_js::BuildOptions;
+
+use crate::{HEAD, bench, build, call, call_loaded, failure, folder, told, trace};
 
 /// An op whose fourth line is this one, with an interface above it that is gone once it is built.
 fn op_with(line: &str) -> String {
@@ -163,7 +165,7 @@ fn a_result_with_a_forgotten_await_says_where() {
 
 #[test]
 fn the_stack_is_the_authors_and_names_libraries_too() {
-    let folder = crate::folder(&[
+    let folder = folder(&[
         ("package.json", "{}"),
         (
             "src/op.ts",
@@ -236,40 +238,37 @@ fn the_log_writer_is_told_the_request() {
         }),
         ..RunOptions::default()
     };
-    crate::bench().manager.run_blocking(built.artifact.reference(), b"{}", &options).unwrap();
+    bench().manager.run_blocking(built.artifact.reference(), b"{}", &options).unwrap();
     assert_eq!(*seen.lock().unwrap(), [("req-1".to_owned(), "hi".to_owned())]);
 }
 
 /// Programs that fail, with the line that is marked in each by `// here`.
-const WRONG: [&str; 16] = [
-    "class Own extends Error {\n  constructor(what: string) {\n    super(`no ${what}`);\n  }\n}\nconst a = 1;\nthrow new Own(String(a)); // here",
-    "const rates: any = { de: { vat: 19 } };\nconst country = (input as any).country;\nreturn { vat: rates[country].vat }; // here",
-    "const order = (input as any).order ?? {};\nconst a = 1;\nreturn order.customer.name; // here",
-    "const x: any = null;\nconst y = 2;\nreturn x.name; // here",
-    "const table: any = {};\nreturn table.eu.rate; // here",
-    "const a = 1;\nconst { b } = (input as any).nothing; // here\nreturn b;",
-    "const a = 1;\nconst [b] = null as any; // here\nreturn b;",
-    "const a = 1;\nthrow new TypeError( // here\n  \"several \" +\n    String(input.a),\n);",
-    "const list: any = [{}];\nfor (const one of list) {\n  one.go(); // here\n}",
-    "const a = 1;\n(input as any).b.c = a; // here",
-    "const list: any = 5;\nconst a = 1;\nfor (const one of list) { // here\n  log(one);\n}",
-    "const f: any = {};\nconst a = 1;\nreturn f.g( // here\n  input,\n  [1, 2].map((one) => one),\n);",
-    "const text = \"{\";\nconst a = 1;\nreturn JSON.parse(text); // here",
-    "const a: any = undefined;\nreturn [1, 2].map((one) =>\n  one + a.b, // here\n);",
-    "const n: any = 1n;\nconst b = 2;\nreturn n + b; // here",
-    "const a: any = {};\nreturn await Promise.resolve(1)\n  .then(() => a.b.c); // here",
-];
 
+/// Handlers that fail, each at the line that says so: plain, and with `--minify`.
 #[test]
 fn each_failure_is_at_its_line() {
-    for program in WRONG {
-        let built = build(&op_with(program));
-        let outcome = call(&built, r#"{"a":1}"#, Limits::default());
-        let place = trace(&built, failure(&outcome)).place;
-        let line = program.lines().position(|line| line.contains("// here")).unwrap() + 4;
-        let told = told(&built, &outcome);
-        assert_eq!(place.map(|place| place.line), Some(line as u32), "{program}\n{told}");
+    let programs: Vec<_> = include_str!("failures.txt").split("\n-----\n").collect();
+    assert!(programs.len() >= 80, "{}", programs.len());
+    let mut wrong = Vec::new();
+    for program in programs {
+        for minify in [false, true] {
+            let folder = folder(&[("op.ts", &op_with(program))]);
+            let options = BuildOptions { minify, ..BuildOptions::default() };
+            let file = folder.path().join("op.ts");
+            let built = compute_js::build(&file, &options, &bench().manager).unwrap();
+            bench().artifacts.insert(built.artifact.clone());
+            let outcome = call(&built, r#"{"a":1}"#, Limits::default());
+            let line = program.lines().position(|line| line.contains("// here")).unwrap() + 4;
+            let place = outcome.result.as_ref().err().and_then(|error| trace(&built, error).place);
+            if place.as_ref().map(|place| place.line) != u32::try_from(line).ok() {
+                let told = outcome.result.as_ref().err().map(|_| told(&built, &outcome));
+                wrong.push(format!(
+                    "{program}\n  minified: {minify}, told: {told:?}, line {line}\n"
+                ));
+            }
+        }
     }
+    assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
