@@ -242,9 +242,7 @@ fn the_log_writer_is_told_the_request() {
     assert_eq!(*seen.lock().unwrap(), [("req-1".to_owned(), "hi".to_owned())]);
 }
 
-/// Programs that fail, with the line that is marked in each by `// here`.
-
-/// Handlers that fail, each at the line that says so: plain, and with `--minify`.
+/// Handlers that fail, each at the line that `// here` marks: plain, and with `--minify`.
 #[test]
 fn each_failure_is_at_its_line() {
     let programs: Vec<_> = include_str!("failures.txt").split("\n-----\n").collect();
