@@ -27,7 +27,7 @@ const BOUND: u64 = {
     let rules = 2 * 512;
     // Eight sandboxes: 32 MiB of memory, an output, its events and a copy of its input, of 4 MiB each, and the stack of its
     // thread.
-    let sandboxes = 8 * (32 + 12 + 9);
+    let sandboxes = 8 * (32 + 12 + 17);
     // Two loads: an artifact of 32 MiB and its compiled code.
     let loads = 2 * (32 + 128);
     // Four administrative requests: two versions of 16 MiB, read and checked.

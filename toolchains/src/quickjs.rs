@@ -17,8 +17,10 @@ const STACK: u32 = (3 << 20) + (64 << 10);
 /// A file of QuickJS-NG's, what is there, what comes in its place, and how often.
 type Change = (&'static str, &'static str, &'static str, usize);
 
+/// The files of QuickJS-NG that are changed; the first is included by what is built.
+const CHANGED: [&str; 3] = ["quickjs.c", "libregexp.c", "dtoa.c"];
 /// What is changed in QuickJS-NG.
-const CHANGES: [Change; 37] = [
+const CHANGES: [Change; 40] = [
     // Who includes it may say where references are counted.
     (
         "quickjs.c",
@@ -219,6 +221,21 @@ const CHANGES: [Change; 37] = [
         "            JS_FreeAtom(s->ctx, name);\n            return -1;\n        }\n        emit_source_loc_at(s, set_line, set_col);\n\n        if (op == '=' && opcode == OP_get_array_el) {\n",
         1,
     ),
+    // There is no memory for the message.
+    ("quickjs.c", "\"Invalid error message\"", "\"out of memory\"", 1),
+    // The shortest digits: next to a power of two, numbers are not as far apart below as above, and sixteen may do.
+    (
+        "dtoa.c",
+        "int js_dtoa(char *buf, double d, int radix, int n_digits, int flags,",
+        "static int js_dtoa_plain(char *buf, double d, int radix, int n_digits, int flags,",
+        1,
+    ),
+    (
+        "dtoa.c",
+        "double js_atod(const char *str, const char **pnext, int radix, int flags,",
+        "int js_dtoa(char *buf, double d, int radix, int n_digits, int flags, JSDTOATempMem *tmp_mem)\n{\n    uint64_t bits;\n    memcpy(&bits, &d, sizeof bits);\n    if (radix == 10 && (flags & JS_DTOA_FORMAT_MASK) == JS_DTOA_FORMAT_FREE && !(bits << 12) && isfinite(d) && d != 0) {\n        char shorter[128];\n        JSATODTempMem read;\n        int length = js_dtoa_plain(shorter, d, 10, 16, (flags & ~JS_DTOA_FORMAT_MASK) | JS_DTOA_FORMAT_FIXED, tmp_mem);\n        int plain = js_dtoa_plain(buf, d, radix, n_digits, flags, tmp_mem);\n        char *end = strchr(shorter, 'e'), *last;\n        if (!end)\n            end = shorter + length;\n        if (js_atod(shorter, NULL, 10, 0, &read) != d) {\n            for (last = end - 1; last > shorter && (*last == '9' || *last == '.'); last--)\n                if (*last == '9')\n                    *last = '0';\n            if (*last >= '0' && *last < '9')\n                ++*last;\n        }\n        if (memchr(shorter, '.', end - shorter)) {\n            for (last = end; last[-1] == '0' || last[-1] == '.'; last--)\n                if (last[-1] == '.') {\n                    last--;\n                    break;\n                }\n            memmove(last, end, strlen(end) + 1);\n            length = strlen(shorter);\n        }\n        if (length < plain && js_atod(shorter, NULL, 10, 0, &read) == d) {\n            memcpy(buf, shorter, length + 1);\n            return length;\n        }\n        return plain;\n    }\n    return js_dtoa_plain(buf, d, radix, n_digits, flags, tmp_mem);\n}\n\ndouble js_atod(const char *str, const char **pnext, int radix, int flags,",
+        1,
+    ),
     // As many arguments as elsewhere, and more: they are not on the stack.
     (
         "quickjs.c",
@@ -302,7 +319,7 @@ impl QuickJs {
         output: &Path,
     ) -> Result<()> {
         let changed = tempfile::tempdir()?;
-        for file in ["quickjs.c", "libregexp.c"] {
+        for file in CHANGED {
             fs::write(changed.path().join(file), self.changed(file)?)?;
         }
         let object = zig_source.map(|_| changed.path().join("zig.o"));
@@ -324,8 +341,8 @@ impl QuickJs {
             .arg("-o")
             .args([output, source])
             .args(object)
-            .arg(changed.path().join("libregexp.c"))
-            .args(["libunicode.c", "dtoa.c"].map(|file| self.sources.join(file)));
+            .args(CHANGED[1..].iter().map(|file| changed.path().join(file)))
+            .arg(self.sources.join("libunicode.c"));
         run(&mut zig)
     }
 

@@ -25,6 +25,11 @@ pub(crate) fn read(argument: Option<&str>, raw: bool) -> Result<Vec<u8>, Failure
             None => ("the input".to_owned(), text.as_bytes().to_vec()),
         },
     };
+    // Editors of other systems begin a file with it.
+    let bytes = match bytes.strip_prefix("\u{feff}".as_bytes()) {
+        Some(rest) if !raw => rest.to_vec(),
+        _ => bytes,
+    };
     if !raw && !bytes.iter().all(u8::is_ascii_whitespace) {
         check(&source, &bytes)?;
     }

@@ -90,7 +90,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
 
 /// The colour asked for, before the arguments are parsed: help and usage errors have colours too.
 fn wanted_color() -> ColorChoice {
-    let args: Vec<_> = std::env::args().collect();
+    let args: Vec<_> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let after = args.iter().position(|arg| arg == "--color").and_then(|at| args.get(at + 1));
     let joined = args.iter().find_map(|arg| arg.strip_prefix("--color="));
     match joined.or(after.map(String::as_str)) {

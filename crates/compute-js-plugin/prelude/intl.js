@@ -108,6 +108,31 @@ const { toLocaleString, toLocaleDateString, toLocaleTimeString } = {
   },
 };
 define(Date.prototype, { toLocaleString, toLocaleDateString, toLocaleTimeString });
+// Each element's own, with a comma between.
+function listToLocale(list, locales, options) {
+  const texts = [];
+  for (let index = 0; index < list.length; index++) {
+    const one = list[index];
+    texts.push(one === undefined || one === null ? "" : String(one.toLocaleString(locales, options)));
+  }
+  return texts.join(",");
+}
+const open = [];
+const lists = {
+  toLocaleString(...[locales, options]) {
+    const list = Object(this);
+    // One that is in itself is nothing there.
+    if (open.includes(list)) return "";
+    open.push(list);
+    try {
+      return listToLocale(list, locales, options);
+    } finally {
+      open.pop();
+    }
+  },
+};
+define(Array.prototype, lists);
+define(Object.getPrototypeOf(Uint8Array.prototype), lists);
 const texts = {
   localeCompare(other, ...[locales, options]) {
     return localeCompare(textOf(this, "localeCompare"), String(other), locales, options);

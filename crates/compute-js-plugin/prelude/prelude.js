@@ -46,7 +46,10 @@ export default function prelude(host) {
     },
     call(envelope) {
       const { input, meta, env, secrets } = envelope;
-      return handler({ input, meta, env, secrets, log, emit });
+      const result = handler({ input, meta, env, secrets, log, emit });
+      // What can be awaited is, also where the handler is not async.
+      const isObject = typeof result === "object" || typeof result === "function";
+      return isObject && result !== null && typeof result.then === "function" ? Promise.resolve(result) : result;
     },
     named: libraries.named,
     libraries: libraries.load,

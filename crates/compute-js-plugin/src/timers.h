@@ -152,9 +152,9 @@ static JSValue js_set_timer(JSContext *ctx, JSValueConst this, int argc, JSValue
     int given = kind == TIMER_AT_ONCE ? 1 : 2;
     if (kind != TIMER_AT_ONCE && argc > 1 && JS_ToFloat64(ctx, &wait, argv[1]))
         return JS_EXCEPTION;
-    double least = kind == TIMER_REPEATS ? 1 : 0;
-    // What is longer than there is time for is as short as can be, as it is elsewhere; what is no number is 0.
-    wait = wait > LONGEST_DELAY ? 1 : wait > least ? wait : least;
+    // As in Node.js: whole milliseconds, at least 1; what is no number, or longer than there is time for, is as short as can be.
+    if (kind != TIMER_AT_ONCE)
+        wait = wait >= 1 && wait <= LONGEST_DELAY ? trunc(wait) : 1;
     JSValue arguments = JS_UNDEFINED;
     if (argc > given) {
         arguments = js_create_array(ctx, argc - given, argv + given);
@@ -171,7 +171,7 @@ static JSValue js_set_timer(JSContext *ctx, JSValueConst this, int argc, JSValue
     Timer *timer = &timers.table[place];
     *timer = (Timer){.run = JS_DupValue(ctx, argv[0]),
                      .arguments = arguments,
-                     .due = timers_now() + wait,
+                     .due = floor(timers_now()) + wait,
                      .wait = wait,
                      .times = timer->times + 1,
                      .is_set = true,

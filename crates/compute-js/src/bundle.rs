@@ -142,7 +142,9 @@ fn read_chunk(
     let ids = chunk.modules.keys.iter();
     let sources = ids.map(|id| PathBuf::from(id.as_ref())).filter(|path| path.is_absolute());
     let map = chunk.map.as_ref().map(|map| with_statements(map, &chunk.code).to_json_string());
-    let map = map.unwrap_or_default();
+    // A file with nothing in it has none.
+    let map =
+        map.unwrap_or_else(|| r#"{"version":3,"sources":[],"names":[],"mappings":""}"#.to_owned());
     Ok(Bundle {
         code: chunk.code.clone(),
         source_map: relative_sources(&map)?,
@@ -302,6 +304,28 @@ fn diagnostic(error: &BuildDiagnostic, project: &Path) -> Diagnostic {
     let mut message = message.trim_end().to_owned();
     if matches!(error.kind(), EventKind::ResolveError | EventKind::UnresolvedImport) {
         message = unresolved(&message);
+    }
+    let extension =
+        Path::new(&file).extension().and_then(|end| end.to_str()).map(|end| format!(".{end}"));
+    let is_parsed = matches!(
+        error.kind(),
+        EventKind::ParseError | EventKind::JsonParseError | EventKind::UnsupportedFeatureError
+    ) || message.contains("CSS");
+    match extension.as_deref() {
+        Some(".js" | ".mjs" | ".cjs") if message.contains("JSX") => {
+            "this is JSX, which a `.js` file may not have: name the file `.jsx` or `.tsx`"
+                .clone_into(&mut message);
+        }
+        _ if message.contains("Bundling CSS") => {
+            "a style sheet is neither JavaScript, TypeScript nor JSON, which is what an op can import: put its text into a `.ts` file as a string".clone_into(&mut message);
+            return Diagnostic { code: error.kind().to_string(), message, ..Diagnostic::default() };
+        }
+        Some(end) if is_parsed && !file.is_empty() && !EXTENSIONS.contains(&end) => {
+            message = format!(
+                "`{file}` is neither JavaScript, TypeScript nor JSON, which is what an op can import: put its text into a `.ts` file as a string, or into a `.json` file"
+            );
+        }
+        _ => {}
     }
     let rendered = shown.convert_to_string(false);
     // Its first line is the message, which stands above already.

@@ -51,9 +51,16 @@ impl Plugin for Lower {
     }
 
     async fn load(&self, _ctx: SharedLoadPluginContext, args: &HookLoadArgs<'_>) -> HookLoadReturn {
-        Ok((args.id == DECORATORS_ID).then(|| HookLoadOutput {
-            code: DECORATORS_SOURCE.into(),
-            module_type: Some(ModuleType::Js),
+        let (code, kind) = if args.id == DECORATORS_ID {
+            (DECORATORS_SOURCE.to_owned(), ModuleType::Js)
+        } else if let Some(json) = json_after_mark(args.id) {
+            (json, ModuleType::Json)
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(HookLoadOutput {
+            code: code.into(),
+            module_type: Some(kind),
             ..HookLoadOutput::default()
         }))
     }
@@ -93,12 +100,17 @@ impl Plugin for Lower {
     }
 }
 
+/// JSON that follows a byte-order mark, which some editors begin a file with.
+fn json_after_mark(id: &str) -> Option<String> {
+    let is_json = Path::new(id).extension().is_some_and(|end| end.eq_ignore_ascii_case("json"));
+    let text = is_json.then(|| std::fs::read_to_string(id).ok()).flatten()?;
+    text.strip_prefix('\u{feff}').map(str::to_owned)
+}
+
 /// Whether a text may have something to change. Most have nothing, and are not parsed twice.
 fn may_need(code: &str, is_typescript: bool) -> bool {
-    let has_namespaces = || {
-        is_typescript
-            && (code.matches("namespace ").count() > 1 || code.matches("module ").count() > 1)
-    };
+    let has_namespaces =
+        || is_typescript && (code.contains("namespace ") || code.contains("module "));
     code.contains("accessor ") || has_decorator(code) || has_namespaces() || has_loose_number(code)
 }
 

@@ -1,7 +1,7 @@
 // Intl.Collator: the plugin compares (src/collate.h).
 
 import { PRIMITIVES } from "../primitives.js";
-import { canonicalizeLocaleList, coerceOptions, getMatcher, getOption, resolveLocale, supportedLocales } from "./locale.js";
+import { canonicalizeLocaleList, coerceOptions, finishClass, getMatcher, getOption, resolveLocale, supportedLocales } from "./locale.js";
 
 const { collate } = crypto[PRIMITIVES];
 
@@ -12,7 +12,7 @@ const SENSITIVITY = { base: 0, accent: ACCENTS, case: CASE, variant: ACCENTS | F
 const ALL = "en";
 const OWN = ["es", "pl", "ja", "zh", "ko", "ar", "hi"];
 
-export class Collator {
+class Implementation {
   #resolved;
   #language;
   #flags;
@@ -54,6 +54,14 @@ export class Collator {
     return supportedLocales(locales, options);
   }
 }
+
+// As the standard has it, `new` may be left out.
+export function Collator(locales = undefined, options = undefined) {
+  return Reflect.construct(Implementation, [locales, options], new.target ?? Collator);
+}
+Collator.prototype = Implementation.prototype;
+finishClass(Collator, "Collator", 0, { supportedLocalesOf: Implementation.supportedLocalesOf });
+Object.defineProperty(Collator.prototype, "constructor", { value: Collator, writable: true, configurable: true });
 
 export function localeCompare(string, other, locales, options) {
   if (locales === undefined && options === undefined) return collate(ALL, ACCENTS | FORMS, string, other);

@@ -24,10 +24,10 @@ function mode(name, suffix, cipher) {
     return { type: "secret", algorithm: { name, length: secret.length * 8 }, secret, usages };
   };
   const run = (what) => (parameters, key, data) => {
-    const made = cipher(secretOf(key), parameters);
     try {
-      return made[what](data);
-    } catch {
+      return cipher(secretOf(key), parameters)[what](data);
+    } catch (error) {
+      if (error instanceof DOMException || error instanceof TypeError) throw error;
       return fail("OperationError", what === "decrypt" ? "the data cannot be decrypted with this key" : "the data cannot be encrypted");
     }
   };
@@ -53,6 +53,25 @@ function mode(name, suffix, cipher) {
   };
 }
 
+// A counter of `length` bits, which begins anew when it is at its end; the bits above it stay.
+function counted(key, parameters) {
+  const start = iv(parameters, 16, "counter"), { length } = parameters;
+  if (!Number.isInteger(length) || length < 1 || length > 128) fail("OperationError", "the counter has 1 to 128 bits");
+  const size = 1n << BigInt(length), whole = start.reduce((so, byte) => (so << 8n) | BigInt(byte), 0n);
+  const left = size - (whole % size);
+  const crypt = (data) => {
+    if (BigInt(Math.ceil(data.length / 16)) > size) fail("OperationError", "the data has more blocks than the counter can count");
+    if (BigInt(Math.ceil(data.length / 16)) <= left) return ctr(key, start).encrypt(data);
+    const first = Number(left) * 16, anew = new Uint8Array(16);
+    for (let at = 15, rest = whole - (whole % size); at >= 0; at--, rest >>= 8n) anew[at] = Number(rest & 255n);
+    const crypted = new Uint8Array(data.length);
+    crypted.set(ctr(key, start).encrypt(data.subarray(0, first)));
+    crypted.set(ctr(key, anew).encrypt(data.subarray(first)), first);
+    return crypted;
+  };
+  return { encrypt: crypt, decrypt: crypt };
+}
+
 export const aes = [
   mode("AES-GCM", "GCM", (key, parameters) => {
     if ((parameters.tagLength ?? 128) !== 128) fail("NotSupportedError", "the tag of AES-GCM has 128 bits here");
@@ -60,5 +79,5 @@ export const aes = [
     return gcm(key, iv(parameters), more);
   }),
   mode("AES-CBC", "CBC", (key, parameters) => cbc(key, iv(parameters, 16))),
-  mode("AES-CTR", "CTR", (key, parameters) => ctr(key, iv(parameters, 16, "counter"))),
+  mode("AES-CTR", "CTR", counted),
 ];

@@ -1,10 +1,11 @@
-//! `namespace N { export const a = 1 } namespace N { a }`: the second block's `a` is `N.a`, which the bundler's own transform does not know.
+//! `namespace N { export const a = 1 } namespace N { a }`: the second block's `a` is `N.a`, which the bundler's own transform does not
+//! know. Nor does it know that `a` of `export let a` is `N.a` in its own block, where somebody else may set it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use oxc::ast::ast::{
-    BindingPattern, Declaration, IdentifierReference, ObjectProperty, Program, Statement,
-    TSNamespaceDeclaration, TSNamespaceDeclarationBody,
+    Declaration, IdentifierReference, ObjectProperty, Program, Statement, TSNamespaceDeclaration,
+    TSNamespaceDeclarationBody,
 };
 use oxc::ast_visit::{Visit, walk};
 use oxc::semantic::{ScopeId, Scoping, SemanticBuilder};
@@ -13,12 +14,20 @@ use oxc::span::GetSpan as _;
 use super::Edits;
 
 /// What blocks of a namespace export, by the namespace's name with those that it is in.
-type Exports = BTreeMap<String, Vec<BTreeSet<String>>>;
+type Exports = BTreeMap<String, Vec<Exported>>;
+
+/// What one block exports.
+#[derive(Default)]
+struct Exported {
+    names: BTreeSet<String>,
+    /// Those that may be set.
+    changing: BTreeSet<String>,
+}
 
 pub(super) fn lower(program: &Program<'_>, edits: &mut Edits<'_>) {
     let mut collect = Collect { path: Vec::new(), exports: Exports::new() };
     collect.visit_program(program);
-    if !collect.exports.values().any(|blocks| blocks.len() > 1) {
+    if !collect.exports.values().any(|blocks| blocks.len() > 1 || !blocks[0].changing.is_empty()) {
         return;
     }
     let semantic = SemanticBuilder::new().build(program).semantic;
@@ -51,22 +60,26 @@ impl<'a> Visit<'a> for Collect {
 }
 
 /// The values that a block exports by their own names.
-fn exported(body: &TSNamespaceDeclarationBody<'_>) -> BTreeSet<String> {
+fn exported(body: &TSNamespaceDeclarationBody<'_>) -> Exported {
     let block = match body {
         TSNamespaceDeclarationBody::TSModuleBlock(block) => block,
         TSNamespaceDeclarationBody::TSNamespaceDeclaration(inner) => {
-            return BTreeSet::from([inner.id.name.to_string()]);
+            let names = BTreeSet::from([inner.id.name.to_string()]);
+            return Exported { names, ..Exported::default() };
         }
     };
-    let mut names = BTreeSet::new();
+    let (mut names, mut changing) = (BTreeSet::new(), BTreeSet::new());
     for statement in &block.body {
         let Statement::ExportDeclaration(export) = statement else { continue };
         match &export.declaration {
             Declaration::VariableDeclaration(variables) => {
-                for one in &variables.declarations {
-                    if let BindingPattern::BindingIdentifier(name) = &one.id {
-                        names.insert(name.name.to_string());
+                let declared =
+                    variables.declarations.iter().flat_map(|one| one.id.get_binding_identifiers());
+                for name in declared.map(|name| name.name.to_string()) {
+                    if !variables.kind.is_const() {
+                        changing.insert(name.clone());
                     }
+                    names.insert(name);
                 }
             }
             Declaration::FunctionDeclaration(function) => {
@@ -84,7 +97,7 @@ fn exported(body: &TSNamespaceDeclarationBody<'_>) -> BTreeSet<String> {
             _ => {}
         }
     }
-    names
+    Exported { names, changing }
 }
 
 /// A block that is being looked at.
@@ -93,6 +106,8 @@ struct Within {
     name: String,
     /// What other blocks of it export.
     others: BTreeSet<String>,
+    /// What it exports itself, and may be set.
+    changing: BTreeSet<String>,
     scope: Option<ScopeId>,
 }
 
@@ -118,6 +133,12 @@ impl Rewrite<'_, '_, '_> {
                 self.scoping.scope_ancestors(declared).any(|above| above == scope)
             })
         };
+        // Declared by the block itself, and not within it.
+        let own =
+            self.within.iter().rev().find(|block| block.scope.is_some() && block.scope == declared);
+        if let Some(block) = own.filter(|block| block.changing.contains(reference.name.as_str())) {
+            return Some(block.name.as_str());
+        }
         let blocks = self.within.iter().rev();
         blocks
             .take_while(|block| !block.scope.is_some_and(is_inside))
@@ -137,10 +158,11 @@ impl<'a> Visit<'a> for Rewrite<'_, '_, '_> {
         let index = self.seen.entry(path.clone()).or_default();
         let blocks = self.exports.get(&path).map(Vec::as_slice).unwrap_or_default();
         let others = blocks.iter().enumerate().filter(|(at, _)| at != index);
-        let others = others.flat_map(|(_, names)| names.iter().cloned()).collect();
+        let others = others.flat_map(|(_, block)| block.names.iter().cloned()).collect();
+        let changing = blocks.get(*index).map(|block| block.changing.clone()).unwrap_or_default();
         *index += 1;
         let scope = namespace.scope_id.get();
-        self.within.push(Within { name: name.to_owned(), others, scope });
+        self.within.push(Within { name: name.to_owned(), others, changing, scope });
         walk::walk_ts_namespace_declaration(self, namespace);
         self.within.pop();
     }

@@ -474,3 +474,55 @@ fn logging_never_fails_a_call_and_shows_causes() {
     assert!(unhandled.len() == 2 && unhandled[0].contains("at the top"), "{lines:?}");
     assert!(unhandled[1].contains("Error: nobody"), "{lines:?}");
 }
+
+/// What a hostile tenant and a demanding author found.
+#[test]
+fn corners_are_as_they_are_elsewhere() {
+    let cases: [(&str, serde_json::Value); 10] = [
+        (
+            "return [2 ** -24, 2 ** 89, 2 ** 149, 2 ** 740].map(String)",
+            json!([
+                "5.960464477539063e-8",
+                "6.189700196426902e+26",
+                "7.1362384635298e+44",
+                "5.78358058743443e+222"
+            ]),
+        ),
+        (
+            "const k = await crypto.subtle.importKey('raw', new Uint8Array(32), 'AES-CTR', true, ['encrypt']); const c = new Uint8Array(await crypto.subtle.encrypt({ name: 'AES-CTR', counter: new Uint8Array(16).fill(255), length: 64 }, k, new Uint8Array(48))); return [c[16], c[17], c[18], c[19]]",
+            json!([0x9b, 0x58, 0xdb, 0xfd]),
+        ),
+        (
+            "const k = await crypto.subtle.importKey('raw', new Uint8Array(32), 'AES-CTR', true, ['encrypt']); const tried = (length: number, size: number) => crypto.subtle.encrypt({ name: 'AES-CTR', counter: new Uint8Array(16), length }, k, new Uint8Array(size)).then(() => 'fine', (e: any) => e.name); return [await tried(1, 32), await tried(1, 33), await tried(0, 1), await tried(129, 1)]",
+            json!(["fine", "OperationError", "OperationError", "OperationError"]),
+        ),
+        (
+            "const u = new URL('http://a/'); for (let i = 0; i < 2000; i++) u.searchParams.append('k' + i, 'v'); u.searchParams.delete('k1'); const n = u.search.length; u.search = '?z=1'; return [n, u.searchParams.get('z'), u.href]",
+            json!([14885, "1", "http://a/?z=1"]),
+        ),
+        (
+            "return [[1.5, new Date(0)].toLocaleString('de', { timeZone: 'UTC' } as any), new Float64Array([1.5]).toLocaleString('de')]",
+            json!(["1,5,1.1.1970, 00:00:00", "1,5"]),
+        ),
+        (
+            "const o: string[] = []; setTimeout(() => o.push('b'), 1); setTimeout(() => o.push('c'), 0); const i = setInterval(() => { o.push('i'); if (o.length > 4) clearInterval(i); }, 10); setTimeout(() => o.push('z'), 20); await new Promise((r) => setTimeout(r, 50)); return o.join('')",
+            json!("bcizi"),
+        ),
+        (
+            "return [Buffer.from('x?>').toString('base64url'), Buffer.from('eD8-', 'base64url').toString(), Buffer.isEncoding('base64url')]",
+            json!(["eD8-", "x?>", true]),
+        ),
+        (
+            "return [(Intl as any).Collator('en').compare('a', 'b'), new Intl.Collator('de') instanceof Intl.Collator]",
+            json!([-1, true]),
+        ),
+        ("return { then(done: any) { done(5); } } as any", json!(5)),
+        (
+            "const deep = (make: (o: any) => any, key: any) => { const o: any = { get [key]() { return make(o); } }; try { make(o); return 'none'; } catch (e: any) { return e.name; } }; return [deep((o) => new Uint8Array(o), 'length'), deep((o) => new Error('x', o), 'cause'), deep((o) => new Map(o), Symbol.iterator), deep((o) => new ArrayBuffer(8, o), 'maxByteLength')]",
+            json!(["RangeError", "RangeError", "RangeError", "RangeError"]),
+        ),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(eval(body), expected, "{body}");
+    }
+}

@@ -3,7 +3,7 @@
 /// The part of a run's limits that is fixed when an artifact is loaded.
 ///
 /// An engine may compile an artifact once for each profile that is asked for, so there are few: the
-/// stack goes by steps of powers of two, rounded down, from 64 KiB to 8 MiB.
+/// stack goes by steps of powers of two, rounded down, from 64 KiB to 16 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Profile {
     metered: bool,
@@ -13,8 +13,8 @@ pub struct Profile {
 impl Profile {
     /// The smallest stack that an engine is asked for, in bytes.
     pub const MIN_STACK: u64 = 64 << 10;
-    /// The largest stack that an engine is asked for, in bytes: two thousand calls of a callback in JavaScript.
-    pub const MAX_STACK: u64 = 8 << 20;
+    /// The largest stack that an engine is asked for, in bytes: two thousand calls of a callback in JavaScript, whatever they go through.
+    pub const MAX_STACK: u64 = 16 << 20;
 
     /// A profile for runs with or without fuel and with this stack, in bytes.
     #[must_use]
