@@ -478,7 +478,7 @@ fn logging_never_fails_a_call_and_shows_causes() {
 /// What a hostile tenant and a demanding author found.
 #[test]
 fn corners_are_as_they_are_elsewhere() {
-    let cases: [(&str, serde_json::Value); 10] = [
+    let cases: [(&str, Value); 10] = [
         (
             "return [2 ** -24, 2 ** 89, 2 ** 149, 2 ** 740].map(String)",
             json!([
