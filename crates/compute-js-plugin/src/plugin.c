@@ -662,6 +662,11 @@ static JSValue js_mentions(JSContext *ctx, JSValueConst this, int argc, JSValueC
         found = at > op_bytecode && at[-1] == size * 2;
         at++;
     }
+    // A name that the engine knows itself is written as its number, after what is done with it.
+    JSAtom atom = JS_NewAtomLen(ctx, name, size);
+    for (at = op_bytecode; !found && atom < JS_ATOM_END && at && at < end && (at = memmem(at, end - at, &atom, sizeof atom)); at++)
+        found = at > op_bytecode && (at[-1] == OP_get_field || at[-1] == OP_get_field2 || at[-1] == OP_push_atom_value);
+    JS_FreeAtom(ctx, atom);
     JS_FreeCString(ctx, name);
     return JS_NewBool(ctx, found);
 }

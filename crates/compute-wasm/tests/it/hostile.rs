@@ -111,7 +111,7 @@ fn a_memory_storm_that_gives_up_names_the_limit() {
     let outcome = run_loaded(&text, Limits { memory: Some(8 << 20), ..NONE });
     assert_eq!(
         failure(&outcome),
-        "the guest was refused memory beyond its limit of 16777216 bytes, and then the guest trapped: \
+        "the guest was refused memory beyond its limit of 8388608 bytes, and then the guest trapped: \
          wasm `unreachable` instruction executed (in grow) [memory-limit]"
     );
 }
