@@ -188,7 +188,9 @@ impl Classes<'_, '_> {
         self.edits.insert(body_start, begin);
         let class_start =
             class.span.start.max(class.decorators.last().map_or(0, |last| last.span.end));
-        let keyword = self.keyword(class_start, class.body.span.start);
+        // Before the name, or the body: a comment may stand before it that says `class`, too.
+        let after = class.id.as_ref().map_or(class.body.span.start, |id| id.span.start);
+        let keyword = self.keyword(class_start, after, class.id.is_some());
         match place {
             Place::Expression if is_decorated => {
                 self.edits.insert(keyword, format!("(({name}) => ("));
@@ -253,9 +255,11 @@ impl Classes<'_, '_> {
     }
 
     /// Where the word `class` is.
-    fn keyword(&self, from: u32, to: u32) -> u32 {
+    fn keyword(&self, from: u32, to: u32, is_named: bool) -> u32 {
         let text = &self.code[from as usize..to as usize];
-        let at = text.find("class").unwrap_or(0);
+        // Without a name, what it extends stands between, which may be a class.
+        let found = if is_named { text.rfind("class") } else { text.find("class") };
+        let at = found.unwrap_or(0);
         from + u32::try_from(at).unwrap_or(0)
     }
 

@@ -4,7 +4,7 @@ function trace(label: string) { log.push("eval " + label); return (value: any, c
 const twice = (value: any, c: any) => function (this: any, ...a: any[]) { return value.apply(this, a) * 2; };
 const plus = (n: number) => (_: any, c: any) => (v: number) => v + n;
 const acc = ({ get, set }: any, c: any) => ({ get() { return get.call(this) + 100; }, set(v: any) { set.call(this, v * 10); }, init: (v: any) => v + 1 });
-@trace("class")
+@trace("class") // a class, and a comment that says class
 class P<T = number> {
   @trace("m") @twice one(x: number): number { return x; }
   @trace("s") static two() { return P.three; }
