@@ -1,4 +1,4 @@
-//! Builds the plugin where it is missing: QuickJS-NG `src/plugin.c` and `src/zig/`, for WebAssembly.
+//! Builds the plugin where it is missing: QuickJS-NG, `src/plugin.c` and `src/zig/`, for WebAssembly.
 //!
 //! What is built is kept under `target/js-plugin/` by the digest of all that goes into it, for every profile
 //! alike. Its own digest must be the one recorded in `plugin.sha256`.
