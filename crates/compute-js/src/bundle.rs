@@ -102,7 +102,12 @@ async fn generate(
 ) -> Result<rolldown::BundleOutput, BatchedBuildDiagnostic> {
     let mut bundler = Bundler::with_plugins(
         options,
-        vec![Arc::new(Sdk), Arc::new(node::NodeModules), Arc::new(halves), Arc::new(lower::Lower)],
+        vec![
+            Arc::new(Sdk),
+            Arc::new(node::NodeModules),
+            Arc::new(halves),
+            Arc::new(lower::Lower::new()),
+        ],
     )?;
     bundler.generate().await
 }

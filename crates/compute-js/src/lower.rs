@@ -32,7 +32,28 @@ const DECORATORS_SOURCE: &str = include_str!("lower/decorators.js");
 
 /// Changes modules as they are read.
 #[derive(Debug)]
-pub(crate) struct Lower;
+pub(crate) struct Lower {
+    /// Finds each file's tsconfig.json, and keeps what it has read.
+    configs: Resolver,
+}
+
+impl Lower {
+    pub(crate) fn new() -> Self {
+        let configs = Resolver::new(ResolveOptions {
+            tsconfig: Some(TsconfigDiscovery::Auto),
+            ..ResolveOptions::default()
+        });
+        Self { configs }
+    }
+
+    /// The older decorators, if the tsconfig.json nearest to a file asks for them.
+    fn legacy(&self, file: &Path) -> Option<Legacy> {
+        let config = self.configs.find_tsconfig(file).ok().flatten()?;
+        let options = &config.compiler_options;
+        (options.experimental_decorators == Some(true))
+            .then(|| Legacy { assigns_fields: options.use_define_for_class_fields == Some(false) })
+    }
+}
 
 impl Plugin for Lower {
     fn name(&self) -> Cow<'static, str> {
@@ -80,7 +101,7 @@ impl Plugin for Lower {
         if args.id.starts_with('\0') || !may_need(args.code, kind.is_typescript()) {
             return Ok(None);
         }
-        let legacy = if kind.is_typescript() { legacy(Path::new(args.id)) } else { None };
+        let legacy = if kind.is_typescript() { self.legacy(Path::new(args.id)) } else { None };
         let lowered = lower(args.code, kind, legacy).map_err(|message| anyhow::anyhow!(message))?;
         Ok(lowered.map(|text| HookTransformOutput {
             code: Some(text.to_string()),
@@ -151,18 +172,6 @@ fn has_loose_number(code: &str) -> bool {
 struct Legacy {
     /// Whether fields are assigned, and not defined: the bundler then forgets the decorators of static ones.
     assigns_fields: bool,
-}
-
-/// Whether the nearest tsconfig.json asks for them.
-fn legacy(file: &Path) -> Option<Legacy> {
-    let resolver = Resolver::new(ResolveOptions {
-        tsconfig: Some(TsconfigDiscovery::Auto),
-        ..ResolveOptions::default()
-    });
-    let config = resolver.find_tsconfig(file).ok().flatten()?;
-    let options = &config.compiler_options;
-    (options.experimental_decorators == Some(true))
-        .then(|| Legacy { assigns_fields: options.use_define_for_class_fields == Some(false) })
 }
 
 /// A module's text with the changes; nothing if it needs none, or is not what the parser takes: then the bundler says why.
