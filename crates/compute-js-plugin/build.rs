@@ -17,8 +17,14 @@ const HEADERS: [&str; 4] = ["src/collate.h", "src/heap.h", "src/json.h", "src/ti
 const ZIG: [&str; 4] =
     ["src/zig/zig.zig", "src/zig/curves.zig", "src/zig/hashes.zig", "src/zig/inflate.zig"];
 /// What the base image is made with.
-const SCRIPTS: [&str; 5] =
-    ["src/prelude.js", "src/url.js", "src/web.js", "src/keys.js", "src/intl.js"];
+const SCRIPTS: [&str; 6] = [
+    "src/prelude.js",
+    "src/url.js",
+    "src/web.js",
+    "src/keys.js",
+    "src/intl.js",
+    "src/encodings.js",
+];
 /// The data of the libraries, which follows them.
 const PIECES: &str = "src/pieces.data";
 const RECORD: &str = "plugin.sha256";

@@ -20,7 +20,7 @@ type Change = (&'static str, &'static str, &'static str, usize);
 /// The files of QuickJS-NG that are changed; the first is included by what is built.
 const CHANGED: [&str; 3] = ["quickjs.c", "libregexp.c", "dtoa.c"];
 /// What is changed in QuickJS-NG.
-const CHANGES: [Change; 40] = [
+const CHANGES: [Change; 43] = [
     // Who includes it may say where references are counted.
     (
         "quickjs.c",
@@ -106,7 +106,7 @@ const CHANGES: [Change; 40] = [
         "    build_backtrace(ctx, obj, new_target, NULL, 0, 0, JS_BACKTRACE_FLAG_SKIP_FIRST_LEVEL|JS_BACKTRACE_FLAG_FILTER_FUNC);\n    return obj;\n exception:\n",
         1,
     ),
-    // A loop that is interrupted says where it is: at the jump, or after the condition.
+    // A loop that is interrupted says where it is: at the jump, or where a condition leads.
     (
         "quickjs.c",
         "            pc += (int32_t)get_u32(pc);\n            if (unlikely(js_poll_interrupts(ctx)))\n                goto exception;\n            BREAK;\n",
@@ -128,7 +128,7 @@ const CHANGES: [Change; 40] = [
     (
         "quickjs.c",
         "unlikely(js_poll_interrupts(ctx))",
-        "unlikely(--ctx->interrupt_counter <= 0 && (sf->cur_pc = pc, __js_poll_interrupts(ctx)))",
+        "unlikely(--ctx->interrupt_counter <= 0 && (sf->cur_pc = pc + 1, __js_poll_interrupts(ctx)))",
         4,
     ),
     // What calls itself in C uses little of the stack whose end is looked for, and much of the machine's: it takes more of
@@ -246,6 +246,26 @@ const CHANGES: [Change; 40] = [
     // There is one realm.
     ("quickjs.c", "realm = JS_GetFunctionRealm(ctx, s->target);", "realm = ctx;", 1),
     ("quickjs.c", "realm = JS_GetFunctionRealm(ctx, bf->func_obj);", "realm = ctx;", 1),
+    // A function that begins with this is sloppy, though the module around it is strict: how a bundle holds CommonJS.
+    (
+        "quickjs.c",
+        "    /* specific label handling */\n    /* XXX: support multiple labels on loop statements */\n",
+        "    if (s->token.val == TOK_IDENT && js_is_sloppy_mark(s)) {\n        if (s->cur_func->parent)\n            s->cur_func->is_strict_mode = false;\n        return next_token(s) || js_parse_expect_semi(s) ? -1 : 0;\n    }\n    /* specific label handling */\n    /* XXX: support multiple labels on loop statements */\n",
+        1,
+    ),
+    (
+        "quickjs.c",
+        "static __exception int js_parse_statement_or_decl(JSParseState *s,\n                                                  int decl_mask)\n{\n",
+        "static bool js_is_sloppy_mark(JSParseState *s)\n{\n    static const char mark[] = \"__compute_sloppy__\";\n    JSAtomStruct *name = s->ctx->rt->atom_array[s->token.u.ident.atom];\n    return name->len == sizeof mark - 1 && !name->is_wide_char && !memcmp(str8(name), mark, sizeof mark - 1);\n}\n\nstatic __exception int js_parse_statement_or_decl(JSParseState *s,\n                                                  int decl_mask)\n{\n",
+        1,
+    ),
+    // A regular expression looks at the deadline about each tenth of a millisecond.
+    (
+        "libregexp.c",
+        "#define INTERRUPT_COUNTER_INIT 10000",
+        "#define INTERRUPT_COUNTER_INIT 256",
+        1,
+    ),
     (
         "libregexp.c",
         "lre_check_stack_overflow(s->opaque, 0)",

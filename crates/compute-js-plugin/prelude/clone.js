@@ -1,7 +1,7 @@
 // structuredClone (HTML, "safe passing of structured data"). core-js has one, which would add 290 KB to every
 // op's image.
 
-import { define } from "./globals.js";
+import { CLONE, define } from "./globals.js";
 
 const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 
@@ -12,15 +12,38 @@ function refuse(value) {
   throw new DOMException(`${what} cannot be cloned`, "DataCloneError");
 }
 
+// Whether a function is what a global is, without loading the libraries whose globals are read late.
+function isGlobal(constructor) {
+  return Object.values(Object.getOwnPropertyDescriptors(globalThis)).some(({ value }) => value === constructor);
+}
+
 // Whether an object is of a kind that has more to it than properties: an iterator, a promise, an event. Their tag comes
 // from a class that is a global or has no name; an author's own may have one, too.
 function isOpaque(value) {
   for (let holder = value; holder !== null; holder = Object.getPrototypeOf(holder)) {
     if (!Object.hasOwn(holder, Symbol.toStringTag)) continue;
     const { constructor } = holder;
-    return typeof constructor !== "function" || (holder !== value && globalThis[constructor.name] === constructor);
+    return typeof constructor !== "function" || (holder !== value && isGlobal(constructor));
   }
   return false;
+}
+
+function copyOf(buffer) {
+  if (buffer.detached) refuse(buffer);
+  if (!buffer.resizable) return buffer.slice(0);
+  const copy = new ArrayBuffer(buffer.byteLength, { maxByteLength: buffer.maxByteLength });
+  new Uint8Array(copy).set(new Uint8Array(buffer));
+  return copy;
+}
+
+// Where a view begins in its buffer, and how much it sees: bytes or elements. A buffer may have become too small for it.
+function placeOf(view) {
+  try {
+    if (!(view instanceof DataView)) view.keys();
+    return [view.byteOffset, view.length ?? view.byteLength];
+  } catch {
+    return refuse(view);
+  }
 }
 
 // As built-ins have it: not enumerable.
@@ -48,6 +71,7 @@ export function defineClone() {
     const seen = new Map();
     for (const buffer of options?.transfer ?? []) {
       if (!(buffer instanceof ArrayBuffer)) refuse(buffer);
+      if (buffer.detached) throw new DOMException("an ArrayBuffer that was transferred has nothing more to give", "DataCloneError");
       if (seen.has(buffer)) throw new DOMException("an ArrayBuffer cannot be transferred twice", "DataCloneError");
       seen.set(buffer, undefined);
     }
@@ -68,11 +92,11 @@ export function defineClone() {
       if (value instanceof RegExp) return keep(new RegExp(value.source, value.flags));
       if (value instanceof Boolean || value instanceof Number || value instanceof String || value instanceof BigInt)
         return keep(Object(value.valueOf()));
-      if (value instanceof ArrayBuffer) return keep(transferred.includes(value) ? value.transfer() : value.slice(0));
+      if (value instanceof ArrayBuffer) return keep(transferred.includes(value) ? value.transfer() : copyOf(value));
       if (ArrayBuffer.isView(value)) {
-        const { byteOffset, byteLength, length } = value;
-        if (value instanceof DataView) return keep(new DataView(clone(value.buffer), byteOffset, byteLength));
-        return keep(new globalThis[tagOfArray.call(value)](clone(value.buffer), byteOffset, length));
+        const [offset, length] = placeOf(value);
+        const kind = value instanceof DataView ? "DataView" : tagOfArray.call(value);
+        return keep(new globalThis[kind](clone(value.buffer), offset, length));
       }
       if (value instanceof Map) {
         const copy = keep(new Map());
@@ -85,6 +109,7 @@ export function defineClone() {
         return copy;
       }
       if (value instanceof Error) return keep(cloneError(value, clone));
+      if (typeof value[CLONE] === "function") return keep(value[CLONE]());
       if (isOpaque(value)) refuse(value);
       return properties(value, keep({}));
     }

@@ -1,10 +1,13 @@
 // `crypto`: random bytes from the call's seed, and digests. What is done with keys is in keys.js.
 
-import { bytesOf, define } from "./globals.js";
+import { bytesOf, define, kindOf } from "./globals.js";
+import { inCapitals, nameOf } from "./keys/names.js";
 import { makePrimitives, PRIMITIVES } from "./primitives.js";
 
 // What Web Crypto allows in one call.
 const MAX_RANDOM = 65536;
+// The typed arrays that have integers, by their names.
+const INTEGERS = /^(Big)?(Int|Uint)\d+(Clamped)?Array$/;
 
 export function defineCrypto(host) {
   const primitives = makePrimitives(host);
@@ -12,8 +15,11 @@ export function defineCrypto(host) {
   const digests = { "SHA-1": sha1, "SHA-256": sha256, "SHA-384": sha384, "SHA-512": sha512 };
 
   function getRandomValues(array) {
-    if (!ArrayBuffer.isView(array) || array instanceof Float32Array || array instanceof Float64Array || array instanceof DataView)
-      throw new TypeError("crypto.getRandomValues takes an array of integers");
+    if (!ArrayBuffer.isView(array))
+      throw new TypeError(`crypto.getRandomValues takes a typed array of integers, and got ${kindOf(array)}`);
+    const type = array[Symbol.toStringTag];
+    if (!INTEGERS.test(type))
+      throw new DOMException(`crypto.getRandomValues takes a typed array of integers, and got a ${type}`, "TypeMismatchError");
     if (array.byteLength > MAX_RANDOM)
       throw new DOMException(`crypto.getRandomValues fills at most ${MAX_RANDOM} bytes`, "QuotaExceededError");
     host.fillRandom(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
@@ -29,7 +35,7 @@ export function defineCrypto(host) {
   }
 
   async function digest(algorithm, data) {
-    const name = String(typeof algorithm === "object" ? algorithm?.name : algorithm).toUpperCase();
+    const name = inCapitals(nameOf(algorithm));
     const hash = Object.hasOwn(digests, name) ? digests[name] : undefined;
     if (hash === undefined)
       throw new DOMException(`crypto.subtle.digest knows ${Object.keys(digests).join(", ")}, and not ${name}`, "NotSupportedError");

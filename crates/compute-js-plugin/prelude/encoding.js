@@ -1,6 +1,8 @@
-// TextEncoder and TextDecoder (WHATWG Encoding): UTF-8, and for decoding UTF-16 and Latin-1 as well.
+// TextEncoder and TextDecoder (WHATWG Encoding): UTF-8, and for decoding UTF-16 and Latin-1 as well. The other encodings are in
+// encodings.js.
 
 import { bytesOf, define } from "./globals.js";
+import { ENCODINGS } from "./libraries.js";
 
 const LABELS = {
   "utf-8": "utf-8 utf8 unicode-1-1-utf-8 unicode11utf8 unicode20utf8 x-unicode20utf8",
@@ -37,6 +39,10 @@ function unfinished(bytes) {
 }
 
 export function defineEncoding(host) {
+  let others;
+  // The encodings that are a library, once one of them is asked for.
+  const library = () => (others ??= host.loadLibrary(ENCODINGS));
+
   class TextEncoder {
     get encoding() {
       return "utf-8";
@@ -64,12 +70,16 @@ export function defineEncoding(host) {
     #ignoreBOM;
     #held = new Uint8Array(0);
     #begun = false;
+    // What decodes an encoding of the library.
+    #decode;
 
     constructor(label = "utf-8", { fatal = false, ignoreBOM = false } = {}) {
-      this.#encoding = encodingOf(String(label));
-      if (this.#encoding === undefined) throw new RangeError(`TextDecoder does not know the encoding ${label}`);
+      const name = String(label);
       this.#fatal = Boolean(fatal);
       this.#ignoreBOM = Boolean(ignoreBOM);
+      this.#encoding = encodingOf(name) ?? library()?.encodingOf(name);
+      if (this.#encoding === undefined) throw new RangeError(`TextDecoder does not know the encoding ${name}`);
+      if (!Object.hasOwn(LABELS, this.#encoding)) this.#decode = library().decoderOf(this.#encoding, this.#fatal);
     }
     get encoding() {
       return this.#encoding;
@@ -82,6 +92,7 @@ export function defineEncoding(host) {
     }
     decode(source, { stream = false } = {}) {
       let bytes = source === undefined ? new Uint8Array(0) : bytesOf(source, "TextDecoder.decode");
+      if (this.#decode !== undefined) return this.#decode(bytes, Boolean(stream));
       if (this.#held.length > 0) {
         const joined = new Uint8Array(this.#held.length + bytes.length);
         joined.set(this.#held);

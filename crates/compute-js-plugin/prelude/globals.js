@@ -5,6 +5,9 @@ export function define(target, values) {
     Object.defineProperty(target, name, { value, writable: true, enumerable: false, configurable: true });
 }
 
+// What makes structuredClone's copy of an object of a class of the platform's: a method under this.
+export const CLONE = Symbol.for("compute.clone");
+
 // The bytes of a BufferSource, as they are.
 export function bytesOf(source, taker) {
   if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);

@@ -5,107 +5,138 @@ import { define } from "./globals.js";
 import { aes } from "./keys/aes.js";
 import { curves } from "./keys/curves.js";
 import { hmac } from "./keys/hmac.js";
-import { CryptoKey, check, dataOf, fail, make, nameOf, usagesOf } from "./keys/key.js";
+import { checkJwk, jwkOf } from "./keys/jwk.js";
+import { CryptoKey, check, checkUsages, dataOf, fail, make, open, usagesOf } from "./keys/key.js";
+import { inCapitals, isObject, nameOf } from "./keys/names.js";
 import { passwords } from "./keys/passwords.js";
 import { rsa } from "./keys/rsa.js";
 
-// What each algorithm does, by its name in capital letters.
-const ALGORITHMS = new Map([...aes, ...curves, ...hmac, ...passwords, ...rsa].map((one) => [one.name.toUpperCase(), one]));
+// What each algorithm does, by its name in capital letters. Each has, besides what is done with it:
+//   formats   those that its keys have
+//   usages    those that its keys may have, by the type of key
+//   takes     what reads the parameters of what is done, where there are any
+//   kty, use  what its JSON Web Keys say, where it has any
+const ALGORITHMS = new Map([...aes, ...curves, ...hmac, ...passwords, ...rsa].map((one) => [inCapitals(one.name), one]));
 
+// The algorithm that is named, and its parameters for what is done with it, which are read once.
 function find(algorithm, what) {
-  const name = nameOf(algorithm), found = ALGORITHMS.get(name.toUpperCase());
+  const name = nameOf(algorithm), found = ALGORITHMS.get(inCapitals(name));
   if (!found?.[what]) fail("NotSupportedError", `crypto.subtle has no ${what} of ${name}`);
-  return [found, typeof algorithm === "string" ? { name: found.name } : algorithm];
+  return [found, found.takes?.[what]?.(isObject(algorithm) ? algorithm : {}) ?? {}];
 }
 
 const FORMATS = ["raw", "jwk", "spki", "pkcs8"];
 
-function keyFor(key, algorithm, usage, what) {
-  const [found, parameters] = find(algorithm, what);
-  check(key, found.name, usage);
-  return [found, parameters];
+function checkFormat(format) {
+  if (!FORMATS.includes(format)) throw new TypeError(`a key has the format ${FORMATS.join(", ")}, and not ${format}`);
 }
 
-// A key's bytes in a format.
-async function bytesInFormat(format, key) {
-  if (!FORMATS.includes(format)) throw new TypeError(`a key has the format ${FORMATS.join(", ")}, and not ${format}`);
-  if (!key.extractable) fail("InvalidAccessError", "the key may not be exported");
+function checkFormatOf({ name, formats }, format) {
+  if (!formats.includes(format)) fail("NotSupportedError", `a key of ${name} has the format ${formats.join(", ")}, and not ${format}`);
+}
+
+// The algorithm, its parameters and the parts of a key that is used with it.
+function keyFor(key, algorithm, usage, what) {
+  const [found, parameters] = find(algorithm, what);
+  return [found, parameters, check(key, found.name, usage)];
+}
+
+// A key's bytes in a format, or what a JSON Web Key has.
+function exported(format, key) {
   const [found] = find(key.algorithm, "exportKey");
-  const exported = found.exportKey(format, key);
-  if (format !== "jwk") return exported;
-  return { ...exported, key_ops: [...key.usages], ext: key.extractable };
+  if (!key.extractable) fail("InvalidAccessError", "the key may not be exported");
+  checkFormatOf(found, format);
+  const data = found.exportKey(format, key);
+  return format === "jwk" ? { ...data, key_ops: [...key.usages], ext: key.extractable } : data;
+}
+
+function typeOf({ usages }, format, data) {
+  if (usages.secret) return "secret";
+  return format === "pkcs8" || (format === "jwk" && data.d !== undefined) ? "private" : "public";
+}
+
+function imported([found, parameters], format, data, extractable, usages) {
+  checkFormatOf(found, format);
+  const type = typeOf(found, format, data);
+  checkUsages(usages, found.usages[type], `a ${type} key of ${found.name}`);
+  if (format === "jwk") checkJwk(data, found, extractable, usages);
+  return make({ ...found.importKey(format, data, parameters), extractable, usages });
+}
+
+function generated(found, made, extractable, usages) {
+  if (!made.privateKey) return make({ ...made, extractable, usages });
+  const kept = (type) => usages.filter((usage) => found.usages[type].includes(usage));
+  const privateKey = make({ ...made.privateKey, extractable, usages: kept("private") });
+  // A public key is for everybody.
+  return { publicKey: make({ ...made.publicKey, extractable: true, usages: kept("public") }), privateKey };
+}
+
+function derived(found, parameters, key, length) {
+  if (!Number.isInteger(length) || length < 0 || length % 8 !== 0)
+    fail("OperationError", `how many bits are derived is a multiple of 8, and not ${length}`);
+  return found.deriveBits(parameters, key, length / 8);
 }
 
 const subtle = {
   async importKey(format, data, algorithm, extractable, usages) {
-    if (!FORMATS.includes(format)) throw new TypeError(`a key has the format ${FORMATS.join(", ")}, and not ${format}`);
-    const [found, parameters] = find(algorithm, "importKey");
+    checkFormat(format);
+    const given = format === "jwk" ? jwkOf(data) : dataOf(data, "importKey").slice();
     const wanted = usagesOf(usages);
-    if (format === "jwk") {
-      if (typeof data !== "object" || data === null || ArrayBuffer.isView(data) || data instanceof ArrayBuffer)
-        throw new TypeError("a key of the format jwk is an object");
-      if (data.ext === false && extractable) fail("DataError", "the key says that it may not be exported");
-      if (Array.isArray(data.key_ops) && wanted.some((usage) => !data.key_ops.includes(usage)))
-        fail("DataError", "the key says that it is not for this use");
-    }
-    const key = found.importKey(format, format === "jwk" ? data : dataOf(data, "importKey").slice(), parameters, wanted);
-    return make({ ...key, extractable: Boolean(extractable) }, wanted);
+    return imported(find(algorithm, "importKey"), format, given, Boolean(extractable), wanted);
   },
   async exportKey(format, key) {
-    if (!(key instanceof CryptoKey)) throw new TypeError("exportKey takes a CryptoKey");
-    const exported = await bytesInFormat(format, key);
-    return format === "jwk" ? exported : exported.slice().buffer;
+    checkFormat(format);
+    const data = exported(format, open(key, "exportKey"));
+    return format === "jwk" ? data : data.slice().buffer;
   },
   async generateKey(algorithm, extractable, usages) {
-    const [found, parameters] = find(algorithm, "generateKey");
     const wanted = usagesOf(usages);
-    const made = found.generateKey(parameters, wanted);
-    const one = (key, allowed) => {
-      const kept = allowed ? wanted.filter((usage) => allowed.includes(usage)) : wanted;
-      // A public key is for everybody.
-      return make({ ...key, extractable: key.type === "public" || Boolean(extractable) }, kept);
-    };
-    if (!made.privateKey) return one(made);
-    return { publicKey: one(made.publicKey, ["verify"]), privateKey: one(made.privateKey, ["sign"]) };
+    const [found, parameters] = find(algorithm, "generateKey");
+    checkUsages(wanted, Object.values(found.usages).flat(), `a key of ${found.name}`);
+    return generated(found, found.generateKey(parameters, wanted), Boolean(extractable), wanted);
   },
   async sign(algorithm, key, data) {
-    const [found, parameters] = keyFor(key, algorithm, "sign", "sign");
-    return found.sign(parameters, key, dataOf(data, "sign")).slice().buffer;
+    const [found, parameters, parts] = keyFor(key, algorithm, "sign", "sign");
+    return found.sign(parameters, parts, dataOf(data, "sign")).slice().buffer;
   },
   async verify(algorithm, key, signature, data) {
-    const [found, parameters] = keyFor(key, algorithm, "verify", "verify");
-    return found.verify(parameters, key, dataOf(signature, "verify"), dataOf(data, "verify"));
+    const [found, parameters, parts] = keyFor(key, algorithm, "verify", "verify");
+    return found.verify(parameters, parts, dataOf(signature, "verify"), dataOf(data, "verify"));
   },
   async encrypt(algorithm, key, data) {
-    const [found, parameters] = keyFor(key, algorithm, "encrypt", "encrypt");
-    return found.encrypt(parameters, key, dataOf(data, "encrypt")).slice().buffer;
+    const [found, parameters, parts] = keyFor(key, algorithm, "encrypt", "encrypt");
+    return found.encrypt(parameters, parts, dataOf(data, "encrypt")).slice().buffer;
   },
   async decrypt(algorithm, key, data) {
-    const [found, parameters] = keyFor(key, algorithm, "decrypt", "decrypt");
-    return found.decrypt(parameters, key, dataOf(data, "decrypt")).slice().buffer;
+    const [found, parameters, parts] = keyFor(key, algorithm, "decrypt", "decrypt");
+    return found.decrypt(parameters, parts, dataOf(data, "decrypt")).slice().buffer;
   },
   async deriveBits(algorithm, key, length) {
-    const [found, parameters] = keyFor(key, algorithm, "deriveBits", "deriveBits");
-    if (!Number.isInteger(length) || length % 8 !== 0) fail("OperationError", "how many bits are derived is a multiple of 8");
-    return found.deriveBits(parameters, key, length / 8).slice().buffer;
+    const [found, parameters, parts] = keyFor(key, algorithm, "deriveBits", "deriveBits");
+    return derived(found, parameters, parts, length).slice().buffer;
   },
-  async deriveKey(algorithm, key, derived, extractable, usages) {
-    const [found, parameters] = keyFor(key, algorithm, "deriveKey", "deriveBits");
-    const [wanted, other] = find(derived, "keyLength");
-    const bytes = found.deriveBits(parameters, key, wanted.keyLength(other) / 8);
-    return subtle.importKey("raw", bytes, derived, extractable, usages);
+  async deriveKey(algorithm, key, derivedType, extractable, usages) {
+    const wanted = usagesOf(usages);
+    const [found, parameters, parts] = keyFor(key, algorithm, "deriveKey", "deriveBits");
+    const inner = find(derivedType, "importKey"), [sized, size] = find(derivedType, "keyLength");
+    return imported(inner, "raw", derived(found, parameters, parts, sized.keyLength(size)), Boolean(extractable), wanted);
   },
   async wrapKey(format, key, wrapping, algorithm) {
-    const [found, parameters] = keyFor(wrapping, algorithm, "wrapKey", "encrypt");
-    const exported = await bytesInFormat(format, key);
-    const bytes = format === "jwk" ? new TextEncoder().encode(JSON.stringify(exported)) : exported;
-    return found.encrypt(parameters, wrapping, bytes).slice().buffer;
+    checkFormat(format);
+    const inner = open(key, "wrapKey");
+    const [found, parameters, parts] = keyFor(wrapping, algorithm, "wrapKey", "encrypt");
+    const data = exported(format, inner);
+    const bytes = format === "jwk" ? new TextEncoder().encode(JSON.stringify(data)) : data;
+    return found.encrypt(parameters, parts, bytes).slice().buffer;
   },
-  async unwrapKey(format, wrapped, wrapping, algorithm, inner, extractable, usages) {
-    const [found, parameters] = keyFor(wrapping, algorithm, "unwrapKey", "decrypt");
-    const bytes = found.decrypt(parameters, wrapping, dataOf(wrapped, "unwrapKey"));
-    const data = format === "jwk" ? JSON.parse(new TextDecoder().decode(bytes)) : bytes;
-    return subtle.importKey(format, data, inner, extractable, usages);
+  async unwrapKey(format, wrapped, wrapping, algorithm, innerAlgorithm, extractable, usages) {
+    checkFormat(format);
+    const given = dataOf(wrapped, "unwrapKey"), wanted = usagesOf(usages);
+    const [found, parameters, parts] = keyFor(wrapping, algorithm, "unwrapKey", "decrypt");
+    const inner = find(innerAlgorithm, "importKey");
+    const bytes = found.decrypt(parameters, parts, given).slice();
+    const data = format === "jwk" ? jwkOf(JSON.parse(new TextDecoder().decode(bytes))) : bytes;
+    return imported(inner, format, data, Boolean(extractable), wanted);
   },
 };
 

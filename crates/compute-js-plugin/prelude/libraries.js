@@ -32,13 +32,16 @@ const WEB = [
 ];
 const KEYS = ["CryptoKey"];
 const INTL = ["Intl"];
-const LIBRARIES = [URLS, WEB, KEYS, INTL];
+// It has no names: encoding.js has it loaded.
+export const ENCODINGS = 4;
+const LIBRARIES = [URLS, WEB, KEYS, INTL, []];
 // What names a library besides: what makes URLs, what makes keys of `crypto.subtle`, and what writes as a language does.
 const ALSO = [
   ["Request", "Response"],
   [],
   ["importKey", "generateKey"],
   ["localeCompare", "toLocaleDateString", "toLocaleString", "toLocaleTimeString"],
+  ["TextDecoder", "TextDecoderStream"],
 ];
 
 export function defineLibraries(host) {
@@ -70,7 +73,7 @@ export function defineLibraries(host) {
     },
     // Loads these.
     load(bits) {
-      for (const [index, names] of LIBRARIES.entries()) if (bits & (1 << index)) void globalThis[names[0]];
+      for (const [index, names] of LIBRARIES.entries()) if (bits & (1 << index) && names.length > 0) void globalThis[names[0]];
     },
   };
 }

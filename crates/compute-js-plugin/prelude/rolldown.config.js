@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 const REPLACED = {
   tr46: "url/domains.cjs",
   "./lib/mappingTable.json": "url/mapping.cjs",
+  "./multi-byte.encodings.cjs": "encodings/tables.cjs",
   "./lib/regexes.js": "url/regexes.cjs",
 };
 const replace = {
@@ -13,8 +14,9 @@ const replace = {
   resolveId: (id) => (Object.hasOwn(REPLACED, id) ? fileURLToPath(new URL(REPLACED[id], import.meta.url)) : null),
 };
 
-const script = (name, output) => ({
+const script = (name, output, options) => ({
   input: `${name}.js`,
+  ...options,
   plugins: [replace],
   output: {
     file: `../src/${name}.js`,
@@ -26,10 +28,15 @@ const script = (name, output) => ({
   },
 });
 
+// A script whose value is what its module exports.
+const giving = (name, options) => script(name, { name, banner: "(function () {", footer: `return ${name};\n})()` }, options);
+
 export default [
-  script("prelude", { name: "prelude", banner: "(function () {", footer: "return prelude;\n})()" }),
+  giving("prelude"),
   script("url"),
   script("web"),
   script("keys"),
   script("intl"),
+  // Nothing that a browser has and the plugin has not.
+  giving("encodings", { platform: "neutral" }),
 ];

@@ -71,6 +71,8 @@ extern bool inflate(const uint8_t *from, size_t from_size, uint8_t *to, size_t t
 #define JS_STACK_BYTES (STACK_BYTES - 64 * 1024)
 // How much input is read without asking the allocator.
 #define SMALL_INPUT 16384
+// Room for the prelude, the libraries and their data: the next multiple of 256 KiB.
+#define PRELUDE_ROOM (1280 * 1024)
 // How often a warm-up runs: after the first, the heap still changes from call to call.
 #define WARMUP_RUNS 3
 // How much a call may allocate before garbage is collected. Collecting writes to every object there is, so
@@ -96,16 +98,20 @@ typedef struct {
 } Rejection;
 static Rejection *unhandled;
 static size_t unhandled_count, unhandled_room;
-// The bytecode of each library, until an op needs it: URLs, the web's other classes, keys, and Intl.
-#define LIBRARIES 4
+// The bytecode of each library, until an op needs it: URLs, the web's other classes, keys, Intl, and encodings.
+#define LIBRARIES 5
 #define URLS 0
 #define INTL 3
+#define ENCODINGS 4
 static struct {
     uint8_t *bytecode;
     size_t size;
 } libraries[LIBRARIES];
-// Data of the libraries: pieces that are deflated, behind a table of their names (prelude/data/pack.mjs).
+// Data of the libraries: pieces that are deflated, behind a table of their names (prelude/data/pack.mjs); and whose they are, in
+// the order in which they lie.
 static uint8_t *pieces;
+static const int piece_owners[] = {URLS, ENCODINGS, INTL};
+#define PIECE_OWNERS (sizeof piece_owners / sizeof *piece_owners)
 static size_t pieces_size;
 // The bytecode of the op that is loaded.
 static const uint8_t *op_bytecode;
@@ -173,9 +179,7 @@ static Text ask_hook(JSValueConst of, int argc, JSValueConst *argv) {
     return text;
 }
 
-static void fail_with(JSValueConst thrown) {
-    if (was_interrupted)
-        return;
+static void tell_failure(JSValueConst thrown) {
     if (JS_IsNull(thrown) && heap_was_full) {
         // Not even the error that would say so could be made.
         const char *message = "out of memory";
@@ -224,15 +228,22 @@ static void fail_with(JSValueConst thrown) {
     free_text(causes);
 }
 
+static void fail_with(JSValueConst thrown) {
+    if (!was_interrupted)
+        tell_failure(thrown);
+}
+
 // Tells where JavaScript is at once: the stack that QuickJS gives an interruption is that of the loop's
 // beginning, while its frames know their last call.
 static int on_interrupt(JSRuntime *runtime, void *opaque) {
     (void)runtime, (void)opaque;
     if (interrupt_flag.flag && !was_interrupted) {
-        JSValue error = JS_MakeError2(context, JS_INTERNAL_ERROR, true, "interrupted");
-        fail_with(error);
-        JS_FreeValue(context, error);
         was_interrupted = true;
+        // Reading the stack would be interrupted as well: the host sets this with the flag.
+        context->interrupt_counter = JS_INTERRUPT_COUNTER_INIT;
+        JSValue error = JS_MakeError2(context, JS_INTERNAL_ERROR, true, "interrupted");
+        tell_failure(error);
+        JS_FreeValue(context, error);
     }
     return interrupt_flag.flag;
 }
@@ -570,8 +581,8 @@ static uint32_t read_u32(const uint8_t *at) {
 static uint8_t *piece_of(JSContext *ctx, const char *name, size_t *size) {
     if (!pieces)
         return NULL;
-    // How many there are, and where those of URLs end.
-    const uint8_t *at = pieces + 8;
+    // How many there are, and where those of each library begin.
+    const uint8_t *at = pieces + 4 + 4 * PIECE_OWNERS;
     size_t name_size = strlen(name);
     for (uint32_t left = read_u32(pieces); left > 0; left--) {
         uint8_t length = *at;
@@ -703,11 +714,11 @@ static void free_input(char *input, size_t size) {
         free(input);
 }
 
-// All of stdin, with a NUL after it.
-static char *read_input(size_t *size) {
+// All of stdin, with a NUL after it. What is more than a small input has so much room, or twice that, and so on.
+static char *read_input(size_t *size, size_t room_at_first) {
     char *buffer = small_input;
     size_t room = sizeof small_input, used = 0;
-    for (size_t larger_room = 4 * SMALL_INPUT;; larger_room *= 2) {
+    for (size_t larger_room = room_at_first;; larger_room *= 2) {
         __wasi_iovec_t into = {(uint8_t *)buffer + used, room - used - 1};
         __wasi_size_t got = 0;
         if (__wasi_fd_read(0, &into, 1, &got) != 0)
@@ -773,7 +784,7 @@ static const uint8_t *next_bytecode(const uint8_t **input, const uint8_t *end, s
 // Runs the prelude, whose bytecode is on stdin, and keeps that of the libraries, which follows it.
 static void run_prelude(void) {
     size_t size, prelude_size;
-    char *input = read_input(&size);
+    char *input = read_input(&size, PRELUDE_ROOM);
     if (!input)
         abort();
     const uint8_t *at = (uint8_t *)input, *end = at + size;
@@ -934,19 +945,31 @@ static int32_t named_libraries(const uint8_t *bytecode, size_t size) {
     return named;
 }
 
+// Forgets the data of all libraries but these.
+static void forget_pieces(int32_t named) {
+    bool any = false;
+    for (size_t place = 0; place < PIECE_OWNERS; place++) {
+        size_t start = read_u32(pieces + 4 + 4 * place);
+        size_t end = place + 1 < PIECE_OWNERS ? read_u32(pieces + 8 + 4 * place) : pieces_size;
+        if (named & 1 << piece_owners[place])
+            any = true;
+        else
+            wipe(pieces + start, end - start);
+    }
+    if (any)
+        return;
+    // The table of their names as well.
+    wipe(pieces, read_u32(pieces + 4));
+    pieces = NULL;
+}
+
 // Has the prelude load these now, so that no call does. Code that makes up its names as it runs may ask for URLs; the rest
 // would be in every image for it.
 static void load_libraries(int32_t named) {
     for (int index = 0; index < LIBRARIES; index++)
         if (index != URLS && !(named & 1 << index) && libraries[index].bytecode)
             forget_library(index);
-    if (!(named & (1 << INTL | 1 << URLS))) {
-        wipe(pieces, pieces_size);
-        pieces = NULL;
-    } else if (!(named & 1 << INTL)) {
-        size_t kept = read_u32(pieces + 4);
-        wipe(pieces + kept, pieces_size - kept);
-    }
+    forget_pieces(named);
     JSValue bits = JS_NewInt32(context, named);
     JSValue loaded = JS_Call(context, hook_libraries, JS_UNDEFINED, 1, &bits);
     if (JS_IsException(loaded))
@@ -1017,7 +1040,7 @@ EXPORT("call") int32_t plugin_call(void) {
     set_stack_limit(JS_GetRuntime(context));
     start_call();
     size_t size;
-    char *input = read_input(&size);
+    char *input = read_input(&size, 4 * SMALL_INPUT);
     if (!input) {
         JS_ThrowOutOfMemory(context);
         return fail_with_exception();
@@ -1069,7 +1092,7 @@ static uint8_t *compile(const char *source, size_t size, const char *name, int f
 EXPORT("prepare") void plugin_prepare(void) {
     open_compiler();
     size_t size;
-    char *sources = read_input(&size);
+    char *sources = read_input(&size, 4 * SMALL_INPUT);
     if (!sources)
         abort();
     const char *at = sources, *end = sources + size;
@@ -1093,7 +1116,7 @@ EXPORT("prepare") void plugin_prepare(void) {
 EXPORT("_start") void plugin_compile(void) {
     open_compiler();
     size_t size, name_size, source_size, bytecode_size;
-    char *input = read_input(&size);
+    char *input = read_input(&size, 4 * SMALL_INPUT);
     if (!input)
         abort();
     JSValue request = JS_ParseJSON(context, input, size, "input");

@@ -1,13 +1,18 @@
 //! From a file and all that it imports to one module: rolldown, in process.
 
+mod halves;
+mod importers;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rolldown::plugin::{
-    HookLoadArgs, HookLoadOutput, HookLoadReturn, HookResolveIdArgs, HookResolveIdOutput,
-    HookResolveIdReturn, HookUsage, Plugin, PluginContext, SharedLoadPluginContext,
+    __inner::SharedPluginable, HookLoadArgs, HookLoadOutput, HookLoadReturn, HookResolveIdArgs,
+    HookResolveIdOutput, HookResolveIdReturn, HookUsage, Plugin, PluginContext,
+    SharedLoadPluginContext,
 };
 use rolldown::{
     Bundler, BundlerOptions, CodeSplittingMode, InputItem, LegalComments, OutputFormat, Platform,
@@ -22,10 +27,12 @@ use serde::Serialize;
 
 use crate::diagnostic::Diagnostic;
 use crate::error::BuildError;
-use crate::halves::{self, Halves, package_of};
-use crate::lower;
-use crate::node;
+use crate::lower::Lower;
+use crate::node::{self, Needed, NodeModules};
 use crate::sdk;
+
+use halves::{Halves, package_of};
+use importers::Importers;
 
 /// One module of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -63,10 +70,21 @@ pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
         .enable_all()
         .build()
         .map_err(BuildError::host)?;
+    let importers = || {
+        let importers = Arc::new(Importers::default());
+        let halves = Halves::new(&CONDITIONS, &EXTENSIONS, BTreeSet::new());
+        let options = options(&file, &project, minify);
+        // It fails as it did.
+        let needed = Arc::new(Needed::default());
+        let _ = runtime.block_on(generate(options, halves, needed, Some(importers.clone())));
+        importers
+    };
     let mut by_main = BTreeSet::new();
+    let needed = Arc::new(Needed::default());
     let output = loop {
         let halves = Halves::new(&CONDITIONS, &EXTENSIONS, by_main.clone());
-        let output = runtime.block_on(generate(options(&file, &project, minify), halves));
+        let made = generate(options(&file, &project, minify), halves, needed.clone(), None);
+        let output = runtime.block_on(made);
         // A default export that is not there may be in a package's other half.
         let hidden = output.as_ref().err().map(|errors| hidden_halves(errors, &project));
         let before = by_main.len();
@@ -75,22 +93,31 @@ pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
             break output;
         }
     };
-    let output = output.map_err(|errors| BuildError::Source(diagnostics(errors, &project)))?;
+    let output = output.map_err(|errors| {
+        let mut mistakes = diagnostics(errors, &project);
+        add_importers(&mut mistakes, &project, importers);
+        BuildError::Source(mistakes)
+    })?;
     let warnings = output.warnings.iter().map(|one| diagnostic(one, &project)).collect();
     let mut chunks = output.assets.iter().filter_map(|asset| match asset {
         Output::Chunk(chunk) => Some(chunk),
         Output::Asset(_) => None,
     });
     let chunk = chunks.next().ok_or_else(|| BuildError::host("the bundler gave no module"))?;
-    let left_out: Vec<_> = chunk
+    let mut left_out: Vec<_> = chunk
         .imports
         .iter()
         .chain(&chunk.dynamic_imports)
         // What is imported in the course of a call is in the same chunk.
         .filter(|name| **name != chunk.filename)
         .map(|name| left_out(name, chunk, &project))
+        .chain(chunk.modules.keys.iter().flat_map(|id| {
+            let missing = needed.missing(id.as_ref()).into_iter();
+            missing.map(|(name, span)| leads_nowhere(&name, Some((id.as_ref(), span)), &project))
+        }))
         .collect();
     if !left_out.is_empty() {
+        add_importers(&mut left_out, &project, importers);
         return Err(BuildError::Source(left_out));
     }
     read_chunk(chunk, &project, warnings)
@@ -99,17 +126,37 @@ pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
 async fn generate(
     options: BundlerOptions,
     halves: Halves,
+    needed: Arc<Needed>,
+    importers: Option<Arc<Importers>>,
 ) -> Result<rolldown::BundleOutput, BatchedBuildDiagnostic> {
-    let mut bundler = Bundler::with_plugins(
-        options,
-        vec![
-            Arc::new(Sdk),
-            Arc::new(node::NodeModules),
-            Arc::new(halves),
-            Arc::new(lower::Lower::new()),
-        ],
-    )?;
+    let mut plugins: Vec<SharedPluginable> = importers.into_iter().map(|one| one as _).collect();
+    plugins.push(Arc::new(Sdk));
+    plugins.push(Arc::new(NodeModules::new(needed.clone())));
+    plugins.push(Arc::new(halves));
+    plugins.push(Arc::new(Lower::new(needed)));
+    let mut bundler = Bundler::with_plugins(options, plugins)?;
     bundler.generate().await
+}
+
+/// Says of imports that lead nowhere, in a file that is not the one that is built, by whom that is imported.
+fn add_importers(
+    mistakes: &mut [Diagnostic],
+    project: &Path,
+    importers: impl FnOnce() -> Arc<Importers>,
+) {
+    let leads_nowhere = |one: &&mut Diagnostic| {
+        one.code == EventKind::UnresolvedImport.to_string()
+            || one.code == EventKind::ResolveError.to_string()
+    };
+    let mut mistakes = mistakes.iter_mut().filter(leads_nowhere).peekable();
+    if mistakes.peek().is_none() {
+        return;
+    }
+    let importers = importers();
+    for mistake in mistakes {
+        let chain = importers.chain(&project.join(&mistake.file).display().to_string());
+        mistake.importers = chain.iter().map(|id| show(id, project)).collect();
+    }
 }
 
 /// Packages whose ES half was found to have no default export, and which Node.js takes by their other half.
@@ -343,33 +390,40 @@ fn diagnostic(error: &BuildDiagnostic, project: &Path) -> Diagnostic {
         line,
         column,
         frame: if line > 0 { frame } else { String::new() },
+        importers: Vec::new(),
     }
 }
 
 /// An import that the bundler left to whoever runs the bundle: nobody here can.
 fn left_out(name: &str, chunk: &OutputChunk, project: &Path) -> Diagnostic {
+    let quoted = ['"', '\''].map(|quote| format!("{quote}{name}{quote}"));
+    let place = chunk.modules.keys.iter().find_map(|id| {
+        let source = std::fs::read_to_string(id.as_ref()).ok()?;
+        let at = quoted.iter().find_map(|quoted| source.find(quoted.as_str()))?;
+        Some((id.as_ref(), at..at + name.len() + 2))
+    });
+    leads_nowhere(name, place, project)
+}
+
+/// What is imported and not there: its name, and in which file, where.
+fn leads_nowhere(name: &str, place: Option<(&str, Range<usize>)>, project: &Path) -> Diagnostic {
     let mut diagnostic = Diagnostic {
         code: EventKind::UnresolvedImport.to_string(),
         message: unresolved_name(name),
         ..Diagnostic::default()
     };
-    for id in &chunk.modules.keys {
-        let path = Path::new(id.as_ref());
-        let Ok(source) = std::fs::read_to_string(path) else { continue };
-        let quoted = ['"', '\''].map(|quote| format!("{quote}{name}{quote}"));
-        let Some(at) = quoted.iter().find_map(|quoted| source.find(quoted.as_str())) else {
-            continue;
-        };
-        let before = &source[..at];
-        let line = before.matches('\n').count() + 1;
-        let column = before.chars().rev().take_while(|char| *char != '\n').count() + 1;
-        diagnostic.file = show(id.as_ref(), project);
-        diagnostic.line = u32::try_from(line).unwrap_or(u32::MAX);
-        diagnostic.column = u32::try_from(column).unwrap_or(u32::MAX);
-        let span = at..at + name.len() + 2;
-        diagnostic.frame = compute_js_plugin::code_frame(&source, &diagnostic.file, span, false);
-        break;
-    }
+    let Some((id, span)) = place else { return diagnostic };
+    diagnostic.file = show(id, project);
+    let source = std::fs::read_to_string(id).unwrap_or_default();
+    // The file may have changed since.
+    let (Some(before), Some(_)) = (source.get(..span.start), source.get(span.clone())) else {
+        return diagnostic;
+    };
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|char| *char != '\n').count() + 1;
+    diagnostic.line = u32::try_from(line).unwrap_or(u32::MAX);
+    diagnostic.column = u32::try_from(column).unwrap_or(u32::MAX);
+    diagnostic.frame = compute_js_plugin::code_frame(&source, &diagnostic.file, span, false);
     diagnostic
 }
 

@@ -19,6 +19,9 @@ pub struct Diagnostic {
     pub column: u32,
     /// The lines around it, with a mark.
     pub frame: String,
+    /// The files between this one and the one that is built, the nearest first: each imports the one before it. Known where an
+    /// import leads nowhere.
+    pub importers: Vec<String>,
 }
 
 impl Diagnostic {
@@ -31,11 +34,13 @@ impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         if !self.frame.is_empty() {
-            write!(f, "\n{}", self.frame)
+            write!(f, "\n{}", self.frame)?;
         } else if !self.file.is_empty() {
-            write!(f, "\n --> {}:{}:{}", self.file, self.line, self.column)
-        } else {
-            Ok(())
+            write!(f, "\n --> {}:{}:{}", self.file, self.line, self.column)?;
         }
+        for importer in &self.importers {
+            write!(f, "\n  imported by {importer}")?;
+        }
+        Ok(())
     }
 }

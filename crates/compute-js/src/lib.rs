@@ -13,7 +13,6 @@ mod bundle;
 mod compile;
 mod diagnostic;
 mod error;
-mod halves;
 mod link;
 mod lower;
 mod node;

@@ -3,13 +3,17 @@
 //!
 //! - Decorators of the standard, and `accessor`: `lower/classes.rs`.
 //! - Names that a TypeScript namespace has from another block of its own: `lower/namespaces.rs`.
+//! - CommonJS, which is sloppy unless it says otherwise: `lower/sloppy.rs`.
 //! - Texts that are a number but for white space behind it, which the bundler takes for no number when it folds constants.
 
 mod classes;
 mod namespaces;
+mod requires;
+mod sloppy;
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 
 use oxc::allocator::Allocator;
 use oxc::ast::ast::{Expression, PropertyKey};
@@ -25,6 +29,8 @@ use rolldown::plugin::{
 use rolldown_common::{ModuleType, side_effects::HookSideEffects};
 use string_wizard::{Hires, MagicString, SourceMapOptions};
 
+use crate::node::{Names, Needed};
+
 /// The module that lowered classes import, and what it is known by.
 const DECORATORS: &str = "compute:decorators";
 const DECORATORS_ID: &str = "\0compute:decorators";
@@ -35,15 +41,16 @@ const DECORATORS_SOURCE: &str = include_str!("lower/decorators.js");
 pub(crate) struct Lower {
     /// Finds each file's tsconfig.json, and keeps what it has read.
     configs: Resolver,
+    needed: Arc<Needed>,
 }
 
 impl Lower {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(needed: Arc<Needed>) -> Self {
         let configs = Resolver::new(ResolveOptions {
             tsconfig: Some(TsconfigDiscovery::Auto),
             ..ResolveOptions::default()
         });
-        Self { configs }
+        Self { configs, needed }
     }
 
     /// The older decorators, if the tsconfig.json nearest to a file asks for them.
@@ -98,11 +105,16 @@ impl Plugin for Lower {
             ModuleType::Tsx => SourceType::tsx(),
             _ => return Ok(None),
         };
-        if args.id.starts_with('\0') || !may_need(args.code, kind.is_typescript()) {
+        let may_need = may_need(args.code, kind.is_typescript())
+            || !kind.is_typescript() && sloppy::may_be_commonjs(args.code, args.id)
+            || requires::may_require(args.code);
+        if args.id.starts_with('\0') || !may_need {
             return Ok(None);
         }
         let legacy = if kind.is_typescript() { self.legacy(Path::new(args.id)) } else { None };
-        let lowered = lower(args.code, kind, legacy).map_err(|message| anyhow::anyhow!(message))?;
+        let requires = |names: Names| self.needed.add(args.id, names);
+        let lowered =
+            lower(args.code, kind, legacy, requires).map_err(|message| anyhow::anyhow!(message))?;
         Ok(lowered.map(|text| HookTransformOutput {
             code: Some(text.to_string()),
             map: text
@@ -179,6 +191,7 @@ fn lower(
     code: &str,
     kind: SourceType,
     legacy: Option<Legacy>,
+    requires: impl FnOnce(Names),
 ) -> Result<Option<MagicString<'_>>, String> {
     let allocator = Allocator::default();
     let parsed = Parser::new(&allocator, code, kind).parse();
@@ -191,12 +204,16 @@ fn lower(
     if parsed.panicked || !parsed.diagnostics.is_empty() {
         return Ok(None);
     }
+    requires(requires::needed(&parsed.program));
     let mut edits = Edits { text: MagicString::new(code), made: false };
     LooseNumbers { edits: &mut edits }.visit_program(&parsed.program);
     if kind.is_typescript() {
         namespaces::lower(&parsed.program, &mut edits);
     }
     classes::lower(&parsed.program, code, legacy, &mut edits)?;
+    if !kind.is_typescript() && !parsed.module_record.has_module_syntax {
+        sloppy::mark(&parsed.program, &mut edits);
+    }
     Ok(edits.made.then_some(edits.text))
 }
 

@@ -1,6 +1,9 @@
 //! The modules of Node.js that need nothing of a machine: kept packages, embedded, for projects that have none of their own.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rolldown::plugin::{
     HookLoadArgs, HookLoadOutput, HookLoadReturn, HookResolveIdArgs, HookResolveIdOutput,
@@ -100,9 +103,53 @@ pub(crate) fn missing(name: &str) -> String {
     )
 }
 
+/// Modules by their names, and where each is required first: the name in its quotes.
+pub(crate) type Names = BTreeMap<String, Range<usize>>;
+
+/// The modules of Node.js that files need, and which of them are not there.
+#[derive(Debug, Default)]
+pub(crate) struct Needed {
+    files: Mutex<BTreeMap<String, Names>>,
+    missing: Mutex<BTreeMap<String, Names>>,
+}
+
+impl Needed {
+    pub(crate) fn add(&self, file: &str, names: Names) {
+        if !names.is_empty() {
+            locked(&self.files).insert(file.to_owned(), names);
+        }
+    }
+
+    /// What a file requires by this name is not there.
+    pub(crate) fn is_missing(&self, file: &str, name: &str) {
+        let span = locked(&self.files).get(file).and_then(|names| names.get(name).cloned());
+        if let Some(span) = span {
+            let mut missing = locked(&self.missing);
+            missing.entry(file.to_owned()).or_default().insert(name.to_owned(), span);
+        }
+    }
+
+    /// What a file cannot do without, and has not.
+    pub(crate) fn missing(&self, file: &str) -> Names {
+        locked(&self.missing).get(file).cloned().unwrap_or_default()
+    }
+}
+
+fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Gives these modules to whoever imports one by name, if the project has none of that name.
 #[derive(Debug)]
-pub(crate) struct NodeModules;
+pub(crate) struct NodeModules {
+    needed: Arc<Needed>,
+}
+
+impl NodeModules {
+    pub(crate) fn new(needed: Arc<Needed>) -> Self {
+        Self { needed }
+    }
+}
 
 impl Plugin for NodeModules {
     fn name(&self) -> Cow<'static, str> {
@@ -117,7 +164,8 @@ impl Plugin for NodeModules {
         let bare = args.specifier.strip_prefix("node:").unwrap_or(args.specifier);
         let name = bare.strip_suffix('/').unwrap_or(bare);
         let known = MODULES.iter().any(|(known, _)| *known == name);
-        // Whoever requires what is not there may do without it: it fails when it is asked for, and not the build.
+        // Whoever requires what is not there, but not at once, may do without it: it fails when it is asked for, and not the
+        // build.
         let is_required = matches!(args.kind, ImportKind::Require) && is_builtin(args.specifier);
         if !known && !is_required {
             return Ok(None);
@@ -134,6 +182,9 @@ impl Plugin for NodeModules {
             }
         }
         if !known {
+            if let Some(file) = args.importer {
+                self.needed.is_missing(file, args.specifier);
+            }
             return Ok(Some(HookResolveIdOutput::from_id(format!("{MISSING_PREFIX}{bare}"))));
         }
         Ok(Some(HookResolveIdOutput {

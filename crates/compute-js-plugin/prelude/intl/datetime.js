@@ -145,7 +145,7 @@ function hourIn(pattern) {
 
 const slots = new WeakMap();
 const fallbackSymbol = Symbol("IntlLegacyConstructedSymbol");
-let defaultZone = "UTC";
+const defaultZone = "UTC";
 
 function initialize(locales, options, required, defaults) {
   const requested = canonicalizeLocaleList(locales);
@@ -677,9 +677,3 @@ export function dateToLocale(date, locales, options, required, defaults) {
   return formatTime(initialize(locales, options, required, defaults), ms);
 }
 
-export function setDefaultZone(name) {
-  const zone = findZone(name);
-  if (zone === undefined) throw new RangeError("Invalid time zone specified: " + name);
-  defaultZone = name;
-  usual.clear();
-}

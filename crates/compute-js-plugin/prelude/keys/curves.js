@@ -2,20 +2,22 @@
 
 import { PRIMITIVES } from "../primitives.js";
 import { BITS, BYTES, expect, hex, INTEGER, OID, only, read, readPkcs8, readSpki, SEQUENCE, write, writePkcs8, writeSpki } from "./der.js";
-import { fail, fromBase64url, hashOf, isSame, join, random, secretOf, toBase64url } from "./key.js";
+import { checkAlgorithm } from "./jwk.js";
+import { fail, fromBase64url, hashOf, isSame, join, random, textIn, toBase64url } from "./key.js";
 
 const { curvePublic, curveDecode, curveSign, curveVerify } = crypto[PRIMITIVES];
 
 const EC = hex("2a8648ce3d0201");
 // `curve` is the number that curves.zig has for it.
 const CURVES = {
-  "P-256": { curve: 0, oid: hex("2a8648ce3d030107"), size: 32 },
-  "P-384": { curve: 1, oid: hex("2b81040022"), size: 48 },
+  "P-256": { curve: 0, oid: hex("2a8648ce3d030107"), size: 32, jwk: "ES256" },
+  "P-384": { curve: 1, oid: hex("2b81040022"), size: 48, jwk: "ES384" },
 };
 
-function curveOf(parameters) {
-  const name = parameters?.namedCurve;
-  if (!Object.hasOwn(CURVES, String(name))) fail("NotSupportedError", `there is no curve ${name}: ${Object.keys(CURVES).join(", ")}`);
+const readCurve = (given) => ({ namedCurve: textIn(given, "namedCurve") });
+
+function curveOf({ namedCurve: name }) {
+  if (!Object.hasOwn(CURVES, name)) fail("NotSupportedError", `there is no curve ${name}: ${Object.keys(CURVES).join(", ")}`);
   return { name, ...CURVES[name] };
 }
 
@@ -26,11 +28,11 @@ function point({ curve, size }, bytes) {
 
 function ecKey(curve, secret, open) {
   const algorithm = { name: "ECDSA", namedCurve: curve.name };
-  if (secret === undefined) return { type: "public", algorithm, secret: { open: point(curve, open) }, usages: ["verify"] };
+  if (secret === undefined) return { type: "public", algorithm, secret: { open: point(curve, open) } };
   const own = new Uint8Array(1 + 2 * curve.size);
   if (!curvePublic(curve.curve, secret, own)) fail("DataError", "the key is none of the curve");
   if (open !== undefined && !isSame(own, open)) fail("DataError", "the key's two halves do not belong together");
-  return { type: "private", algorithm, secret: { secret, open: own }, usages: ["sign"] };
+  return { type: "private", algorithm, secret: { secret, open: own } };
 }
 
 function readEcPrivate(curve, bytes) {
@@ -45,8 +47,17 @@ function checkEc({ oid, parameters }, curve) {
   if (!isSame(oid, EC) || !isSame(expect(parameters, OID), curve.oid)) fail("DataError", "the key is of another algorithm");
 }
 
+function checkCurve({ crv }, name) {
+  if (crv !== name) fail("DataError", `the key has the crv ${crv}, and not ${name}`);
+}
+
 const ecdsa = {
   name: "ECDSA",
+  formats: ["raw", "spki", "pkcs8", "jwk"],
+  usages: { public: ["verify"], private: ["sign"] },
+  kty: "EC",
+  use: "sig",
+  takes: { importKey: readCurve, generateKey: readCurve, sign: hashOf, verify: hashOf },
   importKey(format, data, parameters) {
     const curve = curveOf(parameters);
     if (format === "raw") return ecKey(curve, undefined, data);
@@ -60,14 +71,15 @@ const ecdsa = {
       checkEc(key, curve);
       return readEcPrivate(curve, key.key);
     }
-    if (data.kty !== "EC" || data.crv !== curve.name) fail("DataError", `the key has the kty EC and the crv ${curve.name}`);
+    checkCurve(data, curve.name);
+    checkAlgorithm(data, [curve.jwk]);
     const [x, y] = ["x", "y"].map((name) => fromBase64url(data[name], name));
     if (x.length !== curve.size || y.length !== curve.size) fail("DataError", "the key's x and y have another length");
     const open = point(curve, join([4], x, y));
     return ecKey(curve, data.d === undefined ? undefined : fromBase64url(data.d, "d"), open);
   },
   exportKey(format, key) {
-    const curve = curveOf(key.algorithm), { secret, open } = secretOf(key);
+    const curve = curveOf(key.algorithm), { secret, open } = key.secret;
     const isPrivate = key.type === "private";
     if (format === "jwk") {
       const jwk = { kty: "EC", crv: curve.name, x: toBase64url(open.subarray(1, 1 + curve.size)), y: toBase64url(open.subarray(1 + curve.size)) };
@@ -88,36 +100,58 @@ const ecdsa = {
     const privateKey = ecKey(curve, secret);
     return { privateKey, publicKey: ecKey(curve, undefined, privateKey.secret.open) };
   },
-  sign(parameters, key, data) {
+  sign({ hash }, key, data) {
     const { curve, size } = curveOf(key.algorithm), signature = new Uint8Array(2 * size);
-    if (!curveSign(curve, secretOf(key).secret, hashOf(parameters).hash(data), signature)) fail("OperationError", "the key cannot sign this");
+    if (!curveSign(curve, key.secret.secret, hash(data), signature)) fail("OperationError", "the key cannot sign this");
     return signature;
   },
-  verify(parameters, key, signature, data) {
-    return curveVerify(curveOf(key.algorithm).curve, secretOf(key).open, hashOf(parameters).hash(data), signature);
+  verify({ hash }, key, signature, data) {
+    return curveVerify(curveOf(key.algorithm).curve, key.secret.open, hash(data), signature);
   },
 };
 
 const ED25519 = hex("2b6570");
 // Its number with those of the other curves.
 const ED = 2;
+// The points of small order, with the numbers that mean the same modulo the prime and without the bit of the sign. A signature
+// with one of them, as the key or as its own first half, may hold for many messages.
+const SMALL = [
+  "0000000000000000000000000000000000000000000000000000000000000000",
+  "0100000000000000000000000000000000000000000000000000000000000000",
+  "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+  "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+  "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+  "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+  "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+].map(hex);
+
+function isSmall(point) {
+  const unsigned = point.slice();
+  unsigned[31] &= 127;
+  return SMALL.some((small) => isSame(small, unsigned));
+}
 
 function edKey(secret, open) {
   const algorithm = { name: "Ed25519" };
   if ((secret ?? open).length !== 32) fail("DataError", "a key of Ed25519 has 32 bytes");
-  if (secret === undefined) return { type: "public", algorithm, secret: { open }, usages: ["verify"] };
+  if (secret === undefined) return { type: "public", algorithm, secret: { open } };
   const own = new Uint8Array(32);
   if (!curvePublic(ED, secret, own)) fail("DataError", "the key is none of the curve");
   if (open !== undefined && !isSame(own, open)) fail("DataError", "the key's two halves do not belong together");
-  return { type: "private", algorithm, secret: { secret, open: own }, usages: ["sign"] };
+  return { type: "private", algorithm, secret: { secret, open: own } };
 }
 
 const eddsa = {
   name: "Ed25519",
+  formats: ["raw", "spki", "pkcs8", "jwk"],
+  usages: { public: ["verify"], private: ["sign"] },
+  kty: "OKP",
+  use: "sig",
   importKey(format, data) {
     if (format === "raw") return edKey(undefined, data);
     if (format === "jwk") {
-      if (data.kty !== "OKP" || data.crv !== "Ed25519") fail("DataError", "the key has the kty OKP and the crv Ed25519");
+      checkCurve(data, "Ed25519");
+      checkAlgorithm(data, ["Ed25519", "EdDSA"]);
       return edKey(data.d === undefined ? undefined : fromBase64url(data.d, "d"), fromBase64url(data.x, "x"));
     }
     const key = format === "spki" ? readSpki(data) : readPkcs8(data);
@@ -125,9 +159,9 @@ const eddsa = {
     return format === "spki" ? edKey(undefined, key.key) : edKey(only(key.key, BYTES));
   },
   exportKey(format, key) {
-    const { secret, open } = secretOf(key), isPrivate = key.type === "private";
+    const { secret, open } = key.secret, isPrivate = key.type === "private";
     if (format === "jwk") {
-      const jwk = { kty: "OKP", crv: "Ed25519", x: toBase64url(open) };
+      const jwk = { kty: "OKP", crv: "Ed25519", alg: "Ed25519", x: toBase64url(open) };
       return isPrivate ? { ...jwk, d: toBase64url(secret) } : jwk;
     }
     if (isPrivate !== (format === "pkcs8")) fail("InvalidAccessError", `a ${key.type} key has no format ${format}`);
@@ -141,10 +175,13 @@ const eddsa = {
   },
   sign(_, key, data) {
     const signature = new Uint8Array(64);
-    if (!curveSign(ED, secretOf(key).secret, data, signature)) fail("OperationError", "the key cannot sign this");
+    if (!curveSign(ED, key.secret.secret, data, signature)) fail("OperationError", "the key cannot sign this");
     return signature;
   },
-  verify: (_, key, signature, data) => curveVerify(ED, secretOf(key).open, data, signature),
+  verify(_, { secret: { open } }, signature, data) {
+    if (signature.length !== 64 || isSmall(open) || isSmall(signature.subarray(0, 32))) return false;
+    return curveVerify(ED, open, data, signature);
+  },
 };
 
 export const curves = [ecdsa, eddsa];

@@ -2,46 +2,56 @@
 
 import { hmac as mac } from "@noble/hashes/hmac.js";
 
-import { fail, fromBase64url, hashOf, isSame, random, secretOf, toBase64url } from "./key.js";
+import { checkAlgorithm } from "./jwk.js";
+import { fail, fromBase64url, hashOf, isSame, MAX_LONG, numberIn, optional, random, toBase64url } from "./key.js";
 
 const NAME = "HMAC";
 const JWK = { "SHA-1": "HS1", "SHA-256": "HS256", "SHA-384": "HS384", "SHA-512": "HS512" };
 
-function keyOf(secret, parameters) {
-  const { name, hash } = hashOf(parameters);
-  if (secret.length === 0) fail("DataError", "the key is empty");
-  const length = secret.length * 8;
-  if (parameters.length !== undefined && (parameters.length > length || parameters.length <= length - 8))
-    fail("DataError", "the key does not have that length");
-  return { type: "secret", algorithm: { name: NAME, hash: { name }, length }, secret: { secret, hash }, usages: ["sign", "verify"] };
+const read = (given) => ({ hash: hashOf(given), length: optional(numberIn, given, "length", MAX_LONG) });
+
+// Its length is in bits, and those of the last byte that are not its own are zeros.
+function keyOf(bytes, { hash: { name, hash }, length = bytes.length * 8 }) {
+  if (bytes.length === 0) fail("DataError", "the key is empty");
+  if (Math.ceil(length / 8) !== bytes.length) fail("DataError", `the key has ${bytes.length * 8} bits, and not ${length}`);
+  const secret = bytes.slice();
+  if (length % 8 !== 0) secret[secret.length - 1] &= 255 << (8 - (length % 8));
+  return { type: "secret", algorithm: { name: NAME, hash: { name }, length }, secret: { secret, hash } };
 }
 
-const bits = (parameters) => parameters.length ?? hashOf(parameters).hash.blockLen * 8;
+const bits = ({ hash: { hash }, length }) => length ?? hash.blockLen * 8;
+
+function sign(_, { secret: { secret, hash } }, data) {
+  return mac(hash, secret, data);
+}
 
 export const hmac = [
   {
     name: NAME,
+    formats: ["raw", "jwk"],
+    usages: { secret: ["sign", "verify"] },
+    kty: "oct",
+    use: "sig",
+    takes: { importKey: read, generateKey: read, keyLength: read },
     importKey(format, data, parameters) {
       if (format === "raw") return keyOf(data, parameters);
-      if (format !== "jwk") fail("NotSupportedError", `a key of HMAC has no format ${format}`);
-      if (data.kty !== "oct") fail("DataError", "a key of HMAC has the kty oct");
-      if (data.alg !== undefined && data.alg !== JWK[hashOf(parameters).name]) fail("DataError", "the key is for another hash");
+      checkAlgorithm(data, [JWK[parameters.hash.name]]);
       return keyOf(fromBase64url(data.k, "k"), parameters);
     },
-    exportKey(format, key) {
-      const { secret } = secretOf(key);
+    exportKey(format, { algorithm, secret: { secret } }) {
       if (format === "raw") return secret;
-      if (format !== "jwk") fail("NotSupportedError", `a key of HMAC has no format ${format}`);
-      return { kty: "oct", k: toBase64url(secret), alg: JWK[key.algorithm.hash.name] };
+      return { kty: "oct", k: toBase64url(secret), alg: JWK[algorithm.hash.name] };
     },
-    generateKey: (parameters) => keyOf(random(Math.ceil(bits(parameters) / 8)), parameters),
-    keyLength: bits,
-    sign(_, key, data) {
-      const { secret, hash } = secretOf(key);
-      return mac(hash, secret, data);
+    generateKey(parameters) {
+      if (parameters.length === 0) fail("OperationError", "a key of HMAC has at least one bit");
+      const length = bits(parameters);
+      return keyOf(random(Math.ceil(length / 8)), { ...parameters, length });
     },
-    verify(parameters, key, signature, data) {
-      return isSame(this.sign(parameters, key, data), signature);
+    keyLength(parameters) {
+      if (parameters.length === 0) throw new TypeError("a key of HMAC has at least one bit");
+      return bits(parameters);
     },
+    sign,
+    verify: (parameters, key, signature, data) => isSame(sign(parameters, key, data), signature),
   },
 ];

@@ -1,27 +1,33 @@
 // Keys, and what all algorithms share.
 
-import { bytesOf } from "../globals.js";
+import { bytesOf, CLONE, kindOf } from "../globals.js";
 import { PRIMITIVES } from "../primitives.js";
+import { inCapitals, nameOf } from "./names.js";
 
 const { sha1, sha256, sha384, sha512 } = crypto[PRIMITIVES];
 const HASHES = { "SHA-1": sha1, "SHA-256": sha256, "SHA-384": sha384, "SHA-512": sha512 };
 const USAGES = ["encrypt", "decrypt", "sign", "verify", "deriveKey", "deriveBits", "wrapKey", "unwrapKey"];
+// The largest numbers of what Web IDL calls octet, unsigned short and unsigned long.
+export const MAX_OCTET = 2 ** 8 - 1, MAX_SHORT = 2 ** 16 - 1, MAX_LONG = 2 ** 32 - 1;
 
 export function fail(name, message) {
   throw new DOMException(message, name);
 }
 
-let secretOf, made;
+let partsOf, made;
 
+// What a script may read of a key is a copy: it may change that, and the key stays as it is.
 export class CryptoKey {
-  #key;
+  #parts;
+  #algorithm;
   #usages;
   static {
-    secretOf = (key) => key.#key.secret;
-    made = (key, usages) => {
-      const one = new CryptoKey(KEY);
-      one.#key = key;
-      one.#usages = usages;
+    partsOf = (key) => key.#parts;
+    made = (parts) => {
+      const one = new CryptoKey(KEY), { algorithm, usages } = parts;
+      one.#parts = parts;
+      one.#algorithm = algorithm.hash ? { ...algorithm, hash: { ...algorithm.hash } } : { ...algorithm };
+      one.#usages = [...usages];
       return one;
     };
   }
@@ -29,16 +35,19 @@ export class CryptoKey {
     if (own !== KEY) throw new TypeError("a CryptoKey is made by crypto.subtle");
   }
   get type() {
-    return this.#key.type;
+    return this.#parts.type;
   }
   get extractable() {
-    return this.#key.extractable;
+    return this.#parts.extractable;
   }
   get algorithm() {
-    return this.#key.algorithm;
+    return this.#algorithm;
   }
   get usages() {
-    return [...this.#usages];
+    return this.#usages;
+  }
+  [CLONE]() {
+    return made(this.#parts);
   }
   get [Symbol.toStringTag]() {
     return "CryptoKey";
@@ -46,42 +55,62 @@ export class CryptoKey {
 }
 const KEY = Symbol("CryptoKey");
 
-// A key of a type and an algorithm, with what is secret, or is not, of it.
-export function make(key, usages) {
-  const allowed = key.usages ?? USAGES;
-  if (usages.some((usage) => !allowed.includes(usage))) fail("SyntaxError", `a ${key.type} key of ${key.algorithm.name} is not for ${usages.join(", ")}`);
-  if (usages.length === 0 && key.type !== "public") fail("SyntaxError", "the key is for nothing: name its usages");
-  return made(key, usages);
+// A key of its parts: its type, its algorithm, what is secret, or is not, of it, whether it may be exported, and its usages.
+export function make(parts) {
+  if (parts.usages.length === 0 && parts.type !== "public") fail("SyntaxError", `the ${parts.type} key is for nothing: name its usages`);
+  return made(parts);
 }
 
-export { secretOf };
+// The parts of a key that a script gave.
+export function open(key, taker) {
+  if (!(key instanceof CryptoKey)) throw new TypeError(`${taker} takes a CryptoKey, and got ${kindOf(key)}`);
+  return partsOf(key);
+}
 
 export function check(key, name, usage) {
-  if (!(key instanceof CryptoKey)) throw new TypeError(`${usage} takes a CryptoKey`);
-  if (key.algorithm.name !== name) fail("InvalidAccessError", `the key is of ${key.algorithm.name}, and not of ${name}`);
-  if (!key.usages.includes(usage)) fail("InvalidAccessError", `the key is not for ${usage}`);
+  const parts = open(key, usage);
+  if (parts.algorithm.name !== name) fail("InvalidAccessError", `the key is of ${parts.algorithm.name}, and not of ${name}`);
+  if (!parts.usages.includes(usage)) fail("InvalidAccessError", `the key is not for ${usage}`);
+  return parts;
 }
 
 export const dataOf = (data, taker) => bytesOf(data, `crypto.subtle.${taker}`);
 
-export function nameOf(algorithm) {
-  const name = typeof algorithm === "string" ? algorithm : algorithm?.name;
-  if (typeof name !== "string") throw new TypeError("an algorithm has a name");
-  return name;
+// The parameters of algorithms, as Web IDL reads them.
+export const bytesIn = (given, name) => bytesOf(given[name], `the parameter ${name}`);
+
+export function numberIn(given, name, most) {
+  const number = Math.trunc(+given[name]);
+  if (!(number >= 0 && number <= most)) throw new TypeError(`the parameter ${name} is a whole number from 0 to ${most}`);
+  return number;
+}
+
+export function textIn(given, name) {
+  if (given[name] === undefined) throw new TypeError(`the algorithm has no ${name}`);
+  return `${given[name]}`;
+}
+
+export const optional = (read, given, name, ...rest) => (given[name] === undefined ? undefined : read(given, name, ...rest));
+
+// The hash that parameters name, and its name.
+export function hashOf({ hash }) {
+  if (hash === undefined) throw new TypeError(`the algorithm has no hash: ${Object.keys(HASHES).join(", ")}`);
+  const name = inCapitals(nameOf(hash));
+  if (!Object.hasOwn(HASHES, name)) fail("NotSupportedError", `there is no hash ${name}: ${Object.keys(HASHES).join(", ")}`);
+  return { name, hash: HASHES[name] };
 }
 
 export function usagesOf(usages) {
+  if (typeof usages?.[Symbol.iterator] !== "function") throw new TypeError(`the usages are an array of ${USAGES.join(", ")}, and not ${kindOf(usages)}`);
   const all = [...usages].map(String);
   const unknown = all.find((usage) => !USAGES.includes(usage));
   if (unknown !== undefined) throw new TypeError(`a key is for ${USAGES.join(", ")}, and not for ${unknown}`);
   return USAGES.filter((usage) => all.includes(usage));
 }
 
-// The hash that parameters name, and its name.
-export function hashOf(parameters) {
-  const name = nameOf(parameters?.hash ?? "").toUpperCase();
-  if (!Object.hasOwn(HASHES, name)) fail("NotSupportedError", `there is no hash ${name || "named"}: ${Object.keys(HASHES).join(", ")}`);
-  return { name, hash: HASHES[name] };
+export function checkUsages(usages, allowed, whose) {
+  const wrong = usages.filter((usage) => !allowed.includes(usage));
+  if (wrong.length > 0) fail("SyntaxError", `${whose} is for ${allowed.join(", ")}, and not for ${wrong.join(", ")}`);
 }
 
 export const random = (size) => {

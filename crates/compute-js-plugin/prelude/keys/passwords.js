@@ -2,28 +2,29 @@
 
 import { hkdf } from "@noble/hashes/hkdf.js";
 
-import { dataOf, fail, hashOf, secretOf } from "./key.js";
+import { bytesIn, fail, hashOf, MAX_LONG, numberIn } from "./key.js";
 
-function derivation(name, deriveBits) {
+function derivation(name, read, deriveBits) {
   return {
     name,
-    importKey(format, data) {
-      if (format !== "raw") fail("NotSupportedError", `a key of ${name} has no format ${format}`);
-      return { type: "secret", algorithm: { name }, secret: data, usages: ["deriveKey", "deriveBits"] };
-    },
+    formats: ["raw"],
+    usages: { secret: ["deriveKey", "deriveBits"] },
+    takes: { deriveBits: (given) => ({ ...hashOf(given), salt: bytesIn(given, "salt"), ...read(given) }) },
+    importKey: (_, data) => ({ type: "secret", algorithm: { name }, secret: data }),
     deriveBits,
   };
 }
 
+const readInfo = (given) => ({ info: bytesIn(given, "info") });
+const readIterations = (given) => ({ iterations: numberIn(given, "iterations", MAX_LONG) });
+
 export const passwords = [
-  derivation("HKDF", (parameters, key, length) => {
-    const { hash } = hashOf(parameters);
+  derivation("HKDF", readInfo, ({ hash, salt, info }, key, length) => {
     if (length > 255 * hash.outputLen) fail("OperationError", "HKDF gives no more than 255 times what its hash gives");
-    return hkdf(hash, secretOf(key), dataOf(parameters.salt, "deriveBits"), dataOf(parameters.info, "deriveBits"), length);
+    return hkdf(hash, key.secret, salt, info, length);
   }),
-  derivation("PBKDF2", (parameters, key, length) => {
-    const { hash } = hashOf(parameters), { iterations } = parameters;
-    if (!Number.isInteger(iterations) || iterations < 1 || iterations >= 2 ** 32) fail("OperationError", "PBKDF2 takes a number of iterations");
-    return hash.pbkdf2(secretOf(key), dataOf(parameters.salt, "deriveBits"), iterations, length);
+  derivation("PBKDF2", readIterations, ({ hash, salt, iterations }, key, length) => {
+    if (iterations === 0) fail("OperationError", "PBKDF2 takes a number of iterations that is not 0");
+    return hash.pbkdf2(key.secret, salt, iterations, length);
   }),
 ];

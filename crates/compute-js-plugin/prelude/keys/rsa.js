@@ -1,7 +1,8 @@
 // RSASSA-PKCS1-v1_5 and RSA-PSS (RFC 8017).
 
 import { expect, hex, INTEGER, NULL, OID, only, read, readPkcs8, readSpki, SEQUENCE, integer, write, writePkcs8, writeSpki } from "./der.js";
-import { fail, fromBase64url, hashOf, isSame, join, random, secretOf, toBase64url } from "./key.js";
+import { checkAlgorithm } from "./jwk.js";
+import { fail, fromBase64url, hashOf, isSame, join, MAX_LONG, numberIn, optional, random, toBase64url } from "./key.js";
 
 const RSA = hex("2a864886f70d010101");
 // What stands before a hash that is signed: its name, in DER.
@@ -32,15 +33,18 @@ function power(base, exponent, modulus) {
   return result;
 }
 
-function keyOf(name, parameters, n, e, secret) {
-  const hash = { name: hashOf(parameters).name }, modulusLength = n.toString(2).length;
+// Whether it may be the exponent of a public key.
+const isExponent = (e) => e >= 3n && e % 2n === 1n && e.toString(2).length <= 64;
+
+function keyOf(name, { name: hash }, n, e, secret) {
+  const modulusLength = n.toString(2).length;
   if (modulusLength < LEAST || modulusLength > MOST) fail("DataError", `a key of RSA has ${LEAST} to ${MOST} bits here`);
-  if (e < 3n || e % 2n === 0n || e.toString(2).length > 64) fail("DataError", "the key's exponent is none");
-  const algorithm = { name, modulusLength, publicExponent: bytes(e), hash };
+  if (!isExponent(e)) fail("DataError", "the key's exponent is none");
+  const algorithm = { name, modulusLength, publicExponent: bytes(e), hash: { name: hash } };
   const size = Math.ceil(modulusLength / 8);
-  if (secret === undefined) return { type: "public", algorithm, secret: { n, e, size }, usages: ["verify"] };
+  if (secret === undefined) return { type: "public", algorithm, secret: { n, e, size } };
   if (secret.p * secret.q !== n) fail("DataError", "the key's parts do not belong together");
-  return { type: "private", algorithm, secret: { n, e, size, ...secret }, usages: ["sign"] };
+  return { type: "private", algorithm, secret: { n, e, size, ...secret } };
 }
 
 function checkRsa({ oid }) {
@@ -65,7 +69,7 @@ const PKCS1 = {
   name: "RSASSA-PKCS1-v1_5",
   jwk: "RS",
   encode(key, digest) {
-    const { size } = secretOf(key), content = join(PREFIXES[key.algorithm.hash.name], digest);
+    const { size } = key.secret, content = join(PREFIXES[key.algorithm.hash.name], digest);
     if (size < content.length + 11) fail("OperationError", "the key is too short for this hash");
     return join([0, 1], new Uint8Array(size - content.length - 3).fill(255), [0], content);
   },
@@ -100,10 +104,24 @@ const PSS = {
   },
 };
 
+function readGenerated(given) {
+  if (!(given.publicExponent instanceof Uint8Array)) throw new TypeError("the parameter publicExponent is a Uint8Array");
+  return { ...hashOf(given), modulusLength: numberIn(given, "modulusLength", MAX_LONG), e: number(given.publicExponent) };
+}
+
+// Only a salt of RSA-PSS has a length; without it, it is that of the hash.
+const readSalt = (given) => ({ saltLength: optional(numberIn, given, "saltLength", MAX_LONG) });
+
 function signatures(scheme) {
   const { name } = scheme;
+  const jwkName = (hash) => `${scheme.jwk}${hash.name.slice(4)}`;
   return {
     name,
+    formats: ["spki", "pkcs8", "jwk"],
+    usages: { public: ["verify"], private: ["sign"] },
+    kty: "RSA",
+    use: "sig",
+    takes: { importKey: hashOf, generateKey: readGenerated, sign: readSalt, verify: readSalt },
     importKey(format, data, parameters) {
       if (format === "spki") {
         const key = readSpki(data);
@@ -117,36 +135,40 @@ function signatures(scheme) {
         const [, n, e, d, p, q, dp, dq, qi] = read(only(key.key, SEQUENCE)).map((item) => number(expect(item, INTEGER)));
         return keyOf(name, parameters, n, e, { d, p, q, dp, dq, qi });
       }
-      if (format !== "jwk") fail("NotSupportedError", `a key of ${name} has no format ${format}`);
-      if (data.kty !== "RSA") fail("DataError", "a key of RSA has the kty RSA");
+      checkAlgorithm(data, [jwkName(parameters)]);
+      if (data.oth !== undefined) fail("NotSupportedError", "a key of RSA has two primes here");
       const part = (at) => number(fromBase64url(data[at], at));
       if (data.d === undefined) return keyOf(name, parameters, part("n"), part("e"));
       return keyOf(name, parameters, part("n"), part("e"), Object.fromEntries(PRIVATE.map((at) => [at, part(at)])));
     },
     exportKey(format, key) {
-      const secret = secretOf(key), isPrivate = key.type === "private";
+      const { secret } = key, isPrivate = key.type === "private";
       if (format === "jwk") {
         const parts = ["n", "e", ...(isPrivate ? PRIVATE : [])].map((at) => [at, toBase64url(bytes(secret[at]))]);
-        const bits = key.algorithm.hash.name.slice(4);
-        return { kty: "RSA", alg: `${scheme.jwk}${bits}`, ...Object.fromEntries(parts) };
+        return { kty: "RSA", alg: jwkName(key.algorithm.hash), ...Object.fromEntries(parts) };
       }
-      if (format === "raw") fail("NotSupportedError", `a key of ${name} has no format raw`);
       if (isPrivate !== (format === "pkcs8")) fail("InvalidAccessError", `a ${key.type} key has no format ${format}`);
       const algorithm = [write(OID, RSA), write(NULL)];
       const parts = (names) => names.map((at) => integer(bytes(secret[at])));
       if (format === "spki") return writeSpki(algorithm, write(SEQUENCE, ...parts(["n", "e"])));
       return writePkcs8(algorithm, write(SEQUENCE, write(INTEGER, [0]), ...parts(["n", "e", ...PRIVATE])));
     },
-    sign(parameters, key, data) {
-      const secret = secretOf(key), digest = hashOf(key.algorithm).hash(data);
-      const encoded = scheme.encode(key, digest, { saltLength: parameters.saltLength ?? digest.length });
+    // Keys of RSA are not generated here; what is asked for is checked all the same.
+    generateKey({ e }, usages) {
+      if (!isExponent(e)) fail("OperationError", "the parameter publicExponent is an odd number from 3 on, of 64 bits at most");
+      if (!usages.includes("sign")) fail("SyntaxError", "the private key is for nothing: name the usage sign");
+      return fail("NotSupportedError", `crypto.subtle generates no keys of ${name} here: import one that was made elsewhere`);
+    },
+    sign({ saltLength }, key, data) {
+      const { secret } = key, digest = hashOf(key.algorithm).hash(data);
+      const encoded = scheme.encode(key, digest, { saltLength: saltLength ?? digest.length });
       return bytes(decipher(secret, number(encoded)), secret.size);
     },
-    verify(parameters, key, signature, data) {
-      const { n, e, size } = secretOf(key), digest = hashOf(key.algorithm).hash(data);
+    verify({ saltLength }, key, signature, data) {
+      const { n, e, size } = key.secret, digest = hashOf(key.algorithm).hash(data);
       const signed = number(signature);
       if (signature.length !== size || signed >= n) return false;
-      return scheme.isRight(key, digest, bytes(power(signed, e, n), size), { saltLength: parameters.saltLength ?? digest.length });
+      return scheme.isRight(key, digest, bytes(power(signed, e, n), size), { saltLength: saltLength ?? digest.length });
     },
   };
 }

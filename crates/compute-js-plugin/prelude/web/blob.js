@@ -2,7 +2,7 @@
 
 import { ReadableStream } from "web-streams-polyfill";
 
-import { bytesOf } from "../globals.js";
+import { bytesOf, CLONE } from "../globals.js";
 
 const CHUNK = 64 * 1024;
 
@@ -13,7 +13,7 @@ function bytesOfPart(part) {
   return new TextEncoder().encode(String(part));
 }
 
-let bytesIn;
+let bytesIn, copied;
 
 export class Blob {
   #bytes;
@@ -49,6 +49,17 @@ export class Blob {
     const to = end < 0 ? Math.max(this.size + end, 0) : Math.min(end, this.size);
     blob.#bytes = this.#bytes.subarray(from, Math.max(from, to));
     return blob;
+  }
+  [CLONE]() {
+    return this.#copied(new Blob([], { type: this.#type }));
+  }
+  // The bytes never change: a copy has the same.
+  #copied(copy) {
+    copy.#bytes = this.#bytes;
+    return copy;
+  }
+  static {
+    copied = (blob, copy) => blob.#copied(copy);
   }
   async bytes() {
     return this.#bytes.slice();
@@ -94,6 +105,9 @@ export class File extends Blob {
   }
   get lastModified() {
     return this.#lastModified;
+  }
+  [CLONE]() {
+    return copied(this, new File([], this.#name, { type: this.type, lastModified: this.#lastModified }));
   }
   get webkitRelativePath() {
     return "";

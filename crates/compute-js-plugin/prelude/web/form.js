@@ -102,7 +102,7 @@ export function parseForm(bytes, type) {
   const form = new FormData();
   const kind = type.split(";", 1)[0].trim().toLowerCase();
   if (kind === "application/x-www-form-urlencoded") {
-    for (const [name, value] of new URLSearchParams(new TextDecoder().decode(bytes))) form.append(name, value);
+    for (const [name, value] of new URLSearchParams(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes))) form.append(name, value);
     return form;
   }
   const boundary = /;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(type);

@@ -48,6 +48,7 @@ export class TextDecoderStream extends TextStream {
     const decoder = new TextDecoder(label, options);
     super({
       transform(chunk, controller) {
+        if (chunk === undefined) throw new TypeError("TextDecoderStream takes an ArrayBuffer or a view of one, and got undefined");
         const text = decoder.decode(chunk, { stream: true });
         if (text !== "") controller.enqueue(text);
       },

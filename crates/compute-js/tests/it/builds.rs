@@ -1,5 +1,7 @@
 //! Builds: the same everywhere, small, and clear about mistakes.
 
+mod commonjs;
+
 use crate::{HEAD, build, build_file, folder, join, mistakes, run};
 
 const FILES: [(&str, &str); 4] = [

@@ -54,18 +54,24 @@ fn what_the_plugin_finds_is_at_the_handler() {
 
 #[test]
 fn a_deadline_shows_where_the_op_was() {
-    let built = build(&op_with("while (true) JSON.stringify(input);"));
-    let outcome = call_loaded(
-        &built,
-        "{}",
-        Limits { wall: Some(Duration::from_millis(100)), ..Limits::default() },
-    );
-    assert_eq!(outcome.status(), Status::WallLimit);
-    assert!(
-        told(&built, &outcome).contains("the wall limit of 100ms was reached while the guest ran")
-    );
-    let place = trace(&built, failure(&outcome)).place.expect("it says where it was");
-    assert_eq!((place.file.as_str(), place.line), ("op.ts", 4));
+    let cases = [
+        "while (true) JSON.stringify(input);",
+        "while (true) { if (input) continue; }",
+        "return /^(a+)+$/.test('a'.repeat(40) + 'b');",
+        "while (true) { if (/(x+x+)+y/.test('x'.repeat(20))) return 1; }",
+        "return 'x'.repeat(50).replace(/(x+x+)+y/g, '');",
+    ];
+    let limits = Limits { wall: Some(Duration::from_millis(100)), ..Limits::default() };
+    for case in cases {
+        let built = build(&op_with(case));
+        let outcome = call_loaded(&built, "{}", limits);
+        assert_eq!(outcome.status(), Status::WallLimit);
+        let told = told(&built, &outcome);
+        assert!(told.contains("the wall limit of 100ms was reached while the guest ran"), "{told}");
+        let place = trace(&built, failure(&outcome)).place;
+        let place = place.unwrap_or_else(|| panic!("it says where it was: {case}"));
+        assert_eq!((place.file.as_str(), place.line), ("op.ts", 4), "{case}");
+    }
 }
 
 #[test]

@@ -32,6 +32,18 @@ fn globals_work() {
         ),
         ("return new TextDecoder('latin1').decode(new Uint8Array([0x80, 0xe9]))", json!("€é")),
         (
+            "const say = (label: string, ...bytes: number[]) => new TextDecoder(label).decode(new Uint8Array(bytes)); return [say('Shift_JIS', 0x93, 0xfa), say('cp1251', 0xcf), say('gb2312', 0xc4, 0xe3), say('big5', 0xa4, 0xa4), say('euc-kr', 0xc7, 0xd1), say('iso-8859-2', 0xb3), new TextDecoder('sjis').encoding]",
+            json!(["日", "П", "你", "中", "한", "ł", "shift_jis"]),
+        ),
+        (
+            "const d = new TextDecoder('euc-jp', { fatal: true }); const t = d.decode(new Uint8Array([0xc6]), { stream: true }) + d.decode(new Uint8Array([0xfc])); try { d.decode(new Uint8Array([0xff])) } catch (e: any) { return [t, e.name] }",
+            json!(["日", "TypeError"]),
+        ),
+        (
+            "const wrong = []; for (const label of ['nope', 'replacement', 'hz-gb-2312', '']) { try { new TextDecoder(label); wrong.push(label) } catch (e: any) { if (e.name !== 'RangeError') wrong.push(e.name) } } return wrong",
+            json!([]),
+        ),
+        (
             "const u = new URL('../b?x=1&y=é#h', 'https://u:p@ex.com:8080/a/c/'); return [u.href, u.host, u.searchParams.get('y'), URL.canParse('nope')]",
             json!(["https://u:p@ex.com:8080/a/b?x=1&y=%C3%A9#h", "ex.com:8080", "é", false]),
         ),
