@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod fuzz;
 mod guests;
+mod javascript;
 mod plugin;
 mod tidy;
 mod tools;
@@ -35,7 +36,7 @@ enum Chore {
     },
     /// Run the cases that the original answered, and print by group how many are the same, otherwise on purpose, or wrong
     Original,
-    /// Run packages of npm in the sandbox and in Node.js, and tests of the web platform, and count what is the same
+    /// Run packages of npm in the sandbox and in Node.js, the web platform's tests and a sample of test262, and count what passes
     Javascript,
     /// Build the example guests, from source, into target/guests/
     Guests,
@@ -87,7 +88,7 @@ fn main() -> Result<()> {
         Chore::Demo => demo::demo(),
         Chore::Test { args } => check::test(&args),
         Chore::Original => check::original(),
-        Chore::Javascript => plugin::javascript(),
+        Chore::Javascript => javascript::javascript(),
         Chore::Guests => guests::build(),
         Chore::Plugin => plugin::record(),
         Chore::Prelude { check } => plugin::prelude(check),

@@ -4,35 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
-use crate::{cargo, root, run, target, tools};
+use crate::{cargo, root, run, tools};
 
 fn folder() -> PathBuf {
     root().join("crates/compute-js-plugin")
-}
-
-/// Runs what JavaScript of others expects: packages of npm, beside Node.js, and tests of the web platform.
-pub(crate) fn javascript() -> Result<()> {
-    run(&mut cargo(&["build", "--release", "-p", "compute-cli"]))?;
-    let compute = target().join("release/compute");
-    let tests = root().join("crates/compute-js/tests");
-    let libraries = tests.join("libraries");
-    tools::node_modules(&libraries)?;
-    run(tools::node()?.arg("compare.mjs").arg(&compute).current_dir(&libraries))?;
-    let web = tests.join("web");
-    let urls = package_folder("url")?.join("tests");
-    run(tools::node()?.arg("url.mjs").arg(&compute).arg(urls).current_dir(&web))?;
-    run(tools::node()?.arg("intl.mjs").arg(&compute).current_dir(&web))
-}
-
-/// Where cargo has the sources of a package that the workspace depends on.
-fn package_folder(name: &str) -> Result<PathBuf> {
-    let metadata = cargo_metadata::MetadataCommand::new().current_dir(root()).exec()?;
-    let found = metadata.packages.iter().find(|package| package.name.as_str() == name);
-    let package = found.with_context(|| format!("the workspace depends on no package {name}"))?;
-    let folder = package.manifest_path.parent().context("a manifest is in a folder")?;
-    Ok(folder.into())
 }
 
 /// Builds the plugin; its build script records the digest.
@@ -44,7 +21,7 @@ pub(crate) fn record() -> Result<()> {
 /// the repository is the same.
 pub(crate) fn prelude(check: bool) -> Result<()> {
     let prelude = folder().join("prelude");
-    let scripts = ["prelude.js", "url.js", "web.js", "keys.js", "intl.js"]
+    let scripts = ["prelude.js", "url.js", "web.js", "keys.js", "intl.js", "encodings.js"]
         .map(|script| folder().join("src").join(script));
     bundled(&prelude, "rolldown.config.js", &scripts, check)?;
     pieces(&prelude.join("data"), &folder().join("src/pieces.data"), check)?;

@@ -48,6 +48,20 @@ const DEBIAN_RUST: [&str; 17] = [
 /// Debian's wrk, and what it needs besides what every Debian has.
 const DEBIAN_WRK: [&str; 3] = ["wrk", "libluajit-5.1-2", "libluajit-5.1-common"];
 
+/// Which parts of Firefox's sources hold tests: the web platform's, and test262.
+const FIREFOX_TESTS: [&str; 10] = [
+    "*/js/src/tests/test262/*",
+    "*/testing/web-platform/tests/resources/*",
+    "*/testing/web-platform/tests/common/*",
+    "*/testing/web-platform/tests/encoding/*",
+    "*/testing/web-platform/tests/fetch/data-urls/*",
+    "*/testing/web-platform/tests/streams/*",
+    "*/testing/web-platform/tests/url/*",
+    "*/testing/web-platform/tests/WebCryptoAPI/*",
+    "*/testing/web-platform/tests/html/webappapis/*",
+    "*/testing/web-platform/tests/compression/*",
+];
+
 /// `python3 -m ziglang`, with its caches under `target/`.
 pub(crate) fn zig() -> Result<Command> {
     tools().zig()
@@ -123,6 +137,61 @@ pub(crate) fn wrk() -> Result<(PathBuf, PathBuf)> {
     })?;
     let system = folder.join("root/usr");
     Ok((system.join("bin/wrk"), system.join("lib/x86_64-linux-gnu")))
+}
+
+/// The root of the parts of Firefox's sources that hold tests: some 700 MB are fetched for it, once.
+pub(crate) fn firefox_tests() -> Result<PathBuf> {
+    let folder = tools().install("firefox-tests", &FIREFOX_TESTS.join(" "), |folder| {
+        unpack_firefox(folder).context(
+            "the tests come from the sources of Debian's firefox-esr, which apt-get must reach",
+        )
+    })?;
+    Ok(folder.join("root"))
+}
+
+/// Fetches what Debian has of Firefox's sources, and unpacks the tests: with a list of sources of its own, since a machine's may
+/// have none.
+fn unpack_firefox(folder: &Path) -> Result<()> {
+    let (lists, list) = (folder.join("lists"), folder.join("sources.list"));
+    fs::create_dir_all(lists.join("partial"))?;
+    fs::write(
+        &list,
+        "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main\n",
+    )?;
+    let apt = || {
+        let mut apt = Command::new("apt-get");
+        let options = [("Dir::Etc::sourcelist", &list), ("Dir::State::lists", &lists)];
+        for (option, path) in options {
+            apt.arg("-o").arg(format!("{option}={}", path.display()));
+        }
+        apt.args(["-o", "Dir::Etc::sourceparts=-", "-q"]);
+        apt
+    };
+    run(apt().arg("update"))?;
+    let uris = apt().args(["--print-uris", "--download-only", "source", "firefox-esr"]).output()?;
+    let uris = String::from_utf8_lossy(&uris.stdout).into_owned();
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let found = uris
+        .lines()
+        .map(words)
+        .find(|words| matches!(&words[..], [_, name, ..] if name.ends_with(".orig.tar.xz")));
+    let Some([uri, _, _, digest]) = found.as_deref() else {
+        bail!("Debian has no sources of firefox-esr: {uris}");
+    };
+    let archive = folder.join("firefox.tar.xz");
+    eprintln!("fetching the sources of Firefox, for its tests");
+    run(Command::new("/usr/lib/apt/apt-helper")
+        .args(["download-file", uri.trim_matches('\'')])
+        .args([archive.as_os_str(), digest.as_ref()]))?;
+    let root = folder.join("root");
+    fs::create_dir_all(&root)?;
+    run(Command::new("tar")
+        .arg("-xf")
+        .arg(&archive)
+        .args(["--strip-components=1", "--wildcards", "-C"])
+        .arg(&root)
+        .args(FIREFOX_TESTS))?;
+    Ok(fs::remove_file(archive)?)
 }
 
 /// Installs the S3 server for the tests of the store, which start it.
