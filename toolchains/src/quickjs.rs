@@ -20,7 +20,7 @@ type Change = (&'static str, &'static str, &'static str, usize);
 /// The files of QuickJS-NG that are changed; the first is included by what is built.
 const CHANGED: [&str; 3] = ["quickjs.c", "libregexp.c", "dtoa.c"];
 /// What is changed in QuickJS-NG.
-const CHANGES: [Change; 43] = [
+const CHANGES: [Change; 44] = [
     // Who includes it may say where references are counted.
     (
         "quickjs.c",
@@ -257,6 +257,13 @@ const CHANGES: [Change; 43] = [
         "quickjs.c",
         "static __exception int js_parse_statement_or_decl(JSParseState *s,\n                                                  int decl_mask)\n{\n",
         "static bool js_is_sloppy_mark(JSParseState *s)\n{\n    static const char mark[] = \"__compute_sloppy__\";\n    JSAtomStruct *name = s->ctx->rt->atom_array[s->token.u.ident.atom];\n    return name->len == sizeof mark - 1 && !name->is_wide_char && !memcmp(str8(name), mark, sizeof mark - 1);\n}\n\nstatic __exception int js_parse_statement_or_decl(JSParseState *s,\n                                                  int decl_mask)\n{\n",
+        1,
+    ),
+    // What failed without saying why had no memory: nothing of the engine's own becomes a script's value.
+    (
+        "quickjs.c",
+        " exception:\n    if (needs_backtrace(rt->current_exception)\n",
+        " exception:\n    if (JS_IsUninitialized(rt->current_exception))\n        JS_ThrowOutOfMemory(ctx);\n    if (needs_backtrace(rt->current_exception)\n",
         1,
     ),
     // A regular expression looks at the deadline about each tenth of a millisecond.

@@ -102,10 +102,12 @@ export function defineEncoding(host) {
       const keep = stream ? this.#unfinished(bytes) : 0;
       // What fails leaves nothing behind.
       this.#held = new Uint8Array(0);
+      const begun = this.#begun;
+      this.#begun = false;
       let text = this.#whole(bytes.subarray(0, bytes.length - keep));
       this.#held = bytes.slice(bytes.length - keep);
-      if (!this.#begun && !this.#ignoreBOM && text.charCodeAt(0) === 0xfeff) text = text.slice(1);
-      this.#begun = stream && (this.#begun || text.length > 0);
+      if (!begun && !this.#ignoreBOM && text.charCodeAt(0) === 0xfeff) text = text.slice(1);
+      this.#begun = stream && (begun || text.length > 0);
       return text;
     }
     #unit(bytes, at) {
@@ -131,7 +133,8 @@ export function defineEncoding(host) {
         return text;
       }
       for (let at = 0; at + 1 < bytes.length; at += 2) text += String.fromCharCode(this.#unit(bytes, at));
-      if (bytes.length % 2 === 1) text += "\ufffd";
+      // Half of a pair and half of a unit behind it are one mistake.
+      if (bytes.length % 2 === 1 && (text.charCodeAt(text.length - 1) & 0xfc00) !== 0xd800) text += "\ufffd";
       if (this.#fatal && (bytes.length % 2 === 1 || !text.isWellFormed())) throw new TypeError("the bytes are not UTF-16");
       return text.toWellFormed();
     }

@@ -1,6 +1,7 @@
 //! A build, from a file to an op.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use compute::{Algorithm, Artifact, ArtifactMap, EngineConfig, Manager, Runner};
@@ -49,6 +50,27 @@ pub fn empty(compiler: &dyn Runner) -> Result<Artifact, BuildError> {
     Ok(Artifact::new(Algorithm::Sha256, compute_wasm::NAME, wasm))
 }
 
+/// The stack of threads that read sources: parsers and printers call themselves for what stands within something else. No more of
+/// it is taken than is used.
+const STACK: usize = 1 << 30;
+
+/// Gives the threads that the bundler shares its work with as much stack, unless the program has started them already.
+static HELPERS: LazyLock<()> = LazyLock::new(|| {
+    let _ = rayon::ThreadPoolBuilder::new().stack_size(STACK).build_global();
+});
+
+/// Does this on a thread with much stack.
+fn on_large_stack<T: Send>(
+    work: impl FnOnce() -> Result<T, BuildError> + Send,
+) -> Result<T, BuildError> {
+    LazyLock::force(&HELPERS);
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        let done = thread.map_err(BuildError::host)?.join();
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 /// Builds the op that this file's default export is. The compiler is any runner that has the plugin:
 /// [`compiler`] makes one.
 ///
@@ -59,7 +81,7 @@ pub fn build(
     options: &BuildOptions,
     compiler: &dyn Runner,
 ) -> Result<Built, BuildError> {
-    let bundle = bundle::bundle(file, options.minify)?;
+    let bundle = on_large_stack(|| bundle::bundle(file, options.minify))?;
     let Bundle { code, source_map, modules, sources, warnings } = bundle;
     let plugin = compute_js_plugin::plugin();
     let bytecode = compile::compile(&code, plugin.reference(), options, compiler)?;

@@ -27,7 +27,7 @@ use serde::Serialize;
 
 use crate::diagnostic::Diagnostic;
 use crate::error::BuildError;
-use crate::lower::Lower;
+use crate::lower::{self, Lower};
 use crate::node::{self, Needed, NodeModules};
 use crate::sdk;
 
@@ -178,6 +178,7 @@ fn read_chunk(
     project: &Path,
     warnings: Vec<Diagnostic>,
 ) -> Result<Bundle, BuildError> {
+    let code = without_unused_helpers(&chunk.code);
     let mut modules: Vec<_> = chunk
         .modules
         .keys
@@ -188,17 +189,17 @@ fn read_chunk(
             bytes: module.rendered_length(),
         })
         .filter(|module| module.bytes > 0)
-        .filter(|module| module.path != RUNTIME || has_helpers(&chunk.code))
+        .filter(|module| module.path != RUNTIME || has_helpers(&code))
         .collect();
     modules.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.path.cmp(&b.path)));
     let ids = chunk.modules.keys.iter();
     let sources = ids.map(|id| PathBuf::from(id.as_ref())).filter(|path| path.is_absolute());
-    let map = chunk.map.as_ref().map(|map| with_statements(map, &chunk.code).to_json_string());
+    let map = chunk.map.as_ref().map(|map| with_statements(map, &code).to_json_string());
     // A file with nothing in it has none.
     let map =
         map.unwrap_or_else(|| r#"{"version":3,"sources":[],"names":[],"mappings":""}"#.to_owned());
     Ok(Bundle {
-        code: chunk.code.clone(),
+        code,
         source_map: relative_sources(&map)?,
         modules,
         sources: sources.collect(),
@@ -214,6 +215,21 @@ fn has_helpers(code: &str) -> bool {
     ["__name(", "__commonJS", "__esm", "__export", "__toESM", "__toCommonJS", "__reExport"]
         .iter()
         .any(|name| code.contains(name))
+}
+
+/// The code without the bundler's own functions, if none is called: their lines stay, and are empty.
+fn without_unused_helpers(code: &str) -> String {
+    let (begin, end) = (format!("//#region \\0{RUNTIME}\n"), "//#endregion\n");
+    let Some((before, rest)) = code.split_once(&begin) else { return code.to_owned() };
+    let Some((helpers, after)) = rest.split_once(end) else { return code.to_owned() };
+    let declared =
+        |line: &str| line.strip_prefix("var ")?.split([' ', '=']).next().map(str::to_owned);
+    let is_used = |name: &String| before.contains(name.as_str()) || after.contains(name.as_str());
+    if helpers.lines().filter_map(declared).any(|name| is_used(&name)) {
+        return code.to_owned();
+    }
+    let lines = helpers.lines().count() + 2;
+    format!("{before}{}{after}", "\n".repeat(lines))
 }
 
 /// What marks the folder that paths are relative to: a package, or a workspace.
@@ -246,7 +262,9 @@ fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
                 remove_whitespace: true,
             })
         } else {
-            RawMinifyOptions::DeadCodeEliminationOnly
+            // Not even dead code: what removes it folds constants and moves values to where they are used, and then an error is at
+            // another line than the author's.
+            RawMinifyOptions::Bool(false)
         }),
         // Stacks and `constructor.name` show the author's names.
         keep_names: Some(true),
@@ -380,8 +398,10 @@ fn diagnostic(error: &BuildDiagnostic, project: &Path) -> Diagnostic {
         _ => {}
     }
     let rendered = shown.convert_to_string(false);
-    // Its first line is the message, which stands above already.
-    let frame = rendered.split_once('\n').map_or("", |(_, frame)| frame).trim_end().to_owned();
+    // Its first line is the message, which stands above already; what is below the frame is for who sets up a bundler.
+    let frame = rendered.split_once('\n').map_or("", |(_, frame)| frame);
+    let frame = frame.split_inclusive("───╯").next().unwrap_or_default().trim_end().to_owned();
+    let (frame, column) = lower::without_mark(frame, column);
     let code = error.kind().to_string();
     Diagnostic {
         code,

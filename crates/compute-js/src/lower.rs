@@ -30,6 +30,7 @@ use rolldown_common::{ModuleType, side_effects::HookSideEffects};
 use string_wizard::{Hires, MagicString, SourceMapOptions};
 
 use crate::node::{Names, Needed};
+pub(crate) use sloppy::without_mark;
 
 /// The module that lowered classes import, and what it is known by.
 const DECORATORS: &str = "compute:decorators";

@@ -106,7 +106,7 @@ pub(crate) fn missing(name: &str) -> String {
 /// Modules by their names, and where each is required first: the name in its quotes.
 pub(crate) type Names = BTreeMap<String, Range<usize>>;
 
-/// The modules of Node.js that files need, and which of them are not there.
+/// The modules that files cannot be loaded without, and which of them are not there.
 #[derive(Debug, Default)]
 pub(crate) struct Needed {
     files: Mutex<BTreeMap<String, Names>>,
@@ -166,7 +166,7 @@ impl Plugin for NodeModules {
         let known = MODULES.iter().any(|(known, _)| *known == name);
         // Whoever requires what is not there, but not at once, may do without it: it fails when it is asked for, and not the
         // build.
-        let is_required = matches!(args.kind, ImportKind::Require) && is_builtin(args.specifier);
+        let is_required = matches!(args.kind, ImportKind::Require);
         if !known && !is_required {
             return Ok(None);
         }
@@ -177,7 +177,8 @@ impl Plugin for NodeModules {
                 import_kind: args.kind,
                 ..PluginContextResolveOptions::default()
             };
-            if let Ok(found) = ctx.resolve(name, args.importer, Some(options)).await? {
+            let asked = if known { name } else { args.specifier };
+            if let Ok(found) = ctx.resolve(asked, args.importer, Some(options)).await? {
                 return Ok(Some(HookResolveIdOutput::from_resolved_id(found)));
             }
         }
@@ -185,7 +186,8 @@ impl Plugin for NodeModules {
             if let Some(file) = args.importer {
                 self.needed.is_missing(file, args.specifier);
             }
-            return Ok(Some(HookResolveIdOutput::from_id(format!("{MISSING_PREFIX}{bare}"))));
+            let id = format!("{MISSING_PREFIX}{}", args.specifier);
+            return Ok(Some(HookResolveIdOutput::from_id(id)));
         }
         Ok(Some(HookResolveIdOutput {
             side_effects: Some(HookSideEffects::False),
@@ -199,8 +201,14 @@ impl Plugin for NodeModules {
         let code = match (module, args.id.strip_prefix(MISSING_PREFIX)) {
             (Some((_, source)), _) => (*source).to_owned(),
             (None, Some(name)) => {
-                let message = serde_json::Value::from(missing(name));
-                format!("module.exports = undefined; throw new Error({message});")
+                let message = match is_builtin(name) {
+                    true => missing(name),
+                    false => format!("Cannot find module '{name}'"),
+                };
+                let message = serde_json::Value::from(message);
+                format!(
+                    "module.exports = undefined; throw Object.assign(new Error({message}), {{ code: \"MODULE_NOT_FOUND\" }});"
+                )
             }
             (None, None) => return Ok(None),
         };

@@ -77,11 +77,16 @@ pub(crate) fn package_of(name: &str) -> &str {
 /// The package that a file below `node_modules` is of, if its ES half is known by the field `module` alone.
 pub(crate) fn with_hidden_half(file: &Path) -> Option<String> {
     let (folder, package) = folder_of(file)?;
-    let described = describe(&folder)?;
-    let is_hidden = described.get("exports").is_none()
-        && described.get("module").is_some()
-        && described.get("main").is_some();
-    is_hidden.then(|| package.to_owned())
+    hides_half(&folder).then(|| package.to_owned())
+}
+
+/// Whether the ES half of the package in a folder is known by the field `module` alone.
+fn hides_half(package: &Path) -> bool {
+    describe(package).is_some_and(|described| {
+        described.get("exports").is_none()
+            && described.get("module").is_some()
+            && described.get("main").is_some()
+    })
 }
 
 /// The folder and the name of the package that a file below `node_modules` is of.
@@ -128,7 +133,10 @@ impl Plugin for Halves {
             return Ok(None);
         };
         let package = package_of(args.specifier);
-        let half = if self.by_main.contains(package) {
+        let is_required = matches!(args.kind, ImportKind::Require);
+        let hides_half = || find(from, package).is_some_and(|folder| hides_half(&folder));
+        // What is required gets what Node.js gives it, which does not know the field `module`.
+        let half = if self.by_main.contains(package) || is_required && hides_half() {
             Half::Main
         } else if [find(from, package), folder_of(importer).map(|(folder, _)| folder)]
             .iter()

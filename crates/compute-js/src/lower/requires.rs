@@ -8,18 +8,14 @@ use oxc::ast::ast::{
 use oxc::ast_visit::{Visit, walk};
 use oxc::syntax::scope::ScopeFlags;
 
-use crate::node::{self, Names};
+use crate::node::Names;
 
-/// Whether a text may require a module of Node.js.
+/// Whether a text may require something.
 pub(super) fn may_require(code: &str) -> bool {
-    code.match_indices("require(").any(|(at, call)| {
-        let name = code[at + call.len()..].trim_start().trim_start_matches(['"', '\'', '`']);
-        let name = name.strip_prefix("node:").unwrap_or(name);
-        node::BUILTINS.iter().any(|builtin| name.starts_with(builtin))
-    })
+    code.contains("require(")
 }
 
-/// The modules of Node.js that a file requires when it is loaded, by the names that it has for them.
+/// The modules that a file requires when it is loaded, by the names that it has for them.
 pub(super) fn needed(program: &Program<'_>) -> Names {
     let mut requires = Requires::default();
     requires.visit_program(program);
@@ -33,7 +29,7 @@ struct Requires {
 
 impl<'a> Visit<'a> for Requires {
     fn visit_call_expression(&mut self, call: &CallExpression<'a>) {
-        if let Some(name) = call.common_js_require().filter(|name| node::is_builtin(&name.value)) {
+        if let Some(name) = call.common_js_require() {
             let span = name.span.start as usize..name.span.end as usize;
             self.names.entry(name.value.to_string()).or_insert(span);
         }

@@ -29,6 +29,21 @@ pub(super) fn mark(program: &Program<'_>, edits: &mut Edits<'_>) {
     }
 }
 
+/// A code frame of the bundler's, and a column, as they are without the mark.
+pub(crate) fn without_mark(frame: String, column: u32) -> (String, u32) {
+    let Some((before, after)) = frame.split_once(MARK) else { return (frame, column) };
+    // What is below points at columns of the same line.
+    let blank = " ".repeat(MARK.len());
+    let below = after.lines().map(|line| line.replacen(&blank, "", 1));
+    let lines: Vec<_> = below.collect();
+    let after = match after.split_once('\n') {
+        Some((line, _)) => format!("{line}\n{}", lines[1..].join("\n")),
+        None => after.to_owned(),
+    };
+    let mark = u32::try_from(MARK.len()).unwrap_or_default();
+    (format!("{before}{after}"), column.saturating_sub(mark).max(1))
+}
+
 struct Octal<'e, 'a> {
     edits: &'e mut Edits<'a>,
 }

@@ -36,6 +36,22 @@ fn globals_work() {
             json!(["日", "П", "你", "中", "한", "ł", "shift_jis"]),
         ),
         (
+            "const tag = (x: unknown) => Object.prototype.toString.call(x); const { signal } = new AbortController(); return [URL.name, Blob.name, Headers.name, signal.constructor.name, tag(signal), tag(new Event('x')), tag(new TextEncoder())]",
+            json!([
+                "URL",
+                "Blob",
+                "Headers",
+                "AbortSignal",
+                "[object AbortSignal]",
+                "[object Event]",
+                "[object TextEncoder]"
+            ]),
+        ),
+        (
+            "const d = new TextDecoder('utf-16le', { fatal: true }); try { d.decode(new Uint8Array([0x3d, 0xd8])) } catch {} return [d.decode(new Uint8Array([0xff, 0xfe, 0x61, 0])), new TextDecoder('utf-16le').decode(new Uint8Array([0x3d, 0xd8, 0x41]))]",
+            json!(["a", "\u{fffd}"]),
+        ),
+        (
             "const d = new TextDecoder('euc-jp', { fatal: true }); const t = d.decode(new Uint8Array([0xc6]), { stream: true }) + d.decode(new Uint8Array([0xfc])); try { d.decode(new Uint8Array([0xff])) } catch (e: any) { return [t, e.name] }",
             json!(["日", "TypeError"]),
         ),

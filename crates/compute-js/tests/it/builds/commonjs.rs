@@ -143,3 +143,72 @@ fn an_import_that_leads_nowhere_says_by_whom() {
         "{text}"
     );
 }
+
+#[test]
+fn what_is_required_is_the_half_that_node_js_takes() {
+    let folder = folder(&[
+        ("op.ts", OP),
+        (
+            "node_modules/it/index.js",
+            "const two = require('two'); module.exports = () => typeof two === 'function' ? two() : Object.keys(two);",
+        ),
+        (
+            "node_modules/two/package.json",
+            r#"{"name":"two","main":"main.js","module":"module.mjs"}"#,
+        ),
+        ("node_modules/two/main.js", "module.exports = () => 'main';"),
+        ("node_modules/two/module.mjs", "export default () => 'module';"),
+    ]);
+    let built = build_file(&folder.path().join("op.ts"));
+    assert_eq!(value(&call(&built, "{}", compute::Limits::default())), "main");
+}
+
+#[test]
+fn what_is_not_installed_has_node_js_s_code_where_it_is_optional() {
+    let module = "
+        const codes = [];
+        for (const load of [() => require('not-installed'), () => require('fs'), () => require('./nowhere')]) {
+            try { load(); } catch (error) { codes.push(error.code); }
+        }
+        module.exports = () => codes;";
+    assert_eq!(run(module), json!(["MODULE_NOT_FOUND", "MODULE_NOT_FOUND", "MODULE_NOT_FOUND"]));
+    let errors = mistakes(&[
+        ("op.ts", OP),
+        (
+            "node_modules/it/index.js",
+            "const a = require('not-installed');\nmodule.exports = () => a;",
+        ),
+    ]);
+    let text = join(&errors);
+    assert!(text.contains("there is no package `not-installed` in node_modules"), "{text}");
+    assert_eq!(
+        (errors[0].file.as_str(), errors[0].line),
+        ("node_modules/it/index.js", 1),
+        "{text}"
+    );
+}
+
+#[test]
+fn frames_of_the_bundler_show_the_file_as_it_is() {
+    let errors = mistakes(&[
+        ("op.ts", OP),
+        ("node_modules/it/index.js", "module.exports = () => { with ({}) { return 1; } };"),
+    ]);
+    let text = join(&errors);
+    assert!(!text.contains("__compute"), "{text}");
+    assert_eq!((errors[0].line, errors[0].column), (1, 26), "{text}");
+}
+
+#[test]
+fn what_stands_deep_within_something_else_is_built_or_told() {
+    let sum = format!("export default op(({{ input }}) => {});", ["input.a"; 5000].join("+"));
+    let calls = format!("export default op(({{ input }}) => input{});", ".a(1)".repeat(3000));
+    let head = "import { op } from \"@compute/op\";\n";
+    for source in [sum, calls] {
+        let folder = folder(&[("op.js", &format!("{head}{source}"))]);
+        match crate::try_build(&folder.path().join("op.js")) {
+            Ok(_) | Err(compute_js::BuildError::Source(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
