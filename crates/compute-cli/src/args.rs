@@ -1,6 +1,7 @@
 //! The arguments, with their help.
 
 mod flow;
+mod records;
 mod server;
 pub(crate) mod values;
 
@@ -17,6 +18,7 @@ pub(crate) use flow::{
     StackCommand, StackDiffArgs, StackShowArgs, StatusArgs, TraceArgs, TraceCommand, TraceDetail,
     TraceLsArgs, TraceShowArgs,
 };
+pub(crate) use records::{RecordArgs, RecordCommand, RecordLsArgs, RecordShowArgs, ReplayArgs};
 pub(crate) use server::{
     ConfigArgs, ConfigCommand, LogFormat, SecretArgs, SecretCommand, ServeArgs, ServeOptions,
     TokenArgs, TokenCommand, TokenCreateArgs,
@@ -104,6 +106,10 @@ pub(crate) enum Command {
     Fire(FireArgs),
     /// Show what happened to documents
     Trace(TraceArgs),
+    /// List and show records of runs and documents
+    Record(RecordArgs),
+    /// Run records again, and say what is otherwise
+    Replay(ReplayArgs),
     /// Build, apply and test a workspace whenever a file changes
     Dev(DevArgs),
     /// Answer over HTTP: upload, run, take documents through stacks
@@ -283,6 +289,10 @@ pub(crate) struct RunArgs {
     /// Print a line of JSON on stderr: status, time, memory, fuel, and what repeats the run
     #[arg(long)]
     pub(crate) metrics: bool,
+
+    /// Write a record of the run, which `compute replay` repeats: a file that ends with .json, or a folder
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) record: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

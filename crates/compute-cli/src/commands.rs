@@ -2,6 +2,7 @@
 
 pub(crate) mod artifacts;
 pub(crate) mod ops;
+pub(crate) mod records;
 pub(crate) mod server;
 pub(crate) mod stacks;
 

@@ -77,6 +77,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Stack(args) => commands::stacks::stack::stack(cli, args),
         Command::Fire(args) => commands::stacks::fire::fire(cli, args),
         Command::Trace(args) => commands::stacks::trace::trace(cli, args),
+        Command::Record(args) => commands::records::record::record(cli, args),
+        Command::Replay(args) => commands::records::replay::replay(cli, args),
         Command::Serve(args) => commands::server::serve::serve(cli, args),
         Command::Token(args) => commands::server::token::token(cli, args),
         Command::Secret(args) => commands::server::secret::secret(cli, args),

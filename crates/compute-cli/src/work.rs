@@ -3,6 +3,7 @@
 pub(crate) mod fixtures;
 pub(crate) mod plan;
 pub(crate) mod project;
+pub(crate) mod records;
 pub(crate) mod target;
 
 use std::path::{Path, PathBuf};

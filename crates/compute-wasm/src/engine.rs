@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use compute::{Artifact, Engine, EngineConfig, Error, Instance, Load, Profile, Ref};
+use compute::{Artifact, Engine, EngineConfig, Error, Instance, Load, Origin, Profile, Ref};
 
 use crate::code::{Abandoned, Command, Compilers, DiskCache, ProfileEngines, SharedCache, Slots};
 use crate::image::{self, GuestFailure, ImageError, ImagePlugin, Plugin};
@@ -16,7 +16,7 @@ use crate::module::{Caps, Refusal, Shape, check};
 use crate::program::Program;
 use crate::sandbox::{FailedToLoad, Loaded, Shared};
 use crate::settings::Settings;
-use crate::{NAME, guest};
+use crate::{NAME, VERSION, guest};
 
 compute::register_engine!(
     NAME,
@@ -190,7 +190,10 @@ impl Engine for WasmEngine {
         let takes_envelope = shape.takes_envelope;
         match self.program(artifact, &shape, load) {
             Ok(program) => {
-                Ok(Arc::new(Loaded { shared: Arc::clone(&self.shared), program, takes_envelope }))
+                let links = self.links(artifact);
+                let origin = Origin { engine: NAME.to_owned(), version: VERSION.to_owned(), links };
+                let (shared, origin) = (Arc::clone(&self.shared), Arc::new(origin));
+                Ok(Arc::new(Loaded { shared, program, takes_envelope, origin }))
             }
             Err(Unprepared::Guest(died)) => {
                 let GuestFailure { failure, log } = *died;

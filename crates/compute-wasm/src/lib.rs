@@ -52,6 +52,10 @@ pub use settings::Settings;
 /// The name under which the engine is registered.
 pub const NAME: &str = "wasm";
 
+/// What decides how runs come out, as records name it: the sandbox's own rules, and wasmtime's major version, which decides what
+/// fuel counts and how deep calls go.
+pub const VERSION: &str = "1+wasmtime-48";
+
 /// Makes the README's example a test.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use compute::{
-    Bounds, Call, Error, Failure, Instance, Log, LogLine, Metrics, Outcome, Phase, Reason,
+    Bounds, Call, Error, Failure, Instance, Log, LogLine, Metrics, Origin, Outcome, Phase, Reason,
     SharedPart,
 };
 
@@ -26,6 +26,7 @@ pub(crate) struct Loaded {
     pub(crate) shared: Arc<Shared>,
     pub(crate) program: Program,
     pub(crate) takes_envelope: bool,
+    pub(crate) origin: Arc<Origin>,
 }
 
 /// An artifact whose own code failed while it was prepared: it fails so on each call.
@@ -72,6 +73,10 @@ impl Instance for Loaded {
 
     fn takes_envelope(&self) -> bool {
         self.takes_envelope
+    }
+
+    fn origin(&self) -> Option<&Arc<Origin>> {
+        Some(&self.origin)
     }
 }
 

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Artifact, Bounds, Cancel, Error, Outcome, Phase, Profile, Reason, Ref, Resolver};
 
 pub use identity::IdentityEngine;
@@ -104,6 +106,24 @@ pub trait Instance: Send + Sync {
     fn takes_envelope(&self) -> bool {
         false
     }
+
+    /// What runs the artifact, for a record of a run to name; nothing where the engine does not say.
+    fn origin(&self) -> Option<&Arc<Origin>> {
+        None
+    }
+}
+
+/// What runs an artifact.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// The engine's name.
+    pub engine: String,
+    /// What decides how the engine's runs come out: two engines that say the same here give the same output, fuel and memory for
+    /// the same artifact and input.
+    pub version: String,
+    /// The artifacts that it needs to run.
+    pub links: Vec<Ref>,
 }
 
 /// Something that several instances share.

@@ -34,18 +34,24 @@ mod engine;
 mod error;
 mod manager;
 mod memory;
+mod record;
 mod reference;
 mod run;
 mod text;
 
 pub use artifact::{Artifact, ArtifactMap, Resolver, engine_name};
 pub use engine::{
-    Call, Engine, EngineConfig, EngineRegistration, IdentityEngine, Instance, Load, SharedPart,
-    engine_names, open_engine,
+    Call, Engine, EngineConfig, EngineRegistration, IdentityEngine, Instance, Load, Origin,
+    SharedPart, engine_names, open_engine,
 };
 pub use error::{Error, ErrorKind, with_causes};
 pub use manager::{LoadedArtifact, Manager, ManagerBuilder};
 pub use memory::{Account, Charge, JsonError, MAX_JSON_DEPTH, OverLimit, json_size, parse_json};
+pub use record::{
+    Content, Data, DocumentRecord, OpRecord, RECORD_SCHEMA, Record, RecordError, RecordKeep,
+    RecordKey, RecordSink, RecordedLimits, RecordedSecrets, Recorder, RunRecord, StepRecord,
+    Subject,
+};
 pub use reference::{Algorithm, Ref, RefError, scan_refs};
 pub use run::{
     Bounds, Cancel, CancelOnDrop, Env, Event, Failure, Level, Limits, Log, LogLine, LogWriter,

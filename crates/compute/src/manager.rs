@@ -217,6 +217,7 @@ impl Shared {
     ) -> Result<Outcome, Error> {
         let envelope = self.envelope(instance.takes_envelope(), input, options)?;
         let mut outcome = instance.invoke(envelope.as_deref().unwrap_or(input), call)?;
+        outcome.origin = instance.origin().cloned();
         let phases = &mut outcome.metrics.phases;
         (phases.load, phases.queue) = (load, phases.queue.saturating_sub(load));
         // Whoever the log, the events and the failure go to, they go there without secrets.

@@ -242,6 +242,10 @@ pub(crate) struct FireArgs {
     #[arg(long, value_name = "N")]
     pub(crate) fuel: Option<u64>,
 
+    /// Write a record of the document, which `compute replay` repeats: a file that ends with .json, or a folder
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) record: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) state: StateArgs,
 }

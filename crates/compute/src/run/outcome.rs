@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::{Bounds, Mask};
+use crate::{Bounds, Mask, Origin};
 
 /// What a run gives back. A guest's failure is in [`Outcome::result`]; it is no [`crate::Error`].
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Outcome {
     pub log: Log,
     /// What the guest emitted, in order.
     pub events: Vec<Event>,
+    /// What ran it, as far as the engine says.
+    pub origin: Option<Arc<Origin>>,
 }
 
 impl Outcome {
@@ -36,6 +39,7 @@ impl Outcome {
             metrics: Metrics { status, ..metrics },
             log: Log::default(),
             events: Vec::new(),
+            origin: None,
         }
     }
 

@@ -1,10 +1,13 @@
 //! `compute run`: one call, its result on stdout.
 
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use compute::{
-    Artifact, Env, Level, Log, LogLine, Meta, OpCall, Printable, Ref, RunOptions, Runner as _,
-    StackFrame,
+    Artifact, Env, Level, Log, LogLine, Meta, OpCall, Outcome, Printable, Record, RecordKeep,
+    Recorder, Ref, RunOptions, Runner, StackFrame,
 };
 use compute_client::api::{RunFrame, RunLog, RunMetrics, RunRequest, RunSecrets};
 use compute_client::blocking::Client;
@@ -13,18 +16,23 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::args::{Cli, RunArgs};
+use crate::commands::artifacts::put;
 use crate::failure::Failure;
 use crate::home::{self, Home};
 use crate::host::{self, Host};
 use crate::input;
 use crate::show::report;
 use crate::show::{print_bytes, print_line};
-use crate::work::target;
+use crate::work::records;
+use crate::work::target::{self, Target};
 
 pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
     let host = Host::new(cli, host::memory(&args.limits), 1)?;
     if cli.server.is_some() {
         let home = home::of(cli, None)?;
+        if args.record.is_some() {
+            return Err(Failure::usage("a server keeps records of its own: leave out --record"));
+        }
         if let Some(client) = home.server() {
             return remote(client, &host, &*home, args);
         }
@@ -41,10 +49,12 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
     };
     let prepared = host.prepare(artifact, options.limits);
     prepared.map_err(|failure| failure.about(&args.target, &reference))?;
-    let outcome = host
-        .manager
-        .run_blocking(&reference, &input, &options)
-        .map_err(|error| Failure::from(error).about(&args.target, &reference))?;
+    let run = |runner: &dyn Runner| runner.run_blocking(&reference, &input, &options);
+    let outcome = match &args.record {
+        None => run(&host.manager),
+        Some(to) => recorded(cli, &host, &target, args, to, run)?,
+    };
+    let outcome = outcome.map_err(|error| Failure::from(error).about(&args.target, &reference))?;
 
     report::log(&outcome.log, || target.source_map(&host))
         .map_err(|error| Failure::host(&error))?;
@@ -62,6 +72,33 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
             Err(Failure::Guest(report::failure(&failure, map.as_ref())))
         }
     }
+}
+
+/// Runs it with a record of it. What runs is stored: whoever repeats the run needs it.
+fn recorded(
+    cli: &Cli,
+    host: &Host,
+    target: &Target,
+    args: &RunArgs,
+    to: &Path,
+    run: impl FnOnce(&dyn Runner) -> Result<Outcome, compute::Error>,
+) -> Result<Result<Outcome, compute::Error>, Failure> {
+    if !args.target.contains("://") {
+        put::store_target(&*home::open_store(cli)?, host, target, &args.target)?;
+    }
+    let taken = Arc::new(Mutex::new(None));
+    let sink = Arc::clone(&taken);
+    let take = move |record: Record| {
+        *sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(record.sealed());
+    };
+    let runner = Arc::new(host.manager.clone());
+    let recorder = Recorder::new(runner, Arc::new(take), records::key()?).keep(RecordKeep::Bytes);
+    let outcome = run(&recorder);
+    if let Some(record) = taken.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let file = records::write(&record, to)?;
+        crate::show::tell!("record {}", file.display());
+    }
+    Ok(outcome)
 }
 
 /// The context for an op. Environment values and secrets for a module that cannot receive them are a
@@ -128,7 +165,7 @@ fn remote(client: &Client, host: &Host, home: &dyn Home, args: &RunArgs) -> Resu
         let target = target::from_file(host, args.target.as_ref(), compute_wasm::NAME)?;
         let store = home.store()?;
         for link in host.manager.links(&target.artifact)? {
-            crate::commands::artifacts::put::put_plugin(&*store, &link, &args.target)?;
+            put::put_plugin(&*store, &link, &args.target)?;
         }
         request.module = Some(STANDARD.encode(target.artifact.wasm()));
         built = Some(target);

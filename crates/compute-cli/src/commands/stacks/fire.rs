@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use compute::{Limits, Mask, Phase, Ref, Resolver as _};
+use compute::{Limits, Mask, Phase, RecordKeep, Ref, Resolver as _, Runner};
 use compute_client::blocking::Client;
 use compute_client::{CallOptions, TraceDetail as ServerDetail};
 use compute_flow::{
     Answer, Detail, Failure as FlowFailure, Processor, ProcessorSettings, Reason, Request,
     Snapshot, Stack, Stage, Trace,
 };
+use compute_replay::DocumentRecorder;
 use compute_state::Location;
 use jiff::Timestamp;
 use txcl::{Code, Diagnostic};
@@ -24,7 +25,7 @@ use crate::parallel;
 use crate::show::print_line;
 use crate::show::printable;
 use crate::show::{report, waterfall};
-use crate::work::target;
+use crate::work::{records, target};
 
 pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     let home = home::of(cli, args.state.state.as_deref())?;
@@ -42,7 +43,19 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     // It is the author who sends it.
     settings.mocks = true;
     settings.limits = Limits { fuel: args.fuel, ..Limits::COMMAND_LINE };
-    let processor = Processor::with_settings(Arc::new(host.manager.clone()), settings);
+    let runner: Arc<dyn Runner> = Arc::new(host.manager.clone());
+    let processor = Processor::with_settings(Arc::clone(&runner), settings);
+    let key = args.record.as_ref().map(|_| records::key()).transpose()?;
+    // With a record of it, where one is asked for.
+    let process = |request: &Request| match &key {
+        None => (processor.process(&snapshot, request), None),
+        Some(key) => {
+            let keep = RecordKeep::Bytes;
+            let recorder = DocumentRecorder::new(Arc::clone(&runner), settings, key.clone(), keep);
+            let (answer, record) = recorder.process(&snapshot, request);
+            (answer, Some(record.sealed()))
+        }
+    };
 
     let mut request = Request::new(stage, input::read(args.input.as_deref(), false)?);
     if let Some(now) = args.now {
@@ -57,7 +70,7 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     request.secrets = Arc::new(secrets);
     // What computes log is shown, so all is written down; how much of it is kept is for --trace to say.
     request.detail = Detail::Full;
-    let mut answer = processor.process(&snapshot, &request);
+    let (mut answer, mut record) = process(&request);
     // Compiling is not the document's time: what took too long is made ready, and the same document comes again, with the
     // same clock and seed.
     let mut prepared = HashSet::new();
@@ -67,7 +80,11 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
         let artifact =
             pollster::block_on(host.at_hand.resolve(&reference)).map_err(Failure::from)?;
         host.prepare(&artifact, settings.limits)?;
-        answer = processor.process(&snapshot, &request);
+        (answer, record) = process(&request);
+    }
+    if let (Some(record), Some(to)) = (&record, &args.record) {
+        let file = records::write(record, to)?;
+        crate::show::tell!("record {}", file.display());
     }
     for warning in &answer.warnings {
         crate::show::tell!("warning: {}", printable(&mask.text(warning)));
@@ -93,6 +110,9 @@ fn secrets(location: &Location, args: &FireArgs) -> Result<BTreeMap<String, Stri
 
 /// Takes the document through a stack of a server.
 fn remote(client: &Client, home: &dyn Home, args: &FireArgs) -> Result<(), Failure> {
+    if args.record.is_some() {
+        return Err(Failure::usage("a server keeps records of its own: leave out --record"));
+    }
     if !args.secret.is_empty() {
         return Err(Failure::usage(
             "a server's rules see its own secrets: set them with `compute secret set`, and leave out --secret",

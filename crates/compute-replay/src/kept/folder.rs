@@ -1,0 +1,134 @@
+//! Reading records: from a file, a folder of files, a folder of segments.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use compute::Record;
+
+use super::{SEGMENT, json_of};
+
+/// The longest record that is read, in bytes: an input and an output of the largest size, and room for a document's steps.
+const LONGEST: u64 = 256 << 20;
+
+/// A record, and where it is kept.
+#[derive(Clone, Debug)]
+pub struct KeptRecord {
+    /// The record.
+    pub record: Record,
+    /// The file that it is in.
+    pub file: PathBuf,
+}
+
+/// Something in a folder of records that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", file.display())]
+pub struct Damage {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong, and where.
+    pub problem: String,
+}
+
+/// All records of a file, or of a folder: its segments, the oldest first, then its files that end with `.json`, by name.
+/// What cannot be read is an error in its place, and the rest follows.
+#[must_use]
+pub fn read_records(path: &Path) -> Box<dyn Iterator<Item = Result<KeptRecord, Damage>> + Send> {
+    if !path.is_dir() {
+        return Box::new(std::iter::once(read_file(path)));
+    }
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) => return Box::new(std::iter::once(Err(damage(path, error.to_string())))),
+    };
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.sort();
+    let ends = |path: &Path, with: &str| path.extension().is_some_and(|end| end == with);
+    let (segments, files): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|path| ends(path, SEGMENT));
+    let files = files.into_iter().filter(move |path| ends(path, "json"));
+    Box::new(segments.into_iter().flat_map(Segment::open).chain(files.map(|file| read_file(&file))))
+}
+
+/// Writes a record into a file of its own, whole or not at all.
+///
+/// # Errors
+/// Those of the file system.
+pub fn write_record(record: &Record, file: &Path) -> std::io::Result<()> {
+    let mut new = file.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
+    let mut opened = File::create(&new)?;
+    opened.write_all(&record.to_json())?;
+    opened.write_all(b"\n")?;
+    drop(opened);
+    std::fs::rename(new, file)
+}
+
+fn read_file(path: &Path) -> Result<KeptRecord, Damage> {
+    let mut json = Vec::new();
+    let opened = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut json));
+    opened.map_err(|error| damage(path, error.to_string()))?;
+    if json.len() as u64 > LONGEST {
+        return Err(damage(path, format!("a record has at most {LONGEST} bytes")));
+    }
+    let record = Record::read(&json).map_err(|error| damage(path, error.to_string()))?;
+    Ok(KeptRecord { record, file: path.to_owned() })
+}
+
+fn damage(file: &Path, problem: String) -> Damage {
+    Damage { file: file.to_owned(), problem }
+}
+
+/// The lines of one segment.
+struct Segment {
+    path: PathBuf,
+    lines: Option<BufReader<File>>,
+    failed: Option<std::io::Error>,
+    number: u64,
+}
+
+impl Segment {
+    fn open(path: PathBuf) -> Self {
+        let (lines, failed) = match File::open(&path) {
+            Ok(file) => (Some(BufReader::new(file)), None),
+            Err(error) => (None, Some(error)),
+        };
+        Self { path, lines, failed, number: 0 }
+    }
+
+    fn damaged(&self, what: impl std::fmt::Display) -> Damage {
+        damage(&self.path, format!("line {}: {what}", self.number))
+    }
+}
+
+impl Iterator for Segment {
+    type Item = Result<KeptRecord, Damage>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(error) = self.failed.take() {
+            return Some(Err(damage(&self.path, error.to_string())));
+        }
+        let lines = self.lines.as_mut()?;
+        let mut line = Vec::new();
+        let read = lines.by_ref().take(LONGEST).read_until(b'\n', &mut line);
+        self.number += 1;
+        match read {
+            Ok(0) => None,
+            Err(error) => {
+                self.lines = None;
+                Some(Err(self.damaged(error)))
+            }
+            Ok(_) => {
+                let whole = line.strip_suffix(b"\n").and_then(json_of);
+                let Some(json) = whole else {
+                    let torn =
+                        "it is no whole record: what wrote it was stopped, or the file was changed";
+                    return Some(Err(self.damaged(torn)));
+                };
+                let record = Record::read(json).map_err(|error| self.damaged(error));
+                Some(record.map(|record| KeptRecord { record, file: self.path.clone() }))
+            }
+        }
+    }
+}

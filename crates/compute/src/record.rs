@@ -1,0 +1,264 @@
+//! Records: what a run was given and gave, so that it can be repeated and compared.
+//!
+//! A record is one JSON document of a versioned schema (`docs/schemas/record.v1.json`). Its id is the SHA-256 of its canonical
+//! form (RFC 8785) without what may be left out or never repeats: the kept bytes, the times, and the id itself.
+
+mod content;
+mod document;
+mod recorder;
+mod run;
+
+use std::collections::BTreeMap;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::Sha256;
+
+pub use content::{Content, Data};
+pub use document::{DocumentRecord, StepRecord};
+pub use recorder::{RecordKeep, RecordSink, Recorder};
+pub use run::{OpRecord, RecordedLimits, RunRecord};
+
+/// The schema of the records that this version writes, and the only one that it reads.
+pub const RECORD_SCHEMA: &str = "compute-record/1";
+
+/// What happened, who asked for it, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// [`RECORD_SCHEMA`].
+    pub schema: String,
+    /// What it is known by: 64 hex digits, from what it says.
+    #[serde(default)]
+    pub id: String,
+    /// What was done.
+    pub subject: Subject,
+    /// The id of the request, which its trace has as well; empty if it has none.
+    #[serde(default)]
+    pub rid: String,
+    /// Who asked for it, as far as that is known: a tenant, a user.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// When it was accepted. No part of what the id says.
+    pub at: Timestamp,
+    /// How long it took, in nanoseconds. Never the same twice, and no part of what the id says.
+    pub wall_ns: u64,
+}
+
+/// What a record is of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// One run of a compute.
+    Run(Box<RunRecord>),
+    /// A document's way through a stack.
+    Document(Box<DocumentRecord>),
+}
+
+/// Why bytes are no record.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// It is no JSON, or not of the schema.
+    #[error("it is no record: {0}")]
+    Malformed(String),
+    /// It is of a schema that this version does not know.
+    #[error(
+        "its schema is `{0}`, and this version of compute reads `{RECORD_SCHEMA}`: use the version that wrote it"
+    )]
+    UnknownSchema(String),
+    /// It does not say what its id says.
+    #[error("it was changed after it was written: its id is {id}, and what it says has {found}")]
+    Changed {
+        /// The id that it has.
+        id: String,
+        /// The id that it should have.
+        found: String,
+    },
+    /// Bytes that it keeps are not those that it names.
+    #[error("the bytes that it keeps of its {0} are not those that its digest says")]
+    ChangedContent(&'static str),
+}
+
+impl Record {
+    /// A record of what was done now, sealed with its id.
+    #[must_use]
+    pub fn new(subject: Subject, rid: impl Into<String>, at: Timestamp, wall_ns: u64) -> Self {
+        let (schema, rid) = (RECORD_SCHEMA.to_owned(), rid.into());
+        Self { schema, id: String::new(), subject, rid, by: String::new(), at, wall_ns }
+    }
+
+    /// The record with its id, which [`Recorder`] leaves to whoever writes it.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        self.id = self.digest();
+        self
+    }
+
+    /// The id that what it says has.
+    fn digest(&self) -> String {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        strip(&mut value);
+        content::sha256(&canonical(&value))
+    }
+
+    /// The canonical form: RFC 8785.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        canonical(&serde_json::to_value(self).unwrap_or_default())
+    }
+
+    /// Reads a record, and checks that it says what its id and its digests say.
+    ///
+    /// # Errors
+    /// [`RecordError`], whose text says what to do.
+    pub fn read(json: &[u8]) -> Result<Self, RecordError> {
+        #[derive(Deserialize)]
+        struct Head {
+            schema: String,
+        }
+        let malformed = |error: serde_json::Error| RecordError::Malformed(error.to_string());
+        let head: Head = serde_json::from_slice(json).map_err(malformed)?;
+        if head.schema != RECORD_SCHEMA {
+            return Err(RecordError::UnknownSchema(head.schema));
+        }
+        let record: Self = serde_json::from_slice(json).map_err(malformed)?;
+        let found = record.digest();
+        if record.id != found {
+            return Err(RecordError::Changed { id: record.id, found });
+        }
+        for (name, content) in record.subject.contents() {
+            if content.data.is_some() && content.bytes().is_none() {
+                return Err(RecordError::ChangedContent(name));
+            }
+        }
+        Ok(record)
+    }
+}
+
+impl Subject {
+    /// `ok`, or how it ended.
+    #[must_use]
+    pub fn status(&self) -> &str {
+        match self {
+            Self::Run(run) => &run.status,
+            Self::Document(document) => &document.status,
+        }
+    }
+
+    /// How many bytes it keeps.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        let kept = |content: &Content| match &content.data {
+            Some(Data::Text(text) | Data::Base64(text)) => text.len(),
+            None => 0,
+        };
+        self.contents().into_iter().map(|(_, content)| kept(content)).sum()
+    }
+
+    /// What it says of bytes, by what they are.
+    fn contents(&self) -> Vec<(&'static str, &Content)> {
+        match self {
+            Self::Run(run) => run.contents(),
+            Self::Document(document) => document.contents(),
+        }
+    }
+}
+
+fn canonical(value: &Value) -> Vec<u8> {
+    // A value is always JSON, and of numbers that JSON has.
+    serde_json_canonicalizer::to_vec(value).unwrap_or_default()
+}
+
+/// Takes out what an id does not speak of.
+fn strip(record: &mut Value) {
+    if let Value::Object(fields) = record {
+        for name in ["id", "at", "wall_ns"] {
+            fields.remove(name);
+        }
+    }
+    strip_data(record);
+}
+
+fn strip_data(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            if fields.contains_key("sha256") {
+                fields.remove("data");
+            }
+            fields.remove("wall_ns");
+            fields.values_mut().for_each(strip_data);
+        }
+        Value::Array(values) => values.iter_mut().for_each(strip_data),
+        _ => {}
+    }
+}
+
+/// What secrets are known by in records: a digest with a key that no record has.
+///
+/// Whoever has records and not the key can neither read a secret in them nor try guesses.
+#[derive(Clone)]
+pub struct RecordKey([u8; 32]);
+
+impl RecordKey {
+    /// A key of these bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// What tells keys apart in records.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.digest("compute-record-key", "")[..16].to_owned()
+    }
+
+    /// A secret's digest.
+    #[must_use]
+    pub fn digest(&self, name: &str, value: &str) -> String {
+        // A key of any length will do.
+        let Ok(mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return String::new() };
+        let length = (name.len() as u64).to_le_bytes();
+        let mac = mac.chain_update(length).chain_update(name).chain_update(value);
+        hex::encode(mac.finalize().into_bytes())
+    }
+
+    /// What a record says of secrets.
+    #[must_use]
+    pub fn secrets<'a>(
+        &self,
+        secrets: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> RecordedSecrets {
+        let digests = secrets
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), self.digest(name, value)))
+            .collect();
+        RecordedSecrets { key: self.id(), digests }
+    }
+}
+
+impl std::fmt::Debug for RecordKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("RecordKey").field(&self.id()).finish()
+    }
+}
+
+/// The secrets that a run had: their names, and digests that only whoever has the key can compare.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedSecrets {
+    /// Which key the digests were made with; empty where there are no secrets.
+    pub key: String,
+    /// The digests, by the secrets' names.
+    pub digests: BTreeMap<String, String>,
+}
+
+impl RecordedSecrets {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.digests.is_empty()
+    }
+}

@@ -1,0 +1,67 @@
+//! A document's way through a stack, as a record has it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::RecordedSecrets;
+use super::content::Content;
+use super::run::RunRecord;
+
+/// What a document was, where it went, and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentRecord {
+    /// Where it began: `STACK/SCOPE`.
+    pub stage: String,
+    /// The hashes of the versions that were active, by stack.
+    pub versions: BTreeMap<String, String>,
+    /// What its clock showed.
+    pub now: Timestamp,
+    /// What its random numbers came from.
+    pub seed: String,
+    /// The fuel that each compute could use, if they were metered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<u64>,
+    /// The document as it came.
+    pub input: Content,
+    /// What it had below `_txc` besides, as whoever took it in said: JSON.
+    pub stamp: Content,
+    /// The secrets that rules could name.
+    #[serde(default, skip_serializing_if = "RecordedSecrets::is_empty")]
+    pub secrets: RecordedSecrets,
+    /// `ok`, or the code of what went wrong.
+    pub status: String,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The document at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Content>,
+    /// How many units of work it took.
+    pub work: u64,
+    /// What its rules ran, in order of rule and seed.
+    pub steps: Vec<StepRecord>,
+}
+
+/// One compute that a rule ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepRecord {
+    /// `stack/scope/name` of the rule.
+    pub rule: String,
+    /// How long it took, in nanoseconds; no part of what the id says.
+    pub wall_ns: u64,
+    /// What it was given, and gave.
+    pub run: RunRecord,
+}
+
+impl DocumentRecord {
+    pub(super) fn contents(&self) -> Vec<(&'static str, &Content)> {
+        let own = [("input", &self.input), ("stamp", &self.stamp)];
+        let output = self.output.as_ref().map(|output| ("output", output));
+        let steps = self.steps.iter().flat_map(|step| step.run.contents());
+        own.into_iter().chain(output).chain(steps).collect()
+    }
+}

@@ -1,0 +1,127 @@
+//! Records runs as they happen, whoever runs them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::run::RunRecord;
+use super::{Record, RecordKey, Subject};
+use crate::{BoxFuture, Error, Outcome, Ref, RunOptions, Runner};
+
+/// Takes records. A closure of the same shape is one.
+pub trait RecordSink: Send + Sync {
+    /// Takes a record, which has no id yet: [`Record::sealed`] gives it one. Called on the run's own thread, so what it does is
+    /// the run's time: it hands the record on, or drops it.
+    fn take(&self, record: Record);
+}
+
+impl<F: Fn(Record) + Send + Sync> RecordSink for F {
+    fn take(&self, record: Record) {
+        self(record);
+    }
+}
+
+/// How much of what a run had and gave is kept in its record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordKeep {
+    /// Digests alone: what was run can be compared, and repeated by whoever has the input.
+    #[default]
+    Digests,
+    /// The bytes of input, environment values and output as well: whoever has the record can repeat it.
+    Bytes,
+}
+
+/// A runner that records what another runs.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use compute::{
+///     Algorithm, Artifact, ArtifactMap, Manager, Record, RecordKeep, RecordKey, Recorder, RunOptions, Runner,
+/// };
+///
+/// # fn main() -> Result<(), compute::Error> {
+/// let artifact = Artifact::new(Algorithm::Sha256, "identity", b"anything".to_vec());
+/// let reference = artifact.reference().clone();
+/// let manager = Manager::builder().resolver(ArtifactMap::from([artifact])).build();
+///
+/// let records = Arc::new(Mutex::new(Vec::new()));
+/// let sink = Arc::clone(&records);
+/// let take = move |record: Record| sink.lock().unwrap().push(record.sealed());
+/// let runner = Recorder::new(Arc::new(manager), Arc::new(take), RecordKey::new([7; 32]))
+///     .keep(RecordKeep::Bytes);
+/// runner.run_blocking(&reference, br#"{"n":1}"#, &RunOptions::default())?;
+///
+/// let json = records.lock().unwrap()[0].to_json();
+/// assert_eq!(Record::read(&json).unwrap().subject.status(), "ok");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Recorder {
+    runner: Arc<dyn Runner>,
+    sink: Arc<dyn RecordSink>,
+    key: RecordKey,
+    keep: RecordKeep,
+}
+
+impl Recorder {
+    /// A runner that hands a record of each run to this sink.
+    #[must_use]
+    pub fn new(runner: Arc<dyn Runner>, sink: Arc<dyn RecordSink>, key: RecordKey) -> Self {
+        Self { runner, sink, key, keep: RecordKeep::default() }
+    }
+
+    /// How much of each run is kept.
+    #[must_use]
+    pub const fn keep(mut self, keep: RecordKeep) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    fn record(&self, reference: &Ref, input: &[u8], options: &RunOptions, outcome: &Outcome) {
+        let keep = self.keep == RecordKeep::Bytes;
+        let run = RunRecord::new(reference, input, options, outcome, &self.key, keep);
+        let wall = outcome.metrics.wall;
+        let at = SystemTime::now().checked_sub(wall).unwrap_or(SystemTime::UNIX_EPOCH);
+        let at = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH);
+        let rid = options.op.as_ref().map_or("", |op| &op.meta.rid);
+        let wall = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
+        self.sink.take(Record::new(Subject::Run(Box::new(run)), rid, at, wall));
+    }
+}
+
+impl Runner for Recorder {
+    fn run<'a>(
+        &'a self,
+        reference: &'a Ref,
+        input: Bytes,
+        mut options: RunOptions,
+    ) -> BoxFuture<'a, Result<Outcome, Error>> {
+        Box::pin(async move {
+            options.accepted.get_or_insert_with(Instant::now);
+            let outcome = self.runner.run(reference, input.clone(), options.clone()).await?;
+            self.record(reference, &input, &options, &outcome);
+            Ok(outcome)
+        })
+    }
+
+    fn run_blocking(
+        &self,
+        reference: &Ref,
+        input: &[u8],
+        options: &RunOptions,
+    ) -> Result<Outcome, Error> {
+        let outcome = self.runner.run_blocking(reference, input, options)?;
+        self.record(reference, input, options, &outcome);
+        Ok(outcome)
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").field("runner", &self.runner).finish_non_exhaustive()
+    }
+}

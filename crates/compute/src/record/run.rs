@@ -1,0 +1,200 @@
+//! A run as a record has it.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::content::Content;
+use super::{RecordKey, RecordedSecrets};
+use crate::{
+    Bounds, Env, Limits, Mask, Meta, OpCall, Origin, Outcome, Ref, RunOptions, Secrets, Seed,
+};
+
+/// What a run was given, and what it gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunRecord {
+    /// What ran.
+    #[serde(rename = "ref")]
+    pub reference: Ref,
+    /// What ran it, as far as its engine says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// What its clock showed at the start.
+    pub now: Timestamp,
+    /// What its random numbers came from.
+    pub seed: String,
+    /// What it could use.
+    pub limits: RecordedLimits,
+    /// Whether its output was taken as it is, and need not be JSON.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub raw: bool,
+    /// Its input.
+    pub input: Content,
+    /// The context that it was called with, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub op: Option<OpRecord>,
+    /// `ok`, or how it ended.
+    pub status: String,
+    /// What went wrong, in a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What it gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Content>,
+    /// The fuel that it used, if it was metered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<u64>,
+    /// The most linear memory that it had, in bytes.
+    pub peak_memory: u64,
+    /// What it logged.
+    pub log: Content,
+    /// What it emitted.
+    pub events: Content,
+}
+
+/// The context of a call to an op, as a record has it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpRecord {
+    /// Who was called, and by whom.
+    pub meta: Meta,
+    /// The environment values.
+    pub env: Content,
+    /// The secrets.
+    #[serde(default, skip_serializing_if = "RecordedSecrets::is_empty")]
+    pub secrets: RecordedSecrets,
+    /// Whether the envelope was sent whatever the compute declares.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub always: bool,
+}
+
+/// What a run could use, as a record has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedLimits {
+    /// Linear memory, in bytes.
+    pub memory: u64,
+    /// Wall time, in nanoseconds.
+    pub wall_ns: u64,
+    /// Fuel, if the run was metered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<u64>,
+    /// Call stack, in bytes.
+    pub stack: u64,
+    /// Elements in each table.
+    pub table_elements: u64,
+    /// Output, in bytes.
+    pub output: u64,
+    /// Log that is kept, in bytes.
+    pub log: u64,
+}
+
+impl From<&Bounds> for RecordedLimits {
+    fn from(bounds: &Bounds) -> Self {
+        Self {
+            memory: bounds.memory,
+            wall_ns: u64::try_from(bounds.wall.as_nanos()).unwrap_or(u64::MAX),
+            fuel: bounds.fuel,
+            stack: bounds.stack,
+            table_elements: bounds.table_elements,
+            output: bounds.output,
+            log: bounds.log,
+        }
+    }
+}
+
+impl RunRecord {
+    /// What a run was given and gave. With `keep`, the bytes of its input, its environment values and its output are kept.
+    #[must_use]
+    pub fn new(
+        reference: &Ref,
+        input: &[u8],
+        options: &RunOptions,
+        outcome: &Outcome,
+        key: &RecordKey,
+        keep: bool,
+    ) -> Self {
+        let (bounds, none) = (&outcome.bounds, Mask::default());
+        let mask = options.op.as_ref().map_or(&none, |op| op.secrets.mask());
+        let op = options.op.as_ref().map(|op| OpRecord {
+            meta: op.meta.clone(),
+            env: Content::new(op.env.get().as_bytes(), mask, keep),
+            secrets: key.recorded(&op.secrets),
+            always: op.always,
+        });
+        // Both are masked by the manager.
+        let log = serde_json::to_vec(&(
+            String::from_utf8_lossy(&outcome.log.bytes),
+            &outcome.log.lines,
+            outcome.log.dropped,
+        ));
+        let events = serde_json::to_vec(&outcome.events);
+        let told =
+            |bytes: Result<Vec<u8>, _>| Content::new(&bytes.unwrap_or_default(), mask, false);
+        Self {
+            reference: reference.clone(),
+            origin: outcome.origin.as_deref().cloned(),
+            now: Timestamp::try_from(bounds.now).unwrap_or(Timestamp::UNIX_EPOCH),
+            seed: bounds.seed.to_string(),
+            limits: bounds.into(),
+            raw: options.raw,
+            input: Content::new(input, mask, keep),
+            op,
+            status: outcome.status().name().to_owned(),
+            reason: outcome.result.as_ref().err().map(ToString::to_string),
+            output: outcome.result.as_ref().ok().map(|bytes| Content::new(bytes, mask, keep)),
+            fuel: outcome.metrics.fuel,
+            peak_memory: outcome.metrics.peak_memory,
+            log: told(log),
+            events: told(events),
+        }
+    }
+
+    /// The options that repeat the run, if the record keeps what they need: without the secrets, which no record has.
+    #[must_use]
+    pub fn options(&self, secrets: Secrets) -> Option<RunOptions> {
+        let op = match &self.op {
+            Some(op) => {
+                let env = String::from_utf8(op.env.bytes()?).ok()?;
+                let env = serde_json::value::RawValue::from_string(env).ok()?;
+                let (meta, always) = (op.meta.clone(), op.always);
+                Some(OpCall { meta, env: Env::new(env).ok()?, secrets, always })
+            }
+            None => None,
+        };
+        Some(RunOptions { limits: self.limits()?, op, raw: self.raw, ..RunOptions::default() })
+    }
+
+    /// The limits, clock and seed; nothing if the seed is none.
+    fn limits(&self) -> Option<Limits> {
+        let limits = &self.limits;
+        Some(Limits {
+            memory: Some(limits.memory),
+            wall: Some(Duration::from_nanos(limits.wall_ns)),
+            fuel: limits.fuel,
+            stack: Some(limits.stack),
+            table_elements: Some(limits.table_elements),
+            output: Some(limits.output),
+            log: Some(limits.log),
+            now: Some(SystemTime::try_from(self.now).ok()?),
+            seed: Some(self.seed.parse::<Seed>().ok()?),
+        })
+    }
+
+    pub(super) fn contents(&self) -> Vec<(&'static str, &Content)> {
+        let env = self.op.as_ref().map(|op| ("environment values", &op.env));
+        let output = self.output.as_ref().map(|output| ("output", output));
+        [("input", &self.input)].into_iter().chain(env).chain(output).collect()
+    }
+}
+
+impl RecordKey {
+    fn recorded(&self, secrets: &Secrets) -> RecordedSecrets {
+        if secrets.is_empty() {
+            return RecordedSecrets::default();
+        }
+        self.secrets(secrets.iter())
+    }
+}
