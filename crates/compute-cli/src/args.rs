@@ -161,6 +161,7 @@ Examples:
   compute build hello.ts                 # writes dist/hello.wasm, prints that and the ref
   compute build hello.ts --metafile -    # what is in it, and how big
   compute put dist/hello.wasm
+  compute build hello.ts --sources && compute put dist/hello.wasm --sources
 
 The same sources give the same ref, in any folder and on any machine.")]
 pub(crate) struct BuildArgs {
@@ -175,6 +176,10 @@ pub(crate) struct BuildArgs {
     /// Make names short
     #[arg(long)]
     pub(crate) minify: bool,
+
+    /// Write what it is built from beside it, for `compute put --sources`: files, settings, lock file, options
+    #[arg(long)]
+    pub(crate) sources: bool,
 
     /// Write what is in the bundle and how big, as JSON; - for stdout
     #[arg(long, value_name = "FILE|-")]
@@ -313,7 +318,8 @@ pub(crate) struct LimitArgs {
 #[command(after_help = "\
 Examples:
   compute put hello.ts
-  ref=$(compute put hello.wasm) && compute run $ref --input '{}'")]
+  ref=$(compute put hello.wasm) && compute run $ref --input '{}'
+  compute verify --rebuild $(compute put hello.ts --sources)")]
 pub(crate) struct PutArgs {
     /// The file to store (.wasm, .wat, .ts or .js); what it links to is stored with it
     #[arg(value_name = "FILE")]
@@ -322,6 +328,10 @@ pub(crate) struct PutArgs {
     /// The engine that runs it
     #[arg(long, value_name = "NAME", default_value = compute_wasm::NAME)]
     pub(crate) engine: String,
+
+    /// Store with it what it was built from, for `compute verify --rebuild`
+    #[arg(long)]
+    pub(crate) sources: bool,
 }
 
 #[derive(Debug, Args)]
@@ -358,10 +368,25 @@ pub(crate) struct InspectArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute verify                                      # reads everything
+  compute verify --rebuild compute://sha256/4a1f…     # builds it from the sources that are stored with it
+  compute verify --rebuild compute://sha256/4a1f… --from .
+
+Exit code 1 says that other sources, or another compute, built it.")]
 pub(crate) struct VerifyArgs {
     /// What to check [default: everything]
     #[arg(value_name = "REF")]
     pub(crate) reference: Option<Ref>,
+
+    /// Build it again from the sources that are stored with it, and compare digests
+    #[arg(long, requires = "reference")]
+    pub(crate) rebuild: bool,
+
+    /// Build it from the files in this folder, and name the first that is not as it was
+    #[arg(long, value_name = "DIR", requires = "rebuild")]
+    pub(crate) from: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

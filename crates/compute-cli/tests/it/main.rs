@@ -5,6 +5,7 @@
 
 mod docs;
 mod neighbours;
+mod provable;
 mod running;
 mod server;
 mod siege;
