@@ -198,6 +198,8 @@ Examples:
   compute test OPS/shop/100/total.txcl   # the op that this rule runs
   compute test --watch              # again whenever a file changes
   compute test --junit report.xml
+  compute test --budget-write       # what each case takes, into compute.budget.json
+  compute test --budget             # fails if one takes more than that, by over 5 %
 
 Fixtures are NAME.test.json, a list of cases:
   [{\"name\": \"greets\", \"input\": {\"name\": \"Ada\"}, \"output\": {\"greeting\": \"Hello, Ada!\"}},
@@ -221,6 +223,14 @@ pub(crate) struct TestArgs {
     /// Write a JUnit report
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+
+    /// Fail if a case takes more fuel or memory than this folder's compute.budget.json says
+    #[arg(long, conflicts_with = "update")]
+    pub(crate) budget: bool,
+
+    /// Write what the cases take into this folder's compute.budget.json
+    #[arg(long, conflicts_with_all = ["budget", "update", "watch"])]
+    pub(crate) budget_write: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -290,6 +290,7 @@ fn add(sources: &mut Value, path: &str, text: &str) {
 
 #[test]
 fn hostile_sources_are_refused_before_anything_is_written() {
+    type Change = fn(&mut Value);
     let stored = Stored::new();
     assert_eq!(stored.changed(|_| ()).0, Some(0));
     let long = "x/".repeat(300) + "x";
@@ -313,7 +314,6 @@ fn hostile_sources_are_refused_before_anything_is_written() {
             "{words}"
         );
     }
-    type Change = fn(&mut Value);
     let changes: [(Change, &str); 14] = [
         (|all| all["project"] = json!("../.."), "no path below a folder"),
         (|all| all["entry"] = json!("/etc/passwd"), "is not among them"),
