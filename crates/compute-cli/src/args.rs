@@ -1,6 +1,7 @@
 //! The arguments, with their help.
 
 mod flow;
+mod ops;
 mod server;
 pub(crate) mod values;
 
@@ -17,6 +18,7 @@ pub(crate) use flow::{
     StackCommand, StackDiffArgs, StackShowArgs, StatusArgs, TraceArgs, TraceCommand, TraceDetail,
     TraceLsArgs, TraceShowArgs,
 };
+pub(crate) use ops::ForecastArgs;
 pub(crate) use server::{
     ConfigArgs, ConfigCommand, LogFormat, SecretArgs, SecretCommand, ServeArgs, ServeOptions,
     TokenArgs, TokenCommand, TokenCreateArgs,
@@ -86,6 +88,8 @@ pub(crate) enum Command {
     Build(BuildArgs),
     /// Run ops on their fixtures, and compare what they give
     Test(TestArgs),
+    /// Say at which size of its input an op reaches which limit
+    Forecast(ForecastArgs),
     /// Run a compute once: the result on stdout, its log on stderr
     Run(RunArgs),
     /// Tell everything that is wrong in a workspace: its rules and the ops that they run

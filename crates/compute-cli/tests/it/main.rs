@@ -5,6 +5,7 @@
 
 mod budgets;
 mod docs;
+mod forecasts;
 mod neighbours;
 mod provable;
 mod running;
