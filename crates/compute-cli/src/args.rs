@@ -1,6 +1,7 @@
 //! The arguments, with their help.
 
 mod flow;
+mod ops;
 mod records;
 mod server;
 pub(crate) mod values;
@@ -18,6 +19,7 @@ pub(crate) use flow::{
     StackCommand, StackDiffArgs, StackShowArgs, StatusArgs, TraceArgs, TraceCommand, TraceDetail,
     TraceLsArgs, TraceShowArgs,
 };
+pub(crate) use ops::ForecastArgs;
 pub(crate) use records::{RecordArgs, RecordCommand, RecordLsArgs, RecordShowArgs, ReplayArgs};
 pub(crate) use server::{
     ConfigArgs, ConfigCommand, LogFormat, SecretArgs, SecretCommand, ServeArgs, ServeOptions,
@@ -88,6 +90,8 @@ pub(crate) enum Command {
     Build(BuildArgs),
     /// Run ops on their fixtures, and compare what they give
     Test(TestArgs),
+    /// Say at which size of its input an op reaches which limit
+    Forecast(ForecastArgs),
     /// Run a compute once: the result on stdout, its log on stderr
     Run(RunArgs),
     /// Tell everything that is wrong in a workspace: its rules and the ops that they run
@@ -167,6 +171,7 @@ Examples:
   compute build hello.ts                 # writes dist/hello.wasm, prints that and the ref
   compute build hello.ts --metafile -    # what is in it, and how big
   compute put dist/hello.wasm
+  compute build hello.ts --sources && compute put dist/hello.wasm --sources
 
 The same sources give the same ref, in any folder and on any machine.")]
 pub(crate) struct BuildArgs {
@@ -181,6 +186,10 @@ pub(crate) struct BuildArgs {
     /// Make names short
     #[arg(long)]
     pub(crate) minify: bool,
+
+    /// Write what it is built from beside it, for `compute put --sources`: files, settings, lock file, options
+    #[arg(long)]
+    pub(crate) sources: bool,
 
     /// Write what is in the bundle and how big, as JSON; - for stdout
     #[arg(long, value_name = "FILE|-")]
@@ -199,6 +208,8 @@ Examples:
   compute test OPS/shop/100/total.txcl   # the op that this rule runs
   compute test --watch              # again whenever a file changes
   compute test --junit report.xml
+  compute test --budget-write       # what each case takes, into compute.budget.json
+  compute test --budget             # fails if one takes more than that, by over 5 %
 
 Fixtures are NAME.test.json, a list of cases:
   [{\"name\": \"greets\", \"input\": {\"name\": \"Ada\"}, \"output\": {\"greeting\": \"Hello, Ada!\"}},
@@ -222,6 +233,14 @@ pub(crate) struct TestArgs {
     /// Write a JUnit report
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+
+    /// Fail if a case takes more fuel or memory than this folder's compute.budget.json says
+    #[arg(long, conflicts_with = "update")]
+    pub(crate) budget: bool,
+
+    /// Write what the cases take into this folder's compute.budget.json
+    #[arg(long, conflicts_with_all = ["budget", "update", "watch"])]
+    pub(crate) budget_write: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -323,7 +342,8 @@ pub(crate) struct LimitArgs {
 #[command(after_help = "\
 Examples:
   compute put hello.ts
-  ref=$(compute put hello.wasm) && compute run $ref --input '{}'")]
+  ref=$(compute put hello.wasm) && compute run $ref --input '{}'
+  compute verify --rebuild $(compute put hello.ts --sources)")]
 pub(crate) struct PutArgs {
     /// The file to store (.wasm, .wat, .ts or .js); what it links to is stored with it
     #[arg(value_name = "FILE")]
@@ -332,6 +352,10 @@ pub(crate) struct PutArgs {
     /// The engine that runs it
     #[arg(long, value_name = "NAME", default_value = compute_wasm::NAME)]
     pub(crate) engine: String,
+
+    /// Store with it what it was built from, for `compute verify --rebuild`
+    #[arg(long)]
+    pub(crate) sources: bool,
 }
 
 #[derive(Debug, Args)]
@@ -368,10 +392,25 @@ pub(crate) struct InspectArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute verify                                      # reads everything
+  compute verify --rebuild compute://sha256/4a1f…     # builds it from the sources that are stored with it
+  compute verify --rebuild compute://sha256/4a1f… --from .
+
+Exit code 1 says that other sources, or another compute, built it.")]
 pub(crate) struct VerifyArgs {
     /// What to check [default: everything]
     #[arg(value_name = "REF")]
     pub(crate) reference: Option<Ref>,
+
+    /// Build it again from the sources that are stored with it, and compare digests
+    #[arg(long, requires = "reference")]
+    pub(crate) rebuild: bool,
+
+    /// Build it from the files in this folder, and name the first that is not as it was
+    #[arg(long, value_name = "DIR", requires = "rebuild")]
+    pub(crate) from: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

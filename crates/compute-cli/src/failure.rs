@@ -7,7 +7,7 @@ use std::io::Write as _;
 use anstyle::{AnsiColor, Style};
 use compute::{ErrorKind, Printable, Ref, with_causes};
 use compute_client::{Error as ServerError, ErrorKind as ServerErrorKind};
-use compute_js::Diagnostic;
+use compute_js::{BuildError, Diagnostic};
 use compute_state::{SecretError, StacksError, StateError, TokensError, TracesError, VaultError};
 use compute_store::StoreError;
 
@@ -108,6 +108,16 @@ impl From<compute::Error> for Failure {
                 Self::Host(format!("{message}; `compute ls` lists what is stored"))
             }
             _ => Self::Host(message),
+        }
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Source(diagnostics) => Self::Source(diagnostics),
+            BuildError::Unfit(_) => Self::usage_of(&error),
+            _ => Self::host(&error),
         }
     }
 }

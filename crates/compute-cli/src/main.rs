@@ -60,6 +60,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Init(args) => commands::ops::init::init(args),
         Command::Build(args) => commands::ops::build::build(cli, args),
         Command::Test(args) => commands::ops::test::test(cli, args),
+        Command::Forecast(args) => commands::ops::forecast::forecast(cli, args),
         Command::Run(args) => commands::ops::run::run(cli, args),
         Command::Put(args) => commands::artifacts::put::put(cli, args),
         Command::Get(args) => commands::artifacts::get::get(cli, args),

@@ -1,5 +1,6 @@
-//! What commands work on: computes, workspaces, plans, fixtures.
+//! What commands work on: computes, workspaces, plans, fixtures and their budgets.
 
+pub(crate) mod budget;
 pub(crate) mod fixtures;
 pub(crate) mod plan;
 pub(crate) mod project;

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use compute::{Algorithm, Artifact, ArtifactMap, EngineConfig, Manager, Runner};
 
-use crate::bundle::{self, Bundle, BundledModule};
+use crate::bundle::{self, Bundle, BundledModule, Origin};
 use crate::diagnostic::Diagnostic;
 use crate::error::BuildError;
 use crate::options::BuildOptions;
@@ -28,6 +28,8 @@ pub struct Built {
     pub sources: Vec<PathBuf>,
     /// What the author should look at.
     pub warnings: Vec<Diagnostic>,
+    /// What it was made of, for [`Sources`](crate::Sources).
+    pub(crate) origin: Origin,
 }
 
 /// A manager that can compile: it knows the plugin. The configuration is that of the engine `wasm`.
@@ -82,10 +84,11 @@ pub fn build(
     compiler: &dyn Runner,
 ) -> Result<Built, BuildError> {
     let bundle = on_large_stack(|| bundle::bundle(file, options.minify))?;
-    let Bundle { code, source_map, modules, sources, warnings } = bundle;
+    let Bundle { code, source_map, modules, sources, warnings, origin } = bundle;
     let plugin = compute_js_plugin::plugin();
     let bytecode = compile::compile(&code, plugin.reference(), options, compiler)?;
     let wasm = link::link(&bytecode, plugin.reference());
     let artifact = Artifact::new(Algorithm::Sha256, compute_wasm::NAME, wasm);
-    Ok(Built { artifact, plugin, source_map: source_map.into(), modules, sources, warnings })
+    let source_map = source_map.into();
+    Ok(Built { artifact, plugin, source_map, modules, sources, warnings, origin })
 }

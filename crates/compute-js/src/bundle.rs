@@ -2,6 +2,8 @@
 
 mod halves;
 mod importers;
+mod map;
+mod reads;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -22,7 +24,6 @@ use rolldown_common::{
     InjectImport, ModuleType, Output, OutputChunk, side_effects::HookSideEffects,
 };
 use rolldown_error::{BatchedBuildDiagnostic, BuildDiagnostic, DiagnosticOptions, EventKind};
-use rolldown_sourcemap::{SourceMap, SourceMapBuilder};
 use serde::Serialize;
 
 use crate::diagnostic::Diagnostic;
@@ -33,6 +34,8 @@ use crate::sdk;
 
 use halves::{Halves, package_of};
 use importers::Importers;
+use map::{relative_sources, with_statements};
+use reads::Reads;
 
 /// One module of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,6 +54,18 @@ pub(crate) struct Bundle {
     pub(crate) modules: Vec<BundledModule>,
     pub(crate) sources: Vec<PathBuf>,
     pub(crate) warnings: Vec<Diagnostic>,
+    pub(crate) origin: Origin,
+}
+
+/// What a bundle was made of, as it is on this machine.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    /// The file that it begins with.
+    pub(crate) entry: PathBuf,
+    /// The folder that paths are relative to.
+    pub(crate) project: PathBuf,
+    /// Every file that was read as a module, also those of which nothing is left.
+    pub(crate) read: BTreeSet<PathBuf>,
 }
 
 /// The conditions of packages' `exports` that hold for every import: runtimes without files come before browsers, whose
@@ -76,14 +91,16 @@ pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
         let options = options(&file, &project, minify);
         // It fails as it did.
         let needed = Arc::new(Needed::default());
-        let _ = runtime.block_on(generate(options, halves, needed, Some(importers.clone())));
+        let _ = runtime.block_on(generate(options, halves, needed, importers.clone()));
         importers
     };
     let mut by_main = BTreeSet::new();
     let needed = Arc::new(Needed::default());
+    let reads = Arc::new(Reads::default());
     let output = loop {
         let halves = Halves::new(&CONDITIONS, &EXTENSIONS, by_main.clone());
-        let made = generate(options(&file, &project, minify), halves, needed.clone(), None);
+        let made =
+            generate(options(&file, &project, minify), halves, needed.clone(), reads.clone());
         let output = runtime.block_on(made);
         // A default export that is not there may be in a package's other half.
         let hidden = output.as_ref().err().map(|errors| hidden_halves(errors, &project));
@@ -120,17 +137,17 @@ pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
         add_importers(&mut left_out, &project, importers);
         return Err(BuildError::Source(left_out));
     }
-    read_chunk(chunk, &project, warnings)
+    let bundle = read_chunk(chunk, &project, warnings)?;
+    Ok(Bundle { origin: Origin { entry: file, project, read: reads.files() }, ..bundle })
 }
 
 async fn generate(
     options: BundlerOptions,
     halves: Halves,
     needed: Arc<Needed>,
-    importers: Option<Arc<Importers>>,
+    observer: SharedPluginable,
 ) -> Result<rolldown::BundleOutput, BatchedBuildDiagnostic> {
-    let mut plugins: Vec<SharedPluginable> = importers.into_iter().map(|one| one as _).collect();
-    plugins.push(Arc::new(Sdk));
+    let mut plugins: Vec<SharedPluginable> = vec![observer, Arc::new(Sdk)];
     plugins.push(Arc::new(NodeModules::new(needed.clone())));
     plugins.push(Arc::new(halves));
     plugins.push(Arc::new(Lower::new(needed)));
@@ -204,6 +221,7 @@ fn read_chunk(
         modules,
         sources: sources.collect(),
         warnings,
+        origin: Origin::default(),
     })
 }
 
@@ -302,54 +320,6 @@ fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
         ),
         ..BundlerOptions::default()
     }
-}
-
-/// A map in which each statement has a place: the bundler gives places to names and values alone, and a statement that begins
-/// with neither is, in code without lines, that of what is before it.
-fn with_statements(map: &SourceMap, code: &str) -> SourceMap {
-    let mut builder = SourceMapBuilder::default();
-    for name in map.get_names() {
-        builder.add_name(name);
-    }
-    for (source, content) in map.get_sources().zip(map.get_source_contents()) {
-        builder.add_source_and_content(source, content.unwrap_or_default());
-    }
-    let lines: Vec<Vec<u16>> = code.split('\n').map(|line| line.encode_utf16().collect()).collect();
-    let mut before = (0, 0);
-    for token in map.get_tokens() {
-        let (line, column) = (token.get_dst_line(), token.get_dst_col());
-        let from = if before.0 == line { before.1 } else { 0 };
-        let (source_line, source_column) = (token.get_src_line(), token.get_src_col());
-        let source = token.get_source_id();
-        let between =
-            lines.get(line as usize).and_then(|units| units.get(from as usize..column as usize));
-        let ends = [b';', b'{', b'}'].map(u16::from);
-        for start in
-            (from + 1..).zip(between.unwrap_or_default()).filter(|(_, unit)| ends.contains(unit))
-        {
-            if start.0 < column {
-                builder.add_token(line, start.0, source_line, source_column, source, None);
-            }
-        }
-        let name = token.get_name_id();
-        builder.add_token(line, column, source_line, source_column, source, name);
-        before = (line, column);
-    }
-    builder.into_sourcemap().into_owned()
-}
-
-/// Source paths as they are from the project's folder: rolldown gives them from the output's.
-fn relative_sources(map: &str) -> Result<String, BuildError> {
-    let mut map: serde_json::Value = serde_json::from_str(map).map_err(BuildError::host)?;
-    if let Some(sources) = map["sources"].as_array_mut() {
-        for source in sources {
-            if let Some(path) = source.as_str() {
-                let path = path.trim_start_matches('\0').trim_start_matches("../");
-                *source = path.to_owned().into();
-            }
-        }
-    }
-    Ok(map.to_string())
 }
 
 /// A module's id as people read it.

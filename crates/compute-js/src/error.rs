@@ -19,6 +19,12 @@ pub enum BuildError {
         /// Why.
         source: std::io::Error,
     },
+    /// What the op was built from cannot be kept with it: the words say why.
+    #[error("the sources cannot be attached: {0}")]
+    Unfit(String),
+    /// The sources that are kept with an op are not such that they may be built: the words say why.
+    #[error("the attached sources are refused: {0}")]
+    Refused(String),
     /// The host failed.
     #[error("cannot build")]
     Host(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -6,5 +6,6 @@ pub(crate) mod inspect;
 pub(crate) mod ls;
 pub(crate) mod plugin;
 pub(crate) mod put;
+pub(crate) mod rebuild;
 pub(crate) mod refs;
 pub(crate) mod verify;

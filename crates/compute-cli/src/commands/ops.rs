@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod build;
+pub(crate) mod forecast;
 pub(crate) mod init;
 pub(crate) mod run;
 pub(crate) mod test;

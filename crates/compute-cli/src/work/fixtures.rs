@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use compute::Seed;
+use compute::{Limits, Meta, OpCall, RunOptions, Seed};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::target;
+use crate::args::values;
 use crate::failure::Failure;
 
 /// The ending of an op's fixtures.
@@ -54,6 +55,29 @@ pub(crate) struct Case {
     /// A part of what the op fails with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
+}
+
+impl Case {
+    /// How its call is made, within these limits: where it says nothing, with the same clock and seed each time.
+    pub(crate) fn call(&self, op: &Path, limits: Limits) -> Result<RunOptions, Failure> {
+        let now = self.now.map(values::system_time).transpose().map_err(Failure::Usage)?;
+        let seed = self.seed.as_ref().map(|seed| seed.0);
+        let name = op.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(RunOptions {
+            limits: Limits {
+                now: limits.now.or(now),
+                seed: limits.seed.or(seed).or_else(|| Some(Seed::new([0; 32]))),
+                ..limits
+            },
+            op: Some(OpCall {
+                meta: Meta { rid: "test".into(), name, ..Meta::default() },
+                env: self.env.clone().into_iter().collect(),
+                secrets: self.secrets.clone().into_iter().collect(),
+                always: false,
+            }),
+            ..RunOptions::default()
+        })
+    }
 }
 
 /// A seed, as fixtures write it.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use compute::{Algorithm, Artifact, Ref};
-use compute_js::{BuildError, BuildOptions, Built, Diagnostic};
+use compute_js::{BuildOptions, Built, Diagnostic, Sources};
 use compute_js_plugin::{SOURCE_MAP, SourceMap};
 
 use crate::args::Cli;
@@ -21,22 +21,16 @@ pub(crate) const SOURCES: [&str; 7] = ["ts", "js", "mts", "mjs", "tsx", "jsx", "
 pub(crate) struct Target {
     pub(crate) artifact: Artifact,
     origin: Origin,
+    /// What it was built from, if that is to be stored with it.
+    pub(crate) sources_document: Option<Bytes>,
 }
 
 #[derive(Debug)]
 enum Origin {
     /// Built just now.
-    Built(BuiltFrom),
+    Built(Box<Built>),
     File(PathBuf),
     Store,
-}
-
-/// What a build gave besides the op.
-#[derive(Debug)]
-struct BuiltFrom {
-    source_map: Bytes,
-    sources: Vec<PathBuf>,
-    warnings: Vec<Diagnostic>,
 }
 
 /// The compute that this argument names: a ref, or else a file.
@@ -55,7 +49,7 @@ pub(crate) fn load(cli: &Cli, host: &Host, target: &str) -> Result<Target, Failu
         },
     };
     host.at_hand.add(artifact.clone());
-    Ok(Target { artifact, origin: Origin::Store })
+    Ok(Target::new(artifact, Origin::Store))
 }
 
 /// The compute in this file: a source is built, WebAssembly text is made binary, by the name's ending.
@@ -63,9 +57,7 @@ pub(crate) fn from_file(host: &Host, path: &Path, engine: &str) -> Result<Target
     if is_source(path) {
         let built = build(host, path, &BuildOptions::default())?;
         host.at_hand.add(built.artifact.clone());
-        let Built { artifact, source_map, sources, warnings, .. } = built;
-        let origin = Origin::Built(BuiltFrom { source_map, sources, warnings });
-        return Ok(Target { artifact, origin });
+        return Ok(Target::new(built.artifact.clone(), Origin::Built(Box::new(built))));
     }
     let bytes = read(path)?;
     let is_text = path.extension().is_some_and(|ending| ending == "wat");
@@ -77,7 +69,7 @@ pub(crate) fn from_file(host: &Host, path: &Path, engine: &str) -> Result<Target
     };
     let artifact = Artifact::new(Algorithm::Sha256, engine, wasm);
     host.at_hand.add(artifact.clone());
-    Ok(Target { artifact, origin: Origin::File(path.to_owned()) })
+    Ok(Target::new(artifact, Origin::File(path.to_owned())))
 }
 
 /// Whether a file is a source that is built before it runs.
@@ -91,13 +83,47 @@ pub(crate) fn build(host: &Host, path: &Path, options: &BuildOptions) -> Result<
         return Err(missing(path));
     }
     let options = BuildOptions { cache: Some(user::cache("build")?), ..options.clone() };
-    compute_js::build(path, &options, &host.manager).map_err(|error| match error {
-        BuildError::Source(diagnostics) => Failure::Source(diagnostics),
-        error => Failure::host(&error),
-    })
+    Ok(compute_js::build(path, &options, &host.manager)?)
 }
 
 impl Target {
+    fn new(artifact: Artifact, origin: Origin) -> Self {
+        Self { artifact, origin, sources_document: None }
+    }
+
+    /// Has what it was built from stored with it: what a build wrote beside it, or the sources themselves.
+    pub(crate) fn attach_sources(&mut self, host: &Host) -> Result<(), Failure> {
+        let document = match &self.origin {
+            Origin::Built(built) => {
+                Sources::of(built, &BuildOptions::default(), &host.manager)?.to_bytes()?
+            }
+            Origin::File(file) => {
+                let beside = sources_file(file);
+                if !beside.is_file() {
+                    return Err(Failure::usage(format!(
+                        "there is no {}: `compute build SOURCE --sources` writes it beside the op",
+                        beside.display()
+                    )));
+                }
+                let document = read(&beside)?;
+                let of = Sources::read(&document)?.op().clone();
+                if of != *self.artifact.reference() {
+                    return Err(Failure::usage(format!(
+                        "{} has the sources of {of}, and {} is {}: build it again with --sources",
+                        beside.display(),
+                        file.display(),
+                        self.artifact.reference()
+                    )));
+                }
+                document
+            }
+            // What is stored has what was stored with it.
+            Origin::Store => return Ok(()),
+        };
+        self.sources_document = Some(document.into());
+        Ok(())
+    }
+
     /// The files that it was made from.
     pub(crate) fn sources(&self) -> &[PathBuf] {
         match &self.origin {
@@ -145,6 +171,13 @@ fn stored_map(host: &Host, reference: &Ref) -> Option<Bytes> {
 pub(crate) fn map_file(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".map");
+    name.into()
+}
+
+/// Where the sources of a built file are.
+pub(crate) fn sources_file(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".sources");
     name.into()
 }
 

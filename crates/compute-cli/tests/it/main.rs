@@ -3,8 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod budgets;
 mod docs;
+mod forecasts;
 mod neighbours;
+mod provable;
 mod running;
 mod server;
 mod siege;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use compute::{Limits, Ref, RunOptions};
+use compute_js::Sources;
 use compute_js_plugin::SOURCE_MAP;
 use compute_store::{Manifest, NewArtifact, Store};
 
@@ -25,7 +26,10 @@ pub(crate) fn put(cli: &Cli, args: &PutArgs) -> Result<(), Failure> {
         )));
     }
     let host = Host::new(cli, 0, 1)?;
-    let target = target::from_file(&host, &args.file, &args.engine)?;
+    let mut target = target::from_file(&host, &args.file, &args.engine)?;
+    if args.sources {
+        target.attach_sources(&host)?;
+    }
     let store = open_store(cli)?;
     let manifest = store_target(&*store, &host, &target, &args.file.display().to_string())?;
     print_line(manifest.reference)
@@ -51,6 +55,9 @@ pub(crate) fn store_target(
     loaded.map_err(|failure| Failure::Host(format!("{name}: {failure}")))?;
     if let Some(map) = target.source_map_bytes(host) {
         new.attachments.insert(SOURCE_MAP.to_owned(), map);
+    }
+    if let Some(sources) = &target.sources_document {
+        new.attachments.insert(Sources::NAME.to_owned(), sources.clone());
     }
     Ok(pollster::block_on(store.put(&new))?)
 }

@@ -1,9 +1,10 @@
-//! `compute verify`: reads stored bytes and checks them against their digests.
+//! `compute verify`: reads stored bytes and checks them against their digests, and builds them again if asked.
 
 use compute::Ref;
 use compute_store::Store;
 use futures_util::StreamExt as _;
 
+use super::rebuild;
 use crate::args::{Cli, VerifyArgs};
 use crate::failure::Failure;
 use crate::home::open_store;
@@ -13,6 +14,9 @@ pub(crate) fn verify(cli: &Cli, args: &VerifyArgs) -> Result<(), Failure> {
     let store = open_store(cli)?;
     if let Some(reference) = &args.reference {
         verify_one(&*store, reference)?;
+        if args.rebuild {
+            rebuild::rebuild(cli, &*store, reference, args.from.as_deref())?;
+        }
         return print_line(format!("ok  {reference}"));
     }
     let (mut checked, mut bad) = (0, 0);

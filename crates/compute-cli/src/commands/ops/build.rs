@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use compute::Ref;
-use compute_js::{BuildOptions, BundledModule, Diagnostic};
+use compute_js::{BuildOptions, BundledModule, Diagnostic, Sources};
 use serde::Serialize;
 
 use crate::args::{BuildArgs, Cli};
 use crate::failure::Failure;
 use crate::host::Host;
-use crate::show::{print_bytes, print_json, print_line};
+use crate::show::{self, print_bytes, print_json, print_line};
 use crate::work::target;
 
 #[derive(Serialize)]
@@ -18,6 +18,8 @@ struct Report<'a> {
     #[serde(rename = "ref")]
     reference: &'a Ref,
     plugin: &'a Ref,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sources: Option<&'a Path>,
     bytes: usize,
     modules: &'a [BundledModule],
     warnings: &'a [Diagnostic],
@@ -43,7 +45,8 @@ pub(crate) fn build(cli: &Cli, args: &BuildArgs) -> Result<(), Failure> {
         )));
     }
     let options = BuildOptions { minify: args.minify, ..BuildOptions::default() };
-    let built = match target::build(&Host::new(cli, 0, 1)?, &args.file, &options) {
+    let host = Host::new(cli, 0, 1)?;
+    let built = match target::build(&host, &args.file, &options) {
         Err(Failure::Source(errors)) if args.json => {
             print_json(&Errors { errors: &errors })?;
             return Err(Failure::Source(errors));
@@ -52,12 +55,21 @@ pub(crate) fn build(cli: &Cli, args: &BuildArgs) -> Result<(), Failure> {
     };
     if !args.json {
         for warning in &built.warnings {
-            crate::show::tell!("warning: {warning}");
+            show::tell!("warning: {warning}");
         }
     }
     let file = args.output.clone().unwrap_or_else(|| default_output(&args.file));
     target::write_in_folder(&file, built.artifact.wasm())?;
     target::write_in_folder(&target::map_file(&file), &built.source_map)?;
+    let sources = args.sources.then(|| target::sources_file(&file));
+    if let Some(beside) = &sources {
+        let sources = Sources::of(&built, &options, &host.manager)?;
+        target::write_in_folder(beside, sources.to_bytes()?)?;
+        if !args.json {
+            let files = show::count(sources.files().len(), "file");
+            show::tell!("its sources, {files}, are in {}", beside.display());
+        }
+    }
     if let Some(metafile) = &args.metafile {
         let meta = Meta { bytes: built.artifact.wasm().len(), modules: &built.modules };
         let mut json = serde_json::to_vec_pretty(&meta).map_err(|error| Failure::host(&error))?;
@@ -73,6 +85,7 @@ pub(crate) fn build(cli: &Cli, args: &BuildArgs) -> Result<(), Failure> {
             file: &file,
             reference: built.artifact.reference(),
             plugin: built.plugin.reference(),
+            sources: sources.as_deref(),
             bytes: built.artifact.wasm().len(),
             modules: &built.modules,
             warnings: &built.warnings,

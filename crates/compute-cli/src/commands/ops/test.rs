@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
-use compute::{Limits, Meta, OpCall, RunOptions, Runner as _, Seed};
+use compute::{Limits, Runner as _};
 use notify::RecursiveMode;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use crate::args::values;
 use crate::args::{Cli, TestArgs};
 use crate::failure::Failure;
 use crate::host::Host;
@@ -22,6 +21,7 @@ use crate::parallel;
 use crate::show::print_line;
 use crate::show::report;
 use crate::watch::Watch;
+use crate::work::budget::{self, Budgets, Cost};
 use crate::work::fixtures::{self, Case, Suite};
 use crate::work::target;
 use crate::work::target::Target;
@@ -42,6 +42,8 @@ struct CaseResult {
     /// What is wrong with it.
     wrong: Option<String>,
     time: Duration,
+    /// What it took, if that is the same each time.
+    cost: Option<Cost>,
 }
 
 impl CaseResult {
@@ -94,7 +96,11 @@ fn run_all(host: &Host, args: &TestArgs) -> Result<Vec<PathBuf>, Failure> {
         return Ok(Vec::new());
     }
     let started = Instant::now();
-    let tested = run_suites(host, suites);
+    // Before anything runs: without it there is nothing to compare.
+    let budgets = args.budget.then(Budgets::read).transpose()?;
+    let fuel = (args.budget || args.budget_write).then_some(budget::FUEL);
+    let mut tested = run_suites(suites, Runs { host, fuel });
+    let compared = budgets.map(|budgets| compare(budgets, &mut tested, args)).transpose()?;
 
     let mut counts = Counts::default();
     for one in &tested {
@@ -109,6 +115,12 @@ fn run_all(host: &Host, args: &TestArgs) -> Result<Vec<PathBuf>, Failure> {
     if let Some(file) = &args.junit {
         write_junit(file, &tested)?;
     }
+    for line in compared.iter().flatten() {
+        crate::show::tell!("{line}");
+    }
+    if args.budget_write {
+        write_budgets(&tested, counts, args)?;
+    }
     crate::show::tell!("{counts} ({:.2?})", started.elapsed());
     let files = tested.iter().flat_map(Tested::files).cloned().collect();
     if counts.failed > 0 && !args.watch {
@@ -117,8 +129,50 @@ fn run_all(host: &Host, args: &TestArgs) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-fn run_suites(host: &Host, suites: Vec<Suite>) -> Vec<Tested> {
-    parallel::map(suites, |suite| run_suite(suite, host))
+/// How cases are run.
+#[derive(Clone, Copy)]
+struct Runs<'a> {
+    host: &'a Host,
+    /// The fuel that each has, if they are metered.
+    fuel: Option<u64>,
+}
+
+fn run_suites(suites: Vec<Suite>, runs: Runs<'_>) -> Vec<Tested> {
+    parallel::map(suites, |suite| run_suite(suite, runs))
+}
+
+/// Finds the cases that took more than their budget, and says what else is to be known of budgets.
+fn compare(
+    budgets: Budgets,
+    tested: &mut [Tested],
+    args: &TestArgs,
+) -> Result<Vec<String>, Failure> {
+    let mut comparison = budgets.compare();
+    for one in tested {
+        comparison.suite(&one.suite)?;
+        let Ok(results) = &mut one.results else { continue };
+        for (case, result) in one.suite.cases.iter().zip(results) {
+            if result.wrong.is_none() {
+                result.wrong = result.cost.and_then(|cost| comparison.over(&case.name, cost));
+            }
+        }
+    }
+    Ok(comparison.words(args.paths.is_empty()))
+}
+
+/// Writes what each case took, if nothing failed.
+fn write_budgets(tested: &[Tested], counts: Counts, args: &TestArgs) -> Result<(), Failure> {
+    if counts.failed > 0 {
+        crate::show::tell!("{} was not written: cases failed", budget::FILE);
+        return Ok(());
+    }
+    let mut budgets = Budgets::read_or_new()?;
+    budgets.forget_gone(args.paths.is_empty());
+    for one in tested {
+        let costs = one.results.iter().flatten().map(|result| result.cost);
+        budgets.set(&one.suite, costs)?;
+    }
+    budgets.write()
 }
 
 /// The files that each op depended on when it was last tested.
@@ -138,7 +192,7 @@ pub(crate) fn run_changed(
             .retain(|suite| known.0.get(&suite.op).is_none_or(|files| !files.is_disjoint(changed)));
     }
     let mut counts = Counts::default();
-    for one in run_suites(host, suites) {
+    for one in run_suites(suites, Runs { host, fuel: None }) {
         counts += print(&one, false)?;
         known.0.insert(one.suite.op.clone(), one.files().cloned().collect());
     }
@@ -155,39 +209,31 @@ impl Tested {
     }
 }
 
-fn run_suite(suite: Suite, host: &Host) -> Tested {
+fn run_suite(suite: Suite, runs: Runs<'_>) -> Tested {
+    let Runs { host, fuel } = runs;
     let op = match target::from_file(host, &suite.op, compute_wasm::NAME) {
         Ok(op) => op,
         Err(failure) => return Tested { suite, results: Err(failure), sources: Vec::new() },
     };
     // What is wrong with it, each case tells.
-    let _ = host.prepare(&op.artifact, Limits::COMMAND_LINE);
+    let _ = host.prepare(&op.artifact, Limits { fuel, ..Limits::COMMAND_LINE });
     let cases = suite.cases.iter();
-    let results = cases.map(|case| run_case(&suite, case, &op, host)).collect();
+    let results = cases.map(|case| run_case(case, &suite.op, &op, runs)).collect();
     Tested { sources: op.sources().to_vec(), suite, results }
 }
 
-fn run_case(suite: &Suite, case: &Case, op: &Target, host: &Host) -> Result<CaseResult, Failure> {
-    let name = op_name(&suite.op);
-    let limits = Limits {
-        now: case.now.map(values::system_time).transpose().map_err(Failure::Usage)?,
-        seed: Some(case.seed.as_ref().map_or_else(|| Seed::new([0; 32]), |seed| seed.0)),
-        ..Limits::COMMAND_LINE
-    };
-    let options = RunOptions {
-        limits,
-        op: Some(OpCall {
-            meta: Meta { rid: "test".into(), name, ..Meta::default() },
-            env: case.env.clone().into_iter().collect(),
-            secrets: case.secrets.clone().into_iter().collect(),
-            always: false,
-        }),
-        ..RunOptions::default()
-    };
+fn run_case(
+    case: &Case,
+    file: &Path,
+    op: &Target,
+    Runs { host, fuel }: Runs<'_>,
+) -> Result<CaseResult, Failure> {
+    let options = case.call(file, Limits { fuel, ..Limits::COMMAND_LINE })?;
     let input = serde_json::to_vec(&case.input).map_err(|error| Failure::host(&error))?;
     let started = Instant::now();
     let outcome = host.manager.run_blocking(op.artifact.reference(), &input, &options)?;
     let time = started.elapsed();
+    let cost = Cost::of(&outcome.metrics);
     let (output, wrong) = match (outcome.result, &case.error) {
         (Ok(output), expected_error) => {
             let output: Value =
@@ -211,11 +257,7 @@ fn run_case(suite: &Suite, case: &Case, op: &Target, host: &Host) -> Result<Case
             (None, Some(format!("{before}{told}")))
         }
     };
-    Ok(CaseResult { output, wrong, time })
-}
-
-fn op_name(op: &Path) -> String {
-    op.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    Ok(CaseResult { output, wrong, time, cost })
 }
 
 /// How an output differs from what was expected, by lines.
