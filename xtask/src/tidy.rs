@@ -21,7 +21,7 @@ const MAX_LINES: usize = 800;
 const MAX_FILES: usize = 12;
 
 /// The workspace's crates that each crate may depend on.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("compute", &[]),
     ("compute-store", &["compute"]),
     ("compute-wasm", &["compute"]),
@@ -30,6 +30,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("compute-js", &["compute", "compute-js-plugin", "compute-wasm"]),
     ("compute-state", &["compute", "compute-store"]),
     ("compute-flow", &["compute", "compute-state", "compute-store", "txcl"]),
+    ("compute-replay", &["compute", "compute-flow", "compute-state"]),
     ("compute-api", &["compute", "compute-flow", "compute-state", "compute-store"]),
     (
         "compute-server",
@@ -45,6 +46,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "compute-flow",
             "compute-js",
             "compute-js-plugin",
+            "compute-replay",
             "compute-server",
             "compute-state",
             "compute-store",

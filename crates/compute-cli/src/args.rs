@@ -208,6 +208,7 @@ Examples:
   compute test OPS/shop/100/total.txcl   # the op that this rule runs
   compute test --watch              # again whenever a file changes
   compute test --junit report.xml
+  compute test hello --from-record run.json   # what happened becomes a case of hello.test.json
   compute test --budget-write       # what each case takes, into compute.budget.json
   compute test --budget             # fails if one takes more than that, by over 5 %
 
@@ -229,6 +230,10 @@ pub(crate) struct TestArgs {
     /// Write what the ops give into the fixtures
     #[arg(long, conflicts_with = "watch")]
     pub(crate) update: bool,
+
+    /// Make a fixture of this record for the op that is named, and test it
+    #[arg(long, value_name = "RECORD", conflicts_with = "watch", requires = "paths")]
+    pub(crate) from_record: Option<PathBuf>,
 
     /// Write a JUnit report
     #[arg(long, value_name = "FILE")]

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-
-use crate::{Artifact, Bounds, Cancel, Error, Outcome, Phase, Profile, Reason, Ref, Resolver};
+use crate::{
+    Artifact, Bounds, Cancel, Error, Origin, Outcome, Phase, Profile, Reason, Ref, Resolver,
+};
 
 pub use identity::IdentityEngine;
 pub use registry::{EngineRegistration, engine_names, open_engine};
@@ -111,19 +111,6 @@ pub trait Instance: Send + Sync {
     fn origin(&self) -> Option<&Arc<Origin>> {
         None
     }
-}
-
-/// What runs an artifact.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Origin {
-    /// The engine's name.
-    pub engine: String,
-    /// What decides how the engine's runs come out: two engines that say the same here give the same output, fuel and memory for
-    /// the same artifact and input.
-    pub version: String,
-    /// The artifacts that it needs to run.
-    pub links: Vec<Ref>,
 }
 
 /// Something that several instances share.

@@ -41,8 +41,8 @@ mod text;
 
 pub use artifact::{Artifact, ArtifactMap, Resolver, engine_name};
 pub use engine::{
-    Call, Engine, EngineConfig, EngineRegistration, IdentityEngine, Instance, Load, Origin,
-    SharedPart, engine_names, open_engine,
+    Call, Engine, EngineConfig, EngineRegistration, IdentityEngine, Instance, Load, SharedPart,
+    engine_names, open_engine,
 };
 pub use error::{Error, ErrorKind, with_causes};
 pub use manager::{LoadedArtifact, Manager, ManagerBuilder};
@@ -55,8 +55,8 @@ pub use record::{
 pub use reference::{Algorithm, Ref, RefError, scan_refs};
 pub use run::{
     Bounds, Cancel, CancelOnDrop, Env, Event, Failure, Level, Limits, Log, LogLine, LogWriter,
-    Meta, Metrics, MetricsSink, NoRunner, OpCall, Outcome, Phase, PhaseTimes, Profile, Reason,
-    RunOptions, Runner, Secrets, Seed, SeedError, StackFrame, Status,
+    Meta, Metrics, MetricsSink, NoRunner, OpCall, Origin, Outcome, Phase, PhaseTimes, Profile,
+    Reason, RunOptions, Runner, Secrets, Seed, SeedError, StackFrame, Status,
 };
 pub use text::{MASKED, Mask, Printable};
 

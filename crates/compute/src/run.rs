@@ -3,6 +3,7 @@
 mod cancel;
 mod limits;
 mod op;
+mod origin;
 mod outcome;
 mod profile;
 mod runner;
@@ -10,6 +11,7 @@ mod runner;
 pub use cancel::{Cancel, CancelOnDrop};
 pub use limits::{Bounds, Limits, Seed, SeedError};
 pub use op::{Env, Meta, OpCall, Secrets};
+pub use origin::Origin;
 pub use outcome::{
     Event, Failure, Level, Log, LogLine, Metrics, Outcome, Phase, PhaseTimes, Reason, StackFrame,
     Status,

@@ -9,6 +9,14 @@ use compute_state::StackName;
 
 use super::values;
 
+/// How many answers may be otherwise.
+fn expected(text: &str) -> Result<usize, String> {
+    if text == "same" {
+        return Ok(0);
+    }
+    text.parse().map_err(|_| format!("`{text}` is neither `same` nor a number"))
+}
+
 /// Where the stacks are.
 #[derive(Debug, Args)]
 pub(crate) struct StateArgs {
@@ -55,6 +63,7 @@ Examples:
   compute apply --dry-run   # what would change
   compute apply             # checks, builds, uploads, activates
   compute apply --target staging
+  compute apply --replay runs/ --expect same   # only if recorded documents get the same answers
 
 A version of a stack never changes, and all stacks that change do so at one moment. What is as it was makes
 no new version. Targets are in compute.toml: [targets.NAME] with `server`, a URL, and the token's
@@ -71,6 +80,14 @@ pub(crate) struct ApplyArgs {
     /// Where to apply it: a target in compute.toml [default: this machine]
     #[arg(long, value_name = "NAME")]
     pub(crate) target: Option<String>,
+
+    /// Take the documents of these records through the new versions first, and show what they answer otherwise
+    #[arg(long, value_name = "RECORD|DIR")]
+    pub(crate) replay: Vec<PathBuf>,
+
+    /// How many of them may answer otherwise: `same` for none; with more, nothing is written
+    #[arg(long, value_name = "same|N", requires = "replay", value_parser = expected)]
+    pub(crate) expect: Option<usize>,
 
     /// Print what changed as a line of JSON
     #[arg(long)]

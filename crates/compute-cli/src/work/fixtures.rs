@@ -230,6 +230,19 @@ fn mock_suite(folder: &Path, op: &Path) -> Result<Option<Suite>, Failure> {
     Ok(Some(Suite { op: op.to_owned(), file, cases: vec![case] }))
 }
 
+/// Adds a case to an op's fixtures, in place of one of its name; says which file that is.
+pub(crate) fn add(op: &Path, case: Case) -> Result<PathBuf, Failure> {
+    let found = if op.is_file() { Some(op.to_owned()) } else { op_named(op) };
+    let file = fixtures_of(&found.ok_or_else(|| target::missing(op))?);
+    let mut cases = if file.is_file() { read(&file)? } else { Vec::new() };
+    cases.retain(|one| one.name != case.name);
+    cases.push(case);
+    let mut json = serde_json::to_string_pretty(&cases).map_err(|error| Failure::host(&error))?;
+    json.push('\n');
+    target::write(&file, json)?;
+    Ok(file)
+}
+
 fn optional<T: for<'de> Deserialize<'de>>(file: &Path) -> Result<Option<T>, Failure> {
     if file.is_file() { read_json(file).map(Some) } else { Ok(None) }
 }

@@ -4,9 +4,11 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use compute::{Record, RecordKey};
+use compute::{Content, Record, RecordKey, RunRecord, Subject};
 use compute_replay::{KeptRecord, read_records, write_record};
+use serde_json::Value;
 
+use super::fixtures::{Case, SeedText};
 use crate::failure::Failure;
 use crate::user;
 
@@ -85,4 +87,59 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<KeptRecord>, Failure> {
         (true, None) => Err(Failure::usage("there are no records there")),
         _ => Ok(records),
     }
+}
+
+/// A case that repeats a record: of a document, the step that failed, or the only one. Its secrets have their names alone.
+pub(crate) fn case_of(file: &Path) -> Result<Case, Failure> {
+    let mut kept = read(std::slice::from_ref(&file.to_owned()))?;
+    let (Some(one), true) = (kept.pop(), kept.is_empty()) else {
+        return Err(Failure::usage(format!(
+            "{} has several records: name the file of one, as `compute record ls` lists them",
+            file.display()
+        )));
+    };
+    let record = one.record;
+    let run = run_of(&record).ok_or_else(|| {
+        Failure::usage(
+            "no step of the document failed, and there are several: record the run of one op",
+        )
+    })?;
+    let op = run.op.as_ref();
+    let env = op.map_or(Ok(Value::default()), |op| json("environment values", &op.env))?;
+    let env = env.as_object().cloned().unwrap_or_default();
+    let output = run.output.as_ref().map(|output| json("output", output)).transpose()?;
+    let names = op.map(|op| op.secrets.digests.keys().cloned()).into_iter().flatten();
+    Ok(Case {
+        name: format!("record {}", &record.id[..12.min(record.id.len())]),
+        input: json("input", &run.input)?,
+        env: env.into_iter().collect(),
+        secrets: names.map(|name| (name, String::new())).collect(),
+        now: Some(run.now),
+        seed: SeedText::try_from(run.seed.clone()).ok(),
+        error: if output.is_none() { Some(run.reason.clone().unwrap_or_default()) } else { None },
+        output,
+    })
+}
+
+fn run_of(record: &Record) -> Option<&RunRecord> {
+    match &record.subject {
+        Subject::Run(run) => Some(run),
+        Subject::Document(document) => {
+            let failed = document.steps.iter().find(|step| step.run.status != "ok");
+            let only = match &document.steps[..] {
+                [only] => Some(only),
+                _ => None,
+            };
+            failed.or(only).map(|step| &step.run)
+        }
+    }
+}
+
+fn json(what: &str, content: &Content) -> Result<Value, Failure> {
+    let bytes = content.bytes().ok_or_else(|| {
+        Failure::usage(format!("the record keeps the digest of its {what} alone, and no bytes"))
+    })?;
+    let bytes = if bytes.is_empty() { b"{}".to_vec() } else { bytes };
+    serde_json::from_slice(&bytes)
+        .map_err(|_| Failure::usage(format!("the {what} of the record is no JSON")))
 }

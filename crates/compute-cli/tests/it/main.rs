@@ -8,6 +8,7 @@ mod docs;
 mod forecasts;
 mod neighbours;
 mod provable;
+mod records;
 mod running;
 mod server;
 mod siege;

@@ -23,6 +23,7 @@ use crate::show::report;
 use crate::watch::Watch;
 use crate::work::budget::{self, Budgets, Cost};
 use crate::work::fixtures::{self, Case, Suite};
+use crate::work::records;
 use crate::work::target;
 use crate::work::target::Target;
 
@@ -84,6 +85,15 @@ impl fmt::Display for Counts {
 }
 
 pub(crate) fn test(cli: &Cli, args: &TestArgs) -> Result<(), Failure> {
+    if let Some(record) = &args.from_record {
+        let [op] = &args.paths[..] else {
+            return Err(Failure::usage(
+                "--from-record makes a fixture for one op: name that alone",
+            ));
+        };
+        let file = fixtures::add(op, records::case_of(record)?)?;
+        crate::show::tell!("wrote a case to {}", file.display());
+    }
     let host = Host::new(cli, 0, parallel::threads())?;
     if args.watch { watch(&host, args) } else { run_all(&host, args).map(|_| ()) }
 }

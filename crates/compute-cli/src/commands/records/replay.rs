@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::home::{self, Home};
 use crate::host::Host;
 use crate::parallel;
-use crate::show::{print_json, print_line, printable};
+use crate::show::{count, print_json, print_line, printable};
 use crate::work::{records, target};
 
 /// How many lines of one record's differences are shown.
@@ -36,15 +36,49 @@ struct Replayed {
 pub(crate) fn replay(cli: &Cli, args: &ReplayArgs) -> Result<(), Failure> {
     let kept = records::read(&args.records)?;
     let home = home::of(cli, args.state.state.as_deref())?;
-    let threads = parallel::threads();
-    let host = Host::at(&home, memory_of(&kept), threads)?;
-    let key = records::key()?;
-    let secrets = secrets(&*home, args)?;
+    let host = Host::at(&home, memory_of(&kept), parallel::threads())?;
+    let mut secrets = secrets(&*home)?;
+    secrets.extend(args.secret.iter().cloned());
     let against = against(&host, &*home, args)?;
-    let replayer =
-        Replayer { host: &host, home: &*home, key, secrets, against, snapshots: Mutex::default() };
-    replayer.prepare(&kept)?;
+    let replayed = run_again(&host, &*home, kept, secrets, against)?;
+    if let Some(file) = &args.junit {
+        write_junit(file, &replayed)?;
+    }
+    tell(args, &replayed)
+}
 
+/// Takes recorded documents through these versions in place of those that they went through, shows what is otherwise, and gives
+/// back how many answers are. Records of runs, and of documents that went through none of them, are left out.
+pub(crate) fn against_versions(
+    home: &Arc<dyn Home>,
+    host: &Host,
+    records: &[std::path::PathBuf],
+    stacks: Vec<Arc<Stack>>,
+) -> Result<usize, Failure> {
+    let mut kept = records::read(records)?;
+    kept.retain(|kept| match &kept.record.subject {
+        Subject::Run(_) => false,
+        Subject::Document(document) => {
+            stacks.iter().any(|stack| document.versions.contains_key(stack.name().as_str()))
+        }
+    });
+    let secrets = secrets(&**home)?;
+    let replayed = run_again(host, &**home, kept, secrets, Other::Versions(stacks))?;
+    let summary = summary(&replayed);
+    print_summary(&summary, &replayed, true)?;
+    Ok(summary.different)
+}
+
+fn run_again(
+    host: &Host,
+    home: &dyn Home,
+    kept: Vec<KeptRecord>,
+    secrets: BTreeMap<String, String>,
+    against: Other,
+) -> Result<Vec<Replayed>, Failure> {
+    let key = records::key()?;
+    let replayer = Replayer { host, home, key, secrets, against, snapshots: Mutex::default() };
+    replayer.prepare(&kept)?;
     let bar = progress(kept.len());
     let replayed = parallel::map(kept, |kept| {
         let (verdict, again) = replayer.replay(&kept.record);
@@ -52,10 +86,7 @@ pub(crate) fn replay(cli: &Cli, args: &ReplayArgs) -> Result<(), Failure> {
         Replayed { kept, verdict, again: again.map(Box::new) }
     });
     bar.finish_and_clear();
-    if let Some(file) = &args.junit {
-        write_junit(file, &replayed)?;
-    }
-    tell(args, &replayed)
+    Ok(replayed)
 }
 
 fn memory_of(kept: &[KeptRecord]) -> u64 {
@@ -78,8 +109,8 @@ fn progress(records: usize) -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// The secrets of the command, and those that are set here.
-fn secrets(home: &dyn Home, args: &ReplayArgs) -> Result<BTreeMap<String, String>, Failure> {
+/// The secrets that are set here.
+fn secrets(home: &dyn Home) -> Result<BTreeMap<String, String>, Failure> {
     let mut secrets = BTreeMap::new();
     if let Some(location) = home.location() {
         let catalogue = location.catalogue()?;
@@ -87,7 +118,6 @@ fn secrets(home: &dyn Home, args: &ReplayArgs) -> Result<BTreeMap<String, String
             secrets = catalogue.open_secrets(&home::vault(location, None)?)?;
         }
     }
-    secrets.extend(args.secret.iter().cloned());
     Ok(secrets)
 }
 
@@ -97,8 +127,8 @@ enum Other {
     Same,
     /// Another compute.
     Compute(Ref),
-    /// Another version of a stack.
-    Version(Arc<Stack>),
+    /// Other versions of stacks.
+    Versions(Vec<Arc<Stack>>),
 }
 
 fn against(host: &Host, home: &dyn Home, args: &ReplayArgs) -> Result<Other, Failure> {
@@ -114,7 +144,7 @@ fn against(host: &Host, home: &dyn Home, args: &ReplayArgs) -> Result<Other, Fai
             Failure::usage(format!("`{text}` names no version: write STACK@NUMBER, as `compute stack ls {stack}` lists them"))
         })?;
         let version = home.stacks()?.version(&name, number)?;
-        return Ok(Other::Version(Arc::new(compiled(name, &version.files)?)));
+        return Ok(Other::Versions(vec![Arc::new(compiled(name, &version.files)?)]));
     }
     let target = target::from_file(host, text.as_ref(), compute_wasm::NAME)?;
     Ok(Other::Compute(target.artifact.reference().clone()))
@@ -169,7 +199,7 @@ impl Replayer<'_> {
     fn replay(&self, record: &Record) -> (Verdict, Option<Subject>) {
         let secret = |name: &str| self.secrets.get(name).cloned();
         match (&record.subject, &self.against) {
-            (Subject::Run(_), Other::Version(_)) => {
+            (Subject::Run(_), Other::Versions(_)) => {
                 let why = "it is a run, and no document: --against takes a ref or a file for it";
                 (Verdict::Incomparable(Unrepeatable::Host(why.to_owned())), None)
             }
@@ -190,9 +220,9 @@ impl Replayer<'_> {
             (Subject::Document(document), against) => {
                 let (snapshot, other) = match (self.snapshot(&document.versions), against) {
                     (Err(why), Other::Same) => return (Verdict::Incomparable(why), None),
-                    (found, Other::Version(stack)) => {
+                    (found, Other::Versions(new)) => {
                         let others = found.unwrap_or_default();
-                        let stacks = others.stacks().cloned().chain([Arc::clone(stack)]);
+                        let stacks = others.stacks().cloned().chain(new.iter().cloned());
                         (Arc::new(stacks.collect::<Snapshot>()), true)
                     }
                     (Ok(snapshot), _) => (snapshot, false),
@@ -239,8 +269,7 @@ impl Replayer<'_> {
     }
 }
 
-/// Says what came of it.
-fn tell(args: &ReplayArgs, replayed: &[Replayed]) -> Result<(), Failure> {
+fn summary(replayed: &[Replayed]) -> Summary {
     let mut summary = Summary::default();
     for one in replayed {
         summary.add(&one.kept.record.id, &one.verdict);
@@ -251,7 +280,12 @@ fn tell(args: &ReplayArgs, replayed: &[Replayed]) -> Result<(), Failure> {
             summary.measure(fuel, (before.peak_memory, after.peak_memory));
         }
     }
-    let summary = summary.done();
+    summary.done()
+}
+
+/// Says what came of it.
+fn tell(args: &ReplayArgs, replayed: &[Replayed]) -> Result<(), Failure> {
+    let summary = summary(replayed);
     if args.json {
         print_json(&summary)?;
     } else if let [one] = replayed {
@@ -338,10 +372,6 @@ fn print_summary(summary: &Summary, replayed: &[Replayed], other: bool) -> Resul
         print_line(printable(&format!("the first that now fails: {}", line(&one.kept.record))))?;
     }
     Ok(())
-}
-
-fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 fn write_junit(file: &std::path::Path, replayed: &[Replayed]) -> Result<(), Failure> {

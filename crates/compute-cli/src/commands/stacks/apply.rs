@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use compute_flow::Workspace;
+use compute_flow::{Stack, Workspace};
 use compute_state::Draft;
 use compute_store::Store;
 
 use crate::args::{ApplyArgs, Cli};
+use crate::commands::records::replay;
 use crate::failure::Failure;
 use crate::home::{self, Home, NotActive};
 use crate::host::Host;
@@ -24,7 +25,8 @@ pub(crate) fn apply(cli: &Cli, args: &ApplyArgs) -> Result<(), Failure> {
     }
     let home = home::of_target(cli, state, &workspace, target)?;
     let host = Host::at(&home, 0, 1)?;
-    let plan = run(&home, &host, workspace, args.dry_run)?;
+    let check = |plan: &Plan| check(&home, &host, plan, args);
+    let plan = run(&home, &host, workspace, args.dry_run, &check)?;
     if args.json {
         return print_json(&plan);
     }
@@ -48,6 +50,7 @@ pub(crate) fn run(
     host: &Host,
     workspace: Workspace,
     dry_run: bool,
+    check: &dyn Fn(&Plan) -> Result<(), Failure>,
 ) -> Result<Plan, Failure> {
     let started = Instant::now();
     let project = Project::open(workspace, host)?;
@@ -57,6 +60,7 @@ pub(crate) fn run(
     let plan = plan::plan(&project, &*stacks, &*store)?;
     crate::show::tell_lines!("{plan}");
     let changed: Vec<_> = plan.stacks.iter().filter(|stack| !stack.is_unchanged()).collect();
+    check(&plan)?;
     if dry_run {
         crate::show::tell!("nothing was written: this is a dry run");
         return Ok(plan);
@@ -79,6 +83,30 @@ pub(crate) fn run(
     }
     told(&drafts, &plan, started);
     Ok(plan)
+}
+
+/// Takes recorded documents through the versions that are to become active.
+fn check(home: &Arc<dyn Home>, host: &Host, plan: &Plan, args: &ApplyArgs) -> Result<(), Failure> {
+    let changed: Vec<_> = plan.stacks.iter().filter(|stack| !stack.is_unchanged()).collect();
+    if args.replay.is_empty() || changed.is_empty() {
+        return Ok(());
+    }
+    let mut stacks = Vec::new();
+    for stack in changed {
+        let compiled = Stack::compile(stack.stack.clone(), &stack.files).map_err(|wrong| {
+            let lines: Vec<_> = wrong.iter().map(ToString::to_string).collect();
+            Failure::Host(lines.join("\n"))
+        })?;
+        stacks.push(Arc::new(compiled));
+    }
+    let different = replay::against_versions(home, host, &args.replay, stacks)?;
+    match args.expect {
+        Some(most) if different > most => Err(Failure::Guest(format!(
+            "{} came out otherwise, and --expect allows {most}: nothing was written",
+            crate::show::count(different, "recorded document")
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn told(drafts: &[Draft], plan: &Plan, started: Instant) {

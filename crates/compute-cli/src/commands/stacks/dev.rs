@@ -42,7 +42,9 @@ fn round(
     changed: Option<&BTreeSet<PathBuf>>,
 ) {
     let workspace = project::find(Some(root));
-    let applied = workspace.and_then(|one| super::apply::run(home, host, one, false)).map(|_| ());
+    let applied = workspace
+        .and_then(|one| super::apply::run(home, host, one, false, &|_| Ok(())))
+        .map(|_| ());
     let tested = test::run_changed(host, root, suites, changed);
     for failure in [applied, tested].into_iter().filter_map(Result::err) {
         failure.print();
