@@ -1,4 +1,4 @@
-//! Measures, side by side in one run: `cargo xtask bench engine`, `js`, `flow` and `server`.
+//! Measures, side by side in one run: `cargo xtask bench engine`, `js`, `flow`, `record` and `server`.
 //!
 //! Absolute times differ between machines and moments, so contenders take turns in short rounds and the
 //! ratios are what counts.
@@ -8,6 +8,7 @@ mod bare_op;
 mod first_call;
 mod flow;
 mod js;
+mod record;
 mod server;
 mod siege;
 mod soak;
@@ -191,13 +192,14 @@ fn main() -> Result<()> {
         Some("engine") => engine(),
         Some("js") => js::print(std::env::args().any(|arg| arg == "--peers")),
         Some("flow") => flow::flow(),
+        Some("record") => record::print(),
         Some("server") => server::server(std::env::args().any(|arg| arg == "--peers")),
         Some("siege") => {
             soak::siege()?;
             siege::siege(seconds())
         }
         Some("soak") => soak::soak(seconds().unwrap_or(600)),
-        _ => bail!("say what to measure: engine, js, flow, server, siege or soak"),
+        _ => bail!("say what to measure: engine, js, flow, record, server, siege or soak"),
     }
 }
 

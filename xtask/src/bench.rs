@@ -19,7 +19,7 @@ pub(crate) fn bench(what: &str, seconds: Option<u32>, peers: bool) -> Result<()>
     if let Some(seconds) = seconds {
         bench.arg(seconds.to_string());
     }
-    if ["js", "flow", "server"].contains(&what) {
+    if ["js", "flow", "record", "server"].contains(&what) {
         bench.env("COMPUTE_OPS", build_ops(&compute)?);
     }
     if what == "server" {

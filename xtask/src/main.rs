@@ -54,7 +54,7 @@ enum Chore {
         #[arg(long)]
         print: bool,
     },
-    /// Measure, side by side: `cargo xtask bench engine`, `js`, `flow` or `server`; or see what a server lives
+    /// Measure, side by side: `cargo xtask bench engine`, `js`, `flow`, `record` or `server`; or see what a server lives
     /// through: `siege` (callers who mean it no good) and `soak` (killed again and again under load)
     Bench {
         /// What to measure
