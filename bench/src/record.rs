@@ -1,19 +1,19 @@
 //! What recording costs a run, and how fast records are run again.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use compute::{
-    Algorithm, Artifact, ArtifactMap, Manager, Record, RecordKeep, RecordKey, Recorder, RunOptions,
-    Runner, Subject,
+    Algorithm, Artifact, ArtifactMap, Limits, Manager, Record, RecordKeep, RecordKey, Recorder,
+    RunOptions, Runner, Subject,
 };
 use compute_replay::{Against, LogSettings, RecordLog, Verdict, replay_run};
 
 use crate::{Contender, input, race, throughput};
 
 /// How many records are run again.
-const RECORDS: usize = 2000;
+const RECORDS: usize = 20_000;
 
 pub(crate) fn print() -> Result<()> {
     let ops = std::env::var("COMPUTE_OPS").context("run it by `cargo xtask bench record`")?;
@@ -33,7 +33,7 @@ pub(crate) fn print() -> Result<()> {
     let contender = |name: &str, runner: Arc<dyn Runner>| {
         let reference = reference.clone();
         Contender::new(name, move || {
-            let outcome = runner.run_blocking(&reference, &input(), &RunOptions::default());
+            let outcome = runner.run_blocking(&reference, &input(), &options());
             outcome.expect("a run").result.expect("an answer");
         })
     };
@@ -62,6 +62,11 @@ pub(crate) fn print() -> Result<()> {
     replaying(&manager, &reference, &contenders[0])
 }
 
+/// Time enough for the first call, which compiles.
+fn options() -> RunOptions {
+    RunOptions::with_limits(Limits { wall: Some(Duration::from_secs(60)), ..Limits::default() })
+}
+
 /// Runs many records again on all processors, beside as many plain runs.
 fn replaying(manager: &Manager, reference: &compute::Ref, plain: &Contender) -> Result<()> {
     let taken = Arc::new(Mutex::new(Vec::new()));
@@ -71,7 +76,7 @@ fn replaying(manager: &Manager, reference: &compute::Ref, plain: &Contender) -> 
     let recorder = Recorder::new(Arc::new(manager.clone()), Arc::new(take), key.clone())
         .keep(RecordKeep::Bytes);
     for _ in 0..RECORDS {
-        recorder.run_blocking(reference, &input(), &RunOptions::default())?;
+        recorder.run_blocking(reference, &input(), &options())?;
     }
     let records = std::mem::take(&mut *taken.lock().expect("no panic"));
     let threads = std::thread::available_parallelism()?.get();
@@ -93,7 +98,7 @@ fn replaying(manager: &Manager, reference: &compute::Ref, plain: &Contender) -> 
             }
         });
         let replayed = records.len() as f64 / began.elapsed().as_secs_f64();
-        let ran = throughput(&plain.work, threads, std::time::Duration::from_millis(500));
+        let ran = throughput(&plain.work, threads, Duration::from_millis(500));
         ratios.push((replayed / ran, replayed, ran));
     }
     ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
