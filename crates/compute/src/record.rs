@@ -99,8 +99,14 @@ impl Record {
 
     /// The id that what it says has.
     fn digest(&self) -> String {
-        let mut value = serde_json::to_value(self).unwrap_or_default();
-        strip(&mut value);
+        let mut bare = self.clone();
+        bare.subject.contents_mut().into_iter().for_each(|content| content.data = None);
+        let mut value = serde_json::to_value(bare).unwrap_or_default();
+        remove(&mut value, &["id", "at", "wall_ns"]);
+        // By its place: a limit has the same name, and a stack or a secret may have any.
+        if let Some(Value::Array(steps)) = value.pointer_mut("/subject/document/steps") {
+            steps.iter_mut().for_each(|step| remove(step, &["wall_ns"]));
+        }
         content::sha256(&canonical(&value))
     }
 
@@ -158,6 +164,13 @@ impl Subject {
         self.contents().into_iter().map(|(_, content)| kept(content)).sum()
     }
 
+    fn contents_mut(&mut self) -> Vec<&mut Content> {
+        match self {
+            Self::Run(run) => run.contents_mut(),
+            Self::Document(document) => document.contents_mut(),
+        }
+    }
+
     /// What it says of bytes, by what they are.
     fn contents(&self) -> Vec<(&'static str, &Content)> {
         match self {
@@ -172,27 +185,10 @@ fn canonical(value: &Value) -> Vec<u8> {
     serde_json_canonicalizer::to_vec(value).unwrap_or_default()
 }
 
-/// Takes out what an id does not speak of.
-fn strip(record: &mut Value) {
-    if let Value::Object(fields) = record {
-        for name in ["id", "at", "wall_ns"] {
-            fields.remove(name);
-        }
-    }
-    strip_data(record);
-}
-
-fn strip_data(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            if fields.contains_key("sha256") {
-                fields.remove("data");
-            }
-            fields.remove("wall_ns");
-            fields.values_mut().for_each(strip_data);
-        }
-        Value::Array(values) => values.iter_mut().for_each(strip_data),
-        _ => {}
+/// Takes these fields out of an object.
+fn remove(value: &mut Value, names: &[&str]) {
+    if let Value::Object(fields) = value {
+        fields.retain(|name, _| !names.contains(&&**name));
     }
 }
 

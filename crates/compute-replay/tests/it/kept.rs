@@ -166,6 +166,10 @@ fn a_record_of_another_version_or_one_that_was_changed_says_so() {
     assert!(error.to_string().contains("use the version that wrote it"), "{error}");
     let changed = json.replace("\"status\":\"ok\"", "\"status\":\"trapped\"");
     assert!(matches!(Record::read(changed.as_bytes()), Err(RecordError::Changed { .. })));
+    // The wall limit is one of the limits, and no time that was measured.
+    let wall = json.replace("\"wall_ns\":250000000", "\"wall_ns\":250000001");
+    assert_ne!(wall, json);
+    assert!(matches!(Record::read(wall.as_bytes()), Err(RecordError::Changed { .. })));
     let other = json.replace("{\\\"n\\\":1}", "{\\\"n\\\":2}");
     assert!(matches!(Record::read(other.as_bytes()), Err(RecordError::ChangedContent("input"))));
     for wrong in

@@ -58,6 +58,12 @@ pub struct StepRecord {
 }
 
 impl DocumentRecord {
+    pub(super) fn contents_mut(&mut self) -> Vec<&mut Content> {
+        let own = [&mut self.input, &mut self.stamp];
+        let steps = self.steps.iter_mut().flat_map(|step| step.run.contents_mut());
+        own.into_iter().chain(self.output.as_mut()).chain(steps).collect()
+    }
+
     pub(super) fn contents(&self) -> Vec<(&'static str, &Content)> {
         let own = [("input", &self.input), ("stamp", &self.stamp)];
         let output = self.output.as_ref().map(|output| ("output", output));

@@ -183,6 +183,12 @@ impl RunRecord {
         })
     }
 
+    pub(super) fn contents_mut(&mut self) -> Vec<&mut Content> {
+        let env = self.op.as_mut().map(|op| &mut op.env);
+        let own = [&mut self.input, &mut self.log, &mut self.events];
+        own.into_iter().chain(env).chain(self.output.as_mut()).collect()
+    }
+
     pub(super) fn contents(&self) -> Vec<(&'static str, &Content)> {
         let env = self.op.as_ref().map(|op| ("environment values", &op.env));
         let output = self.output.as_ref().map(|output| ("output", output));
