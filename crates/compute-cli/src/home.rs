@@ -3,6 +3,7 @@
 mod local;
 mod server;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -77,6 +78,17 @@ pub(crate) fn of(cli: &Cli, state: Option<&Path>) -> Result<Arc<dyn Home>, Failu
         Some(url) => Arc::new(Remote(connect(url, None)?)),
         None => Arc::new(Local(local::location(cli, state)?)),
     })
+}
+
+/// The secrets that are set here; none of a server's.
+pub(crate) fn set_secrets(home: &dyn Home) -> Result<BTreeMap<String, String>, Failure> {
+    let Some(location) = home.location() else { return Ok(BTreeMap::new()) };
+    let catalogue = location.catalogue()?;
+    // The vault is made where there is none: not for nothing.
+    if catalogue.secrets()?.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    Ok(catalogue.open_secrets(&vault(location, None)?)?)
 }
 
 /// One on this machine.

@@ -9,7 +9,18 @@ pub(crate) mod target;
 
 use std::path::{Path, PathBuf};
 
+use compute_flow::Stack;
+use compute_state::{File, StackName};
+
 use crate::failure::Failure;
+
+/// A version that was applied, made ready.
+pub(crate) fn compiled(name: StackName, files: &[File]) -> Result<Stack, Failure> {
+    Stack::compile(name, files).map_err(|wrong| {
+        let lines: Vec<_> = wrong.iter().map(ToString::to_string).collect();
+        Failure::Host(lines.join("\n"))
+    })
+}
 
 /// The rules below a folder, in the order of their paths. Links are not followed, so that a loop of
 /// them ends.

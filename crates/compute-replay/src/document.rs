@@ -11,7 +11,9 @@ use compute_flow::{Answer, Detail, Processor, ProcessorSettings, Request, Snapsh
 use jiff::Timestamp;
 
 use crate::difference::Difference;
-use crate::replay::{Unrepeatable, Verdict, compare_outputs, compare_runs, kept, secret, verdict};
+use crate::replay::{
+    Unrepeatable, Verdict, compare_outputs, compare_runs, ended, kept, secret, verdict,
+};
 
 /// How many steps of one document are recorded.
 const MOST_STEPS: usize = 10_000;
@@ -173,12 +175,11 @@ fn request_of(
 
 fn compare(before: &DocumentRecord, after: &DocumentRecord, other: bool) -> Vec<Difference> {
     let mut found = Vec::new();
-    let ended = |one: &DocumentRecord| match &one.reason {
-        Some(reason) => format!("{} ({reason})", one.status),
-        None => one.status.clone(),
-    };
     if before.status != after.status || !other && before.reason != after.reason {
-        found.push(Difference::Status { before: ended(before), after: ended(after) });
+        found.push(Difference::Status {
+            before: ended(&before.status, before.reason.as_deref()),
+            after: ended(&after.status, after.reason.as_deref()),
+        });
     }
     if let (Some(one), Some(two)) = (&before.output, &after.output) {
         found.extend(compare_outputs(one, two));

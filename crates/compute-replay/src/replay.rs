@@ -168,13 +168,12 @@ pub(crate) fn kept(what: &str, content: &Content) -> Result<Vec<u8>, Unrepeatabl
 pub fn compare_runs(before: &RunRecord, after: &RunRecord, other: bool) -> Vec<Difference> {
     let mut found = Vec::new();
     let stopped_alike = before.status == "wall-limit" && after.status == "fuel-limit";
-    let ended = |run: &RunRecord| match &run.reason {
-        Some(reason) => format!("{} ({reason})", run.status),
-        None => run.status.clone(),
-    };
     if !stopped_alike && (before.status != after.status || !other && before.reason != after.reason)
     {
-        found.push(Difference::Status { before: ended(before), after: ended(after) });
+        found.push(Difference::Status {
+            before: ended(&before.status, before.reason.as_deref()),
+            after: ended(&after.status, after.reason.as_deref()),
+        });
     }
     if let (Some(one), Some(two)) = (&before.output, &after.output) {
         found.extend(compare_outputs(one, two));
@@ -198,6 +197,11 @@ pub fn compare_runs(before: &RunRecord, after: &RunRecord, other: bool) -> Vec<D
         found.push(Difference::Events);
     }
     found
+}
+
+/// How something ended, and why.
+pub(crate) fn ended(status: &str, reason: Option<&str>) -> String {
+    reason.map_or_else(|| status.to_owned(), |reason| format!("{status} ({reason})"))
 }
 
 pub(crate) fn compare_outputs(before: &Content, after: &Content) -> Option<Difference> {

@@ -12,11 +12,11 @@ use super::Edits;
 /// What a sloppy function begins with: QuickJS is changed to know it (`toolchains/src/quickjs.rs`).
 const MARK: &str = "__compute_sloppy__;";
 
-/// Whether a file may be CommonJS: one that is not, and is marked, stays as it is.
+/// Whether a file that requires nothing may be CommonJS: one that is not, and is marked, stays as it is.
 pub(super) fn may_be_commonjs(code: &str, file: &str) -> bool {
     let is_named_so =
         Path::new(file).extension().is_some_and(|end| end.eq_ignore_ascii_case("cjs"));
-    is_named_so || code.contains("exports") || code.contains("require(")
+    is_named_so || code.contains("exports")
 }
 
 /// Marks a file without imports and exports, unless it is strict, and writes its octal numbers and escapes otherwise: the bundler

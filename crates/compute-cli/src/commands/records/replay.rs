@@ -19,7 +19,7 @@ use crate::home::{self, Home};
 use crate::host::Host;
 use crate::parallel;
 use crate::show::{count, print_json, print_line, printable};
-use crate::work::{records, target};
+use crate::work::{compiled, records, target};
 
 /// How many lines of one record's differences are shown.
 const LINES: usize = 20;
@@ -37,7 +37,7 @@ pub(crate) fn replay(cli: &Cli, args: &ReplayArgs) -> Result<(), Failure> {
     let kept = records::read(&args.records)?;
     let home = home::of(cli, args.state.state.as_deref())?;
     let host = Host::at(&home, memory_of(&kept), parallel::threads())?;
-    let mut secrets = secrets(&*home)?;
+    let mut secrets = home::set_secrets(&*home)?;
     secrets.extend(args.secret.iter().cloned());
     let against = against(&host, &*home, args)?;
     let replayed = run_again(&host, &*home, kept, secrets, against)?;
@@ -62,7 +62,7 @@ pub(crate) fn against_versions(
             stacks.iter().any(|stack| document.versions.contains_key(stack.name().as_str()))
         }
     });
-    let secrets = secrets(&**home)?;
+    let secrets = home::set_secrets(&**home)?;
     let replayed = run_again(host, &**home, kept, secrets, Other::Versions(stacks))?;
     let summary = summary(&replayed);
     print_summary(&summary, &replayed, true)?;
@@ -109,18 +109,6 @@ fn progress(records: usize) -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// The secrets that are set here.
-fn secrets(home: &dyn Home) -> Result<BTreeMap<String, String>, Failure> {
-    let mut secrets = BTreeMap::new();
-    if let Some(location) = home.location() {
-        let catalogue = location.catalogue()?;
-        if !catalogue.secrets()?.is_empty() {
-            secrets = catalogue.open_secrets(&home::vault(location, None)?)?;
-        }
-    }
-    Ok(secrets)
-}
-
 /// What records are run on.
 enum Other {
     /// What they ran.
@@ -148,13 +136,6 @@ fn against(host: &Host, home: &dyn Home, args: &ReplayArgs) -> Result<Other, Fai
     }
     let target = target::from_file(host, text.as_ref(), compute_wasm::NAME)?;
     Ok(Other::Compute(target.artifact.reference().clone()))
-}
-
-fn compiled(name: StackName, files: &[compute_state::File]) -> Result<Stack, Failure> {
-    Stack::compile(name, files).map_err(|wrong| {
-        let lines: Vec<_> = wrong.iter().map(ToString::to_string).collect();
-        Failure::Host(lines.join("\n"))
-    })
 }
 
 /// Stacks that were active together, or why they are not here.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use compute_flow::{Stack, Workspace};
+use compute_flow::Workspace;
 use compute_state::Draft;
 use compute_store::Store;
 
@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::home::{self, Home, NotActive};
 use crate::host::Host;
 use crate::show::{print_json, print_line};
+use crate::work::compiled;
 use crate::work::plan::{self, Plan};
 use crate::work::project::{self, Project};
 
@@ -93,11 +94,7 @@ fn check(home: &Arc<dyn Home>, host: &Host, plan: &Plan, args: &ApplyArgs) -> Re
     }
     let mut stacks = Vec::new();
     for stack in changed {
-        let compiled = Stack::compile(stack.stack.clone(), &stack.files).map_err(|wrong| {
-            let lines: Vec<_> = wrong.iter().map(ToString::to_string).collect();
-            Failure::Host(lines.join("\n"))
-        })?;
-        stacks.push(Arc::new(compiled));
+        stacks.push(Arc::new(compiled(stack.stack.clone(), &stack.files)?));
     }
     let different = replay::against_versions(home, host, &args.replay, stacks)?;
     match args.expect {

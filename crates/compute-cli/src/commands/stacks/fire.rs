@@ -1,6 +1,6 @@
 //! `compute fire`: a document through the active versions.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use compute::{Limits, Mask, Phase, RecordKeep, Ref, Resolver as _, Runner};
@@ -8,7 +8,7 @@ use compute_client::blocking::Client;
 use compute_client::{CallOptions, TraceDetail as ServerDetail};
 use compute_flow::{
     Answer, Detail, Failure as FlowFailure, Processor, ProcessorSettings, Reason, Request,
-    Snapshot, Stack, Stage, Trace,
+    Snapshot, Stage, Trace,
 };
 use compute_replay::DocumentRecorder;
 use compute_state::Location;
@@ -25,7 +25,7 @@ use crate::parallel;
 use crate::show::print_line;
 use crate::show::printable;
 use crate::show::{report, waterfall};
-use crate::work::{records, target};
+use crate::work::{compiled, records, target};
 
 pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     let home = home::of(cli, args.state.state.as_deref())?;
@@ -64,7 +64,8 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     if let Some(seed) = args.seed {
         request.seed = seed;
     }
-    let secrets = secrets(location, args)?;
+    let mut secrets = home::set_secrets(&*home)?;
+    secrets.extend(args.secret.iter().cloned());
     let mask = Arc::new(Mask::new(secrets.values().cloned()));
     request.mask = Arc::clone(&mask);
     request.secrets = Arc::new(secrets);
@@ -95,17 +96,6 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
         Ok(document) => print_line(document),
         Err(failure) => Err(told(failure, &host, &mask)),
     }
-}
-
-/// The secrets that are set, and those of the command, which come first.
-fn secrets(location: &Location, args: &FireArgs) -> Result<BTreeMap<String, String>, Failure> {
-    let catalogue = location.catalogue()?;
-    let mut secrets = BTreeMap::new();
-    if !catalogue.secrets()?.is_empty() {
-        secrets = catalogue.open_secrets(&home::vault(location, None)?)?;
-    }
-    secrets.extend(args.secret.iter().cloned());
-    Ok(secrets)
 }
 
 /// Takes the document through a stack of a server.
@@ -178,10 +168,7 @@ fn snapshot(location: &Location) -> Result<Snapshot, Failure> {
     let mut snapshot = Snapshot::default();
     for active in catalogue.all_active()? {
         let files = catalogue.version(&active.stack, active.number)?.files;
-        snapshot.insert(Stack::compile(active.stack, &files).map_err(|wrong| {
-            let lines: Vec<_> = wrong.iter().map(ToString::to_string).collect();
-            Failure::Host(lines.join("\n"))
-        })?);
+        snapshot.insert(compiled(active.stack, &files)?);
     }
     Ok(snapshot)
 }
