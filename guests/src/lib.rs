@@ -1,7 +1,11 @@
 //! The example guests, for tests, benchmarks and the demo: where the built ones are, and those written
 //! as text.
 
+mod s3;
+
 use std::path::{Path, PathBuf};
+
+pub use s3::S3Server;
 
 /// The languages that `cargo xtask guests` builds the transform job in.
 pub const LANGUAGES: [&str; 6] = ["assemblyscript", "c", "go", "rust", "wat", "zig"];

@@ -34,7 +34,14 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("compute-api", &["compute", "compute-flow", "compute-state", "compute-store"]),
     (
         "compute-server",
-        &["compute", "compute-api", "compute-flow", "compute-state", "compute-store"],
+        &[
+            "compute",
+            "compute-api",
+            "compute-flow",
+            "compute-replay",
+            "compute-state",
+            "compute-store",
+        ],
     ),
     ("compute-client", &["compute", "compute-api", "compute-state", "compute-store"]),
     (

@@ -18,19 +18,22 @@
 mod access;
 mod artifacts;
 mod problem;
+mod records;
 mod run;
 mod stacks;
 mod traces;
 
 pub use access::{SecretList, SecretValue, TokenList, TokenRequest};
 pub use artifacts::{Attached, Computes, Uploaded};
+pub use compute::{RecordHead, RecordKeep, RecordQuery};
 pub use compute_flow::{Problem as ActivationProblem, ProblemCode, Trace};
 pub use compute_state::{
-    ActiveStack, Draft, File, NewToken, SecretInfo, StackName, TenantName, TokenInfo, TokenScope,
-    Version, VersionInfo,
+    ActiveStack, Draft, File, NewToken, RecordPolicies, RecordPolicy, Recorded, SecretInfo, Shadow,
+    Share, StackName, TenantName, TokenInfo, TokenScope, Version, VersionInfo,
 };
 pub use compute_store::Manifest;
 pub use problem::ProblemBody;
+pub use records::{NewShadow, RecordList, ShadowGroup, ShadowList, ShadowReport, ShadowWay};
 pub use run::{
     RunAnswer, RunError, RunEvent, RunFrame, RunLimits, RunLog, RunMetrics, RunRequest, RunSecrets,
 };

@@ -132,6 +132,9 @@ pub struct RunAnswer {
     pub events: Vec<RunEvent>,
     /// What it took, and what repeats it.
     pub metrics: RunMetrics,
+    /// The id of its record, if it is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
 }
 
 /// Why a run gave no output.
@@ -287,6 +290,7 @@ impl RunAnswer {
                 .map(|event| RunEvent { name: event.name, data: event.data })
                 .collect(),
             metrics,
+            record: None,
         }
     }
 }

@@ -16,11 +16,14 @@ use compute::{Ref, Seed};
 
 pub(crate) use flow::{
     ApplyArgs, CheckArgs, DevArgs, FireArgs, FmtArgs, PullArgs, StackActivateArgs, StackArgs,
-    StackCommand, StackDiffArgs, StackShowArgs, StatusArgs, TraceArgs, TraceCommand, TraceDetail,
-    TraceLsArgs, TraceShowArgs,
+    StackCommand, StackDiffArgs, StackShadowArgs, StackShowArgs, StatusArgs, TraceArgs,
+    TraceCommand, TraceDetail, TraceLsArgs, TraceShowArgs,
 };
 pub(crate) use ops::ForecastArgs;
-pub(crate) use records::{RecordArgs, RecordCommand, RecordLsArgs, RecordShowArgs, ReplayArgs};
+pub(crate) use records::{
+    RecordArgs, RecordCommand, RecordLsArgs, RecordPolicyArgs, RecordShowArgs, ReplayArgs,
+    WantedArgs,
+};
 pub(crate) use server::{
     ConfigArgs, ConfigCommand, LogFormat, SecretArgs, SecretCommand, ServeArgs, ServeOptions,
     TokenArgs, TokenCommand, TokenCreateArgs,
@@ -231,8 +234,8 @@ pub(crate) struct TestArgs {
     #[arg(long, conflicts_with = "watch")]
     pub(crate) update: bool,
 
-    /// Make a fixture of this record for the op that is named, and test it
-    #[arg(long, value_name = "RECORD", conflicts_with = "watch", requires = "paths")]
+    /// Make a fixture of this record for the op that is named, and test it: a file, or the id of one that the server has
+    #[arg(long, value_name = "RECORD|ID", conflicts_with = "watch", requires = "paths")]
     pub(crate) from_record: Option<PathBuf>,
 
     /// Write a JUnit report

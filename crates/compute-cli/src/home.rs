@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use compute::{Record, RecordHead, RecordQuery};
 use compute_client::blocking::Client;
 use compute_flow::Workspace;
 use compute_state::{
@@ -46,6 +47,15 @@ pub(crate) trait Home: fmt::Debug + Send + Sync {
 
     /// The traces of documents.
     fn traces(&self) -> Result<Arc<dyn Traces>, Failure>;
+
+    /// The newest records that are wanted and kept there, the oldest of them first.
+    fn record_heads(&self, query: &RecordQuery, last: usize) -> Result<Vec<RecordHead>, Failure>;
+
+    /// The same, whole.
+    fn records(&self, query: &RecordQuery, last: usize) -> Result<Vec<Record>, Failure>;
+
+    /// The record of this id, of one that begins so, or of the request of this id.
+    fn record(&self, id: &str) -> Result<Record, Failure>;
 
     /// The server, if it is one that does the work itself.
     fn server(&self) -> Option<&Client> {
@@ -170,4 +180,12 @@ pub(crate) fn no_stack<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> 
         None => format!("there are {}", known.join(", ")),
     };
     Some(Failure::usage(format!("there is no stack `{name}`; {hint}")))
+}
+
+/// That there is no record of this id.
+fn none(id: &str) -> Failure {
+    Failure::usage(format!(
+        "there is no record `{id}`, and no file of that name; `compute record ls` lists those that are kept, \
+         `compute record policy` says which are"
+    ))
 }

@@ -4,6 +4,7 @@ mod access;
 pub(crate) mod artifacts;
 mod health;
 mod invoke;
+mod records;
 mod stacks;
 
 use std::fmt;

@@ -7,8 +7,9 @@ use std::io::Cursor;
 
 use compute_api::{NewToken, SecretInfo, TokenInfo, TokenRequest, TokenScope, Trace};
 use compute_state::{
-    ActiveStack, Draft, File, SecretError, Secrets, StackName, Stacks, StacksError, StateError,
-    TenantName, Tokens, TokensError, TraceText, Traces, TracesError, Version, VersionInfo,
+    ActiveStack, Draft, File, RecordPolicies, RecordPolicy, SecretError, Secrets, Shadow,
+    StackName, Stacks, StacksError, StateError, TenantName, Tokens, TokensError, TraceText, Traces,
+    TracesError, Version, VersionInfo,
 };
 use jiff::Timestamp;
 
@@ -123,6 +124,39 @@ impl Stacks for Client {
             }
         }
         Err(state(error))
+    }
+
+    fn record_policies(&self) -> Result<RecordPolicies, StacksError> {
+        Self::record_policies(self).map_err(state)
+    }
+
+    fn set_record_policy(
+        &self,
+        stack: Option<&StackName>,
+        policy: Option<RecordPolicy>,
+    ) -> Result<(), StacksError> {
+        let set = Self::set_record_policy(self, stack, policy.as_ref());
+        set.map_err(|error| match stack {
+            Some(stack) => absent(error, || StacksError::NoStack(stack.clone())),
+            None => state(error),
+        })
+    }
+
+    fn shadows(&self) -> Result<Vec<Shadow>, StacksError> {
+        Self::shadows(self).map_err(state)
+    }
+
+    fn set_shadow(&self, shadow: &Shadow) -> Result<(), StacksError> {
+        let Shadow { stack, number, .. } = shadow;
+        let none = || StacksError::NoVersion { stack: stack.clone(), number: *number };
+        Self::set_shadow(self, shadow).map_err(|error| absent(error, none))
+    }
+
+    fn remove_shadow(&self, stack: &StackName) -> Result<(), StacksError> {
+        match Self::remove_shadow(self, stack) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(state),
+        }
     }
 }
 

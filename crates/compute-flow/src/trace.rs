@@ -43,6 +43,9 @@ pub struct Trace {
     /// The last three transitions, if it failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transitions: Vec<Transition>,
+    /// The id of its record, if it is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
     /// How many units of work it took.
     pub work: u64,
     /// How long it took, in nanoseconds.

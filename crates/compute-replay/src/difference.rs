@@ -64,6 +64,20 @@ pub enum Difference {
     },
 }
 
+impl Difference {
+    /// The same of an answer that stands there in a larger one.
+    pub(crate) fn below(self, place: &str) -> Self {
+        let below = |change: Change| Change {
+            path: format!("{place}{}", if change.path == "." { "" } else { &change.path }),
+            ..change
+        };
+        match self {
+            Self::Output(changes) => Self::Output(changes.into_iter().map(below).collect()),
+            other => other,
+        }
+    }
+}
+
 /// What is otherwise in an answer.
 #[must_use]
 pub fn changes(before: &Value, after: &Value) -> Vec<Change> {

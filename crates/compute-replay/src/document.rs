@@ -1,106 +1,156 @@
-//! Records documents, and takes them through a stack again.
+//! Records documents, and takes them through stacks again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use compute::{
-    Content, DocumentRecord, Mask, Record, RecordKeep, RecordKey, Recorder, Runner, StepRecord,
-    Subject,
+    Charge, Content, DocumentRecord, Mask, Record, RecordKeep, RecordKey, RecordedSecrets,
+    Recording, Runner, StepRecord, Subject,
 };
-use compute_flow::{Answer, Detail, Processor, ProcessorSettings, Request, Snapshot};
+use compute_flow::{Answer, Detail, Processor, ProcessorSettings, Reason, Request, Snapshot};
 use jiff::Timestamp;
+use serde_json::Value;
 
-use crate::difference::Difference;
+use crate::difference::{Difference, changes};
 use crate::replay::{
-    Unrepeatable, Verdict, compare_outputs, compare_runs, ended, kept, secret, verdict,
+    Again, Unrepeatable, Verdict, compare_outputs, compare_runs, ended, kept, secret, verdict,
 };
 
 /// How many steps of one document are recorded.
-const MOST_STEPS: usize = 10_000;
+const MOST_STEPS: usize = 1000;
+/// How many bytes of one document and its steps are kept: those of a document and its answer of the largest size, twice.
+const MOST_BYTES: usize = 16 << 20;
+/// About how many bytes of memory a step's record takes without those that it keeps.
+const STEP: usize = 4096;
 
-/// Takes documents through stacks as a processor does, and records one.
-#[derive(Debug)]
+/// Records one document, while a processor takes it through stacks.
+///
+/// What it records is charged to an account. Where that has no room, steps are left out and counted; where there are more bytes
+/// than a record keeps, it has the digests of those that come later.
 pub struct DocumentRecorder {
-    processor: Processor,
-    steps: Arc<Mutex<Vec<StepRecord>>>,
+    began: SystemTime,
+    steps: Arc<Mutex<Steps>>,
     key: RecordKey,
     keep: RecordKeep,
+    mocks: bool,
+}
+
+struct Steps {
+    steps: Vec<StepRecord>,
+    dropped: u64,
+    /// How many bytes they keep.
+    kept: usize,
+    charge: Charge,
+}
+
+impl Steps {
+    fn take(&mut self, mut record: Record) {
+        let mut kept = record.subject.kept_bytes();
+        if self.kept + kept > MOST_BYTES || self.charge.grow(kept).is_err() {
+            record.subject.forget_bytes();
+            kept = 0;
+        }
+        let Subject::Run(run) = record.subject else { return };
+        if self.steps.len() >= MOST_STEPS || self.charge.grow(STEP).is_err() {
+            self.dropped += 1;
+            return;
+        }
+        self.kept += kept;
+        let rule = run.op.as_ref().map(|op| op.meta.op.clone()).unwrap_or_default();
+        self.steps.push(StepRecord { rule, wall_ns: record.wall_ns, run: *run });
+    }
 }
 
 impl DocumentRecorder {
-    /// A recorder for one document.
+    /// A recorder for a document that this processor is to take: its runs are recorded, and its trace is made, as far as a record
+    /// needs one.
     #[must_use]
     pub fn new(
-        runner: Arc<dyn Runner>,
-        settings: ProcessorSettings,
+        processor: &Processor,
+        request: &mut Request,
         key: RecordKey,
         keep: RecordKeep,
     ) -> Self {
-        let steps = Arc::new(Mutex::new(Vec::new()));
+        let charge = request.memory.empty();
+        let steps = Steps { steps: Vec::new(), dropped: 0, kept: 0, charge };
+        let steps = Arc::new(Mutex::new(steps));
         let sink = Arc::clone(&steps);
-        let take = move |record: Record| {
-            let Subject::Run(run) = record.subject else { return };
-            let rule = run.op.as_ref().map(|op| op.meta.op.clone()).unwrap_or_default();
-            let mut steps = sink.lock().unwrap_or_else(PoisonError::into_inner);
-            if steps.len() < MOST_STEPS {
-                steps.push(StepRecord { rule, wall_ns: record.wall_ns, run: *run });
-            }
-        };
-        let runner = Recorder::new(runner, Arc::new(take), key.clone()).keep(keep);
-        let processor = Processor::with_settings(Arc::new(runner), settings);
-        Self { processor, steps, key, keep }
-    }
-
-    /// Takes a document through the stacks of a snapshot. What its trace would say is in the record, whatever the request's
-    /// detail.
-    #[must_use]
-    pub fn process(self, snapshot: &Snapshot, request: &Request) -> (Answer, Record) {
-        let began = SystemTime::now();
-        let mut traced = request.clone();
-        if traced.detail == Detail::Off {
-            traced.detail = Detail::Summary;
-        }
-        let mut answer = self.processor.process(snapshot, &traced);
-        let record = self.record(request, &answer, began);
+        let take = move |record| sink.lock().unwrap_or_else(PoisonError::into_inner).take(record);
+        let recording = Recording::new(Arc::new(take), key.clone()).keep(keep);
+        request.recording = Some(Arc::new(recording));
         if request.detail == Detail::Off {
-            answer.trace = None;
+            request.detail = Detail::Summary;
         }
-        (answer, record)
+        let mocks = processor.settings().mocks;
+        Self { began: SystemTime::now(), steps, key, keep, mocks }
     }
 
-    fn record(&self, request: &Request, answer: &Answer, began: SystemTime) -> Record {
-        let keep = self.keep == RecordKeep::Bytes;
-        let mask = Mask::new(request.secrets.values().cloned());
-        let content = |bytes: &[u8]| Content::new(bytes, &mask, keep);
-        let mut steps =
-            std::mem::take(&mut *self.steps.lock().unwrap_or_else(PoisonError::into_inner));
-        steps.sort_by(|a, b| (&a.rule, &a.run.seed).cmp(&(&b.rule, &b.run.seed)));
+    /// Whether a step failed so far.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.steps.iter().any(|step| step.run.status != "ok")
+    }
+
+    /// The record of the document, once it has its answer.
+    #[must_use]
+    pub fn record(self, request: &Request, answer: &Answer) -> Record {
+        // What a guest's secrets are masked with knows those that rules named; this one knows all.
+        let mask = match request.mask.is_empty() {
+            true => Arc::new(Mask::new(request.secrets.values().cloned())),
+            false => Arc::clone(&request.mask),
+        };
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let Steps { steps: ran, dropped, kept, charge } = &mut *steps;
+        let mut ran = std::mem::take(ran);
+        ran.sort_by(|a, b| (&a.rule, &a.run.seed).cmp(&(&b.rule, &b.run.seed)));
+        let mut content = |bytes: &[u8]| {
+            *kept = kept.saturating_add(bytes.len());
+            let keep = self.keep == RecordKeep::Bytes && *kept <= MOST_BYTES;
+            // The bytes, what a mask makes of them, and the record's own.
+            let has_room = charge.grow(bytes.len().saturating_mul(3)).is_ok();
+            Content::new(bytes, &mask, keep && has_room)
+        };
+        let json = |value: &Value| serde_json::to_vec(value).unwrap_or_default();
         let trace = answer.trace.as_ref();
         let versions = trace.map(|trace| {
             trace.versions.iter().map(|(name, hash)| (name.to_string(), hash.clone())).collect()
         });
-        let output = answer.result.as_ref().ok();
         let reason = answer.result.as_ref().err();
-        let secrets = request.secrets.iter().map(|(name, value)| (&**name, &**value));
+        let given = answer.secrets.iter();
+        let given = given.filter_map(|name| Some((&**name, &**request.secrets.get(name)?)));
+        let secrets = match answer.secrets.is_empty() {
+            true => RecordedSecrets::default(),
+            false => self.key.secrets(given),
+        };
         let document = DocumentRecord {
             stage: request.stage.to_string(),
             versions: versions.unwrap_or_default(),
             now: Timestamp::try_from(request.now).unwrap_or(Timestamp::UNIX_EPOCH),
             seed: request.seed.to_string(),
             fuel: request.fuel,
+            mocks: self.mocks,
             input: content(&request.input),
             stamp: content(&serde_json::to_vec(&request.stamp).unwrap_or_default()),
-            secrets: self.key.secrets(secrets),
+            secrets,
             status: reason
                 .map_or_else(|| "ok".to_owned(), |failure| failure.reason.code().to_owned()),
             reason: reason.map(|failure| mask.text(&failure.to_string()).into_owned()),
-            output: output.map(|value| content(&serde_json::to_vec(value).unwrap_or_default())),
+            output: answer.result.as_ref().ok().map(|value| content(&json(value))),
+            web: answer.web.as_ref().map(|web| content(&json(web))),
             work: trace.map_or(0, |trace| trace.work),
-            steps,
+            steps: ran,
+            steps_dropped: *dropped,
         };
-        let at = Timestamp::try_from(began).unwrap_or(Timestamp::UNIX_EPOCH);
+        let at = Timestamp::try_from(self.began).unwrap_or(Timestamp::UNIX_EPOCH);
         let wall = trace.map_or(0, |trace| trace.wall_ns);
         Record::new(Subject::Document(Box::new(document)), answer.rid.clone(), at, wall)
+    }
+}
+
+impl std::fmt::Debug for DocumentRecorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DocumentRecorder").field("keep", &self.keep).finish_non_exhaustive()
     }
 }
 
@@ -116,16 +166,19 @@ pub fn replay_document(
     secrets: &dyn Fn(&str) -> Option<String>,
     key: &RecordKey,
     other: bool,
-) -> (Verdict, Option<Record>) {
+) -> (Verdict, Option<Again<Record>>) {
     let Subject::Document(document) = &record.subject else {
         let what = "it is the record of a run, and not of a document".to_owned();
         return (Verdict::Incomparable(Unrepeatable::Host(what)), None);
     };
     match request_of(record, document, secrets, key) {
-        Ok(request) => {
-            let recorder =
-                DocumentRecorder::new(Arc::clone(runner), settings, key.clone(), RecordKeep::Bytes);
-            let (_, again) = recorder.process(snapshot, &request);
+        Ok(mut request) => {
+            let settings = ProcessorSettings { mocks: document.mocks, ..settings };
+            let processor = Processor::with_settings(Arc::clone(runner), settings);
+            let (key, keep) = (key.clone(), RecordKeep::Bytes);
+            let recorder = DocumentRecorder::new(&processor, &mut request, key, keep);
+            let answer = processor.process(snapshot, &request);
+            let again = recorder.record(&request, &answer);
             let Subject::Document(after) = &again.subject else {
                 return (Verdict::Identical, None);
             };
@@ -138,7 +191,12 @@ pub fn replay_document(
             } else {
                 verdict(compare(document, after, other))
             };
-            (verdict, Some(again))
+            let failure =
+                answer.result.err().and_then(|failed| match (failed.reference, failed.reason) {
+                    (Some(reference), Reason::Guest(guest)) => Some((reference, guest)),
+                    _ => None,
+                });
+            (verdict, Some(Again { record: again, failure }))
         }
         Err(why) => (Verdict::Incomparable(why), None),
     }
@@ -173,6 +231,41 @@ fn request_of(
     Ok(request)
 }
 
+/// What is otherwise in the second of two answers to one document.
+#[must_use]
+pub fn compare_answers(before: &Answer, after: &Answer) -> Verdict {
+    let by_time = |answer: &Answer| {
+        let code = answer.result.as_ref().err().map(|failure| failure.reason.code());
+        matches!(code, Some("deadline" | "cancelled" | "busy"))
+    };
+    if by_time(before) || by_time(after) {
+        return Verdict::Incomparable(Unrepeatable::Stopped("time".to_owned()));
+    }
+    let status = |answer: &Answer| match &answer.result {
+        Ok(_) => "ok".to_owned(),
+        Err(failure) => failure.reason.code().to_owned(),
+    };
+    let mut found = Vec::new();
+    let (one, other) = (status(before), status(after));
+    if one != other {
+        found.push(Difference::Status { before: one, after: other });
+    }
+    let mut put = |before: Option<&Value>, after: Option<&Value>, place: &str| {
+        let found_there = changes(before.unwrap_or(&Value::Null), after.unwrap_or(&Value::Null));
+        if !found_there.is_empty() {
+            found.push(Difference::Output(found_there).below(place));
+        }
+    };
+    if let (Ok(one), Ok(other)) = (&before.result, &after.result) {
+        put(Some(one), Some(other), "");
+    }
+    put(before.web.as_ref(), after.web.as_ref(), WEB);
+    verdict(found)
+}
+
+/// Where a document says what the HTTP answer is.
+const WEB: &str = "._txc.web.res";
+
 fn compare(before: &DocumentRecord, after: &DocumentRecord, other: bool) -> Vec<Difference> {
     let mut found = Vec::new();
     if before.status != after.status || !other && before.reason != after.reason {
@@ -184,7 +277,14 @@ fn compare(before: &DocumentRecord, after: &DocumentRecord, other: bool) -> Vec<
     if let (Some(one), Some(two)) = (&before.output, &after.output) {
         found.extend(compare_outputs(one, two));
     }
-    if other {
+    let none = Content::new(b"null", &Mask::default(), true);
+    let web = |one: &DocumentRecord| one.web.clone().unwrap_or_else(|| none.clone());
+    if before.web.is_some() || after.web.is_some() {
+        let found_there = compare_outputs(&web(before), &web(after));
+        found.extend(found_there.into_iter().map(|one| one.below(WEB)));
+    }
+    // Of those that were left out nothing is known.
+    if other || before.steps_dropped > 0 || after.steps_dropped > 0 {
         return found;
     }
     for step in &before.steps {

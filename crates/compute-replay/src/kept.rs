@@ -1,10 +1,14 @@
 //! Where records are kept: one a line, behind a checksum, in segments.
 
+mod find;
 mod folder;
 mod log;
+mod segments;
 
+pub use find::{FoundRecord, find_records};
 pub use folder::{Damage, KeptRecord, read_records, write_record};
-pub use log::{LogSettings, LogStats, RecordLog};
+pub use log::{LogStats, RecordLog, RecordWriter};
+pub use segments::LogSettings;
 
 /// What the names of segments end with.
 const SEGMENT: &str = "records";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use compute::{Content, Error, RecordKey, Ref, RunRecord, Runner, Secrets, with_causes};
+use compute::{Content, Error, Failure, RecordKey, Ref, RunRecord, Runner, Secrets, with_causes};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -54,6 +54,15 @@ pub enum Unrepeatable {
     Host(String),
 }
 
+/// What came of a record that was run again.
+#[derive(Clone, Debug)]
+pub struct Again<R> {
+    /// What is recorded of it.
+    pub record: R,
+    /// What failed, with the guest's own stack, which no record has: where, and how.
+    pub failure: Option<(Ref, Failure)>,
+}
+
 /// What a record is run on.
 #[derive(Clone, Debug, Default)]
 pub struct Against {
@@ -72,13 +81,13 @@ pub fn replay_run(
     secrets: &dyn Fn(&str) -> Option<String>,
     key: &RecordKey,
     against: &Against,
-) -> (Verdict, Option<RunRecord>) {
+) -> (Verdict, Option<Again<RunRecord>>) {
     match repeat(record, runner, secrets, key, against) {
         Ok(again) => {
             let other = against.reference.is_some();
-            let verdict = match stopped(record, &again) {
+            let verdict = match stopped(record, &again.record) {
                 Some(why) => Verdict::Incomparable(why),
-                None => verdict(compare_runs(record, &again, other)),
+                None => verdict(compare_runs(record, &again.record, other)),
             };
             (verdict, Some(again))
         }
@@ -107,7 +116,7 @@ fn repeat(
     secrets: &dyn Fn(&str) -> Option<String>,
     key: &RecordKey,
     against: &Against,
-) -> Result<RunRecord, Unrepeatable> {
+) -> Result<Again<RunRecord>, Unrepeatable> {
     let input = match &against.input {
         Some(input) => input.clone(),
         None => kept("input", &record.input)?,
@@ -136,7 +145,9 @@ fn repeat(
             Error::NotFound { .. } => Unrepeatable::Gone(with_causes(&error)),
             _ => Unrepeatable::Host(with_causes(&error)),
         })?;
-    Ok(RunRecord::new(reference, &input, &options, &outcome, key, true))
+    let record = RunRecord::new(reference, &input, &options, &outcome, key, true);
+    let failure = outcome.result.err().map(|failure| (reference.clone(), failure));
+    Ok(Again { record, failure })
 }
 
 /// A secret that a run had, as it is set here.

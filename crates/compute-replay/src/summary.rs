@@ -9,6 +9,13 @@ use crate::replay::Verdict;
 
 /// How many ways in which one place changed are listed.
 const KINDS: usize = 3;
+/// How many places are told apart, and ways in which one changed: a server keeps them while it runs. The rest are one more.
+const PLACES: usize = 50;
+const WAYS: usize = 20;
+/// The longest place that is told, in characters.
+const LONGEST: usize = 200;
+/// What the rest are called.
+const OTHER: &str = "(others)";
 
 /// What came of many records.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -87,7 +94,17 @@ impl Summary {
                 for one in differences {
                     note(one, "", &mut places);
                 }
-                for (place, way) in places {
+                for (mut place, mut way) in places {
+                    if place.chars().nth(LONGEST).is_some() {
+                        place = place.chars().take(LONGEST).chain(['…']).collect();
+                    }
+                    if self.kinds.len() >= PLACES && !self.kinds.contains_key(&place) {
+                        OTHER.clone_into(&mut place);
+                    }
+                    let known = self.kinds.get(&place).map(|kind| &kind.ways);
+                    if known.is_some_and(|ways| ways.len() >= WAYS && !ways.contains_key(&way)) {
+                        way = (OTHER.to_owned(), OTHER.to_owned());
+                    }
                     let kind = self.kinds.entry(place).or_insert_with(|| Kind {
                         records: 0,
                         ways: BTreeMap::new(),

@@ -95,8 +95,12 @@ pub async fn serve(
         let connections = shared.connections.load(Ordering::Relaxed);
         tracing::warn!(target: "request", connections, ?limit, "the drain timeout is over: what is not answered is cut off");
     }
-    let telemetry = server.clone();
-    blocking::unblock(move || telemetry.shared.telemetry.finish()).await;
+    let shared = Arc::clone(&server.shared);
+    blocking::unblock(move || {
+        shared.tenants.flush_records();
+        shared.telemetry.finish();
+    })
+    .await;
     Ok(())
 }
 

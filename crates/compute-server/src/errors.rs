@@ -1,13 +1,14 @@
 //! Errors as answers: the one place that says which error has which status and which code.
 
 use axum::http::StatusCode;
-use compute::{ErrorKind, OverLimit, Printable, Status, with_causes};
+use compute::{ErrorKind, OverLimit, Status, with_causes};
 use compute_flow::{ActivationError, Reason};
 use compute_state::{SecretError, StacksError, StateError, TokensError, TracesError};
 use compute_store::StoreError;
 use serde_json::json;
 
 use crate::Problem;
+use crate::telemetry::warn;
 use crate::tenants::{LiveError, QuotaError, TENANT_RULES, TenantError};
 use crate::work::{Full, TooMany};
 
@@ -91,11 +92,6 @@ impl From<StoreError> for Problem {
 fn unavailable(error: &(dyn std::error::Error + 'static), detail: impl Into<String>) -> Problem {
     warn(error);
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
-}
-
-/// Tells the operator of an error, on one line.
-pub(crate) fn warn(error: &(dyn std::error::Error + 'static)) {
-    tracing::warn!(target: "request", "{}", Printable::line(&with_causes(error)));
 }
 
 impl From<ActivationError> for Problem {

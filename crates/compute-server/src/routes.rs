@@ -4,10 +4,10 @@
 
 mod caller;
 mod computes;
-mod document_answer;
 mod documents;
 mod extract;
 mod health;
+mod records;
 mod run;
 mod secrets;
 mod stacks;
@@ -50,6 +50,7 @@ use crate::{Problem, Server};
         (name = "computes", description = "Artifacts, by their digests"),
         (name = "stacks", description = "Stacks, their versions and drafts; a `/` in a stack's name is written `%2F`"),
         (name = "traces", description = "What happened to documents"),
+        (name = "records", description = "What was run, so that it can be run again; and what is recorded"),
         (name = "access", description = "Tokens, and the secrets that rules may name"),
         (name = "health", description = "Whether the server lives, and what it does")
     )
@@ -120,6 +121,13 @@ fn described() -> (Router<Server>, OpenApi) {
         .routes(routes!(versions::activate_all))
         .routes(routes!(traces::list))
         .routes(routes!(traces::show))
+        .routes(routes!(stacks::shadows))
+        .routes(routes!(stacks::shadow, stacks::set_shadow, stacks::remove_shadow))
+        .routes(routes!(records::list))
+        .routes(routes!(records::export))
+        .routes(routes!(records::show))
+        .routes(routes!(records::policies, records::set, records::unset))
+        .routes(routes!(records::set_of_stack, records::unset_of_stack))
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::set, secrets::delete))
         .routes(routes!(tokens::list, tokens::create))

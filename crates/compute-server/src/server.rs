@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use compute::{Account, Artifact, ManagerBuilder, Ref};
+use compute_replay::RecordWriter;
 use compute_state::{Location, StateError, TenantName, TokenCheck, Vault};
 
 use crate::http::{Lives, Pace};
@@ -84,7 +85,8 @@ impl Server {
         settings: Settings,
     ) -> Result<Self, ServerError> {
         let state = Arc::new(location.local_state());
-        Self::open_on(Storage { store: location.store, state, vault }, manager, settings)
+        let records = Some(location.state);
+        Self::open_on(Storage { store: location.store, state, records, vault }, manager, settings)
     }
 
     /// A server on what is kept anywhere. As [`Server::open`] otherwise.
@@ -110,14 +112,17 @@ impl Server {
         let classes = Classes::new(&settings);
         let connections = Arc::<AtomicUsize>::default();
         let memory = Account::new("the memory of all requests", settings.memory);
+        let writer = storage.records.as_ref().map(|_| RecordWriter::start(settings.record_memory));
+        let writer = writer.transpose()?;
         let telemetry = Telemetry::new(Watched {
             sandboxes: classes.sandboxes.admission.clone(),
             manager: manager.clone(),
             connections: Arc::clone(&connections),
             memory: memory.clone(),
             logs_dropped,
+            records: writer.clone(),
         })?;
-        let tenants = Tenants::new(storage, manager, &memory, settings, guest_log);
+        let tenants = Tenants::new(storage, manager, &memory, settings, guest_log, writer);
         // What is wrong with the place is told now, and not to the first caller.
         let opened = tenants.open(&TenantName::default());
         opened.map_err(|error: TenantError| ServerError::Location {

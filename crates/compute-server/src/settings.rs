@@ -43,6 +43,13 @@ pub struct Settings {
     /// How many bytes of memory the rules of all tenants' active stacks may take, made ready: 512 MiB. One tenant's may
     /// take half of it.
     pub rule_memory: u64,
+    /// How many bytes of records are kept of one tenant; the oldest go first: 256 MiB.
+    pub record_bytes: u64,
+    /// How long records are kept: 7 days.
+    pub record_age: Duration,
+    /// How many bytes of memory records of all tenants may take that wait to be written; what comes beyond is lost, and counted:
+    /// 32 MiB. Those of one tenant may take half of it.
+    pub record_memory: usize,
     /// What one tenant may keep.
     pub quotas: Quotas,
     /// How many connections may be open: 10,000.
@@ -93,6 +100,9 @@ impl Default for Settings {
             tenant_memory: 256 << 20,
             request_memory: 128 << 20,
             rule_memory: 512 << 20,
+            record_bytes: 256 << 20,
+            record_age: Duration::from_secs(7 * 24 * 3600),
+            record_memory: 32 << 20,
             quotas: Quotas::default(),
             max_connections: 10_000,
             head_timeout: Duration::from_secs(10),

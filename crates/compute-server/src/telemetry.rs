@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use axum::http::HeaderMap;
-use compute::{Account, Manager, Metrics, Seed};
+use compute::{Account, Manager, Metrics, Printable, Seed, with_causes};
 use compute_flow::Trace;
+use compute_replay::RecordWriter;
 use compute_state::TenantName;
 use opentelemetry::metrics::{Counter, Histogram, MeterProvider as _};
 use opentelemetry::trace::{
@@ -67,6 +68,7 @@ pub(crate) struct Watched {
     pub(crate) connections: Arc<AtomicUsize>,
     pub(crate) memory: Account,
     pub(crate) logs_dropped: Arc<AtomicU64>,
+    pub(crate) records: Option<RecordWriter>,
 }
 
 /// Telemetry cannot begin.
@@ -225,6 +227,11 @@ impl Telemetry {
     }
 }
 
+/// Tells the operator of an error, on one line.
+pub(crate) fn warn(error: &(dyn std::error::Error + 'static)) {
+    tracing::warn!(target: "request", "{}", Printable::line(&with_causes(error)));
+}
+
 /// How many series there may be in all: of each instrument, beyond which all tenants' fall into one.
 const MAX_SERIES: usize = 100_000;
 
@@ -244,7 +251,7 @@ fn tenant_label(tenant: &TenantName) -> KeyValue {
 }
 
 fn watch(meter: &opentelemetry::metrics::Meter, watched: Watched) {
-    let Watched { sandboxes, manager, connections, memory, logs_dropped } = watched;
+    let Watched { sandboxes, manager, connections, memory, logs_dropped, records } = watched;
     let gauge =
         |name: &'static str, about: &'static str, read: Box<dyn Fn() -> u64 + Send + Sync>| {
             let gauge = meter.u64_observable_gauge(name).with_description(about);
@@ -283,6 +290,19 @@ fn watch(meter: &opentelemetry::metrics::Meter, watched: Watched) {
         "How many bytes of memory all requests are charged",
         Box::new(move || memory.used()),
     );
+    if let Some(records) = records {
+        let written = records.clone();
+        gauge(
+            "compute.records.written",
+            "How many records of requests were written",
+            Box::new(move || written.stats().written),
+        );
+        gauge(
+            "compute.records.lost",
+            "How many records of requests were lost: too many waited, or they could not be written",
+            Box::new(move || records.stats().lost),
+        );
+    }
     gauge("process.memory.usage", "Resident memory, in bytes", Box::new(resident));
     gauge(
         "compute.guest_log.dropped",

@@ -1,13 +1,15 @@
 //! Tenants: each with artifacts, stacks, secrets and traces of its own, all in the one engine.
 
+mod records;
 mod resolver;
+mod shadows;
 mod storage;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -16,19 +18,22 @@ use compute::{
     Manager, Mask, Outcome, OverLimit, Ref, RunOptions, Runner,
 };
 use compute_flow::{Processor, RuleProblem, Snapshot, Stack};
+use compute_replay::{LogSettings, RecordWriter};
 use compute_state::{
-    Catalogue, SecretError, StacksError, StateError, TenantName, TraceStore, Vault, VersionInfo,
-    tenant_store,
+    Catalogue, RecordPolicies, RecordPolicy, SecretError, StackName, StacksError, StateError,
+    TenantName, TraceStore, Vault, VersionInfo, tenant_folder, tenant_store,
 };
 use compute_store::{Store, StoreError};
 
 use crate::Settings;
 use crate::http::Pace;
-use crate::telemetry::{GuestLog, Labels};
+use crate::telemetry::{GuestLog, Labels, warn};
 use crate::work::Requests;
 use resolver::{Plugins, TenantResolver};
 use usage::Usage;
 
+pub(crate) use records::{Records, drawn};
+pub(crate) use shadows::{LiveShadow, ShadowCounts, Shadows};
 pub use storage::Storage;
 pub(crate) use usage::QuotaError;
 
@@ -36,6 +41,12 @@ pub(crate) use usage::QuotaError;
 const NOTHING: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x05\x03\x01\0\x01\x07\x13\x02\x06memory\x02\0\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
 /// How long it may take to compile and run it.
 const CHECK: Duration = Duration::from_secs(30);
+
+/// The folder of a tenant's records, in that of its state.
+const RECORDS: &str = "records";
+
+/// How long what is recorded of runs may be as it was before somebody else changed it.
+const POLICY: Duration = Duration::from_secs(1);
 
 /// How long it may take to make an artifact ready before anybody asks for it.
 const WARM: Duration = Duration::from_secs(120);
@@ -63,6 +74,13 @@ pub(crate) struct Tenant {
     pub(crate) usage: Usage,
     /// The series of metrics that are its own.
     pub(crate) labels: Labels,
+    /// Where its requests are recorded, if the server has a place for that.
+    pub(crate) records: Option<Records>,
+    pub(crate) shadows: Shadows,
+    /// Takes documents through what answers nobody: what computes log there is kept nowhere.
+    pub(crate) shadow_processor: Processor,
+    /// What is recorded of single runs, and when that was read.
+    run_policy: ArcSwap<Option<(Instant, RecordPolicy)>>,
     vault: Vault,
     live: Arc<ArcSwap<Live>>,
     /// What of rules that are replaced may be there because documents still use it.
@@ -80,6 +98,9 @@ pub(crate) struct Live {
     pub(crate) snapshot: Snapshot,
     pub(crate) secrets: Secrets,
     pub(crate) mask: Arc<Mask>,
+    pub(crate) policies: RecordPolicies,
+    /// By stack.
+    pub(crate) shadows: Vec<LiveShadow>,
     /// What of it is replaced, while documents still use it.
     replaced: OnceLock<Charge>,
 }
@@ -143,13 +164,18 @@ impl Tenant {
         let first = |mut wrong: Vec<RuleProblem>| LiveError::Rule(Box::new(wrong.remove(0)));
         let active = self.catalogue.all_active()?;
         let mut snapshot = live.snapshot.still_active(&active);
-        let gone = live.snapshot.size() - snapshot.size();
+        let kept = |shadows: &[LiveShadow]| shadows.iter().map(|one| one.size).sum::<usize>();
+        let wanted = self.catalogue.shadows()?;
+        self.shadows.retain(&wanted);
+        let mut shadows = live.shadows.clone();
+        shadows.retain(|one| wanted.iter().any(|shadow| one.is_of(shadow)));
+        let gone = live.snapshot.size() - snapshot.size() + kept(&live.shadows) - kept(&shadows);
         // Besides this and the one in `live`, documents have it.
         if gone > 0 && Arc::strong_count(&live) > 2 && live.replaced.get().is_none() {
             let _ = live.replaced.set(self.replaced.charge(gone)?);
         }
-        renewing.resize(snapshot.size() + live.mask.size())?;
-        for VersionInfo { stack, number, .. } in active {
+        renewing.resize(snapshot.size() + live.mask.size() + kept(&shadows))?;
+        for VersionInfo { stack, number, .. } in active.iter().cloned() {
             if snapshot.stack(&stack).is_none() {
                 let files = self.catalogue.version(&stack, number)?.files;
                 // Before it is made ready.
@@ -164,12 +190,68 @@ impl Tenant {
             renewing.grow(Mask::estimate(secrets.values().map(String::as_str)))?;
             Arc::new(Mask::new(secrets.values().cloned()))
         };
-        renewing.resize(snapshot.size() + mask.size())?;
+        let mut made = Vec::with_capacity(wanted.len());
+        for shadow in wanted {
+            // One that is active has nothing to be compared with, and one whose rules are wrong gets no document.
+            let is_active =
+                active.iter().any(|one| one.stack == shadow.stack && one.number == shadow.number);
+            let known =
+                shadows.iter().find(|one| one.is_of(&shadow)).map(|one| Arc::clone(&one.stack));
+            let stack = match known {
+                Some(stack) => stack,
+                None if is_active => continue,
+                None => {
+                    let files = self.catalogue.version(&shadow.stack, shadow.number)?.files;
+                    // What there is no room for gets no document: it must not keep the active one from any.
+                    if renewing.grow(Stack::estimate(&files)).is_err() {
+                        continue;
+                    }
+                    match Stack::compile(shadow.stack.clone(), &files) {
+                        Ok(stack) => Arc::new(stack),
+                        Err(_) => continue,
+                    }
+                }
+            };
+            if !is_active {
+                made.push(LiveShadow::new(shadow, stack, &snapshot));
+            }
+        }
+        renewing.resize(snapshot.size() + mask.size() + kept(&made))?;
+        let policies = self.catalogue.record_policies()?;
         let (secrets, replaced) = (Secrets(Arc::new(secrets)), OnceLock::new());
-        let live = Live { change, snapshot, secrets, mask, replaced };
+        let live = Live { change, snapshot, secrets, mask, policies, shadows: made, replaced };
         let live = Arc::new(live);
         self.live.store(Arc::clone(&live));
         Ok(live)
+    }
+
+    /// What is recorded of single runs: as it was said at least a second ago, or by this process at any time.
+    pub(crate) fn run_policy(&self) -> RecordPolicy {
+        if let Some((read, policy)) = **self.run_policy.load()
+            && read.elapsed() < POLICY
+        {
+            return policy;
+        }
+        let policy = match self.catalogue.record_policies() {
+            Ok(policies) => policies.of(None),
+            Err(error) => {
+                warn(&error);
+                RecordPolicy::default()
+            }
+        };
+        self.run_policy.store(Arc::new(Some((Instant::now(), policy))));
+        policy
+    }
+
+    /// Says what is recorded of a stack's documents, or of all else.
+    pub(crate) fn set_record_policy(
+        &self,
+        stack: Option<&StackName>,
+        policy: Option<RecordPolicy>,
+    ) -> Result<(), StacksError> {
+        self.catalogue.set_record_policy(stack, policy)?;
+        self.run_policy.store(Arc::default());
+        Ok(())
     }
 
     /// Keeps a secret.
@@ -186,6 +268,8 @@ pub(crate) struct Tenants {
     memory: Account,
     settings: Settings,
     guest_log: GuestLog,
+    /// Writes the records of all tenants, if there is a place for them.
+    writer: Option<RecordWriter>,
     plugins: Arc<Plugins>,
     /// What the rules of all tenants may take, and what those may that are replaced.
     rules: Account,
@@ -219,8 +303,10 @@ impl Tenants {
         memory: &Account,
         settings: Settings,
         guest_log: GuestLog,
+        writer: Option<RecordWriter>,
     ) -> Self {
         Self {
+            writer,
             storage,
             manager,
             memory: memory.clone(),
@@ -314,6 +400,8 @@ impl Tenants {
         let masked = Arc::clone(&live);
         let log = self.guest_log.of(name, move || Arc::clone(&masked.load().mask));
         let runner = TenantRunner { manager: manager.clone(), log: Arc::clone(&log) };
+        let shadow_processor =
+            Processor::with_settings(Arc::new(manager.clone()), self.settings.documents);
         let tenant = Arc::new(Tenant {
             name: name.clone(),
             catalogue: state.catalogue()?,
@@ -324,6 +412,10 @@ impl Tenants {
             log,
             usage: Usage::new(self.settings.quotas),
             labels: Labels::default(),
+            records: self.records(name),
+            shadows: Shadows::default(),
+            shadow_processor,
+            run_policy: ArcSwap::default(),
             vault: self.storage.vault.clone(),
             live,
             replaced: self.replaced.child(REPLACED, self.settings.rule_memory / 2),
@@ -332,6 +424,31 @@ impl Tenants {
             store,
         });
         Ok(Arc::clone(entry.tenant.get_or_init(|| tenant)))
+    }
+
+    /// Where a tenant's requests are recorded.
+    fn records(&self, name: &TenantName) -> Option<Records> {
+        let (writer, folder) = (self.writer.as_ref()?, self.storage.records.as_ref()?);
+        let folder = tenant_folder(folder, name).join(RECORDS);
+        let settings = LogSettings {
+            bytes: self.settings.record_bytes,
+            age: self.settings.record_age,
+            waiting: self.settings.record_memory / 2,
+        };
+        let key = self.storage.vault.record_key(name);
+        Some(Records::new(writer, folder, settings, key, name.clone()))
+    }
+
+    /// Has all records on disk that wait for it, or lost.
+    pub(crate) fn flush_records(&self) {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let opened: Vec<_> = entries.values().filter_map(|entry| entry.opened()).collect();
+        drop(entries);
+        for records in opened.iter().filter_map(|tenant| tenant.records.as_ref()) {
+            if let Err(error) = records.flush() {
+                warn(&error);
+            }
+        }
     }
 
     fn open_default(&self) -> Result<Arc<dyn Store>, StoreError> {

@@ -43,7 +43,7 @@ mod traces;
 
 pub use bindings::Bindings;
 pub use error::{BoxError, StateError};
-pub use local::{FileBindings, FolderTraces, LocalState, Location, tenant_store};
+pub use local::{FileBindings, FolderTraces, LocalState, Location, tenant_folder, tenant_store};
 pub use names::{StackName, StackNameError, TenantError, TenantName};
 pub use secrets::{
     SealedSecrets, SecretError, SecretInfo, Secrets, Vault, VaultError, VaultSecrets,
@@ -51,7 +51,8 @@ pub use secrets::{
 };
 pub use sqlite::{SqliteCatalogue, SqliteTokens};
 pub use stacks::{
-    ActiveStack, Catalogue, Draft, File, Stacks, StacksError, Version, VersionInfo, manifest_hash,
+    ActiveStack, Catalogue, Draft, File, RecordPolicies, RecordPolicy, Recorded, RecordedError,
+    Shadow, Share, ShareError, Stacks, StacksError, Version, VersionInfo, manifest_hash,
 };
 pub use state::{State, StateQuotas, TenantState};
 pub use tokens::{

@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub use bindings::FileBindings;
-pub use location::{Location, tenant_store};
+pub use location::{Location, tenant_folder, tenant_store};
 pub use traces::FolderTraces;
 
 /// What is kept in a folder: SQLite files and a folder of traces for each tenant, which several processes may use.
@@ -47,7 +47,7 @@ impl LocalState {
 
 impl State for LocalState {
     fn tenant(&self, tenant: &TenantName) -> Result<Arc<dyn TenantState>, StateError> {
-        let folder = location::tenant_folder(&self.folder, tenant);
+        let folder = tenant_folder(&self.folder, tenant);
         Ok(Arc::new(LocalTenant { folder, quotas: self.quotas }))
     }
 

@@ -1,6 +1,7 @@
 //! The versions of stacks: what is known of them, and what every keeper of them does.
 
 mod file;
+mod policy;
 
 use std::fmt;
 
@@ -11,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::{SealedSecrets, StackName, StateError};
 
 pub use file::{File, manifest_hash};
+pub use policy::{
+    RecordPolicies, RecordPolicy, Recorded, RecordedError, Shadow, Share, ShareError,
+};
 
 /// The versions of stacks, and which of them are active: what a person or a program at work on them needs, on
 /// this machine or through a server.
@@ -83,6 +87,42 @@ pub trait Stacks: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`StacksError::NoVersion`] if one of them isn't there; nothing is changed then.
     fn activate(&self, versions: &[Draft]) -> Result<(), StacksError>;
+
+    /// What is recorded.
+    ///
+    /// # Errors
+    /// [`StacksError::State`].
+    fn record_policies(&self) -> Result<RecordPolicies, StacksError>;
+
+    /// Says what is recorded of a stack's documents, or of all that says nothing of its own; without a policy, that it says
+    /// nothing. It goes with the stack.
+    ///
+    /// # Errors
+    /// [`StacksError::NoStack`] if there is none of this name.
+    fn set_record_policy(
+        &self,
+        stack: Option<&StackName>,
+        policy: Option<RecordPolicy>,
+    ) -> Result<(), StacksError>;
+
+    /// The versions that get documents besides the active ones, by stack: one of each at most.
+    ///
+    /// # Errors
+    /// [`StacksError::State`].
+    fn shadows(&self) -> Result<Vec<Shadow>, StacksError>;
+
+    /// Gives a part of a stack's documents to this version as well, in place of another that got some. It goes with the
+    /// version.
+    ///
+    /// # Errors
+    /// [`StacksError::NoVersion`] if the stack has none of this number.
+    fn set_shadow(&self, shadow: &Shadow) -> Result<(), StacksError>;
+
+    /// Gives a stack's documents to the active version alone.
+    ///
+    /// # Errors
+    /// [`StacksError::State`].
+    fn remove_shadow(&self, stack: &StackName) -> Result<(), StacksError>;
 }
 
 /// All that is kept of one tenant's stacks and secrets, for whoever takes documents through them.
@@ -94,7 +134,8 @@ pub trait Catalogue: Stacks + SealedSecrets {
     /// [`StacksError::State`].
     fn all_active(&self) -> Result<Vec<VersionInfo>, StacksError>;
 
-    /// A number that grows whenever a version becomes active or a secret changes, whoever changed it. Each document
+    /// A number that grows whenever a version becomes active, a secret changes, or what else is done with documents, whoever
+    /// changed it. Each document
     /// asks for it, so it takes microseconds, and waits for no writer. Who reads it first, and then what it is
     /// about, has missed nothing that is older than the number.
     ///

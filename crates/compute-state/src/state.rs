@@ -54,6 +54,8 @@ pub struct StateQuotas {
     pub versions: u64,
     /// How many bytes all files have, with their paths: 1 GiB.
     pub bytes: u64,
+    /// How many stacks have a version that gets documents besides the active one: 10.
+    pub shadows: u64,
     /// How many secrets: 1,000.
     pub secrets: u32,
     /// How many bytes all of them may have, sealed: 1 MiB.
@@ -75,6 +77,7 @@ impl Default for StateQuotas {
             version_bytes: 16 << 20,
             versions: 10_000,
             bytes: 1 << 30,
+            shadows: 10,
             secrets: 1000,
             secret_bytes: 1 << 20,
             tokens: 1000,

@@ -48,15 +48,15 @@ pub use error::{Error, ErrorKind, with_causes};
 pub use manager::{LoadedArtifact, Manager, ManagerBuilder};
 pub use memory::{Account, Charge, JsonError, MAX_JSON_DEPTH, OverLimit, json_size, parse_json};
 pub use record::{
-    Content, Data, DocumentRecord, OpRecord, RECORD_SCHEMA, Record, RecordError, RecordKeep,
-    RecordKey, RecordSink, RecordedLimits, RecordedSecrets, Recorder, RunRecord, StepRecord,
-    Subject,
+    Content, Data, DocumentRecord, OpRecord, RECORD_SCHEMA, Record, RecordError, RecordHead,
+    RecordKeep, RecordKey, RecordQuery, RecordSink, RecordedLimits, RecordedSecrets, Recorder,
+    Recording, RunRecord, StepRecord, Subject,
 };
 pub use reference::{Algorithm, Ref, RefError, scan_refs};
 pub use run::{
     Bounds, Cancel, CancelOnDrop, Env, Event, Failure, Level, Limits, Log, LogLine, LogWriter,
     Meta, Metrics, MetricsSink, NoRunner, OpCall, Origin, Outcome, Phase, PhaseTimes, Profile,
-    Reason, RunOptions, Runner, Secrets, Seed, SeedError, StackFrame, Status,
+    Reason, RunOptions, RunSink, Runner, Secrets, Seed, SeedError, StackFrame, Status,
 };
 pub use text::{MASKED, Mask, Printable};
 

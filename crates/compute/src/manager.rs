@@ -127,7 +127,10 @@ impl Manager {
         let bounds = options.limits.or(self.shared.defaults.limits).bounds();
         let call = self.shared.call(&bounds, options);
         let (instance, reference) = (&*loaded.instance, &loaded.reference);
-        self.shared.invoke(instance, reference, input, options, &call, Duration::ZERO)
+        let outcome =
+            self.shared.invoke(instance, reference, input, options, &call, Duration::ZERO)?;
+        self.shared.record(reference, input, options, &outcome);
+        Ok(outcome)
     }
 
     /// The artifacts that this one needs to run.
@@ -185,6 +188,32 @@ impl Shared {
     }
 
     fn run(
+        &self,
+        view: &Arc<View>,
+        reference: &Ref,
+        input: &[u8],
+        options: &RunOptions,
+    ) -> Result<Outcome, Error> {
+        let outcome = self.run_unrecorded(view, reference, input, options)?;
+        self.record(reference, input, options, &outcome);
+        Ok(outcome)
+    }
+
+    /// Hands on what was run, if somebody wants it.
+    fn record(&self, reference: &Ref, input: &[u8], options: &RunOptions, outcome: &Outcome) {
+        let Some(recording) = &options.recording else { return };
+        let defaults = &self.defaults;
+        if options.op.is_none() && defaults.op.is_some() || defaults.raw && !options.raw {
+            // As it was run.
+            let op = options.op.clone().or_else(|| defaults.op.clone());
+            let raw = options.raw || defaults.raw;
+            recording.take(reference, input, &RunOptions { op, raw, ..options.clone() }, outcome);
+        } else {
+            recording.take(reference, input, options, outcome);
+        }
+    }
+
+    fn run_unrecorded(
         &self,
         view: &Arc<View>,
         reference: &Ref,

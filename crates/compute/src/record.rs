@@ -5,6 +5,7 @@
 
 mod content;
 mod document;
+mod head;
 mod recorder;
 mod run;
 
@@ -18,7 +19,8 @@ use sha2::Sha256;
 
 pub use content::{Content, Data};
 pub use document::{DocumentRecord, StepRecord};
-pub use recorder::{RecordKeep, RecordSink, Recorder};
+pub use head::{RecordHead, RecordQuery};
+pub use recorder::{RecordKeep, RecordSink, Recorder, Recording};
 pub use run::{OpRecord, RecordedLimits, RunRecord};
 
 /// The schema of the records that this version writes, and the only one that it reads.
@@ -98,10 +100,15 @@ impl Record {
     }
 
     /// The id that what it says has.
-    fn digest(&self) -> String {
-        let mut bare = self.clone();
-        bare.subject.contents_mut().into_iter().for_each(|content| content.data = None);
-        let mut value = serde_json::to_value(bare).unwrap_or_default();
+    fn digest(&mut self) -> String {
+        // Without the bytes that it keeps, which may be many.
+        let kept: Vec<_> =
+            self.subject.contents_mut().into_iter().map(|content| content.data.take()).collect();
+        let value = serde_json::to_value(&*self);
+        for (content, data) in self.subject.contents_mut().into_iter().zip(kept) {
+            content.data = data;
+        }
+        let mut value = value.unwrap_or_default();
         remove(&mut value, &["id", "at", "wall_ns"]);
         // By its place: a limit has the same name, and a stack or a secret may have any.
         if let Some(Value::Array(steps)) = value.pointer_mut("/subject/document/steps") {
@@ -130,7 +137,7 @@ impl Record {
         if head.schema != RECORD_SCHEMA {
             return Err(RecordError::UnknownSchema(head.schema));
         }
-        let record: Self = serde_json::from_slice(json).map_err(malformed)?;
+        let mut record: Self = serde_json::from_slice(json).map_err(malformed)?;
         let found = record.digest();
         if record.id != found {
             return Err(RecordError::Changed { id: record.id, found });
@@ -152,6 +159,11 @@ impl Subject {
             Self::Run(run) => &run.status,
             Self::Document(document) => &document.status,
         }
+    }
+
+    /// Keeps the digests of its bytes alone.
+    pub fn forget_bytes(&mut self) {
+        self.contents_mut().into_iter().for_each(|content| content.data = None);
     }
 
     /// How many bytes it keeps.
@@ -209,6 +221,16 @@ impl RecordKey {
     #[must_use]
     pub fn id(&self) -> String {
         self.digest("compute-record-key", "")[..16].to_owned()
+    }
+
+    /// The key of somebody who has this one's records in part, such as a tenant.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Self {
+        let mut bytes = [0; 32];
+        let digest = self.digest("compute-record-key-of", name);
+        // It is so long.
+        let _ = hex::decode_to_slice(digest, &mut bytes);
+        Self(bytes)
     }
 
     /// A secret's digest.

@@ -17,4 +17,4 @@ pub use outcome::{
     Status,
 };
 pub use profile::Profile;
-pub use runner::{LogWriter, MetricsSink, NoRunner, RunOptions, Runner};
+pub use runner::{LogWriter, MetricsSink, NoRunner, RunOptions, RunSink, Runner};

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand, ValueEnum};
 use compute::Seed;
-use compute_state::StackName;
+use compute_state::{Share, StackName};
 
 use super::values;
 
@@ -81,8 +81,9 @@ pub(crate) struct ApplyArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) target: Option<String>,
 
-    /// Take the documents of these records through the new versions first, and show what they answer otherwise
-    #[arg(long, value_name = "RECORD|DIR")]
+    /// Take the documents of these records through the new versions first, and show what they answer otherwise; `recorded`
+    /// is the newest 1,000 that are kept where it is applied
+    #[arg(long, value_name = "RECORD|DIR|ID|recorded")]
     pub(crate) replay: Vec<PathBuf>,
 
     /// How many of them may answer otherwise: `same` for none; with more, nothing is written
@@ -160,6 +161,39 @@ pub(crate) enum StackCommand {
     Diff(StackDiffArgs),
     /// Make a version active: an older one, to go back
     Activate(StackActivateArgs),
+    /// Give a part of the documents to another version as well, and show what it answers otherwise
+    Shadow(StackShadowArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute stack shadow pricing 7 --share 5% --server https://…
+  compute stack shadow pricing --server https://…       # what it answered otherwise so far
+  compute stack shadow pricing --off --server https://…
+
+The active version answers. The other one runs after it, where a place is free that nobody waits for; what it
+answers is compared and counted, since it was set or the server began.")]
+pub(crate) struct StackShadowArgs {
+    /// The stack
+    #[arg(value_name = "STACK")]
+    pub(crate) stack: StackName,
+
+    /// The version that gets documents as well
+    #[arg(value_name = "N", requires = "share", conflicts_with = "off")]
+    pub(crate) version: Option<u32>,
+
+    /// Which part of the documents: 5%, or 0.05
+    #[arg(long, value_name = "SHARE", requires = "version")]
+    pub(crate) share: Option<Share>,
+
+    /// Give them to the active version alone
+    #[arg(long)]
+    pub(crate) off: bool,
+
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

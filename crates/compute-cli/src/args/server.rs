@@ -82,6 +82,14 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "COMPUTE_MAX_ARTIFACT_BYTES", value_name = "SIZE", default_value = "8GiB", value_parser = values::bytes)]
     pub(crate) max_artifact_bytes: ByteSize,
 
+    /// How many bytes of records are kept of one tenant, beside the state; the oldest go first
+    #[arg(long, env = "COMPUTE_RECORD_BYTES", value_name = "SIZE", default_value = "256MiB", value_parser = values::some_bytes)]
+    pub(crate) record_bytes: ByteSize,
+
+    /// How long records are kept
+    #[arg(long, env = "COMPUTE_RECORD_AGE", value_name = "TIME", default_value = "7d", value_parser = values::some_time)]
+    pub(crate) record_age: Duration,
+
     /// How many connections may be open
     #[arg(long, env = "COMPUTE_MAX_CONNECTIONS", value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_connections: u32,

@@ -42,8 +42,12 @@ pub(crate) fn some_time(text: &str) -> Result<Duration, String> {
 
 /// A length of time such as `50ms`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    // A day is one of 24 hours.
+    if let Some(days) = text.strip_suffix('d').and_then(|days| days.trim().parse::<u32>().ok()) {
+        return Ok(Duration::from_hours(24 * u64::from(days)));
+    }
     let duration: SignedDuration =
-        text.parse().map_err(|_| "write a time such as 50ms, 5s or 1h".to_owned())?;
+        text.parse().map_err(|_| "write a time such as 50ms, 5s, 1h or 7d".to_owned())?;
     Duration::try_from(duration).map_err(|_| "it must not be negative".into())
 }
 

@@ -1,21 +1,26 @@
 //! This machine, or a store that it reaches.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use compute::{Record, RecordHead, RecordQuery};
 use compute_flow::ActivationError;
+use compute_replay::{FoundRecord, find_records};
 use compute_state::{
     Catalogue, Draft, Location, SecretError, SecretInfo, Secrets, Stacks, TenantName, Tokens,
     Traces, Vault, VaultError,
 };
 use compute_store::Store;
 
-use super::{Home, NotActive};
+use super::{Home, NotActive, none};
 use crate::args::Cli;
 use crate::failure::{Failure, SECRET_KEY};
 use crate::user;
 
+/// As many as are looked for where one is wanted.
+const SEVERAL: usize = 2;
 /// How long it may take to check what is to become active.
 const ACTIVATION: Duration = Duration::from_secs(600);
 
@@ -63,9 +68,53 @@ impl Home for Local {
         Ok(self.0.traces()?)
     }
 
+    fn record_heads(&self, query: &RecordQuery, last: usize) -> Result<Vec<RecordHead>, Failure> {
+        Ok(self.found(query, last)?.into_iter().map(|one| one.head).collect())
+    }
+
+    fn records(&self, query: &RecordQuery, last: usize) -> Result<Vec<Record>, Failure> {
+        self.found(query, last)?.iter().map(read).collect()
+    }
+
+    fn record(&self, id: &str) -> Result<Record, Failure> {
+        let by_id = RecordQuery { id: Some(id.to_owned()), ..RecordQuery::default() };
+        let by_rid = RecordQuery { rid: Some(id.to_owned()), ..RecordQuery::default() };
+        let mut found = self.found(&by_id, SEVERAL)?;
+        if found.is_empty() {
+            found = self.found(&by_rid, SEVERAL)?;
+        }
+        found.dedup_by(|one, other| one.head.id == other.head.id);
+        match &found[..] {
+            [one] => read(one),
+            [] => Err(none(id)),
+            _ => Err(Failure::usage(format!(
+                "several records begin with `{id}`, or are of that request: say more of the id"
+            ))),
+        }
+    }
+
     fn location(&self) -> Option<&Location> {
         Some(&self.0)
     }
+}
+
+impl Local {
+    /// What a server on this state has recorded for its first tenant.
+    fn found(&self, query: &RecordQuery, last: usize) -> Result<Vec<FoundRecord>, Failure> {
+        let folder = self.0.state.join("records");
+        find_records(&folder, query, last, &mut || true)
+            .map_err(|error| Failure::Host(format!("the records in {}: {error}", folder.display())))
+    }
+}
+
+fn read(found: &FoundRecord) -> Result<Record, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::Host(format!("the record {}: {error}", found.head.id))
+    };
+    let mut json = Vec::new();
+    let opened = found.open().and_then(|mut file| file.read_to_end(&mut json));
+    opened.map_err(|error| failed(&error))?;
+    Record::read(&json).map_err(|error| failed(&error))
 }
 
 /// Secrets whose key is looked for when one is to be sealed: to list and forget them takes none.

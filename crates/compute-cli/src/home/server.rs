@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use compute_client::Retries;
+use compute::{Record, RecordHead, RecordQuery};
 use compute_client::blocking::Client;
+use compute_client::{ErrorKind, Retries};
 use compute_state::{Draft, Secrets, Stacks, TenantName, Tokens, Traces};
 use compute_store::Store;
 
-use super::{Home, NotActive};
+use super::{Home, NotActive, none};
 use crate::failure::Failure;
 
 /// The variable that holds the token, unless a target names another.
@@ -32,6 +33,10 @@ pub(crate) fn connect(url: &str, variable: Option<&str>) -> Result<Client, Failu
         );
     }
     Ok(client)
+}
+
+fn read(json: &[u8]) -> Result<Record, Failure> {
+    Record::read(json).map_err(|error| Failure::Host(format!("a record of the server: {error}")))
 }
 
 /// A server.
@@ -72,6 +77,23 @@ impl Home for Remote {
 
     fn traces(&self) -> Result<Arc<dyn Traces>, Failure> {
         Ok(Arc::new(self.0.clone()))
+    }
+
+    fn record_heads(&self, query: &RecordQuery, last: usize) -> Result<Vec<RecordHead>, Failure> {
+        Ok(self.0.records(query, last)?)
+    }
+
+    fn records(&self, query: &RecordQuery, last: usize) -> Result<Vec<Record>, Failure> {
+        let exported = self.0.export_records(query, last)?;
+        exported.iter().map(|json| read(json)).collect()
+    }
+
+    fn record(&self, id: &str) -> Result<Record, Failure> {
+        let found = self.0.record(id);
+        read(&found.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => none(id),
+            _ => error.into(),
+        })?)
     }
 
     fn server(&self) -> Option<&Client> {

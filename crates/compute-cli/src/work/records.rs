@@ -4,12 +4,14 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use compute::{Content, Record, RecordKey, RunRecord, Subject};
+use compute::{Content, Record, RecordHead, RecordKey, RecordQuery, RunRecord, Subject};
 use compute_replay::{KeptRecord, read_records, write_record};
 use serde_json::Value;
 
 use super::fixtures::{Case, SeedText};
+use crate::args::WantedArgs;
 use crate::failure::Failure;
+use crate::home::Home;
 use crate::user;
 
 /// The file of the key with which secrets are known in this user's records.
@@ -63,6 +65,61 @@ pub(crate) fn write(record: &Record, to: &Path) -> Result<PathBuf, Failure> {
     Ok(file)
 }
 
+/// How many of the records of a place are taken where nobody says.
+const LAST: usize = 1000;
+/// What stands for the newest records of a place.
+const RECORDED: &str = "recorded";
+
+/// The records of these files and folders, those of these ids, and those that are `recorded`; of no names, these. Those alone that
+/// are wanted.
+pub(crate) fn gather(
+    home: &dyn Home,
+    names: &[PathBuf],
+    wanted: &WantedArgs,
+) -> Result<Vec<KeptRecord>, Failure> {
+    let query = wanted.query();
+    let of_home = |record| KeptRecord { record, file: PathBuf::new() };
+    let recorded = || -> Result<Vec<KeptRecord>, Failure> {
+        let records = home.records(&query, wanted.last.unwrap_or(LAST))?;
+        Ok(records.into_iter().map(of_home).collect())
+    };
+    let mut kept = Vec::new();
+    let mut files = Vec::new();
+    for name in names {
+        let text = name.to_string_lossy();
+        if name.exists() || text.contains(['/', '.']) {
+            files.push(name.clone());
+        } else if text == RECORDED {
+            kept.extend(recorded()?);
+        } else {
+            kept.push(of_home(home.record(&text)?));
+        }
+    }
+    if names.is_empty() {
+        kept = recorded()?;
+    }
+    if !files.is_empty() {
+        kept.extend(read(&files)?);
+    }
+    if query != RecordQuery::default() {
+        kept.retain(|kept| head(&kept.record, &query).is_some());
+    }
+    kept.sort_by_key(|kept: &KeptRecord| kept.record.at);
+    let more = wanted.last.map_or(0, |last| kept.len().saturating_sub(last));
+    kept.drain(..more);
+    if kept.is_empty() {
+        return Err(Failure::usage(
+            "there are no such records; `compute record policy` says what is recorded",
+        ));
+    }
+    Ok(kept)
+}
+
+/// What a list says of a record, if it is wanted.
+pub(crate) fn head(record: &Record, query: &RecordQuery) -> Option<RecordHead> {
+    RecordHead::read(&record.to_json(), query).ok().flatten()
+}
+
 /// All records of these files and folders, the oldest first. What is no record is told, and the rest is read.
 pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<KeptRecord>, Failure> {
     let mut records = Vec::new();
@@ -90,12 +147,12 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<KeptRecord>, Failure> {
 }
 
 /// A case that repeats a record: of a document, the step that failed, or the only one. Its secrets have their names alone.
-pub(crate) fn case_of(file: &Path) -> Result<Case, Failure> {
-    let mut kept = read(std::slice::from_ref(&file.to_owned()))?;
+pub(crate) fn case_of(home: &dyn Home, name: &Path) -> Result<Case, Failure> {
+    let mut kept = gather(home, std::slice::from_ref(&name.to_owned()), &WantedArgs::default())?;
     let (Some(one), true) = (kept.pop(), kept.is_empty()) else {
         return Err(Failure::usage(format!(
             "{} has several records: name the file of one, as `compute record ls` lists them",
-            file.display()
+            name.display()
         )));
     };
     let record = one.record;

@@ -1,5 +1,7 @@
 //! Records on the command line: what happened becomes something that is repeated, tested and compared.
 
+mod served;
+
 use std::path::{Path, PathBuf};
 use std::process::Output;
 

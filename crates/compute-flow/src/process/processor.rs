@@ -1,5 +1,6 @@
 //! Takes a document through the scopes of a stack, and hands what the rules run to a runner.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,6 +31,8 @@ pub struct Answer {
     pub result: Result<Value, Box<Failure>>,
     /// What the document says of the HTTP answer it wants: `_txc.web.res`.
     pub web: Option<Value>,
+    /// The names of the secrets that computes were given.
+    pub secrets: BTreeSet<String>,
     /// What rules' authors should know.
     pub warnings: Vec<String>,
     /// What was written down.
@@ -49,6 +52,12 @@ impl Processor {
     #[must_use]
     pub const fn with_settings(runner: Arc<dyn Runner>, settings: Settings) -> Self {
         Self { runner, settings }
+    }
+
+    /// What documents may use.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Takes a document through the stacks of a snapshot, on the calling thread and those of its computes.
@@ -75,6 +84,7 @@ impl Processor {
             rid,
             result,
             web,
+            secrets: ended.secrets,
             warnings: ended.warnings,
             trace: ended.trace,
             memory: ended.memory.into(),

@@ -285,6 +285,7 @@ impl Recorder {
             status,
             error,
             transitions: failure.map(|one| one.transitions.clone()).unwrap_or_default(),
+            record: None,
             work,
             wall_ns: nanos(self.started.elapsed()),
             request: self.came(&request.input),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use compute::{Account, Cancel, Limits, Mask, Seed};
+use compute::{Account, Cancel, Limits, Mask, RunSink, Seed};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -88,6 +88,8 @@ pub struct Request {
     pub stamp: Map<String, Value>,
     /// What its trace and its warnings must not show besides the secrets that its rules name.
     pub mask: Arc<Mask>,
+    /// Takes each run of a compute, once it has ended.
+    pub recording: Option<Arc<dyn RunSink>>,
 }
 
 impl Request {
@@ -109,6 +111,7 @@ impl Request {
             helpers: None,
             stamp: Map::new(),
             mask: Arc::default(),
+            recording: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 mod budget;
 mod scope;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -47,6 +47,8 @@ pub(super) struct Run<'a> {
     mocks: Option<Mocks>,
     /// What the document itself takes.
     charge: Charge,
+    /// The secrets that computes were given.
+    secrets: BTreeSet<String>,
     warnings: Vec<String>,
     more_warnings: usize,
     entries: u32,
@@ -60,6 +62,7 @@ pub(super) struct Run<'a> {
 
 /// What is left of a run.
 pub(super) struct Ended {
+    pub(super) secrets: BTreeSet<String>,
     pub(super) warnings: Vec<String>,
     pub(super) trace: Option<Trace>,
     pub(super) memory: Vec<Charge>,
@@ -90,6 +93,7 @@ impl<'a> Run<'a> {
             mask: DocumentMask::new(&request.mask),
             mocks: None,
             charge: account.empty(),
+            secrets: BTreeSet::new(),
             warnings: Vec::new(),
             more_warnings: 0,
             entries: 0,
@@ -147,6 +151,7 @@ impl<'a> Run<'a> {
             self.recorder.finish(self.request, self.rid, document, self.work, failure, mask);
         let (trace, charge) = written.unzip();
         Ended {
+            secrets: self.secrets,
             warnings: self.warnings,
             trace,
             memory: charge.into_iter().chain([self.charge]).collect(),

@@ -230,6 +230,7 @@ impl<'r> Prepared<'r> {
             limits,
             cancel: request.cancel.as_ref().map(Cancel::child),
             op: Some(op),
+            recording: request.recording.clone(),
             ..RunOptions::default()
         };
         let (deadline, budget) = (place.deadline, place.budget.clone());

@@ -9,7 +9,7 @@ use compute::Record;
 use super::{SEGMENT, json_of};
 
 /// The longest record that is read, in bytes: an input and an output of the largest size, and room for a document's steps.
-const LONGEST: u64 = 256 << 20;
+const LONGEST: u64 = 64 << 20;
 
 /// A record, and where it is kept.
 #[derive(Clone, Debug)]
@@ -80,25 +80,12 @@ fn damage(file: &Path, problem: String) -> Damage {
     Damage { file: file.to_owned(), problem }
 }
 
-/// The lines of one segment.
-struct Segment {
-    path: PathBuf,
-    lines: Option<BufReader<File>>,
-    failed: Option<std::io::Error>,
-    number: u64,
-}
+/// The records of one segment.
+struct Segment(Lines);
 
 impl Segment {
     fn open(path: PathBuf) -> Self {
-        let (lines, failed) = match File::open(&path) {
-            Ok(file) => (Some(BufReader::new(file)), None),
-            Err(error) => (None, Some(error)),
-        };
-        Self { path, lines, failed, number: 0 }
-    }
-
-    fn damaged(&self, what: impl std::fmt::Display) -> Damage {
-        damage(&self.path, format!("line {}: {what}", self.number))
+        Self(Lines::open(path))
     }
 }
 
@@ -106,28 +93,75 @@ impl Iterator for Segment {
     type Item = Result<KeptRecord, Damage>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        let line = match self.0.next()? {
+            Ok(line) => line,
+            Err(damage) => return Some(Err(damage)),
+        };
+        let record = Record::read(&line.json).map_err(|error| self.0.damaged(error));
+        Some(record.map(|record| KeptRecord { record, file: self.0.path.clone() }))
+    }
+}
+
+/// The lines of one segment.
+pub(super) struct Lines {
+    path: PathBuf,
+    file: Option<BufReader<File>>,
+    failed: Option<std::io::Error>,
+    number: u64,
+    offset: u64,
+}
+
+/// A line that is whole.
+pub(super) struct Line {
+    /// The record's JSON.
+    pub(super) json: Vec<u8>,
+    /// Where that begins in the file.
+    pub(super) offset: u64,
+}
+
+impl Lines {
+    pub(super) fn open(path: PathBuf) -> Self {
+        let (file, failed) = match File::open(&path) {
+            Ok(file) => (Some(BufReader::new(file)), None),
+            Err(error) => (None, Some(error)),
+        };
+        Self { path, file, failed, number: 0, offset: 0 }
+    }
+
+    fn damaged(&self, what: impl std::fmt::Display) -> Damage {
+        damage(&self.path, format!("line {}: {what}", self.number))
+    }
+}
+
+impl Iterator for Lines {
+    type Item = Result<Line, Damage>;
+
+    fn next(&mut self) -> Option<Self::Item> {
         if let Some(error) = self.failed.take() {
             return Some(Err(damage(&self.path, error.to_string())));
         }
-        let lines = self.lines.as_mut()?;
+        let file = self.file.as_mut()?;
         let mut line = Vec::new();
-        let read = lines.by_ref().take(LONGEST).read_until(b'\n', &mut line);
+        let read = file.by_ref().take(LONGEST).read_until(b'\n', &mut line);
         self.number += 1;
         match read {
             Ok(0) => None,
             Err(error) => {
-                self.lines = None;
+                self.file = None;
                 Some(Err(self.damaged(error)))
             }
-            Ok(_) => {
-                let whole = line.strip_suffix(b"\n").and_then(json_of);
+            Ok(length) => {
+                let begun = self.offset;
+                self.offset += length as u64;
+                let whole = line.strip_suffix(b"\n").and_then(json_of).map(<[u8]>::len);
                 let Some(json) = whole else {
                     let torn =
                         "it is no whole record: what wrote it was stopped, or the file was changed";
                     return Some(Err(self.damaged(torn)));
                 };
-                let record = Record::read(json).map_err(|error| self.damaged(error));
-                Some(record.map(|record| KeptRecord { record, file: self.path.clone() }))
+                line.pop();
+                let before = line.len() - json;
+                Some(Ok(Line { json: line.split_off(before), offset: begun + before as u64 }))
             }
         }
     }

@@ -1,34 +1,25 @@
 //! Keeps records in segments, on a thread of its own.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use compute::{Record, RecordSink};
 
-use super::{SEGMENT, line_of};
+use super::line_of;
+use super::segments::{LogSettings, Segments};
 
-/// How much is kept, and how long.
-#[derive(Clone, Copy, Debug)]
-pub struct LogSettings {
-    /// How many bytes of records are kept; the oldest go first: 256 MiB.
-    pub bytes: u64,
-    /// How long records are kept: 7 days.
-    pub age: Duration,
-    /// How many bytes of records may wait to be written; what comes beyond is lost, and counted: 16 MiB.
-    pub waiting: usize,
-}
-
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self { bytes: 256 << 20, age: Duration::from_secs(7 * 24 * 3600), waiting: 16 << 20 }
-    }
-}
+/// How long the thread waits for more, once there is something: what comes together is written together.
+const GATHER: Duration = Duration::from_millis(20);
+/// How many bytes of one log are written before it is another's turn.
+const TURN: usize = 1 << 20;
+/// How often it is looked whether records have become too old.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// What became of the records that a log was given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,54 +30,141 @@ pub struct LogStats {
     pub lost: u64,
 }
 
-/// Keeps records in a folder.
+/// A thread that writes the records of many logs, one log after the other.
 ///
-/// Whoever hands it one goes on at once. What was answered by [`RecordLog::flush`] is on disk.
+/// ```
+/// use compute_replay::{LogSettings, RecordWriter};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = tempfile::tempdir()?;
+/// let writer = RecordWriter::start(64 << 20)?;
+/// let one = writer.log(&folder.path().join("one"), LogSettings::default());
+/// let other = writer.log(&folder.path().join("other"), LogSettings::default());
+/// # drop((one, other));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct RecordWriter(Arc<Writer>);
+
+/// Ends the thread when nobody has a log any more.
 #[derive(Debug)]
-pub struct RecordLog {
-    work: Mutex<Option<Sender<Work>>>,
-    counts: Arc<Counts>,
-    waiting: usize,
-    thread: Mutex<Option<JoinHandle<()>>>,
+struct Writer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    more: Condvar,
+    /// How many bytes of memory wait, of all logs, and how many may.
+    waiting: AtomicUsize,
+    most: usize,
+    written: AtomicU64,
+    lost: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
-    written: AtomicU64,
-    lost: AtomicU64,
-    waiting: AtomicUsize,
+struct State {
+    /// The logs in which something waits.
+    turns: VecDeque<Arc<Log>>,
+    /// Whether somebody waits until it is written.
+    urgent: bool,
+    ended: bool,
 }
 
+/// Keeps records in a folder.
+///
+/// Whoever hands it one goes on at once. What was answered by [`RecordLog::flush`] is on disk.
+#[derive(Clone, Debug)]
+pub struct RecordLog {
+    log: Arc<Log>,
+    writer: Arc<Writer>,
+}
+
+#[derive(Debug)]
+struct Log {
+    settings: LogSettings,
+    waiting: Mutex<Waiting>,
+    segments: Mutex<Segments>,
+    written: AtomicU64,
+    lost: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    work: VecDeque<Work>,
+    bytes: usize,
+    /// Whether it has a turn.
+    queued: bool,
+}
+
+#[derive(Debug)]
 enum Work {
     Write(Box<Record>, usize),
     Flush(Sender<io::Result<()>>),
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl RecordWriter {
+    /// A writer for logs of which records may wait that take so many bytes of memory together; those of one log may take a
+    /// half.
+    ///
+    /// # Errors
+    /// Those of starting a thread.
+    pub fn start(most: usize) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            more: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            most,
+            written: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        });
+        let working = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("compute-records".to_owned())
+            .spawn(move || working.work())?;
+        Ok(Self(Arc::new(Writer { shared, thread: Some(thread) })))
+    }
+
+    /// A log in this folder, which is made when something is written. It goes on after the segments that are there.
+    #[must_use]
+    pub fn log(&self, folder: &Path, settings: LogSettings) -> RecordLog {
+        let segments = Mutex::new(Segments::new(folder.to_owned(), settings));
+        let (waiting, written, lost) = (Mutex::default(), AtomicU64::new(0), AtomicU64::new(0));
+        let log = Arc::new(Log { settings, waiting, segments, written, lost });
+        RecordLog { log, writer: Arc::clone(&self.0) }
+    }
+
+    /// What became of the records of all logs so far.
+    #[must_use]
+    pub fn stats(&self) -> LogStats {
+        let shared = &self.0.shared;
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        LogStats { written: read(&shared.written), lost: read(&shared.lost) }
+    }
+}
+
 impl RecordLog {
-    /// A log in this folder, which is made if it is not there. It goes on after the segments that are there.
+    /// A log in this folder, with a thread of its own.
     ///
     /// # Errors
     /// Those of the file system, and of starting a thread.
     pub fn open(folder: &Path, settings: LogSettings) -> io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
-        let counts = Arc::new(Counts::default());
-        let (work, works) = mpsc::channel();
-        let writer = Writer::new(folder.to_owned(), settings, Arc::clone(&counts))?;
-        let thread = std::thread::Builder::new()
-            .name("compute-records".to_owned())
-            .spawn(move || writer.work(&works))?;
-        let (work, thread) = (Mutex::new(Some(work)), Mutex::new(Some(thread)));
-        Ok(Self { work, counts, waiting: settings.waiting, thread })
+        super::segments::make_folder(folder)?;
+        Ok(RecordWriter::start(settings.waiting.saturating_mul(2))?.log(folder, settings))
     }
 
     /// What became of the records so far.
     #[must_use]
     pub fn stats(&self) -> LogStats {
-        let counts = &self.counts;
-        LogStats {
-            written: counts.written.load(Ordering::Relaxed),
-            lost: counts.lost.load(Ordering::Relaxed),
-        }
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        LogStats { written: read(&self.log.written), lost: read(&self.log.lost) }
     }
 
     /// Waits until all that was handed over is on disk, or lost.
@@ -95,35 +173,66 @@ impl RecordLog {
     /// Those of the file system.
     pub fn flush(&self) -> io::Result<()> {
         let (done, flushed) = mpsc::channel();
-        self.send(Work::Flush(done));
+        self.give(Work::Flush(done), 0);
         flushed
             .recv()
             .unwrap_or_else(|_| Err(io::Error::other("the thread that writes records ended")))
     }
 
-    fn send(&self, work: Work) -> bool {
-        let sender = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        sender.as_ref().is_some_and(|sender| sender.send(work).is_ok())
+    /// Puts it behind what waits.
+    fn give(&self, work: Work, size: usize) {
+        let urgent = matches!(work, Work::Flush(_));
+        let mut waiting = lock(&self.log.waiting);
+        waiting.work.push_back(work);
+        waiting.bytes += size;
+        let queued = std::mem::replace(&mut waiting.queued, true);
+        drop(waiting);
+        if queued && !urgent {
+            return;
+        }
+        let shared = &self.writer.shared;
+        let mut state = lock(&shared.state);
+        if !queued {
+            state.turns.push_back(Arc::clone(&self.log));
+        }
+        state.urgent |= urgent;
+        drop(state);
+        shared.more.notify_one();
+    }
+
+    /// Whether there is room for so many bytes that wait.
+    fn has_room(&self, size: usize) -> bool {
+        let shared = &self.writer.shared;
+        let own = lock(&self.log.waiting).bytes.saturating_add(size);
+        if own > self.log.settings.waiting || own > shared.most / 2 {
+            return false;
+        }
+        let all = shared.waiting.fetch_add(size, Ordering::AcqRel).saturating_add(size);
+        if all > shared.most {
+            shared.waiting.fetch_sub(size, Ordering::AcqRel);
+        }
+        all <= shared.most
     }
 }
 
 impl RecordSink for RecordLog {
     fn take(&self, record: Record) {
         let size = size_of_record(&record);
-        let counts = &self.counts;
-        let waits = counts.waiting.fetch_add(size, Ordering::AcqRel) + size;
-        if waits > self.waiting || !self.send(Work::Write(Box::new(record), size)) {
-            counts.waiting.fetch_sub(size, Ordering::AcqRel);
-            counts.lost.fetch_add(1, Ordering::Relaxed);
+        if self.has_room(size) {
+            self.give(Work::Write(Box::new(record), size), size);
+        } else {
+            self.log.lost.fetch_add(1, Ordering::Relaxed);
+            self.writer.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-impl Drop for RecordLog {
+impl Drop for Writer {
     fn drop(&mut self) {
-        // Without a sender the thread writes what waits, and ends.
-        drop(self.work.lock().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        lock(&self.shared.state).ended = true;
+        self.shared.more.notify_one();
+        // It writes what waits, and ends.
+        if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
@@ -140,106 +249,92 @@ fn size_of_record(record: &Record) -> usize {
     kept + USUAL * (1 + steps)
 }
 
-struct Writer {
-    folder: PathBuf,
-    settings: LogSettings,
-    counts: Arc<Counts>,
-    /// The number of the segment that is written to.
-    number: u64,
-    segment: Option<File>,
-    size: u64,
-}
-
-impl Writer {
-    fn new(folder: PathBuf, settings: LogSettings, counts: Arc<Counts>) -> io::Result<Self> {
-        let last = segments(&folder)?.last().map_or(0, |(number, _)| *number);
-        Ok(Self { folder, settings, counts, number: last + 1, segment: None, size: 0 })
-    }
-
-    fn work(mut self, works: &Receiver<Work>) {
-        while let Ok(work) = works.recv() {
-            match work {
-                Work::Write(record, size) => {
-                    let line = line_of(&record.sealed().to_json());
-                    let written = self.write(&line);
-                    self.counts.waiting.fetch_sub(size, Ordering::AcqRel);
-                    let counted =
-                        if written.is_ok() { &self.counts.written } else { &self.counts.lost };
-                    counted.fetch_add(1, Ordering::Relaxed);
+impl Shared {
+    fn work(&self) {
+        let mut known: Vec<std::sync::Weak<Log>> = Vec::new();
+        let mut swept = Instant::now();
+        loop {
+            let log = {
+                let mut state = lock(&self.state);
+                loop {
+                    if let Some(log) = state.turns.pop_front() {
+                        break Some(log);
+                    }
+                    if state.ended {
+                        return;
+                    }
+                    state.urgent = false;
+                    let waited = self.more.wait_timeout(state, SWEEP);
+                    let (woken, ran_out) = waited.unwrap_or_else(PoisonError::into_inner);
+                    state = woken;
+                    if ran_out.timed_out() {
+                        break None;
+                    }
+                    if !state.urgent && !state.ended {
+                        // More comes meanwhile, or somebody who waits for it.
+                        let gathered = self.more.wait_timeout(state, GATHER);
+                        state = gathered.unwrap_or_else(PoisonError::into_inner).0;
+                    }
                 }
-                Work::Flush(done) => {
-                    let synced = self.segment.as_ref().map_or(Ok(()), File::sync_data);
-                    let _ = done.send(synced);
+            };
+            if let Some(log) = log {
+                if !known.iter().any(|one| one.as_ptr() == Arc::as_ptr(&log)) {
+                    known.push(Arc::downgrade(&log));
+                }
+                if self.turn(&log) {
+                    lock(&self.state).turns.push_back(log);
+                }
+            }
+            if swept.elapsed() >= SWEEP {
+                swept = Instant::now();
+                known.retain(|one| one.strong_count() > 0);
+                for log in known.iter().filter_map(std::sync::Weak::upgrade) {
+                    let _ = lock(&log.segments).forget_old();
                 }
             }
         }
     }
 
-    /// Appends a line. Where that fails in the middle, the next one begins a new segment.
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        // A few segments, so that the oldest can go.
-        let full = self.size > 0 && self.size + line.len() as u64 > self.settings.bytes / 8;
-        if self.segment.is_none() || full {
-            self.begin()?;
-        }
-        let Some(segment) = self.segment.as_mut() else { return Ok(()) };
-        match segment.write_all(line) {
-            Ok(()) => {
-                self.size += line.len() as u64;
-                Ok(())
+    /// Writes some of what waits in a log. Says whether there is more.
+    fn turn(&self, log: &Log) -> bool {
+        let (mut lines, mut flushes) = (Vec::new(), Vec::new());
+        let (mut records, mut bytes, mut taken) = (0, 0, 0);
+        let more = loop {
+            let mut waiting = lock(&log.waiting);
+            match waiting.work.pop_front() {
+                None => {
+                    waiting.queued = false;
+                    break false;
+                }
+                Some(Work::Flush(done)) => flushes.push(done),
+                Some(Work::Write(record, size)) => {
+                    drop(waiting);
+                    // Whoever made it may have needed its id.
+                    let is_sealed = !record.id.is_empty();
+                    let record = if is_sealed { *record } else { record.sealed() };
+                    let line = line_of(&record.to_json());
+                    (records, bytes, taken) = (records + 1, bytes + line.len(), taken + size);
+                    lines.push(line);
+                    lock(&log.waiting).bytes -= size;
+                }
             }
-            Err(error) => {
-                self.segment = None;
-                Err(error)
+            if bytes >= TURN {
+                break true;
             }
-        }
-    }
-
-    fn begin(&mut self) -> io::Result<()> {
-        if let Some(segment) = self.segment.take() {
-            segment.sync_data()?;
-        }
-        self.forget()?;
-        let path = self.folder.join(format!("{:016}.{SEGMENT}", self.number));
-        self.segment = Some(OpenOptions::new().create_new(true).append(true).open(path)?);
-        (self.number, self.size) = (self.number + 1, 0);
-        Ok(())
-    }
-
-    /// Deletes the oldest segments, until there is room for one more, and those that are too old.
-    fn forget(&self) -> io::Result<()> {
-        let mut kept: Vec<_> = segments(&self.folder)?
-            .into_iter()
-            .filter_map(|(_, path)| {
-                let about = std::fs::metadata(&path).ok()?;
-                Some((path, about.len(), about.modified().unwrap_or(SystemTime::now())))
-            })
-            .collect();
-        let mut total: u64 = kept.iter().map(|(_, size, _)| size).sum();
-        let room = self.settings.bytes - self.settings.bytes / 8;
-        kept.reverse();
-        while let Some((path, size, written)) = kept.pop() {
-            let old = written.elapsed().is_ok_and(|age| age > self.settings.age);
-            if total <= room && !old {
-                break;
+        };
+        let mut segments = lock(&log.segments);
+        let written = segments.write(&lines);
+        let count = |counts: [&AtomicU64; 2], number: u64| {
+            for count in counts {
+                count.fetch_add(number, Ordering::Relaxed);
             }
-            std::fs::remove_file(path)?;
-            total -= size;
+        };
+        count([&log.written, &self.written], written);
+        count([&log.lost, &self.lost], records - written);
+        self.waiting.fetch_sub(taken, Ordering::AcqRel);
+        for done in flushes {
+            let _ = done.send(segments.sync());
         }
-        Ok(())
+        more
     }
-}
-
-/// The segments of a folder, by their numbers.
-fn segments(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let mut segments = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
-        if let (Some(number), true) = (number, path.extension().is_some_and(|end| end == SEGMENT)) {
-            segments.push((number, path));
-        }
-    }
-    segments.sort();
-    Ok(segments)
 }

@@ -135,7 +135,7 @@ fn same(name: &str, record: &Record, manager: &Manager) {
     assert_eq!(verdict, Verdict::Identical, "{name}: {} of {}", record.id, run.reference);
     // All that a record says of a run, but for the limits, of which the wall's is longer.
     let RunRecord { limits, .. } = **run;
-    let again = RunRecord { limits, ..again.unwrap() };
+    let again = RunRecord { limits, ..again.unwrap().record };
     let again = Record::new(Subject::Run(Box::new(again)), record.rid.clone(), record.at, 0);
     assert_eq!(again.sealed().id, record.id, "{name}");
 }

@@ -19,7 +19,7 @@ use utoipa::IntoParams;
 use super::caller::{Admitted, Caller, Read, Update};
 use super::extract::{ArtifactPath, Path, Query};
 use super::{Answer, Refusals};
-use crate::errors::warn;
+use crate::telemetry::warn;
 use crate::wire::{Attached, Computes, Uploaded};
 use crate::{Problem, Server};
 

@@ -1,5 +1,8 @@
 //! Documents through stacks: a document itself, or any request of the web that becomes one.
 
+mod answer;
+mod shadow;
+
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -14,14 +17,15 @@ use serde_json::{Map, Value, json};
 use utoipa::IntoParams;
 
 use super::caller::{Caller, Run};
-use super::document_answer::{self, HOP_BY_HOP};
 use super::extract::Path;
 use super::run::{MAX_INPUT, RequestOptions, RunHeaders};
 use super::{Answer, Refusals};
-use crate::errors::warn;
 use crate::http::ChargedBody;
-use crate::telemetry::Observed;
+use crate::telemetry::{Observed, warn};
+use crate::tenants::drawn;
 use crate::{Admission, Problem, Server};
+use answer::HOP_BY_HOP;
+use shadow::ShadowRun;
 
 /// What a document's request may say besides; [`RequestOptions`] reads it.
 #[derive(IntoParams)]
@@ -48,6 +52,7 @@ pub(super) struct TraceHeader {
     responses(
         (status = 200, body = Value, content_type = "application/json", description = "The document at its end, or what it says of the answer", headers(
             ("x-compute-rid" = String, description = "The request's id: that of its trace"),
+            ("x-compute-record" = String, description = "The id of its record, if it is recorded"),
             ("x-compute-status" = String, description = "How it ended"),
             ("x-compute-wall" = u64, description = "How long it took, in nanoseconds"),
             ("x-compute-memory" = u64, description = "The most memory that one of its computes had, in bytes"),
@@ -199,7 +204,7 @@ where
     let sandboxes = server.shared.classes.sandboxes.admission.clone();
     let helpers = Arc::new(Helpers { sandboxes, tenant: caller.name().clone() });
     let shared = Arc::clone(&server.shared);
-    let response = admitted.run(move |tenant, cancel| {
+    let answered = admitted.run(move |tenant, cancel| {
         let live = tenant.live()?;
         let (stage, path) = stage(&live.snapshot)?;
         let mut request = Request::new(stage, input.into());
@@ -231,9 +236,14 @@ where
         request.mask = Arc::clone(&live.mask);
         // The one deadline covers the queue and the wait for a thread, too.
         request.deadline = Some(limit.saturating_sub(accepted.elapsed()));
-        let answer = tenant.processor.process(&live.snapshot, &request);
+        let policy = live.policies.of(Some(&request.stage.stack));
+        let records = tenant.records.as_ref();
+        let recording =
+            records.and_then(|records| records.document(policy, &tenant.processor, &mut request));
+        let mut answer = tenant.processor.process(&live.snapshot, &request);
+        let record = recording.and_then(|recording| recording.finish(&request, &answer));
         let mut response = match &answer.result {
-            Ok(document) => document_answer::of(answer.web.as_ref(), document),
+            Ok(document) => answer::of(answer.web.as_ref(), document),
             Err(failure) => Problem::from(&**failure).masked(&live.mask).into_response(),
         };
         let headers = response.headers_mut();
@@ -243,7 +253,11 @@ where
             }
         };
         put("x-compute-rid", &answer.rid);
-        if let Some(trace) = &answer.trace {
+        if let Some(record) = &record {
+            put("x-compute-record", record);
+        }
+        if let Some(trace) = &mut answer.trace {
+            trace.record = record.clone();
             shared.telemetry.document((&tenant.name, &tenant.labels), trace, &observed);
             let metrics = || trace.steps.iter().filter_map(|step| step.metrics);
             put("x-compute-status", &trace.status);
@@ -261,10 +275,18 @@ where
                 warn(&error);
             }
         }
-        Ok::<_, Problem>(response)
+        let shadow = match live.shadows.is_empty() {
+            true => None,
+            false => ShadowRun::of(live, request, answer, record, drawn()),
+        };
+        Ok::<_, Problem>((response, shadow))
     });
-    let response = response.await??;
-    drop(charge);
+    let (response, shadow) = answered.await??;
+    if let Some(shadow) = shadow {
+        let tenant = Arc::clone(&admitted.tenant);
+        drop(admitted);
+        shadow.start(&server, tenant, limit, charge);
+    }
     Ok(response)
 }
 

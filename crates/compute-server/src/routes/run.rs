@@ -123,6 +123,7 @@ impl RequestOptions {
     responses(
         (status = 200, body = Value, content_type = "application/json", description = "The output", headers(
             ("x-compute-status" = String, description = "How it ended"),
+            ("x-compute-record" = String, description = "The id of its record, if it is recorded"),
             ("x-compute-wall" = u64, description = "From acceptance to answer, in nanoseconds"),
             ("x-compute-memory" = u64, description = "The most memory that it had, in bytes"),
             ("x-compute-fuel" = u64, description = "The fuel that it used, if it was metered"),
@@ -151,7 +152,7 @@ pub(super) async fn run(
     let meta = Meta { rid: options.rid.unwrap_or_default(), ..Meta::default() };
     let op = OpCall { meta, ..OpCall::default() };
     let call = RunCall { what: What::Stored(reference), input: input.bytes, limits, op };
-    let (outcome, _made) = admitted(&server, &caller, call, caller.accepted).await?;
+    let Ran { outcome, record, .. } = admitted(&server, &caller, call, caller.accepted).await?;
     drop(input.charge);
     let mut response = match outcome.result {
         Ok(output) => ([(header::CONTENT_TYPE, "application/json")], output).into_response(),
@@ -163,7 +164,7 @@ pub(super) async fn run(
                 .into_response()
         }
     };
-    stamp(response.headers_mut(), &outcome.metrics);
+    stamp(response.headers_mut(), &outcome.metrics, record.as_deref());
     Ok(response)
 }
 
@@ -181,6 +182,14 @@ enum What {
     Given(LoadedArtifact),
 }
 
+/// What ran.
+struct Ran {
+    outcome: Outcome,
+    /// The id of its record, if it is recorded.
+    record: Option<String>,
+    _made: Charge,
+}
+
 /// Runs what a caller asks for when its turn has come. The one deadline covers the queue and the wait for a thread,
 /// too. What the run made is charged to the request while it is put into an answer.
 async fn admitted(
@@ -188,7 +197,7 @@ async fn admitted(
     caller: &Caller<caller::Run>,
     call: RunCall,
     accepted: Instant,
-) -> Answer<(Outcome, Charge)> {
+) -> Answer<Ran> {
     let RunCall { what, input, mut limits, op } = call;
     let most = server.shared.settings.limits.bounds().wall;
     let wall = limits.wall.map_or(most, |asked| asked.min(most));
@@ -196,9 +205,13 @@ async fn admitted(
     limits.wall = Some(wall);
     // The sandbox has a copy of it.
     let _copy = caller.memory.charge(input.len())?;
-    let outcome = admitted
+    let memory = caller.memory.clone();
+    let (outcome, record) = admitted
         .run(move |tenant, cancel| {
+            let records = tenant.records.as_ref();
+            let recording = records.and_then(|records| records.run(tenant.run_policy(), &memory));
             let options = RunOptions {
+                recording: recording.clone().map(|recording| recording as _),
                 limits,
                 op: Some(op),
                 log: Some(Arc::clone(&tenant.log)),
@@ -206,25 +219,30 @@ async fn admitted(
                 accepted: Some(accepted),
                 ..RunOptions::default()
             };
-            match &what {
+            let outcome = match &what {
                 What::Stored(reference) => tenant.manager.run_blocking(reference, &input, &options),
                 What::Given(loaded) => tenant.manager.run_loaded(loaded, &input, &options),
-            }
+            };
+            let id = recording.and_then(|recording| recording.id().map(str::to_owned));
+            outcome.map(|outcome| (outcome, id))
         })
         .await??;
     let made = caller.memory.charge(outcome.size())?;
     drop(admitted);
     server.shared.telemetry.run(caller.name(), &outcome.metrics);
-    Ok((outcome, made))
+    Ok(Ran { outcome, record, _made: made })
 }
 
 /// What a run took, as headers.
-fn stamp(headers: &mut HeaderMap, metrics: &Metrics) {
+fn stamp(headers: &mut HeaderMap, metrics: &Metrics, record: Option<&str>) {
     let mut put = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(HeaderName::from_static(name), value);
         }
     };
+    if let Some(record) = record {
+        put("x-compute-record", record.to_owned());
+    }
     put("x-compute-status", metrics.status.name().to_owned());
     put("x-compute-wall", metrics.wall.as_nanos().to_string());
     put("x-compute-memory", metrics.peak_memory.to_string());
@@ -288,8 +306,8 @@ pub(super) async fn once(
         }
     };
     let call = RunCall { what, input: input.into(), limits, op };
-    let (outcome, _made) = admitted(&server, &caller, call, accepted).await?;
-    Ok(Json(RunAnswer::new(&reference, outcome)))
+    let Ran { outcome, record, .. } = admitted(&server, &caller, call, accepted).await?;
+    Ok(Json(RunAnswer { record, ..RunAnswer::new(&reference, outcome) }))
 }
 
 /// A module that came with the request, compiled as an upload is.

@@ -4,18 +4,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use axum::Json;
+use axum::body::Body;
+use axum::http::StatusCode;
 use axum::response::Response;
-use compute_state::File;
+use compute_flow::ActivationError;
+use compute_replay::Group;
+use compute_state::{Draft, File, Shadow, StackName};
 use serde::Deserialize;
 use similar::TextDiff;
 use utoipa::IntoParams;
 
-use super::caller::{Caller, Read};
+use super::caller::{Activate, Caller, Read};
 use super::extract::{Path, Query, StackPath};
 use super::{Answer, Refusals};
+use crate::Problem;
 use crate::http;
-use crate::wire::{FileDiff, Stacks, VersionDiff, Versions};
+use crate::tenants::ShadowCounts;
+use crate::wire::{
+    FileDiff, NewShadow, ShadowGroup, ShadowList, ShadowReport, ShadowWay, Stacks, VersionDiff,
+    Versions,
+};
 
+/// The largest body that sets a shadow, in bytes.
+const MAX_BODY: u64 = 4096;
 /// How large a file is of which lines are compared, in bytes: a rule is no larger.
 const MAX_COMPARED: usize = 64 << 10;
 /// How long the smallest difference of one file is looked for.
@@ -42,6 +53,119 @@ pub(super) async fn show(
     let admitted = caller.admin().await?;
     let versions = admitted.run(move |tenant, _| tenant.catalogue.versions(&stack)).await??;
     Ok(Json(Versions { versions }))
+}
+
+/// The versions that get documents besides the active ones
+#[utoipa::path(get, path = "/v1/shadows", tag = "stacks", security(("token" = ["read"])), responses((status = 200, body = ShadowList), Refusals))]
+pub(super) async fn shadows(caller: Caller<Read>) -> Answer<Json<ShadowList>> {
+    let admitted = caller.admin().await?;
+    let shadows = admitted.run(|tenant, _| tenant.catalogue.shadows()).await??;
+    Ok(Json(ShadowList { shadows }))
+}
+
+/// What a version answers that gets documents besides the active one
+///
+/// Counted since it was set, or since the server began.
+#[utoipa::path(
+    get, path = "/v1/stacks/{stack}/shadow", tag = "stacks", security(("token" = ["read"])),
+    params(StackPath), responses((status = 200, body = ShadowReport), Refusals)
+)]
+pub(super) async fn shadow(
+    caller: Caller<Read>,
+    Path(path): Path<StackPath>,
+) -> Answer<Json<ShadowReport>> {
+    let stack = path.name()?;
+    let admitted = caller.admin().await?;
+    let report = admitted.run(move |tenant, _| {
+        let shadows = tenant.catalogue.shadows()?;
+        let shadow = shadows.into_iter().find(|shadow| shadow.stack == stack);
+        let shadow = shadow.ok_or_else(|| no_shadow(&stack))?;
+        let counts = tenant.shadows.of(&shadow);
+        Ok::<_, Problem>(report(&shadow, counts))
+    });
+    Ok(Json(report.await??))
+}
+
+fn no_shadow(stack: &StackName) -> Problem {
+    Problem::not_found(format!("the stack `{stack}` has no shadow"))
+}
+
+fn report(shadow: &Shadow, counts: ShadowCounts) -> ShadowReport {
+    let summary = counts.summary.done();
+    let way = |(before, after, documents)| ShadowWay { before, after, documents: documents as u64 };
+    let group = |group: Group| ShadowGroup {
+        place: group.place,
+        documents: group.records as u64,
+        ways: group.ways.into_iter().map(way).collect(),
+        example: group.example,
+    };
+    ShadowReport {
+        number: shadow.number,
+        share: shadow.share,
+        documents: summary.records as u64,
+        same: summary.same as u64,
+        different: summary.different as u64,
+        incomparable: summary.incomparable as u64,
+        skipped: counts.skipped,
+        groups: summary.groups.into_iter().map(group).collect(),
+    }
+}
+
+/// Give a part of a stack's documents to another version as well
+///
+/// It answers nobody: what it answers is compared with what the active version does, and counted. It is run where a place is
+/// free that nobody waits for.
+#[utoipa::path(
+    put, path = "/v1/stacks/{stack}/shadow", tag = "stacks", security(("token" = ["activate"])),
+    params(StackPath), request_body = NewShadow,
+    responses((status = 204, description = "It is set"), Refusals)
+)]
+pub(super) async fn set_shadow(
+    caller: Caller<Activate>,
+    Path(path): Path<StackPath>,
+    content: Body,
+) -> Answer<StatusCode> {
+    let stack = path.name()?;
+    let NewShadow { number, share } = caller.body(content, MAX_BODY).await?.json()?;
+    let admitted = caller.admin().await?;
+    let deadline = admitted.deadline;
+    let _changing = admitted.tenant.changing.lock().await;
+    let set = admitted.run(move |tenant, _| {
+        let draft = Draft::new(stack, number);
+        let problems =
+            compute_flow::problems(&draft, &*tenant.catalogue, &*tenant.store, deadline)?;
+        if !problems.is_empty() {
+            return Err(ActivationError::Problems(problems).into());
+        }
+        Ok::<_, Problem>(tenant.catalogue.set_shadow(&Shadow {
+            stack: draft.stack,
+            number,
+            share,
+        })?)
+    });
+    set.await??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Give a stack's documents to the active version alone
+#[utoipa::path(
+    delete, path = "/v1/stacks/{stack}/shadow", tag = "stacks", security(("token" = ["activate"])),
+    params(StackPath), responses((status = 204, description = "There is none any more"), Refusals)
+)]
+pub(super) async fn remove_shadow(
+    caller: Caller<Activate>,
+    Path(path): Path<StackPath>,
+) -> Answer<StatusCode> {
+    let stack = path.name()?;
+    let admitted = caller.admin().await?;
+    let removed = admitted.run(move |tenant, _| {
+        if !tenant.catalogue.shadows()?.iter().any(|shadow| shadow.stack == stack) {
+            return Err(no_shadow(&stack));
+        }
+        Ok::<_, Problem>(tenant.catalogue.remove_shadow(&stack)?)
+    });
+    removed.await??;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize, IntoParams)]

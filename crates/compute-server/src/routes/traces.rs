@@ -61,24 +61,43 @@ fn list_of(
     caller: Caller<Read>,
     ids: Vec<String>,
 ) -> impl Stream<Item = Result<Bytes, BrokenStream>> + Send {
-    let reading = Reading { caller, ids: ids.into(), text: None, any: false, ended: false };
+    let open = |tenant: &Tenant, id: String| tenant.traces.read_text(&id).ok();
     let begin = stream::once(async { Ok(Bytes::from_static(b"{\"traces\":[")) });
-    begin.chain(stream::unfold(reading, |mut reading| async move {
-        let piece = reading.next().await?;
-        Some((piece, reading))
-    }))
+    begin.chain(Reading::new(caller, ids, open, (b",", b"]}")).pieces())
 }
 
-/// Traces that are read one after the other.
-struct Reading {
+/// Texts that are read one after the other, each when it is wanted.
+pub(super) struct Reading<T> {
     caller: Caller<Read>,
-    ids: VecDeque<String>,
+    texts: VecDeque<T>,
+    open: fn(&Tenant, T) -> Option<TraceText>,
+    /// What stands between two, and after the last.
+    between: &'static [u8],
+    after: &'static [u8],
     text: Option<TraceText>,
     any: bool,
     ended: bool,
 }
 
-impl Reading {
+impl<T: Send + Sync + 'static> Reading<T> {
+    pub(super) fn new(
+        caller: Caller<Read>,
+        texts: impl IntoIterator<Item = T>,
+        open: fn(&Tenant, T) -> Option<TraceText>,
+        (between, after): (&'static [u8], &'static [u8]),
+    ) -> Self {
+        let texts = texts.into_iter().collect();
+        Self { caller, texts, open, between, after, text: None, any: false, ended: false }
+    }
+
+    /// All of them, a piece at a time.
+    pub(super) fn pieces(self) -> impl Stream<Item = Result<Bytes, BrokenStream>> + Send {
+        stream::unfold(self, |mut reading| async move {
+            let piece = reading.next().await?;
+            Some((piece, reading))
+        })
+    }
+
     /// The next piece of the list.
     async fn next(&mut self) -> Option<Result<Bytes, BrokenStream>> {
         loop {
@@ -87,17 +106,18 @@ impl Reading {
                 Ok(None) => {}
                 Err(broken) => return Some(Err(broken)),
             }
-            let Some(id) = self.ids.pop_front() else {
-                let first = !std::mem::replace(&mut self.ended, true);
-                return first.then(|| Ok(Bytes::from_static(b"]}")));
+            let Some(one) = self.texts.pop_front() else {
+                let first = !std::mem::replace(&mut self.ended, true) && !self.after.is_empty();
+                return first.then(|| Ok(Bytes::from_static(self.after)));
             };
             // One may have been deleted since: the rest are listed without it.
-            match self.read(move |tenant| tenant.traces.read_text(&id).ok()).await {
+            let open = self.open;
+            match self.read(move |tenant| open(tenant, one)).await {
                 Ok(text) => self.text = text,
                 Err(broken) => return Some(Err(broken)),
             }
             if self.text.is_some() && std::mem::replace(&mut self.any, true) {
-                return Some(Ok(Bytes::from_static(b",")));
+                return Some(Ok(Bytes::from_static(self.between)));
             }
         }
     }
@@ -114,10 +134,10 @@ impl Reading {
     }
 
     /// Reads something in a place of its own: who reads slowly holds none.
-    async fn read<T: Send + 'static>(
+    async fn read<R: Send + 'static>(
         &self,
-        read: impl FnOnce(&Tenant) -> T + Send + 'static,
-    ) -> Result<T, BrokenStream> {
+        read: impl FnOnce(&Tenant) -> R + Send + 'static,
+    ) -> Result<R, BrokenStream> {
         let admitted = self.caller.admin_now().await.map_err(|_| BrokenStream)?;
         admitted.run(|tenant, _| read(tenant)).await.map_err(|_| BrokenStream)
     }
@@ -144,11 +164,6 @@ pub(super) async fn show(caller: Caller<Read>, Path(id): Path<String>) -> Answer
     let text = admitted.run(move |tenant, _| tenant.traces.read_text(&id)).await??;
     drop(admitted);
     let memory = caller.memory.clone();
-    let reading =
-        Reading { caller, ids: VecDeque::new(), text: Some(text), any: true, ended: false };
-    let pieces = stream::unfold(reading, |mut reading| async move {
-        let piece = reading.next_of_text().await.transpose()?;
-        Some((piece, reading))
-    });
-    Ok(json(http::pieces(&memory, pieces)?))
+    let reading = Reading::new(caller, [text], |_, text| Some(text), (b"", b""));
+    Ok(json(http::pieces(&memory, reading.pieces())?))
 }

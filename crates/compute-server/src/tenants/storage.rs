@@ -1,5 +1,6 @@
 //! Where what tenants have is kept.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use compute_state::{State, Vault};
@@ -11,6 +12,8 @@ pub struct Storage {
     pub store: String,
     /// What is kept of stacks, secrets, tokens and traces.
     pub state: Arc<dyn State>,
+    /// A folder of this machine in which each tenant's requests are recorded, below a name of its own; without one, none are.
+    pub records: Option<PathBuf>,
     /// Seals and opens the secrets.
     pub vault: Vault,
 }

@@ -74,6 +74,14 @@ impl Class {
     }
 }
 
+impl Class {
+    /// A place for this tenant, if one is free that nobody waits for.
+    pub(crate) fn try_enter(&self, tenant: &str) -> Option<Slot> {
+        let permit = Arc::new(self.admission.try_enter(tenant)?);
+        Some(Slot { class: self.clone(), permit })
+    }
+}
+
 impl Slot {
     /// Does this on one of the class's threads. The work is told to stop when nobody waits for it any longer.
     pub(crate) async fn run<T: Send + 'static>(

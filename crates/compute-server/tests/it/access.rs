@@ -121,6 +121,8 @@ async fn a_tenant_sees_nothing_of_another() {
     assert_eq!(drafted.status, 201, "{}", drafted.text());
     let active = ask(&home, &acme, "POST", "/v1/stacks/s/versions/1/activate", "").await;
     assert_eq!(active.status, 200, "{}", active.text());
+    let policy = json!({ "which": "all" }).to_string();
+    assert_eq!(ask(&home, &acme, "PUT", "/v1/record-policies", policy.clone()).await.status, 204);
     // It is loaded now, in the one engine.
     let ran = ask(&home, &acme, "POST", &format!("/run/{path}"), "{}").await;
     assert_eq!(ran.status, 200, "{}", ran.text());
@@ -152,15 +154,23 @@ async fn a_tenant_sees_nothing_of_another() {
     ];
     for (method, path, _) in operations() {
         // The lists of a tenant that has nothing, and what makes something of its own.
-        let own = ["/v1/computes", "/v1/stacks", "/v1/traces", "/v1/tokens", "/v1/secrets"];
+        let own = [
+            "/v1/computes",
+            "/v1/stacks",
+            "/v1/traces",
+            "/v1/tokens",
+            "/v1/secrets",
+            "/v1/shadows",
+            "/v1/records",
+            "/v1/records/export",
+            "/v1/record-policies",
+        ];
         if own.contains(&path.as_str()) {
             if method == "GET" {
                 let list = ask(&home, &other, &method, &path, "").await;
                 let text = list.text();
-                assert!(
-                    !text.contains(digest) && !text.contains("KEY") && !text.contains("acme"),
-                    "{text}"
-                );
+                let seen = ["KEY", "acme", "r-1", "\"all\"", digest];
+                assert!(!seen.iter().any(|seen| text.contains(seen)), "{path}: {text}");
             }
             continue;
         }
@@ -170,11 +180,14 @@ async fn a_tenant_sees_nothing_of_another() {
             }
             ("PUT", "/v1/secrets/{name}") => continue,
             (_, "/v1/activate") => r#"{"versions":[{"stack":"s","number":1}]}"#.to_owned(),
+            ("PUT", "/v1/stacks/{stack}/record-policy") => policy.clone(),
+            ("PUT", "/v1/stacks/{stack}/shadow") => json!({ "number": 1, "share": 1 }).to_string(),
             (_, "/v1/run") => json!({ "ref": format!("compute://sha256/{digest}") }).to_string(),
             _ => "{}".to_owned(),
         };
         let at = filled(&path, &fill);
         let at = at.replace(&format!("/traces/{id}"), "/traces/r-1");
+        let at = at.replace(&format!("/records/{id}"), "/records/r-1");
         let at = at.replace("/diff", "/diff?from=1&to=1");
         let answer = ask(&home, &other, &method, &at, body).await;
         let expected = if path == "/metrics" { 403 } else { 404 };
@@ -188,6 +201,7 @@ async fn a_tenant_sees_nothing_of_another() {
     // All of it is still there.
     assert_eq!(ask(&home, &acme, "POST", &format!("/run/{path}"), "{}").await.status, 200);
     assert_eq!(ask(&home, &acme, "GET", "/v1/traces/r-1", "").await.status, 200);
+    assert_eq!(ask(&home, &acme, "GET", "/v1/records/r-1", "").await.status, 200);
 }
 
 #[tokio::test]

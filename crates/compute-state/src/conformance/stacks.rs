@@ -1,8 +1,13 @@
 //! Versions: kept, changed while they may be, activated and gone back to.
 
-use crate::{Draft, File, StackName, Stacks, StacksError, manifest_hash};
+use compute::RecordKeep;
 
-pub(super) const TESTS: [fn(&dyn Stacks); 7] = [
+use crate::{
+    Draft, File, RecordPolicies, RecordPolicy, Recorded, Shadow, StackName, Stacks, StacksError,
+    manifest_hash,
+};
+
+pub(super) const TESTS: [fn(&dyn Stacks); 9] = [
     nothing_is_there_at_first,
     versions_are_numbered_activated_and_gone_back_to,
     the_same_files_are_the_same_version,
@@ -10,6 +15,8 @@ pub(super) const TESTS: [fn(&dyn Stacks); 7] = [
     a_draft_changes_until_it_was_active,
     an_activation_is_all_or_nothing,
     what_was_active_is_not_forgotten,
+    what_is_recorded_is_said_of_a_stack_and_of_all,
+    a_shadow_is_a_version_and_goes_with_it,
 ];
 
 pub(super) fn name(name: &str) -> StackName {
@@ -22,6 +29,47 @@ pub(super) fn files(number: u32) -> Vec<File> {
         File::new("100_A/a.txcl", format!("EMIT .a = {number}")),
         File::new("200/b.txcl", "EMIT .b = 1"),
     ]
+}
+
+fn what_is_recorded_is_said_of_a_stack_and_of_all(stacks: &dyn Stacks) {
+    let shop = name("shop/eu");
+    assert_eq!(stacks.record_policies().unwrap(), RecordPolicies::default());
+    let all = RecordPolicy { which: Recorded::All, keep: RecordKeep::Digests };
+    let some = RecordPolicy { which: "1/100".parse().unwrap(), keep: RecordKeep::Bytes };
+    let absent = stacks.set_record_policy(Some(&shop), Some(all));
+    assert!(matches!(absent, Err(StacksError::NoStack(of)) if of == shop));
+    let draft = stacks.draft(&shop, &files(1)).unwrap();
+    stacks.set_record_policy(Some(&shop), Some(all)).unwrap();
+    stacks.set_record_policy(None, Some(some)).unwrap();
+    let policies = stacks.record_policies().unwrap();
+    assert_eq!(policies.tenant, Some(some));
+    assert_eq!(policies.stacks, [(shop.clone(), all)].into());
+    assert_eq!((policies.of(Some(&shop)), policies.of(None)), (all, some));
+    assert_eq!(policies.of(Some(&name("other"))), some);
+    stacks.set_record_policy(None, None).unwrap();
+    assert_eq!(stacks.record_policies().unwrap().of(None).which, Recorded::Off);
+    // It goes with its stack.
+    stacks.forget(&[draft]).unwrap();
+    assert_eq!(stacks.record_policies().unwrap(), RecordPolicies::default());
+}
+
+fn a_shadow_is_a_version_and_goes_with_it(stacks: &dyn Stacks) {
+    let shop = name("shop/eu");
+    let share = "5%".parse().unwrap();
+    let shadow = |number| Shadow { stack: shop.clone(), number, share };
+    let absent = stacks.set_shadow(&shadow(1));
+    assert!(matches!(absent, Err(StacksError::NoVersion { number: 1, .. })));
+    stacks.draft(&shop, &files(1)).unwrap();
+    let two = stacks.draft(&shop, &files(2)).unwrap();
+    stacks.set_shadow(&shadow(1)).unwrap();
+    stacks.set_shadow(&shadow(2)).unwrap();
+    assert_eq!(stacks.shadows().unwrap(), [shadow(2)]);
+    stacks.delete_draft(&two).unwrap();
+    assert_eq!(stacks.shadows().unwrap(), []);
+    stacks.set_shadow(&shadow(1)).unwrap();
+    stacks.remove_shadow(&shop).unwrap();
+    assert_eq!(stacks.shadows().unwrap(), []);
+    stacks.remove_shadow(&shop).unwrap();
 }
 
 fn nothing_is_there_at_first(stacks: &dyn Stacks) {

@@ -102,7 +102,8 @@ pub fn tenant_store(url: &str, tenant: &TenantName) -> String {
 }
 
 /// Where a tenant's state is below a folder.
-pub(super) fn tenant_folder(folder: &Path, tenant: &TenantName) -> PathBuf {
+#[must_use]
+pub fn tenant_folder(folder: &Path, tenant: &TenantName) -> PathBuf {
     if tenant.is_default() {
         return folder.to_owned();
     }

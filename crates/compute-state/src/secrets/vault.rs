@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use compute::RecordKey;
+
+use crate::TenantName;
 
 /// The length of a key, in bytes.
 const KEY: usize = 32;
@@ -20,6 +23,7 @@ const FORMAT: u8 = 1;
 #[derive(Clone)]
 pub struct Vault {
     cipher: XChaCha20Poly1305,
+    records: RecordKey,
 }
 
 /// Secrets cannot be sealed or opened.
@@ -59,7 +63,14 @@ impl Vault {
         let mut bytes = [0; KEY];
         hex::decode_to_slice(key.trim(), &mut bytes)
             .map_err(|_| VaultError::Key("it has another length or other characters"))?;
-        Ok(Self { cipher: XChaCha20Poly1305::new(&bytes.into()) })
+        let records = RecordKey::new(bytes).of("vault");
+        Ok(Self { cipher: XChaCha20Poly1305::new(&bytes.into()), records })
+    }
+
+    /// What secrets are known by in a tenant's records: it does not open them, and no other tenant's are the same.
+    #[must_use]
+    pub fn record_key(&self, tenant: &TenantName) -> RecordKey {
+        self.records.of(tenant.as_str())
     }
 
     /// A vault with the key in this file. Without such a file a key is drawn and kept there, for its owner alone.

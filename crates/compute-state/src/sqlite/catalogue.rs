@@ -1,6 +1,7 @@
 //! The versions of stacks, and which of them are active: a SQLite file.
 
 mod edit;
+mod policies;
 mod quota;
 mod schema;
 mod secrets;
@@ -14,8 +15,8 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::database::Database;
 use crate::{
-    ActiveStack, Catalogue, Draft, File, StackName, Stacks, StacksError, StateError, StateQuotas,
-    Version, VersionInfo, manifest_hash,
+    ActiveStack, Catalogue, Draft, File, RecordPolicies, RecordPolicy, Shadow, StackName, Stacks,
+    StacksError, StateError, StateQuotas, Version, VersionInfo, manifest_hash,
 };
 use edit::keep_refs;
 
@@ -57,6 +58,12 @@ impl SqliteCatalogue {
         }
         self.sql(change.pragma_update(None, "user_version", known))?;
         self.sql(change.commit())
+    }
+
+    /// Commits a change that those who take documents must see.
+    fn changed(&self, change: Transaction<'_>) -> Result<(), StacksError> {
+        self.sql(change.execute("UPDATE changes SET number = number + 1", []))?;
+        Ok(self.sql(change.commit())?)
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -211,8 +218,31 @@ impl Stacks for SqliteCatalogue {
                 params![stack.as_str(), number],
             ))?;
         }
-        self.sql(change.execute("UPDATE changes SET number = number + 1", []))?;
-        Ok(self.sql(change.commit())?)
+        self.changed(change)
+    }
+
+    fn record_policies(&self) -> Result<RecordPolicies, StacksError> {
+        self.policies()
+    }
+
+    fn set_record_policy(
+        &self,
+        stack: Option<&StackName>,
+        policy: Option<RecordPolicy>,
+    ) -> Result<(), StacksError> {
+        self.set_policy(stack, policy)
+    }
+
+    fn shadows(&self) -> Result<Vec<Shadow>, StacksError> {
+        self.all_shadows()
+    }
+
+    fn set_shadow(&self, shadow: &Shadow) -> Result<(), StacksError> {
+        self.put_shadow(shadow)
+    }
+
+    fn remove_shadow(&self, stack: &StackName) -> Result<(), StacksError> {
+        self.delete_shadow(stack)
     }
 }
 

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use compute::{Ref, scan_refs};
 use compute_state::{
-    ActiveStack, Bindings, Catalogue, Draft, File, KeptToken, NewToken, SealedSecrets, SecretError,
-    SecretInfo, StackName, Stacks, StacksError, State, StateError, StateQuotas, TenantName,
-    TenantState, TokenCheck, TokenInfo, TokenScope, Tokens, TokensError, TraceStore, TraceText,
-    Traces, TracesError, Version, VersionInfo, WriteText, check_secret_name, manifest_hash,
+    ActiveStack, Bindings, Catalogue, Draft, File, KeptToken, NewToken, RecordPolicies,
+    RecordPolicy, SealedSecrets, SecretError, SecretInfo, Shadow, Share, StackName, Stacks,
+    StacksError, State, StateError, StateQuotas, TenantName, TenantState, TokenCheck, TokenInfo,
+    TokenScope, Tokens, TokensError, TraceStore, TraceText, Traces, TracesError, Version,
+    VersionInfo, WriteText, check_secret_name, manifest_hash,
 };
 use jiff::Timestamp;
 
@@ -75,12 +76,15 @@ struct MemoryCatalogue {
 struct Kept {
     stacks: BTreeMap<StackName, Stack>,
     secrets: BTreeMap<String, (Timestamp, Vec<u8>)>,
+    policy: Option<RecordPolicy>,
     changes: i64,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Stack {
     active: Option<u32>,
+    policy: Option<RecordPolicy>,
+    shadow: Option<(u32, Share)>,
     versions: BTreeMap<u32, KeptVersion>,
 }
 
@@ -242,6 +246,7 @@ impl Stacks for MemoryCatalogue {
                     && let Some(stack) = kept.stacks.get_mut(&draft.stack)
                 {
                     stack.versions.remove(&draft.number);
+                    stack.shadow = stack.shadow.filter(|(number, _)| *number != draft.number);
                 }
             }
             kept.stacks.retain(|_, stack| !stack.versions.is_empty());
@@ -258,6 +263,65 @@ impl Stacks for MemoryCatalogue {
                     stack.active = Some(*number);
                     stack.versions.entry(*number).and_modify(|one| one.activated = Some(now));
                 }
+            }
+            kept.changes += 1;
+            Ok(())
+        })
+    }
+
+    fn record_policies(&self) -> Result<RecordPolicies, StacksError> {
+        let kept = self.read();
+        let own = kept.stacks.into_iter().filter_map(|(name, stack)| Some((name, stack.policy?)));
+        Ok(RecordPolicies { tenant: kept.policy, stacks: own.collect() })
+    }
+
+    fn set_record_policy(
+        &self,
+        stack: Option<&StackName>,
+        policy: Option<RecordPolicy>,
+    ) -> Result<(), StacksError> {
+        self.change(|kept| {
+            let place = match stack {
+                None => &mut kept.policy,
+                Some(name) => match kept.stacks.get_mut(name) {
+                    Some(stack) => &mut stack.policy,
+                    None => return Err(StacksError::NoStack(name.clone())),
+                },
+            };
+            *place = policy;
+            kept.changes += 1;
+            Ok(())
+        })
+    }
+
+    fn shadows(&self) -> Result<Vec<Shadow>, StacksError> {
+        let shadow = |(stack, kept): (StackName, Stack)| {
+            let (number, share) = kept.shadow?;
+            Some(Shadow { stack, number, share })
+        };
+        Ok(self.read().stacks.into_iter().filter_map(shadow).collect())
+    }
+
+    fn set_shadow(&self, shadow: &Shadow) -> Result<(), StacksError> {
+        self.change(|kept| {
+            kept.get(&shadow.stack, shadow.number)?;
+            if let Some(stack) = kept.stacks.get_mut(&shadow.stack) {
+                stack.shadow = Some((shadow.number, shadow.share));
+            }
+            let shadows = kept.stacks.values().filter(|stack| stack.shadow.is_some()).count();
+            let limit = self.quotas.shadows;
+            if shadows as u64 > limit {
+                return Err(StacksError::Quota { what: "stacks with a shadow", limit });
+            }
+            kept.changes += 1;
+            Ok(())
+        })
+    }
+
+    fn remove_shadow(&self, stack: &StackName) -> Result<(), StacksError> {
+        self.change(|kept| {
+            if let Some(stack) = kept.stacks.get_mut(stack) {
+                stack.shadow = None;
             }
             kept.changes += 1;
             Ok(())

@@ -24,6 +24,9 @@ pub struct DocumentRecord {
     /// The fuel that each compute could use, if they were metered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
+    /// Whether it could ask for fixtures in place of what rules run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mocks: bool,
     /// The document as it came.
     pub input: Content,
     /// What it had below `_txc` besides, as whoever took it in said: JSON.
@@ -39,10 +42,20 @@ pub struct DocumentRecord {
     /// The document at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Content>,
+    /// What it said of the HTTP answer: `_txc.web.res`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web: Option<Content>,
     /// How many units of work it took.
     pub work: u64,
     /// What its rules ran, in order of rule and seed.
     pub steps: Vec<StepRecord>,
+    /// How many more there were than a record has.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub steps_dropped: u64,
+}
+
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One compute that a rule ran.
@@ -61,12 +74,14 @@ impl DocumentRecord {
     pub(super) fn contents_mut(&mut self) -> Vec<&mut Content> {
         let own = [&mut self.input, &mut self.stamp];
         let steps = self.steps.iter_mut().flat_map(|step| step.run.contents_mut());
-        own.into_iter().chain(self.output.as_mut()).chain(steps).collect()
+        let answer = self.output.iter_mut().chain(&mut self.web);
+        own.into_iter().chain(answer).chain(steps).collect()
     }
 
     pub(super) fn contents(&self) -> Vec<(&'static str, &Content)> {
         let own = [("input", &self.input), ("stamp", &self.stamp)];
-        let output = self.output.as_ref().map(|output| ("output", output));
+        let output = self.output.iter().map(|output| ("output", output));
+        let output = output.chain(self.web.iter().map(|web| ("HTTP answer", web)));
         let steps = self.steps.iter().flat_map(|step| step.run.contents());
         own.into_iter().chain(output).chain(steps).collect()
     }

@@ -6,10 +6,11 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::run::RunRecord;
 use super::{Record, RecordKey, Subject};
-use crate::{BoxFuture, Error, Outcome, Ref, RunOptions, Runner};
+use crate::{BoxFuture, Error, Outcome, Ref, RunOptions, RunSink, Runner};
 
 /// Takes records. A closure of the same shape is one.
 pub trait RecordSink: Send + Sync {
@@ -25,7 +26,8 @@ impl<F: Fn(Record) + Send + Sync> RecordSink for F {
 }
 
 /// How much of what a run had and gave is kept in its record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RecordKeep {
     /// Digests alone: what was run can be compared, and repeated by whoever has the input.
     #[default]
@@ -62,16 +64,38 @@ pub enum RecordKeep {
 #[derive(Clone)]
 pub struct Recorder {
     runner: Arc<dyn Runner>,
-    sink: Arc<dyn RecordSink>,
-    key: RecordKey,
-    keep: RecordKeep,
+    recording: Recording,
 }
 
 impl Recorder {
     /// A runner that hands a record of each run to this sink.
     #[must_use]
     pub fn new(runner: Arc<dyn Runner>, sink: Arc<dyn RecordSink>, key: RecordKey) -> Self {
-        Self { runner, sink, key, keep: RecordKeep::default() }
+        Self { runner, recording: Recording::new(sink, key) }
+    }
+
+    /// How much of each run is kept.
+    #[must_use]
+    pub fn keep(mut self, keep: RecordKeep) -> Self {
+        self.recording = self.recording.keep(keep);
+        self
+    }
+}
+
+/// Where records go, and what of a run is in them. [`crate::RunOptions::recording`] takes one for a single run; a [`Recorder`]
+/// records all that a runner runs.
+#[derive(Clone)]
+pub struct Recording {
+    sink: Arc<dyn RecordSink>,
+    key: RecordKey,
+    keep: RecordKeep,
+}
+
+impl Recording {
+    /// Hands records to this sink, with digests alone.
+    #[must_use]
+    pub fn new(sink: Arc<dyn RecordSink>, key: RecordKey) -> Self {
+        Self { sink, key, keep: RecordKeep::default() }
     }
 
     /// How much of each run is kept.
@@ -81,7 +105,15 @@ impl Recorder {
         self
     }
 
-    fn record(&self, reference: &Ref, input: &[u8], options: &RunOptions, outcome: &Outcome) {
+    /// The record of a run that has ended.
+    #[must_use]
+    pub fn of(
+        &self,
+        reference: &Ref,
+        input: &[u8],
+        options: &RunOptions,
+        outcome: &Outcome,
+    ) -> Record {
         let keep = self.keep == RecordKeep::Bytes;
         let run = RunRecord::new(reference, input, options, outcome, &self.key, keep);
         let wall = outcome.metrics.wall;
@@ -89,7 +121,22 @@ impl Recorder {
         let at = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH);
         let rid = options.op.as_ref().map_or("", |op| &op.meta.rid);
         let wall = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
-        self.sink.take(Record::new(Subject::Run(Box::new(run)), rid, at, wall));
+        Record::new(Subject::Run(Box::new(run)), rid, at, wall)
+    }
+}
+
+impl RunSink for Recording {
+    fn take(&self, reference: &Ref, input: &[u8], options: &RunOptions, outcome: &Outcome) {
+        self.sink.take(self.of(reference, input, options, outcome));
+    }
+}
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recording")
+            .field("key", &self.key)
+            .field("keep", &self.keep)
+            .finish_non_exhaustive()
     }
 }
 
@@ -103,7 +150,7 @@ impl Runner for Recorder {
         Box::pin(async move {
             options.accepted.get_or_insert_with(Instant::now);
             let outcome = self.runner.run(reference, input.clone(), options.clone()).await?;
-            self.record(reference, &input, &options, &outcome);
+            self.recording.take(reference, &input, &options, &outcome);
             Ok(outcome)
         })
     }
@@ -115,7 +162,7 @@ impl Runner for Recorder {
         options: &RunOptions,
     ) -> Result<Outcome, Error> {
         let outcome = self.runner.run_blocking(reference, input, options)?;
-        self.record(reference, input, options, &outcome);
+        self.recording.take(reference, input, options, &outcome);
         Ok(outcome)
     }
 }

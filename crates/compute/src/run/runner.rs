@@ -53,6 +53,8 @@ pub struct RunOptions {
     pub raw: bool,
     /// When the call was accepted, from when its wall limit counts; when it is made, if absent.
     pub accepted: Option<Instant>,
+    /// Takes all that the run was given and gave, once it has ended: a [`crate::Recording`] makes a record of it.
+    pub recording: Option<Arc<dyn RunSink>>,
 }
 
 impl RunOptions {
@@ -71,6 +73,12 @@ impl fmt::Debug for RunOptions {
             .field("raw", &self.raw)
             .finish_non_exhaustive()
     }
+}
+
+/// Takes all that a run was given and gave.
+pub trait RunSink: Send + Sync {
+    /// Takes a run, once it has ended. Called on the run's own thread, so what it does is the run's time.
+    fn take(&self, reference: &Ref, input: &[u8], options: &RunOptions, outcome: &Outcome);
 }
 
 /// Takes what guests write to their logs. A closure of the same shape is one.

@@ -16,6 +16,7 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::args::{Cli, TestArgs};
 use crate::failure::Failure;
+use crate::home;
 use crate::host::Host;
 use crate::parallel;
 use crate::show::print_line;
@@ -91,7 +92,8 @@ pub(crate) fn test(cli: &Cli, args: &TestArgs) -> Result<(), Failure> {
                 "--from-record makes a fixture for one op: name that alone",
             ));
         };
-        let file = fixtures::add(op, records::case_of(record)?)?;
+        let home = home::of(cli, None)?;
+        let file = fixtures::add(op, records::case_of(&*home, record)?)?;
         crate::show::tell!("wrote a case to {}", file.display());
     }
     let host = Host::new(cli, 0, parallel::threads())?;

@@ -1,79 +1,102 @@
 //! `compute record`: what was recorded.
 
-use compute::{Content, Data, Printable, Record, RunRecord, Subject};
+use compute::{
+    Content, Data, Printable, Record, RecordHead, RecordKeep, RecordQuery, RunRecord, Subject,
+};
+use compute_state::{RecordPolicy, Recorded};
 
-use crate::args::{Cli, RecordArgs, RecordCommand, RecordLsArgs, RecordShowArgs};
+use crate::args::{
+    Cli, RecordArgs, RecordCommand, RecordLsArgs, RecordPolicyArgs, RecordShowArgs, WantedArgs,
+};
 use crate::failure::Failure;
-use crate::show::{print_bytes, print_line};
+use crate::home::{self, Home};
+use crate::show::{count, print_bytes, print_json, print_line};
 use crate::work::records;
 
 /// How many digits of an id a list shows.
 const SHORT: usize = 12;
 
-pub(crate) fn record(_: &Cli, args: &RecordArgs) -> Result<(), Failure> {
+/// How many records of a server are listed where nobody says.
+const LAST: usize = 20;
+
+pub(crate) fn record(cli: &Cli, args: &RecordArgs) -> Result<(), Failure> {
+    let home = home::of(cli, args.state.state.as_deref())?;
     match &args.command {
-        RecordCommand::Ls(args) => ls(args),
-        RecordCommand::Show(args) => show(args),
+        RecordCommand::Ls(args) => ls(&*home, args),
+        RecordCommand::Show(args) => show(&*home, args),
+        RecordCommand::Policy(args) => policy(&*home, args),
     }
 }
 
-fn ls(args: &RecordLsArgs) -> Result<(), Failure> {
-    for kept in records::read(&args.records)? {
-        let record = kept.record;
-        if !is_wanted(&record, args) {
-            continue;
+fn ls(home: &dyn Home, args: &RecordLsArgs) -> Result<(), Failure> {
+    let (query, last) = (args.wanted.query(), args.wanted.last);
+    if args.records.is_empty() && !args.json {
+        let heads = home.record_heads(&query, last.unwrap_or(LAST))?;
+        if heads.is_empty() {
+            crate::show::tell!(
+                "there are no such records; `compute record policy` says what is recorded"
+            );
         }
+        return heads.iter().try_for_each(|head| print_line(line(head)));
+    }
+    let wanted = match args.records.is_empty() {
+        true => WantedArgs { last: last.or(Some(LAST)), ..args.wanted.clone() },
+        false => args.wanted.clone(),
+    };
+    for kept in records::gather(home, &args.records, &wanted)? {
         if args.json {
-            print_line(String::from_utf8_lossy(&record.to_json()))?;
+            print_line(String::from_utf8_lossy(&kept.record.to_json()))?;
         } else {
-            print_line(line(&record))?;
+            print_line(line_of(&kept.record))?;
         }
     }
     Ok(())
 }
 
-fn is_wanted(record: &Record, args: &RecordLsArgs) -> bool {
-    let is =
-        |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|one| one == found);
-    let (stack, ops) = match &record.subject {
-        Subject::Run(run) => {
-            let meta = run.op.as_ref().map(|op| &op.meta);
-            let stack = meta.map_or("", |meta| &meta.stack).to_owned();
-            (stack, vec![run.reference.to_string(), meta.map_or("", |meta| &meta.op).to_owned()])
-        }
-        Subject::Document(document) => {
-            let stack = document.stage.rsplit_once('/').map_or("", |(stack, _)| stack).to_owned();
-            let steps = document.steps.iter();
-            (
-                stack,
-                steps
-                    .flat_map(|step| [step.rule.clone(), step.run.reference.to_string()])
-                    .collect(),
-            )
-        }
-    };
-    is(&args.status, record.subject.status())
-        && is(&args.stack, &stack)
-        && is(&args.rid, &record.rid)
-        && args.op.as_ref().is_none_or(|op| ops.contains(op))
+/// A record in a line.
+pub(super) fn line_of(record: &Record) -> String {
+    records::head(record, &RecordQuery::default()).as_ref().map(line).unwrap_or_default()
 }
 
 /// A record in a line: its id, when, what, and how it ended.
-pub(super) fn line(record: &Record) -> String {
-    let what = match &record.subject {
-        Subject::Run(run) => run.reference.to_string(),
-        Subject::Document(document) => {
-            format!("{} ({} steps)", document.stage, document.steps.len())
-        }
-    };
-    let id = &record.id[..SHORT.min(record.id.len())];
-    let text =
-        format!("{id}  {}  {:<12}  {what}  {}", record.at, record.subject.status(), record.rid);
+fn line(head: &RecordHead) -> String {
+    let RecordHead { id, what, status, rid, at, .. } = head;
+    let id = &id[..SHORT.min(id.len())];
+    let steps = head.steps.map(|steps| format!(" ({})", count(steps, "step"))).unwrap_or_default();
+    let at = at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ");
+    let text = format!("{id}  {at}  {status:<12}  {what}{steps}  {rid}");
     Printable::line(text.trim_end()).to_string()
 }
 
-fn show(args: &RecordShowArgs) -> Result<(), Failure> {
-    let all = records::read(std::slice::from_ref(&args.records))?;
+fn policy(home: &dyn Home, args: &RecordPolicyArgs) -> Result<(), Failure> {
+    let stacks = home.stacks()?;
+    let set = args.which.map(|which| RecordPolicy { which, keep: args.keep });
+    if set.is_some() || args.unset {
+        return Ok(stacks.set_record_policy(args.stack.as_ref(), set)?);
+    }
+    let policies = stacks.record_policies()?;
+    if args.json {
+        return print_json(&policies);
+    }
+    let shown = |policy: &RecordPolicy| match (policy.which, policy.keep) {
+        (Recorded::Off, _) => "off".to_owned(),
+        (which, RecordKeep::Bytes) => format!("{which}, with bytes"),
+        (which, RecordKeep::Digests) => format!("{which}, digests alone"),
+    };
+    let own: Vec<_> = policies.stacks.iter().collect();
+    let width = own.iter().map(|(stack, _)| stack.as_str().len()).max().unwrap_or(0).max(8);
+    for (stack, policy) in own {
+        if args.stack.as_ref().is_none_or(|wanted| wanted == stack) {
+            print_line(format!("{:<width$}  {}", stack.as_str(), shown(policy)))?;
+        }
+    }
+    let name = if policies.stacks.is_empty() { "all" } else { "all else" };
+    print_line(format!("{name:<width$}  {}", shown(&policies.of(None))))
+}
+
+fn show(home: &dyn Home, args: &RecordShowArgs) -> Result<(), Failure> {
+    let names = std::slice::from_ref(&args.record);
+    let all = records::gather(home, names, &WantedArgs::default())?;
     let wanted = |record: &Record| args.id.as_ref().is_none_or(|id| record.id.starts_with(&**id));
     let mut found = all.into_iter().map(|kept| kept.record).filter(wanted);
     let record = match (found.next(), found.next()) {
@@ -122,8 +145,12 @@ fn described(record: &Record) -> Vec<String> {
             lines.push(format!("input    {}", shown(&document.input)));
             lines.push(format!("status   {}", document.status));
             lines.extend(document.reason.iter().map(|reason| format!("reason   {reason}")));
-            lines
-                .extend(document.output.iter().map(|output| format!("output   {}", shown(output))));
+            for (name, content) in [("output", &document.output), ("http", &document.web)] {
+                lines.extend(content.iter().map(|one| format!("{name:<8} {}", shown(one))));
+            }
+            if document.steps_dropped > 0 {
+                lines.push(format!("dropped  {}", count(document.steps_dropped as usize, "step")));
+            }
             for step in &document.steps {
                 lines.push(format!("step     {}", step.rule));
                 describe_run(&step.run, "  ", &mut lines);

@@ -3,22 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use compute::{Limits, Record, RecordKey, Ref, Resolver as _, RunRecord, Subject};
+use compute::{
+    Failure as GuestFailure, Limits, Record, RecordKey, Ref, Resolver as _, RunRecord, Subject,
+};
 use compute_flow::{ProcessorSettings, Snapshot, Stack};
 use compute_replay::{
-    Against, KeptRecord, Summary, Unrepeatable, Verdict, replay_document, replay_run,
+    Again, Against, KeptRecord, Summary, Unrepeatable, Verdict, replay_document, replay_run,
 };
 use compute_state::{StackName, Stacks};
 use indicatif::{ProgressBar, ProgressStyle};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::record::line;
-use crate::args::{Cli, ReplayArgs};
+use super::record::line_of;
+use crate::args::{Cli, ReplayArgs, WantedArgs};
 use crate::failure::Failure;
 use crate::home::{self, Home};
 use crate::host::Host;
 use crate::parallel;
-use crate::show::{count, print_json, print_line, printable};
+use crate::show::{count, print_json, print_line, printable, report};
 use crate::work::{compiled, records, target};
 
 /// How many lines of one record's differences are shown.
@@ -31,11 +33,13 @@ struct Replayed {
     kept: KeptRecord,
     verdict: Verdict,
     again: Option<Box<Subject>>,
+    /// What failed when it was run again.
+    failure: Option<(Ref, GuestFailure)>,
 }
 
 pub(crate) fn replay(cli: &Cli, args: &ReplayArgs) -> Result<(), Failure> {
-    let kept = records::read(&args.records)?;
     let home = home::of(cli, args.state.state.as_deref())?;
+    let kept = records::gather(&*home, &args.records, &args.wanted)?;
     let host = Host::at(&home, memory_of(&kept), parallel::threads())?;
     let mut secrets = home::set_secrets(&*home)?;
     secrets.extend(args.secret.iter().cloned());
@@ -44,7 +48,7 @@ pub(crate) fn replay(cli: &Cli, args: &ReplayArgs) -> Result<(), Failure> {
     if let Some(file) = &args.junit {
         write_junit(file, &replayed)?;
     }
-    tell(args, &replayed)
+    tell(&host, args, &replayed)
 }
 
 /// Takes recorded documents through these versions in place of those that they went through, shows what is otherwise, and gives
@@ -55,7 +59,7 @@ pub(crate) fn against_versions(
     records: &[std::path::PathBuf],
     stacks: Vec<Arc<Stack>>,
 ) -> Result<usize, Failure> {
-    let mut kept = records::read(records)?;
+    let mut kept = records::gather(&**home, records, &WantedArgs::default())?;
     kept.retain(|kept| match &kept.record.subject {
         Subject::Run(_) => false,
         Subject::Document(document) => {
@@ -83,7 +87,8 @@ fn run_again(
     let replayed = parallel::map(kept, |kept| {
         let (verdict, again) = replayer.replay(&kept.record);
         bar.inc(1);
-        Replayed { kept, verdict, again: again.map(Box::new) }
+        let (again, failure) = again.map(|again| (Box::new(again.record), again.failure)).unzip();
+        Replayed { kept, verdict, again, failure: failure.flatten() }
     });
     bar.finish_and_clear();
     Ok(replayed)
@@ -177,7 +182,7 @@ impl Replayer<'_> {
         Ok(())
     }
 
-    fn replay(&self, record: &Record) -> (Verdict, Option<Subject>) {
+    fn replay(&self, record: &Record) -> (Verdict, Option<Again<Subject>>) {
         let secret = |name: &str| self.secrets.get(name).cloned();
         match (&record.subject, &self.against) {
             (Subject::Run(_), Other::Versions(_)) => {
@@ -192,7 +197,11 @@ impl Replayer<'_> {
                 let against = Against { reference, input: None };
                 let (verdict, again) =
                     replay_run(run, &self.host.manager, &secret, &self.key, &against);
-                (verdict, again.map(|run| Subject::Run(Box::new(run))))
+                let again = again.map(|again| Again {
+                    record: Subject::Run(Box::new(again.record)),
+                    failure: again.failure,
+                });
+                (verdict, again)
             }
             (Subject::Document(_), Other::Compute(_)) => {
                 let why = "it is a document: --against takes STACK@VERSION for it";
@@ -209,9 +218,8 @@ impl Replayer<'_> {
                     (Ok(snapshot), _) => (snapshot, false),
                     (Err(why), _) => return (Verdict::Incomparable(why), None),
                 };
-                let mut settings =
-                    ProcessorSettings { mocks: true, ..ProcessorSettings::default() };
-                settings.limits = Limits { fuel: document.fuel, ..Limits::COMMAND_LINE };
+                let limits = Limits { fuel: document.fuel, ..Limits::COMMAND_LINE };
+                let mut settings = ProcessorSettings { limits, ..ProcessorSettings::default() };
                 if let Some(step) = document.steps.first() {
                     settings.limits.memory = Some(step.run.limits.memory);
                 }
@@ -219,7 +227,9 @@ impl Replayer<'_> {
                 let (verdict, again) = replay_document(
                     record, &snapshot, &runner, settings, &secret, &self.key, other,
                 );
-                (verdict, again.map(|record| record.subject))
+                let again = again
+                    .map(|again| Again { record: again.record.subject, failure: again.failure });
+                (verdict, again)
             }
         }
     }
@@ -265,12 +275,12 @@ fn summary(replayed: &[Replayed]) -> Summary {
 }
 
 /// Says what came of it.
-fn tell(args: &ReplayArgs, replayed: &[Replayed]) -> Result<(), Failure> {
+fn tell(host: &Host, args: &ReplayArgs, replayed: &[Replayed]) -> Result<(), Failure> {
     let summary = summary(replayed);
     if args.json {
         print_json(&summary)?;
     } else if let [one] = replayed {
-        print_one(one)?;
+        print_one(host, one)?;
     } else {
         print_summary(&summary, replayed, args.against.is_some())?;
     }
@@ -287,7 +297,12 @@ fn tell(args: &ReplayArgs, replayed: &[Replayed]) -> Result<(), Failure> {
     }
 }
 
-fn print_one(one: &Replayed) -> Result<(), Failure> {
+fn print_one(host: &Host, one: &Replayed) -> Result<(), Failure> {
+    // What failed, at its author's line, where the artifact says where that is.
+    if let Some((reference, failure)) = &one.failure {
+        let map = target::stored_source_map(host, reference);
+        crate::show::tell_lines!("{}", printable(&report::failure(failure, map.as_ref())));
+    }
     match &one.verdict {
         Verdict::Identical => print_line("identical"),
         Verdict::Different(differences) => {
@@ -350,7 +365,7 @@ fn print_summary(summary: &Summary, replayed: &[Replayed], other: bool) -> Resul
         ok(&one.kept.record.subject) && one.again.as_deref().is_some_and(|again| !ok(again))
     });
     if let (true, Some(one)) = (other, failing) {
-        print_line(printable(&format!("the first that now fails: {}", line(&one.kept.record))))?;
+        print_line(printable(&format!("the first that now fails: {}", line_of(&one.kept.record))))?;
     }
     Ok(())
 }
@@ -371,7 +386,7 @@ fn write_junit(file: &std::path::Path, replayed: &[Replayed]) -> Result<(), Fail
             }
             _ => {}
         }
-        suite.add_test_case(TestCase::new(line(&one.kept.record), status));
+        suite.add_test_case(TestCase::new(line_of(&one.kept.record), status));
     }
     let mut report = Report::new("compute");
     report.add_test_suite(suite);

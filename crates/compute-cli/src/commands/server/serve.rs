@@ -197,6 +197,8 @@ fn settings(options: &ServeOptions) -> Settings {
             artifacts: options.max_artifacts,
             artifact_bytes: options.max_artifact_bytes.as_u64(),
         },
+        record_bytes: options.record_bytes.as_u64(),
+        record_age: options.record_age,
         max_connections: options.max_connections as usize,
         idle_timeout: options.idle_timeout,
         drain_timeout: options.drain_timeout,

@@ -44,16 +44,17 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     settings.mocks = true;
     settings.limits = Limits { fuel: args.fuel, ..Limits::COMMAND_LINE };
     let runner: Arc<dyn Runner> = Arc::new(host.manager.clone());
-    let processor = Processor::with_settings(Arc::clone(&runner), settings);
+    let processor = Processor::with_settings(runner, settings);
     let key = args.record.as_ref().map(|_| records::key()).transpose()?;
     // With a record of it, where one is asked for.
-    let process = |request: &Request| match &key {
+    let process = |request: &mut Request| match &key {
         None => (processor.process(&snapshot, request), None),
         Some(key) => {
-            let keep = RecordKeep::Bytes;
-            let recorder = DocumentRecorder::new(Arc::clone(&runner), settings, key.clone(), keep);
-            let (answer, record) = recorder.process(&snapshot, request);
-            (answer, Some(record.sealed()))
+            let recorder =
+                DocumentRecorder::new(&processor, request, key.clone(), RecordKeep::Bytes);
+            let answer = processor.process(&snapshot, request);
+            let record = recorder.record(request, &answer).sealed();
+            (answer, Some(record))
         }
     };
 
@@ -71,7 +72,7 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     request.secrets = Arc::new(secrets);
     // What computes log is shown, so all is written down; how much of it is kept is for --trace to say.
     request.detail = Detail::Full;
-    let (mut answer, mut record) = process(&request);
+    let (mut answer, mut record) = process(&mut request);
     // Compiling is not the document's time: what took too long is made ready, and the same document comes again, with the
     // same clock and seed.
     let mut prepared = HashSet::new();
@@ -81,7 +82,7 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
         let artifact =
             pollster::block_on(host.at_hand.resolve(&reference)).map_err(Failure::from)?;
         host.prepare(&artifact, settings.limits)?;
-        (answer, record) = process(&request);
+        (answer, record) = process(&mut request);
     }
     if let (Some(record), Some(to)) = (&record, &args.record) {
         let file = records::write(record, to)?;

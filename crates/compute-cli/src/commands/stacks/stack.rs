@@ -1,9 +1,11 @@
 //! `compute stack`: the versions of stacks, and which are active.
 
-use compute_state::{Draft, Stacks, VersionInfo};
+use compute_state::{Draft, Shadow, Stacks, VersionInfo};
 use serde::Serialize;
 
-use crate::args::{Cli, StackActivateArgs, StackArgs, StackCommand, StackDiffArgs, StackShowArgs};
+use crate::args::{
+    Cli, StackActivateArgs, StackArgs, StackCommand, StackDiffArgs, StackShadowArgs, StackShowArgs,
+};
 use crate::failure::Failure;
 use crate::home::{self, Home};
 use crate::show::{print_json, print_line};
@@ -17,6 +19,7 @@ pub(crate) fn stack(cli: &Cli, args: &StackArgs) -> Result<(), Failure> {
         StackCommand::Show(args) => show(&*stacks, args),
         StackCommand::Diff(args) => diff(&*stacks, args),
         StackCommand::Activate(args) => activate(&*home, args),
+        StackCommand::Shadow(args) => shadow(&*home, args),
     }
 }
 
@@ -111,5 +114,65 @@ fn activate(home: &dyn Home, args: &StackActivateArgs) -> Result<(), Failure> {
     let draft = Draft::new(args.stack.clone(), args.version);
     home.activate(&[draft]).map_err(super::apply::refused)?;
     crate::show::tell!("version {} of {} is active", args.version, args.stack);
+    Ok(())
+}
+
+fn shadow(home: &dyn Home, args: &StackShadowArgs) -> Result<(), Failure> {
+    let (stacks, stack) = (home.stacks()?, &args.stack);
+    if args.off {
+        return Ok(stacks.remove_shadow(stack)?);
+    }
+    if let (Some(number), Some(share)) = (args.version, args.share) {
+        let shadow = Shadow { stack: stack.clone(), number, share };
+        let versions = home::versions(&*stacks, stack)?;
+        if versions.iter().any(|one| one.number == number && one.active) {
+            return Err(Failure::usage(format!(
+                "version {number} of `{stack}` is the active one, and has nothing to be compared with"
+            )));
+        }
+        stacks.set_shadow(&shadow)?;
+        if home.server().is_none() {
+            crate::show::tell!("a server on this state gives it {share} of the documents");
+        }
+        return Ok(());
+    }
+    let none = || Failure::usage(format!("the stack `{stack}` has no shadow"));
+    let shadows = stacks.shadows()?;
+    let shadow = shadows.iter().find(|shadow| shadow.stack == *stack).ok_or_else(none)?;
+    let Some(client) = home.server() else {
+        // What came of it, only the server knows.
+        crate::show::tell!("what it answers is counted by the server: ask with --server");
+        return print_line(format!("version {} gets {}", shadow.number, shadow.share));
+    };
+    let report = client.shadow(stack)?;
+    if args.json {
+        return print_json(&report);
+    }
+    let compared = report.same + report.different;
+    let mut head = format!(
+        "version {} gets {}: {} of {compared} the same",
+        report.number, report.share, report.same
+    );
+    if report.different > 0 {
+        head.push_str(&format!(", {} differ", report.different));
+    }
+    print_line(head)?;
+    for group in &report.groups {
+        let documents = crate::show::count(group.documents as usize, "document");
+        let line = format!("  {}: {documents}, as {}", group.place, group.example);
+        print_line(crate::show::printable(&line))?;
+        for way in &group.ways {
+            let line = format!("      {} → {} ({})", way.before, way.after, way.documents);
+            print_line(crate::show::printable(&line))?;
+        }
+    }
+    for (documents, why) in [
+        (report.incomparable, "cannot be compared, since time stopped one of both"),
+        (report.skipped, "it was not given, since no place was free"),
+    ] {
+        if documents > 0 {
+            print_line(format!("  {} {why}", crate::show::count(documents as usize, "document")))?;
+        }
+    }
     Ok(())
 }

@@ -155,6 +155,8 @@ impl<'a> Run<'a> {
             self.check_step(budget, step)?;
             if let Ok(prepared) = &prepared {
                 self.recorder.hide(&prepared.control);
+                let named = prepared.control.secrets.iter().map(|secret| secret.name.clone());
+                self.secrets.extend(named);
             }
             all.push(prepared.map_err(|reason| Failed::new(name(), rule, reason)));
         }

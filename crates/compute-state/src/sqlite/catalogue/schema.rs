@@ -2,7 +2,7 @@
 
 /// Each step from one format to the next; `user_version` counts those that were taken. Steps that were
 /// released are never changed.
-pub(super) const MIGRATIONS: [&str; 3] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     "
 CREATE TABLE stacks (
     name TEXT PRIMARY KEY,
@@ -50,6 +50,19 @@ UPDATE versions SET bytes = (
     SELECT COALESCE(SUM(OCTET_LENGTH(path) + OCTET_LENGTH(text)), 0) FROM files
     WHERE files.stack = versions.stack AND files.number = versions.number
 );
+",
+    "
+ALTER TABLE stacks ADD COLUMN record TEXT;  -- what is recorded of its documents, as JSON
+CREATE TABLE tenant (
+    record TEXT                 -- what is recorded besides, as JSON
+) STRICT;
+INSERT INTO tenant VALUES (NULL);
+CREATE TABLE shadows (
+    stack TEXT PRIMARY KEY,
+    number INTEGER NOT NULL,
+    share INTEGER NOT NULL,     -- millionths
+    FOREIGN KEY (stack, number) REFERENCES versions (stack, number) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -1,0 +1,184 @@
+//! The files of a log: appended to, one after the other, and deleted from the oldest on.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::SEGMENT;
+
+/// In how many segments, about, a log is kept, so that the oldest can go.
+const SEGMENTS: u32 = 8;
+
+/// How much of a log is kept, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How many bytes of records are kept; the oldest go first: 256 MiB.
+    pub bytes: u64,
+    /// How long records are kept, about: 7 days.
+    pub age: Duration,
+    /// How many bytes of memory records may take that wait to be written; what comes beyond is lost, and counted: 16 MiB.
+    pub waiting: usize,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { bytes: 256 << 20, age: Duration::from_secs(7 * 24 * 3600), waiting: 16 << 20 }
+    }
+}
+
+/// The files of a log. Other processes may write to the same folder, each to segments of its own.
+#[derive(Debug)]
+pub(super) struct Segments {
+    folder: PathBuf,
+    settings: LogSettings,
+    /// The one that is written to.
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    path: PathBuf,
+    size: u64,
+    begun: SystemTime,
+}
+
+impl Segments {
+    pub(super) const fn new(folder: PathBuf, settings: LogSettings) -> Self {
+        Self { folder, settings, open: None }
+    }
+
+    /// How many bytes a segment has at most, and its longest line.
+    const fn most(&self) -> u64 {
+        self.settings.bytes / SEGMENTS as u64
+    }
+
+    /// Appends lines. Says how many were written: where one cannot be, the next ones are tried in a new segment.
+    pub(super) fn write(&mut self, lines: &[Vec<u8>]) -> u64 {
+        let mut written = 0;
+        let mut file: Option<File> = None;
+        for line in lines {
+            let length = line.len() as u64;
+            let full = self.open.as_ref().is_none_or(|open| {
+                let is_old =
+                    open.begun.elapsed().is_ok_and(|age| age > self.settings.age / SEGMENTS);
+                is_old || open.size > 0 && open.size + length > self.most()
+            });
+            if full {
+                file = None;
+            }
+            // One that is longer than a segment would push out all others.
+            if length > self.most() {
+                continue;
+            }
+            let appended = match file.take() {
+                Some(file) => Ok(file),
+                None if full => self.begin(),
+                None => self.reopen(),
+            };
+            let appended = appended.and_then(|mut file| file.write_all(line).map(|()| file));
+            match (appended, self.open.as_mut()) {
+                (Ok(opened), Some(open)) => {
+                    open.size += length;
+                    file = Some(opened);
+                    written += 1;
+                }
+                // Half of it may be there: what follows is no part of it.
+                _ => self.open = None,
+            }
+        }
+        written
+    }
+
+    /// Has all that was written on disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        match &self.open {
+            Some(open) => File::open(&open.path)?.sync_data(),
+            None => Ok(()),
+        }
+    }
+
+    fn reopen(&self) -> io::Result<File> {
+        let open = self.open.as_ref().ok_or_else(|| io::Error::other("there is no segment"))?;
+        OpenOptions::new().append(true).open(&open.path)
+    }
+
+    fn begin(&mut self) -> io::Result<File> {
+        self.sync()?;
+        self.open = None;
+        make_folder(&self.folder)?;
+        self.forget(self.most())?;
+        let last = segments(&self.folder)?.last().map_or(0, |(number, _)| *number);
+        let mut number = last + 1;
+        loop {
+            let path = self.folder.join(format!("{number:016}.{SEGMENT}"));
+            match OpenOptions::new().create_new(true).append(true).mode(0o600).open(&path) {
+                Ok(file) => {
+                    self.open = Some(Open { path, size: 0, begun: SystemTime::now() });
+                    return Ok(file);
+                }
+                // Another process was faster.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Deletes the segments that are too old.
+    pub(super) fn forget_old(&mut self) -> io::Result<()> {
+        if self.open.as_ref().is_some_and(|open| is_older(open.begun, self.settings.age)) {
+            self.open = None;
+        }
+        self.forget(0)
+    }
+
+    /// Deletes the oldest segments, until there is room for so many bytes, and those that are too old.
+    fn forget(&self, room: u64) -> io::Result<()> {
+        let segments = match segments(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            segments => segments?,
+        };
+        let mut kept: Vec<_> = segments
+            .into_iter()
+            .filter_map(|(_, path)| {
+                let about = fs::metadata(&path).ok()?;
+                Some((path, about.len(), about.modified().unwrap_or(SystemTime::now())))
+            })
+            .collect();
+        let mut total: u64 = kept.iter().map(|(_, size, _)| size).sum();
+        let room = self.settings.bytes.saturating_sub(room);
+        kept.reverse();
+        while let Some((path, size, written)) = kept.pop() {
+            if total <= room && !is_older(written, self.settings.age) {
+                break;
+            }
+            fs::remove_file(path)?;
+            total -= size;
+        }
+        Ok(())
+    }
+}
+
+fn is_older(time: SystemTime, age: Duration) -> bool {
+    time.elapsed().is_ok_and(|passed| passed > age)
+}
+
+/// Makes a folder that its owner alone may read: records have what callers sent.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// The segments of a folder, by their numbers.
+pub(super) fn segments(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut segments = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        if let (Some(number), true) = (number, path.extension().is_some_and(|end| end == SEGMENT)) {
+            segments.push((number, path));
+        }
+    }
+    segments.sort();
+    Ok(segments)
+}

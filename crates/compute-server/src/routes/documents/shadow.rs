@@ -1,0 +1,75 @@
+//! Takes a document through a version that answers nobody, after it has its answer, and counts what is otherwise.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use compute::Charge;
+use compute_flow::{Answer, Detail, Request};
+use compute_replay::compare_answers;
+use compute_state::Shadow;
+
+use super::Helpers;
+use crate::Server;
+use crate::tenants::{Live, LiveShadow, Tenant};
+
+/// A document that a shadow gets as well.
+pub(super) struct ShadowRun {
+    live: Arc<Live>,
+    /// Which of the shadows.
+    at: usize,
+    request: Request,
+    answer: Answer,
+    /// What names the document in what is told of it: its record, or its request.
+    id: String,
+}
+
+impl ShadowRun {
+    /// What is to be done besides, if the document went through a stack that has a shadow, and is one of its share.
+    pub(super) fn of(
+        live: Arc<Live>,
+        request: Request,
+        answer: Answer,
+        record: Option<String>,
+        drawn: u64,
+    ) -> Option<Self> {
+        let trace = answer.trace.as_ref()?;
+        let is_its = |one: &LiveShadow| {
+            trace.versions.contains_key(&one.shadow.stack) && one.shadow.share.takes(drawn)
+        };
+        let at = live.shadows.iter().position(is_its)?;
+        let id = record.unwrap_or_else(|| answer.rid.clone());
+        Some(Self { live, at, request, answer, id })
+    }
+
+    fn shadow(&self) -> &Shadow {
+        &self.live.shadows[self.at].shadow
+    }
+
+    /// Runs it in a place that is free now, and that nobody waits for; if there is none, it is left out. Nobody waits for it.
+    pub(super) fn start(self, server: &Server, tenant: Arc<Tenant>, limit: Duration, held: Charge) {
+        let class = &server.shared.classes.sandboxes;
+        let Some(place) = class.try_enter(tenant.name.as_str()) else {
+            tenant.shadows.skipped(self.shadow());
+            return;
+        };
+        let sandboxes = class.admission.clone();
+        tokio::spawn(async move {
+            let work = place.run(move |cancel| {
+                let _held = held;
+                let Self { live, at, mut request, answer, id } = self;
+                let LiveShadow { shadow, snapshot, .. } = &live.shadows[at];
+                request.rid = Some(answer.rid.clone());
+                request.detail = Detail::Off;
+                request.recording = None;
+                request.cancel = Some(cancel.clone());
+                request.deadline = Some(limit);
+                request.helpers =
+                    Some(Arc::new(Helpers { sandboxes, tenant: tenant.name.clone() }));
+                let other = tenant.shadow_processor.process(snapshot, &request);
+                tenant.shadows.compared(shadow, &id, &compare_answers(&answer, &other));
+            });
+            // A panic in it is its own.
+            let _ = work.await;
+        });
+    }
+}

@@ -1,0 +1,147 @@
+//! What a tenant's requests are recorded in, and which of them are.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use compute::{
+    Account, Outcome, Record, RecordKeep, RecordKey, RecordSink as _, Recording, Ref, RunOptions,
+    RunSink,
+};
+use compute_flow::{Answer, Processor, Request};
+use compute_replay::{DocumentRecorder, LogSettings, RecordLog, RecordWriter};
+use compute_state::{RecordPolicy, Recorded, TenantName};
+
+/// The records of a tenant: found in segments in a folder, written by a thread that all tenants share.
+#[derive(Clone, Debug)]
+pub(crate) struct Records {
+    pub(crate) folder: PathBuf,
+    log: RecordLog,
+    key: RecordKey,
+    tenant: TenantName,
+}
+
+impl Records {
+    pub(crate) fn new(
+        writer: &RecordWriter,
+        folder: PathBuf,
+        settings: LogSettings,
+        key: RecordKey,
+        tenant: TenantName,
+    ) -> Self {
+        Self { log: writer.log(&folder, settings), folder, key, tenant }
+    }
+
+    /// Waits until all that was recorded is on disk, or lost.
+    pub(crate) fn flush(&self) -> std::io::Result<()> {
+        self.log.flush()
+    }
+
+    /// Has a document recorded, if it is one that is.
+    pub(crate) fn document(
+        &self,
+        policy: RecordPolicy,
+        processor: &Processor,
+        request: &mut Request,
+    ) -> Option<DocumentRecording> {
+        let recorder = || DocumentRecorder::new(processor, request, self.key.clone(), policy.keep);
+        is_chosen(policy.which).then(recorder).map(|recorder| DocumentRecording {
+            records: self.clone(),
+            recorder,
+            which: policy.which,
+        })
+    }
+
+    /// What a single run is given to, if it is one that is recorded. What that keeps is charged to the account.
+    pub(crate) fn run(&self, policy: RecordPolicy, memory: &Account) -> Option<Arc<RunRecording>> {
+        let recording = || {
+            Arc::new(RunRecording {
+                records: self.clone(),
+                which: policy.which,
+                keep: policy.keep,
+                memory: memory.clone(),
+                id: OnceLock::new(),
+            })
+        };
+        is_chosen(policy.which).then(recording)
+    }
+
+    /// Hands a record to whoever writes it. Its id.
+    fn keep(&self, mut record: Record) -> String {
+        self.tenant.as_str().clone_into(&mut record.by);
+        let record = record.sealed();
+        let id = record.id.clone();
+        self.log.take(record);
+        id
+    }
+}
+
+/// A number that no caller knows.
+pub(crate) fn drawn() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+/// Whether a request is one that may be recorded, before it is known what becomes of it.
+fn is_chosen(which: Recorded) -> bool {
+    match which {
+        Recorded::Off => false,
+        Recorded::Failures | Recorded::All => true,
+        // No caller can say which it is.
+        Recorded::Sample(every) => drawn().is_multiple_of(u64::from(every.get())),
+    }
+}
+
+/// A document that is recorded.
+#[derive(Debug)]
+pub(crate) struct DocumentRecording {
+    records: Records,
+    recorder: DocumentRecorder,
+    which: Recorded,
+}
+
+impl DocumentRecording {
+    /// Records it, once it has its answer. The record's id, if it is kept.
+    pub(crate) fn finish(self, request: &Request, answer: &Answer) -> Option<String> {
+        let failed = || answer.result.is_err() || self.recorder.failed();
+        if self.which == Recorded::Failures && !failed() {
+            return None;
+        }
+        Some(self.records.keep(self.recorder.record(request, answer)))
+    }
+}
+
+/// A single run that is recorded.
+pub(crate) struct RunRecording {
+    records: Records,
+    which: Recorded,
+    keep: RecordKeep,
+    memory: Account,
+    id: OnceLock<String>,
+}
+
+impl RunRecording {
+    /// The record's id, if it is kept.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.id.get().map(String::as_str)
+    }
+}
+
+impl RunSink for RunRecording {
+    fn take(&self, reference: &Ref, input: &[u8], options: &RunOptions, outcome: &Outcome) {
+        if self.which == Recorded::Failures && outcome.result.is_ok() {
+            return;
+        }
+        let output = outcome.result.as_ref().map_or(0, |bytes| bytes.len());
+        // The bytes, as a text of JSON, and what a mask reads.
+        let room = self.memory.charge(3 * (input.len() + output));
+        let keep = if room.is_ok() { self.keep } else { RecordKeep::Digests };
+        let sink = |record: Record| {
+            let _ = self.id.set(self.records.keep(record));
+        };
+        let key = self.records.key.clone();
+        sink(
+            Recording::new(Arc::new(|_| ()), key).keep(keep).of(reference, input, options, outcome),
+        );
+    }
+}
