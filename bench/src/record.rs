@@ -20,8 +20,8 @@ pub(crate) fn print() -> Result<()> {
     let op =
         Artifact::new(Algorithm::Sha256, "wasm", std::fs::read(format!("{ops}/trivial.wasm"))?);
     let reference = op.reference().clone();
-    let artifacts = ArtifactMap::from([op, compute_js_plugin::plugin()]);
-    let manager = Manager::builder().resolver(artifacts).build();
+    let artifacts = Arc::new(ArtifactMap::from([op, compute_js_plugin::plugin()]));
+    let manager = Manager::builder().shared_resolver(artifacts.clone()).build();
     let folder = tempfile::tempdir()?;
     let log = |name: &str| RecordLog::open(&folder.path().join(name), LogSettings::default());
     let logs = [Arc::new(log("digests")?), Arc::new(log("bytes")?)];
@@ -37,10 +37,20 @@ pub(crate) fn print() -> Result<()> {
             outcome.expect("a run").result.expect("an answer");
         })
     };
+    let keeping = Manager::builder().shared_resolver(artifacts).results(64 << 20).build();
+    let cached = {
+        let reference = reference.clone();
+        Contender::new("a result that is kept", move || {
+            let options = RunOptions { cache: true, ..options() };
+            let outcome = keeping.run_blocking(&reference, &input(), &options).expect("a run");
+            outcome.result.expect("an answer");
+        })
+    };
     let mut contenders = [
         contender("Manager", runner()),
         contender("recorded, digests", Arc::new(digests)),
         contender("recorded, with bytes", Arc::new(bytes)),
+        cached,
     ];
     println!("a trivial op on 200 bytes, p50\n");
     println!("{:<28} {:>9} {:>9} {:>9} {:>9}", "", "p50", "p90", "p99", "more");

@@ -13,6 +13,7 @@ use reqwest::blocking::Client;
 
 /// What the op and the worker are called with.
 const INPUT: &str = r#"{"name":"Ada"}"#;
+const RECORDED: &str = "compute, each run recorded";
 const CONNECTIONS: u32 = 8;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(6);
@@ -170,6 +171,14 @@ fn load(op: &[u8], peers: bool) -> Result<()> {
     let path = put(&client, &ours.url, None, op)?;
     let mut contenders =
         vec![("compute, fresh sandbox per request", format!("{}{path}", ours.url), Vec::new())];
+    // The same, where each run is recorded with its bytes.
+    let recording = Served::start(&["--dev"])?;
+    put(&client, &recording.url, None, compute_js_plugin::plugin().wasm())?;
+    let path = put(&client, &recording.url, None, op)?;
+    let policy = client.put(format!("{}/v1/record-policies", recording.url));
+    let answer = policy.body(r#"{"which":"all"}"#).send()?;
+    ensure!(answer.status() == 204, "a policy got {}", answer.status());
+    contenders.push((RECORDED, format!("{}{path}", recording.url), Vec::new()));
     let theirs = if peers { Some(Workerd::start()?) } else { None };
     if let Some(workerd) = &theirs {
         contenders.push(("workerd, isolate reused", workerd.url.clone(), Vec::new()));
@@ -207,8 +216,14 @@ fn load(op: &[u8], peers: bool) -> Result<()> {
         println!("{name:<38} {:>12.0} {:>10} {:>10}", one.rate, micros(one.p50), micros(one.p99));
         rates.push(one.rate);
     }
+    println!("\nrecording makes {:.2} × the requests", rates[1] / rates[0]);
+    for line in client.get(format!("{}/metrics", recording.url)).send()?.text()?.lines() {
+        if line.starts_with("compute_records") {
+            println!("{line}");
+        }
+    }
     if peers {
-        println!("\ncompute makes {:.2} × the requests of workerd", rates[0] / rates[1]);
+        println!("compute makes {:.2} × the requests of workerd", rates[0] / rates[2]);
     }
     println!();
     Ok(())

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{api, cargo, fuzz, guests, plugin, root, run, tidy, tools};
+use crate::{api, cargo, determinism, fuzz, guests, plugin, root, run, tidy, tools};
 
 /// For how long each fuzz target runs.
 const FUZZ_SECONDS: u32 = 60;
@@ -31,6 +31,7 @@ pub(crate) fn ci() -> Result<()> {
     plugin::prelude(true)?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     test(&[])?;
+    determinism::determinism()?;
     api::check()?;
     // The workspace, as clippy has checked it: what it depends on is not checked again.
     run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;

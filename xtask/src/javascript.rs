@@ -18,7 +18,6 @@ pub(crate) fn javascript() -> Result<()> {
     };
     script(&libraries, "compare.mjs", &[])?;
     let web = tests.join("web");
-    script(&web, "url.mjs", &[package_folder("url")?.join("tests")])?;
     script(&web, "intl.mjs", &[])?;
     let firefox = tools::firefox_tests()?;
     script(&web, "platform.mjs", &[firefox.join("testing/web-platform/tests")])?;

@@ -4,6 +4,7 @@ mod api;
 mod bench;
 mod check;
 mod demo;
+mod determinism;
 mod fuzz;
 mod guests;
 mod javascript;
@@ -58,7 +59,7 @@ enum Chore {
     /// through: `siege` (callers who mean it no good) and `soak` (killed again and again under load)
     Bench {
         /// What to measure
-        #[arg(value_parser = ["engine", "js", "flow", "server", "siege", "soak"])]
+        #[arg(value_parser = ["engine", "js", "flow", "record", "server", "siege", "soak"])]
         what: String,
         /// For how long `soak` goes on (600, if that is not said), and `siege` with all that it does at once (not at
         /// all)
@@ -77,6 +78,8 @@ enum Chore {
         #[arg(long, default_value = "60")]
         seconds: u32,
     },
+    /// Record what examples, guests and libraries of npm give, and run each record again, optimised and not, on a busy machine
+    Determinism,
     /// Check the server against its OpenAPI document, with schemathesis
     Api,
     /// Everything that must hold before a change lands
@@ -95,6 +98,7 @@ fn main() -> Result<()> {
         Chore::Tidy { print } => tidy::tidy(print),
         Chore::Bench { what, seconds, peers } => bench::bench(&what, seconds, peers),
         Chore::Fuzz { target, seconds } => fuzz::fuzz(&target, seconds),
+        Chore::Determinism => determinism::determinism(),
         Chore::Api => api::check(),
         Chore::Ci => check::ci(),
     }

@@ -15,8 +15,8 @@ use clap_complete::Shell;
 use compute::{Ref, Seed};
 
 pub(crate) use flow::{
-    ApplyArgs, CheckArgs, DevArgs, FireArgs, FmtArgs, PullArgs, StackActivateArgs, StackArgs,
-    StackCommand, StackDiffArgs, StackShadowArgs, StackShowArgs, StatusArgs, TraceArgs,
+    ApplyArgs, CheckArgs, DevArgs, Expected, FireArgs, FmtArgs, PullArgs, StackActivateArgs,
+    StackArgs, StackCommand, StackDiffArgs, StackShadowArgs, StackShowArgs, StatusArgs, TraceArgs,
     TraceCommand, TraceDetail, TraceLsArgs, TraceShowArgs,
 };
 pub(crate) use ops::ForecastArgs;
@@ -320,6 +320,10 @@ pub(crate) struct RunArgs {
     /// Write a record of the run, which `compute replay` repeats: a file that ends with .json, or a folder
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) record: Option<PathBuf>,
+
+    /// Sign the record with this user's key
+    #[arg(long, requires = "record")]
+    pub(crate) sign: bool,
 }
 
 #[derive(Debug, Args)]

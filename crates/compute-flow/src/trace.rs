@@ -92,7 +92,7 @@ impl Trace {
         for step in &mut settled.steps {
             (step.at_ns, step.wall_ns) = (0, 0);
             if let Some(metrics) = &mut step.metrics {
-                (metrics.load_ns, metrics.guest_ns) = (0, 0);
+                (metrics.load_ns, metrics.guest_ns, metrics.cached) = (0, 0, false);
             }
         }
         settled

@@ -46,6 +46,13 @@ export default function prelude(host) {
     },
     call(envelope) {
       const { input, meta, env, secrets } = envelope;
+      // Who reads it gives an answer that is this request's alone: the host is told.
+      if (meta.rid !== "") {
+        const { rid } = meta;
+        const get = () => (host.noteRequest(), rid);
+        const set = (value) => void Object.defineProperty(meta, "rid", { value, writable: true });
+        Object.defineProperty(meta, "rid", { get, set });
+      }
       const result = handler({ input, meta, env, secrets, log, emit });
       // What can be awaited is, also where the handler is not async.
       const isObject = typeof result === "object" || typeof result === "function";

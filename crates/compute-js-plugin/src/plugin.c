@@ -365,6 +365,16 @@ static JSValue js_fill_random(JSContext *ctx, JSValueConst this, int argc, JSVal
     return JS_UNDEFINED;
 }
 
+// Tells the host that the op looks at what its request is called: a draw of no bytes, which changes nothing.
+static JSValue js_note_request(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+    (void)!__wasi_random_get(NULL, 0);
+    return JS_UNDEFINED;
+}
+
+// Says that it does so.
+EXPORT("notes_request") void notes_request(void) {
+}
+
 // Math.random, from the call's own seed.
 static JSValue js_random(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     if (!random_is_seeded) {
@@ -687,6 +697,7 @@ static const JSCFunctionListEntry host_functions[] = {
     JS_CFUNC_DEF("emit", 2, js_emit),
     JS_CFUNC_DEF("monotonic", 0, js_monotonic),
     JS_CFUNC_DEF("fillRandom", 1, js_fill_random),
+    JS_CFUNC_DEF("noteRequest", 0, js_note_request),
     JS_CFUNC_DEF("random", 0, js_random),
     JS_CFUNC_DEF("utf8Encode", 1, js_utf8_encode),
     JS_CFUNC_DEF("utf8Decode", 2, js_utf8_decode),

@@ -4,6 +4,7 @@
 //!   writes on a thread of its own: a full disk or a slow one loses records, counts them, and slows nobody. A
 //!   [`RecordWriter`] is one such thread for many logs.
 //! - [`read_records`] reads them back, and single files as well; what is damaged is told, and the rest is read.
+//! - A [`RecordSigner`] vouches for records; [`read_record`] checks it.
 //! - [`replay_run`] and [`replay_document`] run a record again, and say what is otherwise: a [`Verdict`].
 //! - A [`Summary`] groups the differences of many.
 
@@ -11,6 +12,7 @@ mod difference;
 mod document;
 mod kept;
 mod replay;
+mod signature;
 mod summary;
 
 pub use difference::{Change, Difference, changes};
@@ -20,4 +22,5 @@ pub use kept::{
     read_records, write_record,
 };
 pub use replay::{Again, Against, Unrepeatable, Verdict, compare_runs, replay_run};
+pub use signature::{ReadError, RecordSigner, SignatureError, read_record};
 pub use summary::{Group, Spread, Summary};

@@ -72,6 +72,13 @@ pub fn router(server: Server) -> Router {
                 (Extension(http::Shared), kind, document.clone()).into_response()
             }),
         )
+        .route(
+            "/schemas/record.v1.json",
+            get(|| async {
+                let kind = [(header::CONTENT_TYPE, "application/schema+json")];
+                (Extension(http::Shared), kind, compute::RECORD_JSON_SCHEMA).into_response()
+            }),
+        )
         .route("/stacks/{*stage}", post(documents::process))
         .route("/web/{*path}", web)
         .fallback(|| async { Problem::not_found("there is no such route") })

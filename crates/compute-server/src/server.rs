@@ -103,7 +103,12 @@ impl Server {
         let guest_log = GuestLog::new()?;
         let logs_dropped = Arc::clone(&guest_log.dropped);
         // Each tenant's manager is one of its own, with what it resolves; this one resolves nothing.
+        let manager = match settings.verify_results {
+            Some(every) => manager.verify_results(every),
+            None => manager,
+        };
         let manager = manager
+            .results(settings.result_memory)
             .only_engines(ENGINES)
             .loads(settings.max_uploads)
             .load_time(settings.compile)

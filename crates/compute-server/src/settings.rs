@@ -1,5 +1,6 @@
 //! What a server may use, and what it does unless it is told otherwise.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use compute::Limits;
@@ -43,10 +44,16 @@ pub struct Settings {
     /// How many bytes of memory the rules of all tenants' active stacks may take, made ready: 512 MiB. One tenant's may
     /// take half of it.
     pub rule_memory: u64,
+    /// How many bytes of memory the results may take that rules and callers have kept: 64 MiB. One tenant's may take half of it.
+    pub result_memory: u64,
+    /// Of so many results that are found, one is run all the same, and compared: none is.
+    pub verify_results: Option<NonZeroU32>,
     /// How many bytes of records are kept of one tenant; the oldest go first: 256 MiB.
     pub record_bytes: u64,
     /// How long records are kept: 7 days.
     pub record_age: Duration,
+    /// Whether records are signed, with a key of each tenant that is made of the key that seals secrets.
+    pub sign_records: bool,
     /// How many bytes of memory records of all tenants may take that wait to be written; what comes beyond is lost, and counted:
     /// 32 MiB. Those of one tenant may take half of it.
     pub record_memory: usize,
@@ -100,8 +107,11 @@ impl Default for Settings {
             tenant_memory: 256 << 20,
             request_memory: 128 << 20,
             rule_memory: 512 << 20,
+            result_memory: 64 << 20,
+            verify_results: None,
             record_bytes: 256 << 20,
             record_age: Duration::from_secs(7 * 24 * 3600),
+            sign_records: false,
             record_memory: 32 << 20,
             quotas: Quotas::default(),
             max_connections: 10_000,

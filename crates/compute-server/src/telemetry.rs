@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use axum::http::HeaderMap;
-use compute::{Account, Manager, Metrics, Printable, Seed, with_causes};
+use compute::{Account, Manager, Metrics, Printable, ResultStats, Seed, with_causes};
 use compute_flow::Trace;
 use compute_replay::RecordWriter;
 use compute_state::TenantName;
@@ -270,10 +270,11 @@ fn watch(meter: &opentelemetry::metrics::Meter, watched: Watched) {
         "How many requests wait for a sandbox",
         Box::new(move || count(waiting.load().1)),
     );
+    let loaded = manager.clone();
     gauge(
         "compute.artifacts.loaded",
         "How many artifacts are loaded",
-        Box::new(move || count(manager.loaded().0)),
+        Box::new(move || count(loaded.loaded().0)),
     );
     gauge(
         "compute.artifacts.bytes",
@@ -290,6 +291,36 @@ fn watch(meter: &opentelemetry::metrics::Meter, watched: Watched) {
         "How many bytes of memory all requests are charged",
         Box::new(move || memory.used()),
     );
+    let results = [
+        (
+            "compute.results.hits",
+            "How many results were found that earlier runs gave",
+            results_of(&manager, |one| one.hits),
+        ),
+        (
+            "compute.results.misses",
+            "How many runs whose results may be kept were run",
+            results_of(&manager, |one| one.misses),
+        ),
+        (
+            "compute.results.bytes",
+            "How many bytes the results take that are kept",
+            results_of(&manager, |one| one.bytes),
+        ),
+        (
+            "compute.results.verified",
+            "How many results were found and run all the same",
+            results_of(&manager, |one| one.verified),
+        ),
+        (
+            "compute.results.differed",
+            "How many of those came out otherwise: none should",
+            results_of(&manager, |one| one.differed),
+        ),
+    ];
+    for (name, about, read) in results {
+        gauge(name, about, read);
+    }
     if let Some(records) = records {
         let written = records.clone();
         gauge(
@@ -309,6 +340,15 @@ fn watch(meter: &opentelemetry::metrics::Meter, watched: Watched) {
         "How many runs' logs were dropped, for too many waited to be written",
         Box::new(move || logs_dropped.load(Ordering::Relaxed)),
     );
+}
+
+/// Reads one of the counts of results.
+fn results_of(
+    manager: &Manager,
+    read: impl Fn(ResultStats) -> u64 + Send + Sync + 'static,
+) -> Box<dyn Fn() -> u64 + Send + Sync> {
+    let manager = manager.clone();
+    Box::new(move || read(manager.results()))
 }
 
 /// The process's resident memory, in bytes, where the system says.

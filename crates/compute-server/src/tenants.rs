@@ -436,7 +436,8 @@ impl Tenants {
             waiting: self.settings.record_memory / 2,
         };
         let key = self.storage.vault.record_key(name);
-        Some(Records::new(writer, folder, settings, key, name.clone()))
+        let is_signed = self.settings.sign_records;
+        Some(Records::new(writer, folder, settings, key, name.clone(), is_signed))
     }
 
     /// Has all records on disk that wait for it, or lost.

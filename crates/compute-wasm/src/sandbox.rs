@@ -11,7 +11,7 @@ use compute::{
 use crate::NAME;
 use crate::code::{GuestStore, Slots, Ticker, on_guest_stack, thread_number};
 use crate::guest::{State, Stop, reason};
-use crate::module::Caps;
+use crate::module::{Caps, NOTES_REQUEST};
 use crate::program::{Entry, Program};
 
 /// What loaded modules need of their engine.
@@ -78,6 +78,12 @@ impl Instance for Loaded {
     fn origin(&self) -> Option<&Arc<Origin>> {
         Some(&self.origin)
     }
+
+    fn notes_request(&self) -> bool {
+        let plugin = self.program.plugin();
+        plugin
+            .is_some_and(|plugin| plugin.shape.exports.iter().any(|one| one.name == NOTES_REQUEST))
+    }
 }
 
 impl Loaded {
@@ -133,6 +139,7 @@ impl Loaded {
         let mut outcome = Outcome::new(*call.bounds, result, metrics);
         outcome.log = std::mem::take(&mut state.log);
         outcome.events = std::mem::take(&mut state.events);
+        outcome.pure = state.is_pure();
         Ok(outcome)
     }
 

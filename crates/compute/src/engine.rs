@@ -107,6 +107,12 @@ pub trait Instance: Send + Sync {
         false
     }
 
+    /// Whether [`Outcome::pure`] says of a run that takes the envelope also whether it looked at what its request is called
+    /// ([`crate::Meta::rid`]).
+    fn notes_request(&self) -> bool {
+        false
+    }
+
     /// What runs the artifact, for a record of a run to name; nothing where the engine does not say.
     fn origin(&self) -> Option<&Arc<Origin>> {
         None

@@ -45,12 +45,12 @@ pub use engine::{
     engine_names, open_engine,
 };
 pub use error::{Error, ErrorKind, with_causes};
-pub use manager::{LoadedArtifact, Manager, ManagerBuilder};
+pub use manager::{LoadedArtifact, Manager, ManagerBuilder, ResultStats};
 pub use memory::{Account, Charge, JsonError, MAX_JSON_DEPTH, OverLimit, json_size, parse_json};
 pub use record::{
-    Content, Data, DocumentRecord, OpRecord, RECORD_SCHEMA, Record, RecordError, RecordHead,
-    RecordKeep, RecordKey, RecordQuery, RecordSink, RecordedLimits, RecordedSecrets, Recorder,
-    Recording, RunRecord, StepRecord, Subject,
+    Content, Data, DocumentRecord, OpRecord, RECORD_JSON_SCHEMA, RECORD_SCHEMA, Record,
+    RecordError, RecordHead, RecordKeep, RecordKey, RecordQuery, RecordSignature, RecordSink,
+    RecordedLimits, RecordedSecrets, Recorder, Recording, RunRecord, StepRecord, Subject,
 };
 pub use reference::{Algorithm, Ref, RefError, scan_refs};
 pub use run::{

@@ -3,8 +3,10 @@
 mod cache;
 mod gate;
 mod loader;
+mod results;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,8 @@ use crate::{
     LogWriter, Metrics, MetricsSink, OpCall, Outcome, Profile, Ref, Resolver, RunOptions, Runner,
 };
 use loader::{Loaded, Loader, View};
+pub use results::ResultStats;
+use results::{ResultSettings, Results, TenantResults};
 
 /// Runs computes by their refs; the front door of the library.
 ///
@@ -30,11 +34,13 @@ use loader::{Loaded, Loader, View};
 pub struct Manager {
     shared: Arc<Shared>,
     view: Arc<View>,
+    results: Arc<TenantResults>,
 }
 
 #[derive(Debug)]
 struct Shared {
     loader: Arc<Loader>,
+    results: Results,
     defaults: RunOptions,
 }
 
@@ -64,7 +70,8 @@ impl Manager {
     #[must_use]
     pub fn for_tenant(&self, name: Option<&str>, resolver: Arc<dyn Resolver>) -> Self {
         let view = Arc::new(self.shared.loader.view(name, Some(resolver)));
-        Self { shared: Arc::clone(&self.shared), view }
+        let results = self.shared.results.new_tenant();
+        Self { shared: Arc::clone(&self.shared), view, results }
     }
 
     /// Loads an artifact ahead of its first call, within the wall limit of these limits.
@@ -109,8 +116,9 @@ impl Manager {
         self.shared.loader.keep(&self.view, &reference, profile, instance);
     }
 
-    /// Forgets an artifact: the next run resolves it anew.
+    /// Forgets an artifact, and all results: the next run resolves it anew.
     pub fn forget(&self, reference: &Ref) {
+        self.shared.results.forget(&self.results);
         self.shared.loader.forget(&self.view, reference);
     }
 
@@ -141,6 +149,12 @@ impl Manager {
         Ok(self.shared.loader.engine(artifact.engine())?.links(artifact))
     }
 
+    /// What became of runs whose results may be kept, of all tenants together.
+    #[must_use]
+    pub fn results(&self) -> ResultStats {
+        self.shared.results.stats()
+    }
+
     /// How many artifacts are loaded, for all tenants together, and how many bytes they hold.
     #[must_use]
     pub fn loaded(&self) -> (usize, u64) {
@@ -156,12 +170,12 @@ impl Runner for Manager {
         mut options: RunOptions,
     ) -> BoxFuture<'a, Result<Outcome, Error>> {
         options.accepted.get_or_insert_with(Instant::now);
-        let (shared, view) = (Arc::clone(&self.shared), Arc::clone(&self.view));
+        let manager = self.clone();
         let reference = reference.clone();
         let cancel = options.cancel.as_ref().map_or_else(Cancel::new, Cancel::child);
         options.cancel = Some(cancel.clone());
         let on_drop = cancel.drop_guard();
-        let work = blocking::unblock(move || shared.run(&view, &reference, &input, &options));
+        let work = blocking::unblock(move || manager.run_blocking(&reference, &input, &options));
         Box::pin(async move {
             let outcome = work.await;
             drop(on_drop);
@@ -175,7 +189,7 @@ impl Runner for Manager {
         input: &[u8],
         options: &RunOptions,
     ) -> Result<Outcome, Error> {
-        self.shared.run(&self.view, reference, input, options)
+        self.shared.run((&self.view, &self.results), reference, input, options)
     }
 }
 
@@ -189,13 +203,56 @@ impl Shared {
 
     fn run(
         &self,
-        view: &Arc<View>,
+        (view, results): (&Arc<View>, &TenantResults),
         reference: &Ref,
         input: &[u8],
         options: &RunOptions,
     ) -> Result<Outcome, Error> {
-        let outcome = self.run_unrecorded(view, reference, input, options)?;
+        let outcome = if options.cache && self.results.are_kept() {
+            self.run_or_find((view, results), reference, input, options)?
+        } else {
+            self.run_unrecorded(view, reference, input, options)?
+        };
         self.record(reference, input, options, &outcome);
+        Ok(outcome)
+    }
+
+    /// Gives what an earlier run on the same gave, or runs it.
+    fn run_or_find(
+        &self,
+        (view, tenant): (&Arc<View>, &TenantResults),
+        reference: &Ref,
+        input: &[u8],
+        options: &RunOptions,
+    ) -> Result<Outcome, Error> {
+        let accepted = options.accepted.unwrap_or_else(Instant::now);
+        let bounds = options.limits.or(self.defaults.limits).bounds();
+        let op = options.op.as_ref().or(self.defaults.op.as_ref());
+        let given = (&bounds, options.raw || self.defaults.raw, op);
+        let key = self.results.key(tenant, reference, input, given);
+        let found = self.results.find(tenant, &key);
+        if let Some(kept) = &found
+            && !self.results.is_to_be_verified()
+        {
+            let mut outcome = (**kept).clone();
+            (outcome.bounds, outcome.metrics.cached) = (bounds, true);
+            outcome.metrics.wall = accepted.elapsed();
+            if let Some(op) = op
+                && !op.secrets.is_empty()
+                && outcome.says_something()
+            {
+                // It may know more secrets than that of the earlier run.
+                outcome.mask(op.secrets.mask());
+            }
+            self.report(reference, &outcome, options);
+            return Ok(outcome);
+        }
+        let outcome = self.run_unrecorded(view, reference, input, options)?;
+        if let Some(kept) = &found {
+            self.results.is_same(tenant, &key, (kept, &outcome));
+        } else if outcome.pure && outcome.result.is_ok() {
+            self.results.keep(tenant, key, &outcome);
+        }
         Ok(outcome)
     }
 
@@ -246,6 +303,10 @@ impl Shared {
     ) -> Result<Outcome, Error> {
         let envelope = self.envelope(instance.takes_envelope(), input, options)?;
         let mut outcome = instance.invoke(envelope.as_deref().unwrap_or(input), call)?;
+        // Who reads the envelope itself has seen all of it.
+        let op = options.op.as_ref().or(self.defaults.op.as_ref());
+        let is_named = op.is_some_and(|op| !op.meta.rid.is_empty());
+        outcome.pure &= envelope.is_none() || !is_named || instance.notes_request();
         outcome.origin = instance.origin().cloned();
         let phases = &mut outcome.metrics.phases;
         (phases.load, phases.queue) = (load, phases.queue.saturating_sub(load));
@@ -307,6 +368,7 @@ pub struct ManagerBuilder {
     cache_bytes: u64,
     loads: usize,
     load_time: Duration,
+    results: ResultSettings,
 }
 
 impl Default for ManagerBuilder {
@@ -319,6 +381,7 @@ impl Default for ManagerBuilder {
             cache_bytes: 512 << 20,
             loads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get).max(2),
             load_time: Duration::from_secs(60),
+            results: ResultSettings::default(),
         }
     }
 }
@@ -384,6 +447,20 @@ impl ManagerBuilder {
         self
     }
 
+    /// How many bytes of memory results may take that [`RunOptions::cache`] asks to keep, of all tenants together: none are kept
+    /// unless set. One tenant's take half of it at most.
+    pub const fn results(mut self, bytes: u64) -> Self {
+        self.results.bytes = bytes;
+        self
+    }
+
+    /// Of so many results that are found, run one all the same, and compare: [`Manager::results`] says how many came out
+    /// otherwise.
+    pub const fn verify_results(mut self, every: NonZeroU32) -> Self {
+        self.results.verify = Some(every);
+        self
+    }
+
     /// The manager. Nothing is opened before the first run.
     #[must_use]
     pub fn build(self) -> Manager {
@@ -395,7 +472,9 @@ impl ManagerBuilder {
             load_time: self.load_time,
         });
         let view = Arc::new(loader.view(None, self.resolver));
-        let shared = Shared { loader: Arc::new(loader), defaults: self.defaults };
-        Manager { shared: Arc::new(shared), view }
+        let results = Results::new(self.results);
+        let own = results.new_tenant();
+        let shared = Shared { loader: Arc::new(loader), results, defaults: self.defaults };
+        Manager { shared: Arc::new(shared), view, results: own }
     }
 }

@@ -1,7 +1,7 @@
 //! Records: what a run was given and gave, so that it can be repeated and compared.
 //!
-//! A record is one JSON document of a versioned schema (`docs/schemas/record.v1.json`). Its id is the SHA-256 of its canonical
-//! form (RFC 8785) without what may be left out or never repeats: the kept bytes, the times, and the id itself.
+//! A record is one JSON document of a versioned schema ([`RECORD_JSON_SCHEMA`]). Its id is the SHA-256 of its canonical
+//! form (RFC 8785) without what may be left out or never repeats: the kept bytes, the times, a signature, and the id itself.
 
 mod content;
 mod document;
@@ -26,6 +26,9 @@ pub use run::{OpRecord, RecordedLimits, RunRecord};
 /// The schema of the records that this version writes, and the only one that it reads.
 pub const RECORD_SCHEMA: &str = "compute-record/1";
 
+/// The schema as JSON Schema (2020-12).
+pub const RECORD_JSON_SCHEMA: &str = include_str!("record/record.v1.json");
+
 /// What happened, who asked for it, and when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +50,19 @@ pub struct Record {
     pub at: Timestamp,
     /// How long it took, in nanoseconds. Never the same twice, and no part of what the id says.
     pub wall_ns: u64,
+    /// Who vouches for it, if somebody does. No part of what the id says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<RecordSignature>,
+}
+
+/// Who vouches for a record: an Ed25519 signature (RFC 8032) of [`Record::signed_text`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordSignature {
+    /// The public key, in hex.
+    pub key: String,
+    /// The signature, in hex.
+    pub value: String,
 }
 
 /// What a record is of.
@@ -89,7 +105,15 @@ impl Record {
     #[must_use]
     pub fn new(subject: Subject, rid: impl Into<String>, at: Timestamp, wall_ns: u64) -> Self {
         let (schema, rid) = (RECORD_SCHEMA.to_owned(), rid.into());
-        Self { schema, id: String::new(), subject, rid, by: String::new(), at, wall_ns }
+        let (id, by) = (String::new(), String::new());
+        Self { schema, id, subject, rid, by, at, wall_ns, signature: None }
+    }
+
+    /// What a signature vouches for: the id, which says what happened, and the times. Canonical JSON.
+    #[must_use]
+    pub fn signed_text(&self) -> Vec<u8> {
+        let Self { schema, id, at, wall_ns, .. } = self;
+        canonical(&serde_json::json!({ "schema": schema, "id": id, "at": at, "wall_ns": wall_ns }))
     }
 
     /// The record with its id, which [`Recorder`] leaves to whoever writes it.
@@ -109,7 +133,7 @@ impl Record {
             content.data = data;
         }
         let mut value = value.unwrap_or_default();
-        remove(&mut value, &["id", "at", "wall_ns"]);
+        remove(&mut value, &["id", "at", "wall_ns", "signature"]);
         // By its place: a limit has the same name, and a stack or a secret may have any.
         if let Some(Value::Array(steps)) = value.pointer_mut("/subject/document/steps") {
             steps.iter_mut().for_each(|step| remove(step, &["wall_ns"]));
@@ -231,6 +255,12 @@ impl RecordKey {
         // It is so long.
         let _ = hex::decode_to_slice(digest, &mut bytes);
         Self(bytes)
+    }
+
+    /// What the key is made of with which whoever has this one signs records.
+    #[must_use]
+    pub fn signing_seed(&self) -> [u8; 32] {
+        self.of("compute-record-signature").0
     }
 
     /// A secret's digest.

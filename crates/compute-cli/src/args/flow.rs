@@ -1,6 +1,7 @@
 //! The arguments of commands on workspaces, stacks and documents.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -9,12 +10,25 @@ use compute_state::{Share, StackName};
 
 use super::values;
 
-/// How many answers may be otherwise.
-fn expected(text: &str) -> Result<usize, String> {
-    if text == "same" {
-        return Ok(0);
+/// What recorded documents may answer otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// So many of them, anything.
+    AtMost(usize),
+    /// What this file says: in how many of them which place is otherwise.
+    File(PathBuf),
+}
+
+impl FromStr for Expected {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.parse() {
+            _ if text == "same" => Self::AtMost(0),
+            Ok(number) => Self::AtMost(number),
+            Err(_) => Self::File(text.into()),
+        })
     }
-    text.parse().map_err(|_| format!("`{text}` is neither `same` nor a number"))
 }
 
 /// Where the stacks are.
@@ -86,9 +100,14 @@ pub(crate) struct ApplyArgs {
     #[arg(long, value_name = "RECORD|DIR|ID|recorded")]
     pub(crate) replay: Vec<PathBuf>,
 
-    /// How many of them may answer otherwise: `same` for none; with more, nothing is written
-    #[arg(long, value_name = "same|N", requires = "replay", value_parser = expected)]
-    pub(crate) expect: Option<usize>,
+    /// How many of them may answer otherwise: `same` for none; or a file that says in how many which place may be; with more,
+    /// nothing is written
+    #[arg(long, value_name = "same|N|FILE", requires = "replay")]
+    pub(crate) expect: Option<Expected>,
+
+    /// Write what is otherwise to a file that --expect takes, and nothing else
+    #[arg(long, value_name = "FILE", requires = "replay", conflicts_with = "expect")]
+    pub(crate) expect_write: Option<PathBuf>,
 
     /// Print what changed as a line of JSON
     #[arg(long)]
@@ -296,6 +315,10 @@ pub(crate) struct FireArgs {
     /// Write a record of the document, which `compute replay` repeats: a file that ends with .json, or a folder
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) record: Option<PathBuf>,
+
+    /// Sign the record with this user's key
+    #[arg(long, requires = "record")]
+    pub(crate) sign: bool,
 
     #[command(flatten)]
     pub(crate) state: StateArgs,

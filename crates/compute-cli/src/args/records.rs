@@ -38,6 +38,10 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
     pub(crate) secret: Vec<(String, String)>,
 
+    /// Take only records that are signed with this key, as `compute record show` shows it
+    #[arg(long, value_name = "KEY")]
+    pub(crate) signed_by: Option<String>,
+
     /// Write a JUnit report
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,

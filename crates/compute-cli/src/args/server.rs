@@ -1,6 +1,7 @@
 //! The arguments of commands that run a server, or say who may use it.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -82,6 +83,14 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "COMPUTE_MAX_ARTIFACT_BYTES", value_name = "SIZE", default_value = "8GiB", value_parser = values::bytes)]
     pub(crate) max_artifact_bytes: ByteSize,
 
+    /// Memory for results that rules with `WITH cache = true`, and callers, have kept
+    #[arg(long, env = "COMPUTE_RESULT_CACHE", value_name = "SIZE", default_value = "64MiB", value_parser = values::bytes)]
+    pub(crate) result_cache: ByteSize,
+
+    /// Of N results that are found run one all the same, and compare: /metrics says how many differed
+    #[arg(long, env = "COMPUTE_VERIFY_CACHE", value_name = "1/N", value_parser = values::one_of)]
+    pub(crate) verify_cache: Option<NonZeroU32>,
+
     /// How many bytes of records are kept of one tenant, beside the state; the oldest go first
     #[arg(long, env = "COMPUTE_RECORD_BYTES", value_name = "SIZE", default_value = "256MiB", value_parser = values::some_bytes)]
     pub(crate) record_bytes: ByteSize,
@@ -89,6 +98,10 @@ pub(crate) struct ServeOptions {
     /// How long records are kept
     #[arg(long, env = "COMPUTE_RECORD_AGE", value_name = "TIME", default_value = "7d", value_parser = values::some_time)]
     pub(crate) record_age: Duration,
+
+    /// Sign records: with a key of each tenant, made of the key that seals secrets
+    #[arg(long, env = "COMPUTE_SIGN_RECORDS", value_parser = clap::builder::BoolishValueParser::new())]
+    pub(crate) sign_records: bool,
 
     /// How many connections may be open
     #[arg(long, env = "COMPUTE_MAX_CONNECTIONS", value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..))]

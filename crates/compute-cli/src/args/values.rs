@@ -1,5 +1,6 @@
 //! How values are written on the command line.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
 use bytesize::ByteSize;
@@ -49,6 +50,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let duration: SignedDuration =
         text.parse().map_err(|_| "write a time such as 50ms, 5s, 1h or 7d".to_owned())?;
     Duration::try_from(duration).map_err(|_| "it must not be negative".into())
+}
+
+/// Of so many one: `1/100`.
+pub(crate) fn one_of(text: &str) -> Result<NonZeroU32, String> {
+    let every = text.strip_prefix("1/").and_then(|every| every.parse().ok());
+    every.ok_or_else(|| "write 1/N, such as 1/100".to_owned())
 }
 
 /// A moment in RFC 3339, not before 1970.

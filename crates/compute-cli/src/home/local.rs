@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use compute::{Record, RecordHead, RecordQuery};
 use compute_flow::ActivationError;
-use compute_replay::{FoundRecord, find_records};
+use compute_replay::{FoundRecord, find_records, read_record};
 use compute_state::{
     Catalogue, Draft, Location, SecretError, SecretInfo, Secrets, Stacks, TenantName, Tokens,
     Traces, Vault, VaultError,
@@ -114,7 +114,7 @@ fn read(found: &FoundRecord) -> Result<Record, Failure> {
     let mut json = Vec::new();
     let opened = found.open().and_then(|mut file| file.read_to_end(&mut json));
     opened.map_err(|error| failed(&error))?;
-    Record::read(&json).map_err(|error| failed(&error))
+    read_record(&json).map_err(|error| failed(&error))
 }
 
 /// Secrets whose key is looked for when one is to be sealed: to list and forget them takes none.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use compute::{Record, RecordHead, RecordQuery};
 use compute_client::blocking::Client;
 use compute_client::{ErrorKind, Retries};
+use compute_replay::read_record;
 use compute_state::{Draft, Secrets, Stacks, TenantName, Tokens, Traces};
 use compute_store::Store;
 
@@ -36,7 +37,7 @@ pub(crate) fn connect(url: &str, variable: Option<&str>) -> Result<Client, Failu
 }
 
 fn read(json: &[u8]) -> Result<Record, Failure> {
-    Record::read(json).map_err(|error| Failure::Host(format!("a record of the server: {error}")))
+    read_record(json).map_err(|error| Failure::Host(format!("a record of the server: {error}")))
 }
 
 /// A server.

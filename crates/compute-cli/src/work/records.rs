@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use compute::{Content, Record, RecordHead, RecordKey, RecordQuery, RunRecord, Subject};
-use compute_replay::{KeptRecord, read_records, write_record};
+use compute_replay::{KeptRecord, RecordSigner, read_records, write_record};
 use serde_json::Value;
 
 use super::fixtures::{Case, SeedText};
@@ -51,6 +51,11 @@ pub(crate) fn key() -> Result<RecordKey, Failure> {
             Err(error) => return Err(failed(&error.error)),
         }
     }
+}
+
+/// The record with this user's signature, if that is wanted.
+pub(crate) fn signed(record: Record, sign: bool) -> Result<Record, Failure> {
+    if sign { Ok(RecordSigner::new(&key()?).sign(record)) } else { Ok(record) }
 }
 
 /// Writes a record to a file that ends with `.json`, or into a folder under its id. Says where.

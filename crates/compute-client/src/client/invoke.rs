@@ -27,6 +27,8 @@ pub struct CallOptions {
     pub now: Option<Timestamp>,
     /// How much the server keeps of what happens to a document: a summary, if that is not said.
     pub trace: Option<TraceDetail>,
+    /// Whether a compute's result may be that of an earlier run on the same.
+    pub cache: bool,
 }
 
 /// How much a server keeps of what happens to a document.
@@ -64,6 +66,10 @@ pub struct CallAnswer {
     pub body: Bytes,
     /// The request's id: that of the document's trace.
     pub rid: Option<String>,
+    /// The id of its record, if it is recorded.
+    pub record: Option<String>,
+    /// Whether an earlier run on the same had given it.
+    pub cached: bool,
     /// How it ended: `ok`.
     pub ended: String,
     /// From acceptance to answer.
@@ -80,6 +86,8 @@ impl CallAnswer {
         Ok(Self {
             status: received.status.as_u16(),
             rid: received.header("x-compute-rid").map(str::to_owned),
+            record: received.header("x-compute-record").map(str::to_owned),
+            cached: received.header("x-compute-cached").is_some(),
             ended: received.header("x-compute-status").unwrap_or_default().to_owned(),
             wall: Duration::from_nanos(number("x-compute-wall")?.unwrap_or_default()),
             peak_memory: number("x-compute-memory")?.unwrap_or_default(),
@@ -151,7 +159,7 @@ impl<M: Mode> ApiClient<M> {
 }
 
 fn with(request: Request, input: impl Into<Bytes>, options: &CallOptions) -> Request {
-    let CallOptions { rid, deadline, fuel, seed, now, trace } = options;
+    let CallOptions { rid, deadline, fuel, seed, now, trace, cache } = options;
     let mut request = request.body("application/json", input);
     if let Some(rid) = rid {
         request = request.header("x-compute-rid", rid);
@@ -170,6 +178,9 @@ fn with(request: Request, input: impl Into<Bytes>, options: &CallOptions) -> Req
     }
     if let Some(trace) = trace {
         request = request.header("x-compute-trace", trace.name());
+    }
+    if *cache {
+        request = request.header("x-compute-cache", "true");
     }
     request
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::served::{Served, echo, modules};
 
 /// What the server answers, and the methods of this crate that ask it.
-const ROUTES: [(&str, &str, &str); 33] = [
+const ROUTES: [(&str, &str, &str); 45] = [
     ("get", "/healthz", "live"),
     ("get", "/readyz", "ready"),
     ("get", "/metrics", "metrics"),
@@ -48,6 +48,18 @@ const ROUTES: [(&str, &str, &str); 33] = [
     ("post", "/v1/tokens", "create_token"),
     ("delete", "/v1/tokens/{id}", "revoke_token"),
     ("get", "/v1/traces", "traces"),
+    ("get", "/v1/record-policies", "record_policies"),
+    ("put", "/v1/record-policies", "set_record_policy"),
+    ("delete", "/v1/record-policies", "set_record_policy"),
+    ("put", "/v1/stacks/{stack}/record-policy", "set_record_policy"),
+    ("delete", "/v1/stacks/{stack}/record-policy", "set_record_policy"),
+    ("get", "/v1/records", "records"),
+    ("get", "/v1/records/{id}", "record"),
+    ("get", "/v1/records/export", "export_records"),
+    ("get", "/v1/shadows", "shadows"),
+    ("get", "/v1/stacks/{stack}/shadow", "shadow"),
+    ("put", "/v1/stacks/{stack}/shadow", "set_shadow"),
+    ("delete", "/v1/stacks/{stack}/shadow", "remove_shadow"),
 ];
 
 #[test]

@@ -21,11 +21,18 @@ struct Stamp {
 pub(super) struct Input {
     value: Arc<Value>,
     stamp: Stamp,
+    /// Whether it has nothing that is otherwise in each document: neither `_ts` nor more below `_txc` than the stamp.
+    bare: bool,
 }
 
 impl Input {
     pub(super) fn new(value: Arc<Value>, op: String, step: u32) -> Self {
-        Self { value, stamp: Stamp { op: op.into(), step: step.into() } }
+        Self { value, stamp: Stamp { op: op.into(), step: step.into() }, bare: false }
+    }
+
+    /// The same, without what is otherwise in each document.
+    pub(super) fn bare(self) -> Self {
+        Self { bare: true, ..self }
     }
 
     /// The value without the stamp.
@@ -38,6 +45,7 @@ impl Input {
         match key {
             "op" => Some(&self.stamp.op),
             "step" => Some(&self.stamp.step),
+            _ if self.bare => None,
             key => self.value.get(TXC)?.get(key),
         }
     }
@@ -59,8 +67,11 @@ impl Serialize for Input {
         let mut map = serializer.serialize_map(None)?;
         let empty = Map::new();
         for (key, value) in document {
+            if self.bare && key == "_ts" {
+                continue;
+            }
             if key == TXC {
-                let below = value.as_object().unwrap_or(&empty);
+                let below = value.as_object().filter(|_| !self.bare).unwrap_or(&empty);
                 map.serialize_entry(key, &Stamped { below, stamp: &self.stamp })?;
             } else {
                 map.serialize_entry(key, value)?;

@@ -155,6 +155,7 @@ impl Recorder {
             guest_ns: nanos(outcome.metrics.phases.guest),
             peak_memory: outcome.metrics.peak_memory,
             fuel: outcome.metrics.fuel,
+            cached: outcome.metrics.cached,
         });
         if self.is_full() {
             if self.take(rule.len()) {

@@ -195,7 +195,8 @@ impl<'r> Prepared<'r> {
             }
             None => Arc::clone(&self.full),
         };
-        Input::new(value, format!("{}/{}", place.stack, self.rule.name), place.scope)
+        let input = Input::new(value, format!("{}/{}", place.stack, self.rule.name), place.scope);
+        if self.control.cache { input.bare() } else { input }
     }
 
     fn call(
@@ -231,6 +232,7 @@ impl<'r> Prepared<'r> {
             cancel: request.cancel.as_ref().map(Cancel::child),
             op: Some(op),
             recording: request.recording.clone(),
+            cache: self.control.cache,
             ..RunOptions::default()
         };
         let (deadline, budget) = (place.deadline, place.budget.clone());

@@ -73,6 +73,9 @@ pub struct StepMetrics {
     /// The fuel that it used, if it was metered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
+    /// Whether nothing ran: an earlier run on the same had given the result.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
 }
 
 /// What a compute logged.

@@ -1,5 +1,7 @@
 //! Op images: made once, and never what a call left.
 
+mod results;
+
 use compute::Limits;
 use serde_json::json;
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use compute::Record;
 
 use super::{SEGMENT, json_of};
+use crate::signature::read_record;
 
 /// The longest record that is read, in bytes: an input and an output of the largest size, and room for a document's steps.
 const LONGEST: u64 = 64 << 20;
@@ -72,7 +73,7 @@ fn read_file(path: &Path) -> Result<KeptRecord, Damage> {
     if json.len() as u64 > LONGEST {
         return Err(damage(path, format!("a record has at most {LONGEST} bytes")));
     }
-    let record = Record::read(&json).map_err(|error| damage(path, error.to_string()))?;
+    let record = read_record(&json).map_err(|error| damage(path, error.to_string()))?;
     Ok(KeptRecord { record, file: path.to_owned() })
 }
 
@@ -97,7 +98,7 @@ impl Iterator for Segment {
             Ok(line) => line,
             Err(damage) => return Some(Err(damage)),
         };
-        let record = Record::read(&line.json).map_err(|error| self.0.damaged(error));
+        let record = read_record(&line.json).map_err(|error| self.0.damaged(error));
         Some(record.map(|record| KeptRecord { record, file: self.0.path.clone() }))
     }
 }

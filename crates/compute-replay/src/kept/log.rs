@@ -13,6 +13,7 @@ use compute::{Record, RecordSink};
 
 use super::line_of;
 use super::segments::{LogSettings, Segments};
+use crate::signature::RecordSigner;
 
 /// How long the thread waits for more, once there is something: what comes together is written together.
 const GATHER: Duration = Duration::from_millis(20);
@@ -38,8 +39,8 @@ pub struct LogStats {
 /// # fn main() -> std::io::Result<()> {
 /// # let folder = tempfile::tempdir()?;
 /// let writer = RecordWriter::start(64 << 20)?;
-/// let one = writer.log(&folder.path().join("one"), LogSettings::default());
-/// let other = writer.log(&folder.path().join("other"), LogSettings::default());
+/// let one = writer.log(&folder.path().join("one"), LogSettings::default(), None);
+/// let other = writer.log(&folder.path().join("other"), LogSettings::default(), None);
 /// # drop((one, other));
 /// # Ok(())
 /// # }
@@ -86,6 +87,7 @@ pub struct RecordLog {
 #[derive(Debug)]
 struct Log {
     settings: LogSettings,
+    signer: Option<RecordSigner>,
     waiting: Mutex<Waiting>,
     segments: Mutex<Segments>,
     written: AtomicU64,
@@ -132,12 +134,18 @@ impl RecordWriter {
         Ok(Self(Arc::new(Writer { shared, thread: Some(thread) })))
     }
 
-    /// A log in this folder, which is made when something is written. It goes on after the segments that are there.
+    /// A log in this folder, which is made when something is written. It goes on after the segments that are there. With a
+    /// signer, each record has its signature.
     #[must_use]
-    pub fn log(&self, folder: &Path, settings: LogSettings) -> RecordLog {
+    pub fn log(
+        &self,
+        folder: &Path,
+        settings: LogSettings,
+        signer: Option<RecordSigner>,
+    ) -> RecordLog {
         let segments = Mutex::new(Segments::new(folder.to_owned(), settings));
         let (waiting, written, lost) = (Mutex::default(), AtomicU64::new(0), AtomicU64::new(0));
-        let log = Arc::new(Log { settings, waiting, segments, written, lost });
+        let log = Arc::new(Log { settings, signer, waiting, segments, written, lost });
         RecordLog { log, writer: Arc::clone(&self.0) }
     }
 
@@ -157,7 +165,7 @@ impl RecordLog {
     /// Those of the file system, and of starting a thread.
     pub fn open(folder: &Path, settings: LogSettings) -> io::Result<Self> {
         super::segments::make_folder(folder)?;
-        Ok(RecordWriter::start(settings.waiting.saturating_mul(2))?.log(folder, settings))
+        Ok(RecordWriter::start(settings.waiting.saturating_mul(2))?.log(folder, settings, None))
     }
 
     /// What became of the records so far.
@@ -312,6 +320,10 @@ impl Shared {
                     // Whoever made it may have needed its id.
                     let is_sealed = !record.id.is_empty();
                     let record = if is_sealed { *record } else { record.sealed() };
+                    let record = match &log.signer {
+                        Some(signer) => signer.sign(record),
+                        None => record,
+                    };
                     let line = line_of(&record.to_json());
                     (records, bytes, taken) = (records + 1, bytes + line.len(), taken + size);
                     lines.push(line);

@@ -72,9 +72,12 @@ fn five_hundred_records_come_out_the_same_in_every_setting() {
         .enumerate()
         .map(|(number, body)| build(folder.path(), number, body, &artifacts, &warm))
         .collect();
-    let echo = Artifact::new(Algorithm::Sha256, "wasm", compute_guests::echo(2));
-    computes.push(echo.reference().clone());
-    artifacts.insert(echo);
+    let guests = compute_guests::LANGUAGES.map(compute_guests::transform_wasm);
+    for wasm in guests.into_iter().chain([compute_guests::echo(2)]) {
+        let guest = Artifact::new(Algorithm::Sha256, "wasm", wasm);
+        computes.push(guest.reference().clone());
+        artifacts.insert(guest);
+    }
 
     let taken = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&taken);

@@ -5,6 +5,7 @@
 mod determinism;
 mod kept;
 mod replay;
+mod written;
 
 use std::sync::{Arc, Mutex};
 

@@ -52,6 +52,10 @@ pub(super) struct RunHeaders {
     /// What random numbers come from: 64 hex digits; fresh, if that is not said
     #[param(rename = "x-compute-seed", required = false, pattern = "^[0-9a-fA-F]{64}$")]
     seed: String,
+    /// Whether the result of an earlier run on the same may be answered, and this one's kept, if it looks neither at the clock
+    /// nor at random numbers nor at the request's id
+    #[param(rename = "x-compute-cache", required = false)]
+    cache: bool,
     /// What the clock shows at the start, in RFC 3339: of a run 1970, of a document the time, if that is not said
     #[param(rename = "x-compute-now", required = false, format = DateTime)]
     now: String,
@@ -64,6 +68,8 @@ pub(super) struct RequestOptions {
     pub(super) fuel: Option<u64>,
     pub(super) seed: Option<Seed>,
     pub(super) now: Option<SystemTime>,
+    /// Of a single run; of a document, its rules say it.
+    pub(super) cache: bool,
     pub(super) detail: Detail,
 }
 
@@ -108,6 +114,7 @@ impl RequestOptions {
             fuel,
             seed: read(headers, "x-compute-seed", "64 hex digits")?,
             now: now.transpose()?,
+            cache: read(headers, "x-compute-cache", "true or false")?.unwrap_or(false),
             detail,
         })
     }
@@ -123,6 +130,7 @@ impl RequestOptions {
     responses(
         (status = 200, body = Value, content_type = "application/json", description = "The output", headers(
             ("x-compute-status" = String, description = "How it ended"),
+            ("x-compute-cached" = bool, description = "That an earlier run on the same had given the output"),
             ("x-compute-record" = String, description = "The id of its record, if it is recorded"),
             ("x-compute-wall" = u64, description = "From acceptance to answer, in nanoseconds"),
             ("x-compute-memory" = u64, description = "The most memory that it had, in bytes"),
@@ -151,7 +159,8 @@ pub(super) async fn run(
     };
     let meta = Meta { rid: options.rid.unwrap_or_default(), ..Meta::default() };
     let op = OpCall { meta, ..OpCall::default() };
-    let call = RunCall { what: What::Stored(reference), input: input.bytes, limits, op };
+    let cache = options.cache;
+    let call = RunCall { what: What::Stored(reference), input: input.bytes, limits, op, cache };
     let Ran { outcome, record, .. } = admitted(&server, &caller, call, caller.accepted).await?;
     drop(input.charge);
     let mut response = match outcome.result {
@@ -174,6 +183,7 @@ struct RunCall {
     input: Bytes,
     limits: Limits,
     op: OpCall,
+    cache: bool,
 }
 
 enum What {
@@ -198,7 +208,7 @@ async fn admitted(
     call: RunCall,
     accepted: Instant,
 ) -> Answer<Ran> {
-    let RunCall { what, input, mut limits, op } = call;
+    let RunCall { what, input, mut limits, op, cache } = call;
     let most = server.shared.settings.limits.bounds().wall;
     let wall = limits.wall.map_or(most, |asked| asked.min(most));
     let admitted = caller.sandbox(accepted, wall).await?;
@@ -214,6 +224,7 @@ async fn admitted(
                 recording: recording.clone().map(|recording| recording as _),
                 limits,
                 op: Some(op),
+                cache,
                 log: Some(Arc::clone(&tenant.log)),
                 cancel: Some(cancel.clone()),
                 accepted: Some(accepted),
@@ -242,6 +253,9 @@ fn stamp(headers: &mut HeaderMap, metrics: &Metrics, record: Option<&str>) {
     };
     if let Some(record) = record {
         put("x-compute-record", record.to_owned());
+    }
+    if metrics.cached {
+        put("x-compute-cached", "true".to_owned());
     }
     put("x-compute-status", metrics.status.name().to_owned());
     put("x-compute-wall", metrics.wall.as_nanos().to_string());
@@ -305,7 +319,7 @@ pub(super) async fn once(
             return Err(Problem::bad("invalid_body", detail));
         }
     };
-    let call = RunCall { what, input: input.into(), limits, op };
+    let call = RunCall { what, input: input.into(), limits, op, cache: false };
     let Ran { outcome, record, .. } = admitted(&server, &caller, call, accepted).await?;
     Ok(Json(RunAnswer { record, ..RunAnswer::new(&reference, outcome) }))
 }

@@ -10,7 +10,7 @@ use compute::{
     RunSink,
 };
 use compute_flow::{Answer, Processor, Request};
-use compute_replay::{DocumentRecorder, LogSettings, RecordLog, RecordWriter};
+use compute_replay::{DocumentRecorder, LogSettings, RecordLog, RecordSigner, RecordWriter};
 use compute_state::{RecordPolicy, Recorded, TenantName};
 
 /// The records of a tenant: found in segments in a folder, written by a thread that all tenants share.
@@ -29,8 +29,10 @@ impl Records {
         settings: LogSettings,
         key: RecordKey,
         tenant: TenantName,
+        is_signed: bool,
     ) -> Self {
-        Self { log: writer.log(&folder, settings), folder, key, tenant }
+        let signer = is_signed.then(|| RecordSigner::new(&key));
+        Self { log: writer.log(&folder, settings, signer), folder, key, tenant }
     }
 
     /// Waits until all that was recorded is on disk, or lost.

@@ -15,13 +15,19 @@ pub(crate) struct Clock {
     start: u64,
     /// What the monotonic clock shows.
     pub(super) elapsed: u64,
+    /// Whether the guest looked at the wall clock. The others show the same in every run.
+    pub(crate) wall_was_seen: bool,
 }
 
 impl Clock {
     /// Clocks of which the wall clock shows this. A time before the epoch is shown as the epoch.
     pub(crate) fn new(now: SystemTime) -> Self {
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { start: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX), elapsed: 0 }
+        Self {
+            start: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
+            elapsed: 0,
+            wall_was_seen: false,
+        }
     }
 
     pub(super) fn show(self, clock: u32) -> Option<u64> {
@@ -34,13 +40,15 @@ impl Clock {
 
     pub(super) fn read(&mut self, clock: u32) -> Option<u64> {
         let shown = self.show(clock)?;
+        self.wall_was_seen |= clock == REALTIME;
         self.elapsed = self.elapsed.saturating_add(STEP);
         Some(shown)
     }
 
     /// When, on the monotonic clock, this timeout is over.
-    pub(super) fn due(self, clock: u32, timeout: u64, absolute: bool) -> Option<u64> {
+    pub(super) fn due(&mut self, clock: u32, timeout: u64, absolute: bool) -> Option<u64> {
         let shown = self.show(clock)?;
+        self.wall_was_seen |= clock == REALTIME && absolute;
         let left = if absolute { timeout.saturating_sub(shown) } else { timeout };
         Some(self.elapsed.saturating_add(left))
     }

@@ -158,6 +158,11 @@ impl State {
         self.random.get_or_insert_with(|| Box::new(ChaCha20Rng::from_seed(seed))).fill_bytes(bytes);
     }
 
+    /// Whether the guest looked at nothing that is otherwise in another run on the same input.
+    pub(crate) const fn is_pure(&self) -> bool {
+        self.random.is_none() && !self.clock.wall_was_seen
+    }
+
     pub(crate) fn take_output(&mut self, raw: bool) -> Result<Vec<u8>, Reason> {
         let mut output = std::mem::take(&mut self.output);
         if raw {

@@ -14,5 +14,7 @@ pub(crate) const INTERRUPT_FLAG: &str = "interrupt_flag";
 pub(crate) const PREPARE: &str = "prepare";
 /// A plugin's function that calls an op.
 pub(crate) const CALL: &str = "call";
+/// What a plugin exports that draws random bytes, none at least, when an op looks at what its request is called.
+pub(crate) const NOTES_REQUEST: &str = "notes_request";
 /// The function by which plugins of Javy's are initialised.
 pub(crate) const JAVY_INITIALIZE: &str = "initialize-runtime";

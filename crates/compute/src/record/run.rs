@@ -37,6 +37,9 @@ pub struct RunRecord {
     pub op: Option<OpRecord>,
     /// `ok`, or how it ended.
     pub status: String,
+    /// Whether nothing ran: an earlier run on the same had given the result.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
     /// What went wrong, in a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -143,6 +146,7 @@ impl RunRecord {
             input: Content::new(input, mask, keep),
             op,
             status: outcome.status().name().to_owned(),
+            cached: outcome.metrics.cached,
             reason: outcome.result.as_ref().err().map(ToString::to_string),
             output: outcome.result.as_ref().ok().map(|bytes| Content::new(bytes, mask, keep)),
             fuel: outcome.metrics.fuel,

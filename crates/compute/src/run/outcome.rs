@@ -26,6 +26,9 @@ pub struct Outcome {
     pub events: Vec<Event>,
     /// What ran it, as far as the engine says.
     pub origin: Option<Arc<Origin>>,
+    /// Whether the engine knows that it looked neither at the clock nor at random numbers, nor at what its request is called:
+    /// another run on the same input, within the same limits, gives the same.
+    pub pure: bool,
 }
 
 impl Outcome {
@@ -40,6 +43,7 @@ impl Outcome {
             log: Log::default(),
             events: Vec::new(),
             origin: None,
+            pure: false,
         }
     }
 
@@ -385,6 +389,8 @@ pub struct Metrics {
     pub fuel: Option<u64>,
     /// Where the time went.
     pub phases: PhaseTimes,
+    /// Whether nothing ran: an earlier run on the same had given the result.
+    pub cached: bool,
 }
 
 /// Where a run's time went.
@@ -403,7 +409,7 @@ pub struct PhaseTimes {
 }
 
 /// What a guest wrote to its log.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Log {
     /// What it wrote to standard error, as far as it was kept.
     pub bytes: Vec<u8>,

@@ -51,6 +51,10 @@ pub struct RunOptions {
     pub op: Option<OpCall>,
     /// Take the output as it is, and do not ask for JSON.
     pub raw: bool,
+    /// Take the result of an earlier run on the same, if it is kept, and keep this one's, if it looked neither at the clock nor
+    /// at random numbers nor at what its request is called. Results are kept where [`crate::ManagerBuilder::results`] says how
+    /// many.
+    pub cache: bool,
     /// When the call was accepted, from when its wall limit counts; when it is made, if absent.
     pub accepted: Option<Instant>,
     /// Takes all that the run was given and gave, once it has ended: a [`crate::Recording`] makes a record of it.

@@ -125,10 +125,12 @@ pub struct Control {
     pub omit: Vec<Path>,
     /// The secrets that it may see.
     pub secrets: Vec<GivenSecret>,
+    /// Whether the result of an earlier run on the same may be taken.
+    pub cache: bool,
 }
 
 impl Control {
-    /// Reads `timeout`, `redact`, `omit` and `secrets`.
+    /// Reads `timeout`, `redact`, `omit`, `secrets` and `cache`.
     ///
     /// # Errors
     /// What is wrong with one of them, in words.
@@ -143,6 +145,8 @@ impl Control {
                 "timeout" => control.timeout = Some(timeout(value).map_err(|one| told(key, one))?),
                 "redact" => control.redact = paths(key, value).map_err(|one| told(key, one))?,
                 "omit" => control.omit = paths(key, value).map_err(|one| told(key, one))?,
+                // Any other value is the compute's own.
+                "cache" => control.cache = value == &Value::Bool(true),
                 "secrets" => control.secrets = secrets(value).map_err(|one| told(key, one))?,
                 _ => {}
             }

@@ -183,7 +183,7 @@ fn almost_known(item: &Assignment, out: &mut Vec<Diagnostic>) {
 }
 
 /// The keys of `WITH` that the processor reads.
-const READ: [&str; 4] = ["timeout", "secrets", "redact", "omit"];
+const READ: [&str; 5] = ["timeout", "secrets", "redact", "omit", "cache"];
 
 /// Clauses that change nothing without `EXEC`.
 fn without_effect(rule: &Rule, out: &mut Vec<Diagnostic>) {

@@ -95,7 +95,7 @@ fn recorded(
     let recorder = Recorder::new(runner, Arc::new(take), records::key()?).keep(RecordKeep::Bytes);
     let outcome = run(&recorder);
     if let Some(record) = taken.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        let file = records::write(&record, to)?;
+        let file = records::write(&records::signed(record, args.sign)?, to)?;
         crate::show::tell!("record {}", file.display());
     }
     Ok(outcome)

@@ -133,6 +133,11 @@ fn described(record: &Record) -> Vec<String> {
     if !record.rid.is_empty() {
         lines.push(format!("request  {}", record.rid));
     }
+    if !record.by.is_empty() {
+        lines.push(format!("by       {}", record.by));
+    }
+    // It is checked when it is read.
+    lines.extend(record.signature.iter().map(|signed| format!("signed   {}", signed.key)));
     match &record.subject {
         Subject::Run(run) => describe_run(run, "", &mut lines),
         Subject::Document(document) => {

@@ -40,6 +40,17 @@ struct Replayed {
 pub(crate) fn replay(cli: &Cli, args: &ReplayArgs) -> Result<(), Failure> {
     let home = home::of(cli, args.state.state.as_deref())?;
     let kept = records::gather(&*home, &args.records, &args.wanted)?;
+    if let Some(key) = &args.signed_by {
+        let is_theirs =
+            |kept: &KeptRecord| kept.record.signature.as_ref().is_some_and(|one| one.key == *key);
+        if let Some(other) = kept.iter().find(|kept| !is_theirs(kept)) {
+            let said = match &other.record.signature {
+                Some(signature) => format!("is signed with {}", signature.key),
+                None => "is not signed".to_owned(),
+            };
+            return Err(Failure::usage(format!("the record {} {said}", other.record.id)));
+        }
+    }
     let host = Host::at(&home, memory_of(&kept), parallel::threads())?;
     let mut secrets = home::set_secrets(&*home)?;
     secrets.extend(args.secret.iter().cloned());
@@ -52,13 +63,13 @@ pub(crate) fn replay(cli: &Cli, args: &ReplayArgs) -> Result<(), Failure> {
 }
 
 /// Takes recorded documents through these versions in place of those that they went through, shows what is otherwise, and gives
-/// back how many answers are. Records of runs, and of documents that went through none of them, are left out.
+/// back what came of it. Records of runs, and of documents that went through none of them, are left out.
 pub(crate) fn against_versions(
     home: &Arc<dyn Home>,
     host: &Host,
     records: &[std::path::PathBuf],
     stacks: Vec<Arc<Stack>>,
-) -> Result<usize, Failure> {
+) -> Result<Summary, Failure> {
     let mut kept = records::gather(&**home, records, &WantedArgs::default())?;
     kept.retain(|kept| match &kept.record.subject {
         Subject::Run(_) => false,
@@ -70,7 +81,7 @@ pub(crate) fn against_versions(
     let replayed = run_again(host, &**home, kept, secrets, Other::Versions(stacks))?;
     let summary = summary(&replayed);
     print_summary(&summary, &replayed, true)?;
-    Ok(summary.different)
+    Ok(summary)
 }
 
 fn run_again(

@@ -1,5 +1,7 @@
 //! `compute apply`: a workspace's rules and ops become what runs.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,15 +9,15 @@ use compute_flow::Workspace;
 use compute_state::Draft;
 use compute_store::Store;
 
-use crate::args::{ApplyArgs, Cli};
+use crate::args::{ApplyArgs, Cli, Expected};
 use crate::commands::records::replay;
 use crate::failure::Failure;
 use crate::home::{self, Home, NotActive};
 use crate::host::Host;
 use crate::show::{print_json, print_line};
-use crate::work::compiled;
 use crate::work::plan::{self, Plan};
 use crate::work::project::{self, Project};
+use crate::work::{compiled, target};
 
 pub(crate) fn apply(cli: &Cli, args: &ApplyArgs) -> Result<(), Failure> {
     let workspace = project::find_for(args.folder.as_deref(), args.target.as_deref())?;
@@ -27,14 +29,15 @@ pub(crate) fn apply(cli: &Cli, args: &ApplyArgs) -> Result<(), Failure> {
     let home = home::of_target(cli, state, &workspace, target)?;
     let host = Host::at(&home, 0, 1)?;
     let check = |plan: &Plan| check(&home, &host, plan, args);
-    let plan = run(&home, &host, workspace, args.dry_run, &check)?;
+    let dry_run = args.dry_run || args.expect_write.is_some();
+    let plan = run(&home, &host, workspace, dry_run, &check)?;
     if args.json {
         return print_json(&plan);
     }
     let stacks = home.stacks()?;
     for stack in &plan.stacks {
         let active = stacks.active(&stack.stack)?.map(|version| version.info.number);
-        let what = match (stack.is_unchanged(), args.dry_run) {
+        let what = match (stack.is_unchanged(), dry_run) {
             (true, _) => "unchanged",
             (false, true) => "would change",
             (false, false) => "activated",
@@ -96,14 +99,48 @@ fn check(home: &Arc<dyn Home>, host: &Host, plan: &Plan, args: &ApplyArgs) -> Re
     for stack in changed {
         stacks.push(Arc::new(compiled(stack.stack.clone(), &stack.files)?));
     }
-    let different = replay::against_versions(home, host, &args.replay, stacks)?;
-    match args.expect {
-        Some(most) if different > most => Err(Failure::Guest(format!(
+    let summary = replay::against_versions(home, host, &args.replay, stacks)?;
+    let places: BTreeMap<String, usize> =
+        summary.groups.into_iter().map(|group| (group.place, group.records)).collect();
+    if let Some(file) = &args.expect_write {
+        let mut json =
+            serde_json::to_string_pretty(&places).map_err(|error| Failure::host(&error))?;
+        json.push('\n');
+        target::write(file, json)?;
+        crate::show::tell!("wrote {}", file.display());
+    }
+    match &args.expect {
+        Some(Expected::AtMost(most)) if summary.different > *most => Err(Failure::Guest(format!(
             "{} came out otherwise, and --expect allows {most}: nothing was written",
-            crate::show::count(different, "recorded document")
+            crate::show::count(summary.different, "recorded document")
         ))),
+        Some(Expected::File(file)) => expected(file, &places),
         _ => Ok(()),
     }
+}
+
+/// That nothing is otherwise but what a file says, in so many documents at most.
+fn expected(file: &Path, places: &BTreeMap<String, usize>) -> Result<(), Failure> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        Failure::usage(format!(
+            "--expect {}: {error}; it is `same`, a number, or a file that --expect-write wrote",
+            file.display()
+        ))
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(&error))?;
+    let allowed: BTreeMap<String, usize> =
+        serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+    for (place, records) in places {
+        let most = allowed.get(place).copied().unwrap_or_default();
+        if *records > most {
+            return Err(Failure::Guest(format!(
+                "{place} is otherwise in {}, and {} allows {most}: nothing was written",
+                crate::show::count(*records, "recorded document"),
+                file.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn told(drafts: &[Draft], plan: &Plan, started: Instant) {

@@ -85,7 +85,7 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
         (answer, record) = process(&mut request);
     }
     if let (Some(record), Some(to)) = (&record, &args.record) {
-        let file = records::write(record, to)?;
+        let file = records::write(&records::signed(record.clone(), args.sign)?, to)?;
         crate::show::tell!("record {}", file.display());
     }
     for warning in &answer.warnings {

@@ -136,7 +136,19 @@ fn a_failing_document_of_a_server_is_repeated_tested_and_mended_elsewhere() {
     assert_eq!(code, Some(1), "{out}{told}");
     assert!(out.contains("20 of 21 the same, 1 differ"), "{out}{told}");
     assert!(out.contains(" → ok (1)"), "{out}");
-    let (code, out, told) = apply("1");
+    // What is to be otherwise may be written down, and is then expected.
+    site.ok(&other, &["apply", "shop", "--replay", "recorded", "--expect-write", "expected.json"]);
+    let written = std::fs::read_to_string(other.path("expected.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), json!({ "status": 1 }));
+    other.write("none.json", "{}");
+    let (code, _, told) = apply("none.json");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("status is otherwise in 1 recorded document, and none.json allows 0"),
+        "{told}"
+    );
+    assert!(apply("nowhere.json").2.contains("--expect-write"));
+    let (code, out, told) = apply("expected.json");
     assert_eq!(code, Some(0), "{out}{told}");
     assert_eq!(site.send("/stacks/shop", &json!({ "net": 100 })).0, 200);
     // Through the version that they went through, all is as it was; through the new one, it is not.
@@ -264,4 +276,56 @@ fn runs_of_a_server_are_recorded_and_no_secret_is_in_any() {
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(folder).unwrap().permissions());
     assert_eq!(mode & 0o077, 0, "{mode:o}");
+}
+
+#[test]
+fn what_gives_the_same_for_the_same_is_run_once_where_a_rule_or_a_caller_says_so() {
+    let (site, author) = (Site::start(), Desk::new());
+    shop(&author, TOTAL);
+    author.write("shop/OPS/shop/100/total.txcl", "WITH cache = true\nEXEC \"op://total\"\n");
+    author.write("shop/OPS/shop/200/lucky.txcl", "WITH cache = true\nEXEC \"op://lucky\"\n");
+    author.write(
+        "shop/OPS/shop/200/lucky.ts",
+        "import { op } from \"@compute/op\";\nexport default op(({ input }: any) => ({ lucky: Math.random(), saw: Object.keys(input), txc: Object.keys(input._txc) }));\n",
+    );
+    site.ok(&author, &["apply", "shop"]);
+    site.ok(&author, &["record", "policy", "all"]);
+    let document = json!({ "net": 100, "address": { "country": "de" } });
+    let mut lucky = Vec::new();
+    for number in 0..3 {
+        let (status, headers, body) = site.send("/stacks/shop", &document);
+        assert_eq!(status, 200, "{body}");
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(answer["total"], 119);
+        // What differs from document to document the compute does not see.
+        assert_eq!(answer["saw"], json!(["net", "address", "_txc", "total"]), "{body}");
+        assert_eq!(answer["txc"], json!(["op", "step"]), "{body}");
+        lucky.push(answer["lucky"].clone());
+        let rid = header(&headers, "x-compute-rid").unwrap();
+        let trace: Value =
+            serde_json::from_str(&site.ok(&author, &["trace", "show", rid, "--json"])).unwrap();
+        let cached = |step: usize| trace["steps"][step]["metrics"]["cached"] == true;
+        assert_eq!((cached(0), cached(1)), (number > 0, false), "{trace}");
+        let id = header(&headers, "x-compute-record").unwrap();
+        // It is run again all the same.
+        assert_eq!(site.run(&author, &["replay", id]).1, "identical\n");
+    }
+    assert!(lucky[0] != lucky[1] && lucky[1] != lucky[2], "{lucky:?}");
+
+    author.write("twice.ts", "import { op } from \"@compute/op\";\nexport default op(({ input }: any) => ({ twice: input.n * 2 }));\n");
+    let reference = site.ok(&author, &["put", "twice.ts"]);
+    let path = format!("{}/run/{}", site.url, reference.trim().trim_start_matches("compute://"));
+    let client = reqwest::blocking::Client::new();
+    let mut cached = Vec::new();
+    for asked in ["true", "true", "false"] {
+        let request = client.post(&path).bearer_auth(&site.token).header("x-compute-cache", asked);
+        let answer = request.header("x-compute-rid", "r-1").body("{\"n\":4}").send().unwrap();
+        cached.push(answer.headers().contains_key("x-compute-cached"));
+        assert_eq!(answer.text().unwrap(), "{\"twice\":8}");
+    }
+    assert_eq!(cached, [false, true, false]);
+    let metrics = client.get(format!("{}/metrics", site.url)).bearer_auth(&site.token).send();
+    let metrics = metrics.unwrap().text().unwrap();
+    assert!(metrics.contains("compute_results_hits 3"), "{metrics}");
+    assert!(metrics.contains("compute_records_lost 0"), "{metrics}");
 }

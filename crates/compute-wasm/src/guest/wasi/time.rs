@@ -62,7 +62,7 @@ struct Subscription {
 }
 
 fn read_subscriptions(
-    guest: &Guest<'_>,
+    guest: &mut Guest<'_>,
     list: i32,
     count: i32,
 ) -> std::result::Result<Vec<Subscription>, Errno> {
@@ -77,16 +77,15 @@ fn read_subscriptions(
             let userdata = guest.u64(offset(base)?)?;
             let [kind] = guest.array(offset(base + 8)?)?;
             let id = guest.u32(offset(base + 16)?)?;
-            let clock = guest.state.clock;
             let due = match kind {
                 EVENT_CLOCK => {
                     let timeout = guest.u64(offset(base + 24)?)?;
                     let [flags] = guest.array(offset(base + 40)?)?;
-                    let due = clock.due(id, timeout, flags & FLAG_ABSOLUTE != 0);
+                    let due = guest.state.clock.due(id, timeout, flags & FLAG_ABSOLUTE != 0);
                     due.ok_or(Errno::INVAL)
                 }
                 EVENT_FD_READ | EVENT_FD_WRITE => {
-                    guest.is_open(id.cast_signed()).map(|()| clock.elapsed)
+                    guest.is_open(id.cast_signed()).map(|()| guest.state.clock.elapsed)
                 }
                 _ => return Err(Errno::INVAL),
             };
