@@ -29,7 +29,7 @@ struct Target {
 }
 
 /// All targets' names.
-pub(crate) const NAMES: [&str; 5] = ["rule", "document", "module", "request", "js-heap"];
+pub(crate) const NAMES: [&str; 6] = ["rule", "document", "module", "request", "js-heap", "js"];
 
 const TARGETS: [Target; NAMES.len()] = [
     Target { name: NAMES[0], longest: 4096, timeout: 5, seeds: seeds::rules },
@@ -37,6 +37,7 @@ const TARGETS: [Target; NAMES.len()] = [
     Target { name: NAMES[2], longest: 64 << 10, timeout: 30, seeds: seeds::modules },
     Target { name: NAMES[3], longest: 4096, timeout: 30, seeds: seeds::numbers },
     Target { name: NAMES[4], longest: 64, timeout: 60, seeds: seeds::heaps },
+    Target { name: NAMES[5], longest: 4096, timeout: 60, seeds: seeds::programs },
 ];
 
 /// Runs a target for some seconds: first what was found before, then what earlier runs and the seeds lead to.

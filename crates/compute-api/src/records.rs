@@ -11,6 +11,9 @@ pub struct RecordList {
     /// The oldest of them first: each with its `id`, `rid`, `kind` (`run` or `document`), `what`, `status`, `at`, `wall_ns`.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
     pub records: Vec<RecordHead>,
+    /// How many lines of what was looked at are no whole records: what wrote them was stopped, or they were changed.
+    #[serde(default)]
+    pub damaged: u64,
 }
 
 /// All versions that get documents besides the active ones.

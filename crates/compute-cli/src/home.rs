@@ -90,9 +90,25 @@ pub(crate) fn of(cli: &Cli, state: Option<&Path>) -> Result<Arc<dyn Home>, Failu
     })
 }
 
+/// The secrets that are set on this machine, whatever the home: a server gives none.
+pub(crate) fn secrets_here(
+    cli: &Cli,
+    home: &dyn Home,
+    state: Option<&Path>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    match home.location() {
+        Some(_) => set_secrets(home),
+        None => set_secrets(&*at(local::location(cli, state)?)),
+    }
+}
+
 /// The secrets that are set here; none of a server's.
 pub(crate) fn set_secrets(home: &dyn Home) -> Result<BTreeMap<String, String>, Failure> {
     let Some(location) = home.location() else { return Ok(BTreeMap::new()) };
+    // What was never made has none, and is not made for this.
+    if !location.state.exists() {
+        return Ok(BTreeMap::new());
+    }
     let catalogue = location.catalogue()?;
     // The vault is made where there is none: not for nothing.
     if catalogue.secrets()?.is_empty() {
@@ -188,4 +204,19 @@ fn none(id: &str) -> Failure {
         "there is no record `{id}`, and no file of that name; `compute record ls` lists those that are kept, \
          `compute record policy` says which are"
     ))
+}
+
+/// Tells of records that cannot be read.
+fn damaged(lines: u64, place: &str) {
+    if lines > 0 {
+        let lines = crate::show::count(lines as usize, "record");
+        crate::show::tell!(
+            "warning: {lines} in {place} cannot be read: what wrote them was stopped, or they were changed, or are of another version"
+        );
+    }
+}
+
+/// Tells of one record that cannot be read.
+fn warn(failure: &Failure) {
+    crate::show::tell!("warning: {failure}");
 }

@@ -1,7 +1,9 @@
 //! What is otherwise: in answers by JSON path, in the rest by what it is.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use compute::Mask;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -135,6 +137,21 @@ fn step(name: &str) -> String {
     let is_word =
         !name.is_empty() && name.chars().all(|char| char.is_alphanumeric() || char == '_');
     if is_word { format!(".{name}") } else { format!("[{}]", Value::from(name)) }
+}
+
+impl Change {
+    /// The same without secrets.
+    pub(crate) fn masked(self, mask: &Mask) -> Self {
+        let hidden = |value: Value| match mask.json(&value.to_string()) {
+            Cow::Owned(text) => serde_json::from_str(&text).unwrap_or(Value::Null),
+            Cow::Borrowed(_) => value,
+        };
+        Self {
+            path: mask.text(&self.path).into_owned(),
+            before: self.before.map(hidden),
+            after: self.after.map(hidden),
+        }
+    }
 }
 
 impl fmt::Display for Change {

@@ -1,11 +1,12 @@
 //! Records documents, and takes them through stacks again.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use compute::{
     Charge, Content, DocumentRecord, Mask, Record, RecordKeep, RecordKey, RecordedSecrets,
-    Recording, Runner, StepRecord, Subject,
+    Recording, Runner, Status, StepRecord, Subject,
 };
 use compute_flow::{Answer, Detail, Processor, ProcessorSettings, Reason, Request, Snapshot};
 use jiff::Timestamp;
@@ -33,6 +34,10 @@ pub struct DocumentRecorder {
     key: RecordKey,
     keep: RecordKeep,
     mocks: bool,
+    /// Knows all secrets that rules may name.
+    mask: Arc<Mask>,
+    /// The versions of the stack where it begins, and of those that it lies over.
+    begun_in: BTreeMap<String, String>,
 }
 
 struct Steps {
@@ -67,6 +72,7 @@ impl DocumentRecorder {
     #[must_use]
     pub fn new(
         processor: &Processor,
+        snapshot: &Snapshot,
         request: &mut Request,
         key: RecordKey,
         keep: RecordKeep,
@@ -76,13 +82,23 @@ impl DocumentRecorder {
         let steps = Arc::new(Mutex::new(steps));
         let sink = Arc::clone(&steps);
         let take = move |record| sink.lock().unwrap_or_else(PoisonError::into_inner).take(record);
-        let recording = Recording::new(Arc::new(take), key.clone()).keep(keep);
+        // Those that one step is given, and another one's input repeats.
+        let mask = match request.mask.is_empty() {
+            true => Arc::new(Mask::new(request.secrets.values().cloned())),
+            false => Arc::clone(&request.mask),
+        };
+        let recording = Recording::new(Arc::new(take), key.clone());
+        let recording = recording.keep(keep).masked_by(Arc::clone(&mask));
         request.recording = Some(Arc::new(recording));
         if request.detail == Detail::Off {
             request.detail = Detail::Summary;
         }
         let mocks = processor.settings().mocks;
-        Self { began: SystemTime::now(), steps, key, keep, mocks }
+        // Where there is no scope left to enter, they decide that, too.
+        let stacks = request.stage.stack.overlay().filter_map(|name| snapshot.stack(&name));
+        let begun_in =
+            stacks.map(|stack| (stack.name().to_string(), stack.hash().to_owned())).collect();
+        Self { began: SystemTime::now(), steps, key, keep, mocks, mask, begun_in }
     }
 
     /// Whether a step failed so far.
@@ -95,11 +111,7 @@ impl DocumentRecorder {
     /// The record of the document, once it has its answer.
     #[must_use]
     pub fn record(self, request: &Request, answer: &Answer) -> Record {
-        // What a guest's secrets are masked with knows those that rules named; this one knows all.
-        let mask = match request.mask.is_empty() {
-            true => Arc::new(Mask::new(request.secrets.values().cloned())),
-            false => Arc::clone(&request.mask),
-        };
+        let mask = Arc::clone(&self.mask);
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         let Steps { steps: ran, dropped, kept, charge } = &mut *steps;
         let mut ran = std::mem::take(ran);
@@ -113,9 +125,9 @@ impl DocumentRecorder {
         };
         let json = |value: &Value| serde_json::to_vec(value).unwrap_or_default();
         let trace = answer.trace.as_ref();
-        let versions = trace.map(|trace| {
-            trace.versions.iter().map(|(name, hash)| (name.to_string(), hash.clone())).collect()
-        });
+        let mut versions = self.begun_in.clone();
+        let entered = trace.into_iter().flat_map(|trace| &trace.versions);
+        versions.extend(entered.map(|(name, hash)| (name.to_string(), hash.clone())));
         let reason = answer.result.as_ref().err();
         let given = answer.secrets.iter();
         let given = given.filter_map(|name| Some((&**name, &**request.secrets.get(name)?)));
@@ -125,10 +137,11 @@ impl DocumentRecorder {
         };
         let document = DocumentRecord {
             stage: request.stage.to_string(),
-            versions: versions.unwrap_or_default(),
+            versions,
             now: Timestamp::try_from(request.now).unwrap_or(Timestamp::UNIX_EPOCH),
             seed: request.seed.to_string(),
-            fuel: request.fuel,
+            // The largest number that JSON has for everybody.
+            fuel: request.fuel.map(|fuel| fuel.min((1 << 53) - 1)),
             mocks: self.mocks,
             input: content(&request.input),
             stamp: content(&serde_json::to_vec(&request.stamp).unwrap_or_default()),
@@ -163,7 +176,7 @@ pub fn replay_document(
     snapshot: &Snapshot,
     runner: &Arc<dyn Runner>,
     settings: ProcessorSettings,
-    secrets: &dyn Fn(&str) -> Option<String>,
+    secrets: &BTreeMap<String, String>,
     key: &RecordKey,
     other: bool,
 ) -> (Verdict, Option<Again<Record>>) {
@@ -171,20 +184,24 @@ pub fn replay_document(
         let what = "it is the record of a run, and not of a document".to_owned();
         return (Verdict::Incomparable(Unrepeatable::Host(what)), None);
     };
-    match request_of(record, document, secrets, key) {
+    let by_time = |one: &DocumentRecord| {
+        matches!(&*one.status, "deadline" | "cancelled")
+            || one.steps.iter().any(|step| step.run.status == "wall-limit")
+    };
+    if !other && by_time(document) {
+        // It would take as long, for nothing.
+        return (Verdict::Incomparable(Unrepeatable::Stopped("time".to_owned())), None);
+    }
+    match request_of(record, document, (secrets, other), key) {
         Ok(mut request) => {
             let settings = ProcessorSettings { mocks: document.mocks, ..settings };
             let processor = Processor::with_settings(Arc::clone(runner), settings);
             let (key, keep) = (key.clone(), RecordKeep::Bytes);
-            let recorder = DocumentRecorder::new(&processor, &mut request, key, keep);
+            let recorder = DocumentRecorder::new(&processor, snapshot, &mut request, key, keep);
             let answer = processor.process(snapshot, &request);
             let again = recorder.record(&request, &answer);
             let Subject::Document(after) = &again.subject else {
                 return (Verdict::Identical, None);
-            };
-            let by_time = |one: &DocumentRecord| {
-                matches!(&*one.status, "deadline" | "cancelled")
-                    || one.steps.iter().any(|step| step.run.status == "wall-limit")
             };
             let verdict = if by_time(document) || by_time(after) {
                 Verdict::Incomparable(Unrepeatable::Stopped("time".to_owned()))
@@ -205,7 +222,7 @@ pub fn replay_document(
 fn request_of(
     record: &Record,
     document: &DocumentRecord,
-    secrets: &dyn Fn(&str) -> Option<String>,
+    (secrets, other): (&BTreeMap<String, String>, bool),
     key: &RecordKey,
 ) -> Result<Request, Unrepeatable> {
     let unread = |what: &str| Unrepeatable::Host(format!("its {what} cannot be read"));
@@ -217,26 +234,26 @@ fn request_of(
     request.now = SystemTime::try_from(document.now).map_err(|_| unread("time"))?;
     request.seed = document.seed.parse().map_err(|_| unread("seed"))?;
     request.fuel = document.fuel;
-    let mut given = std::collections::BTreeMap::new();
+    // Other versions may name others.
+    let mut given = if other { secrets.clone() } else { BTreeMap::new() };
     for (name, digest) in &document.secrets.digests {
-        // One that is not set here is missed where a rule names it.
-        match secret(name, digest, &document.secrets.key, secrets, key) {
-            Ok(value) => drop(given.insert(name.clone(), value)),
-            Err(Unrepeatable::MissingSecret(_)) => {}
-            Err(why) => return Err(why),
-        }
+        let set = |name: &str| secrets.get(name).cloned();
+        given.insert(name.clone(), secret(name, digest, &document.secrets.key, &set, key)?);
     }
     request.mask = Arc::new(Mask::new(given.values().cloned()));
     request.secrets = Arc::new(given);
     Ok(request)
 }
 
-/// What is otherwise in the second of two answers to one document.
+/// What is otherwise in the second of two answers to one document, with secrets masked.
 #[must_use]
-pub fn compare_answers(before: &Answer, after: &Answer) -> Verdict {
-    let by_time = |answer: &Answer| {
-        let code = answer.result.as_ref().err().map(|failure| failure.reason.code());
-        matches!(code, Some("deadline" | "cancelled" | "busy"))
+pub fn compare_answers(before: &Answer, after: &Answer, mask: &Mask) -> Verdict {
+    let by_time = |answer: &Answer| match answer.result.as_ref().map_err(|failed| &failed.reason) {
+        Err(Reason::Guest(guest)) => {
+            matches!(guest.status(), Status::WallLimit | Status::Cancelled)
+        }
+        Err(reason) => matches!(reason.code(), "deadline" | "cancelled" | "busy"),
+        Ok(_) => false,
     };
     if by_time(before) || by_time(after) {
         return Verdict::Incomparable(Unrepeatable::Stopped("time".to_owned()));
@@ -253,7 +270,8 @@ pub fn compare_answers(before: &Answer, after: &Answer) -> Verdict {
     let mut put = |before: Option<&Value>, after: Option<&Value>, place: &str| {
         let found_there = changes(before.unwrap_or(&Value::Null), after.unwrap_or(&Value::Null));
         if !found_there.is_empty() {
-            found.push(Difference::Output(found_there).below(place));
+            let masked = found_there.into_iter().map(|change| change.masked(mask)).collect();
+            found.push(Difference::Output(masked).below(place));
         }
     };
     if let (Ok(one), Ok(other)) = (&before.result, &after.result) {

@@ -82,6 +82,11 @@ pub fn replay_run(
     key: &RecordKey,
     against: &Against,
 ) -> (Verdict, Option<Again<RunRecord>>) {
+    if against.reference.is_none() && record.status == "wall-limit" && record.fuel.is_none() {
+        // It would take as long, for nothing.
+        let what = "its wall limit".to_owned();
+        return (Verdict::Incomparable(Unrepeatable::Stopped(what)), None);
+    }
     match repeat(record, runner, secrets, key, against) {
         Ok(again) => {
             let other = against.reference.is_some();
@@ -145,7 +150,7 @@ fn repeat(
             Error::NotFound { .. } => Unrepeatable::Gone(with_causes(&error)),
             _ => Unrepeatable::Host(with_causes(&error)),
         })?;
-    let record = RunRecord::new(reference, &input, &options, &outcome, key, true);
+    let record = RunRecord::new(reference, &input, &options, &outcome, (key, None), true);
     let failure = outcome.result.err().map(|failure| (reference.clone(), failure));
     Ok(Again { record, failure })
 }

@@ -97,7 +97,7 @@ pub async fn serve(
     }
     let shared = Arc::clone(&server.shared);
     blocking::unblock(move || {
-        shared.tenants.flush_records();
+        shared.tenants.settle_records();
         shared.telemetry.finish();
     })
     .await;

@@ -440,14 +440,16 @@ impl Tenants {
         Some(Records::new(writer, folder, settings, key, name.clone(), is_signed))
     }
 
-    /// Has all records on disk that wait for it, or lost.
-    pub(crate) fn flush_records(&self) {
+    /// Has all records written that wait for it, or lost.
+    pub(crate) fn settle_records(&self) {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         let opened: Vec<_> = entries.values().filter_map(|entry| entry.opened()).collect();
         drop(entries);
         for records in opened.iter().filter_map(|tenant| tenant.records.as_ref()) {
-            if let Err(error) = records.flush() {
+            if let Err(error) = records.settle() {
                 warn(&error);
+                // The disk is slow for all of them.
+                return;
             }
         }
     }

@@ -3,6 +3,7 @@
 //! A record is one JSON document of a versioned schema ([`RECORD_JSON_SCHEMA`]). Its id is the SHA-256 of its canonical
 //! form (RFC 8785) without what may be left out or never repeats: the kept bytes, the times, a signature, and the id itself.
 
+mod bare;
 mod content;
 mod document;
 mod head;
@@ -14,7 +15,6 @@ use std::collections::BTreeMap;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::Sha256;
 
 pub use content::{Content, Data};
@@ -33,26 +33,26 @@ pub const RECORD_JSON_SCHEMA: &str = include_str!("record/record.v1.json");
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// [`RECORD_SCHEMA`].
-    pub schema: String,
-    /// What it is known by: 64 hex digits, from what it says.
-    #[serde(default)]
-    pub id: String,
-    /// What was done.
-    pub subject: Subject,
-    /// The id of the request, which its trace has as well; empty if it has none.
-    #[serde(default)]
-    pub rid: String,
+    /// When it was accepted. No part of what the id says.
+    pub at: Timestamp,
     /// Who asked for it, as far as that is known: a tenant, a user.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub by: String,
-    /// When it was accepted. No part of what the id says.
-    pub at: Timestamp,
-    /// How long it took, in nanoseconds. Never the same twice, and no part of what the id says.
-    pub wall_ns: u64,
+    /// What it is known by: 64 hex digits, from what it says.
+    #[serde(default)]
+    pub id: String,
+    /// The id of the request, which its trace has as well; empty if it has none.
+    #[serde(default)]
+    pub rid: String,
+    /// [`RECORD_SCHEMA`].
+    pub schema: String,
     /// Who vouches for it, if somebody does. No part of what the id says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<RecordSignature>,
+    /// What was done.
+    pub subject: Subject,
+    /// How long it took, in nanoseconds. Never the same twice, and no part of what the id says.
+    pub wall_ns: u64,
 }
 
 /// Who vouches for a record: an Ed25519 signature (RFC 8032) of [`Record::signed_text`].
@@ -112,8 +112,15 @@ impl Record {
     /// What a signature vouches for: the id, which says what happened, and the times. Canonical JSON.
     #[must_use]
     pub fn signed_text(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Signed<'a> {
+            at: &'a Timestamp,
+            id: &'a str,
+            schema: &'a str,
+            wall_ns: u64,
+        }
         let Self { schema, id, at, wall_ns, .. } = self;
-        canonical(&serde_json::json!({ "schema": schema, "id": id, "at": at, "wall_ns": wall_ns }))
+        bare::canonical(&Signed { at, id, schema, wall_ns: *wall_ns })
     }
 
     /// The record with its id, which [`Recorder`] leaves to whoever writes it.
@@ -128,23 +135,21 @@ impl Record {
         // Without the bytes that it keeps, which may be many.
         let kept: Vec<_> =
             self.subject.contents_mut().into_iter().map(|content| content.data.take()).collect();
-        let value = serde_json::to_value(&*self);
+        let bare = bare::json(self);
         for (content, data) in self.subject.contents_mut().into_iter().zip(kept) {
             content.data = data;
         }
-        let mut value = value.unwrap_or_default();
-        remove(&mut value, &["id", "at", "wall_ns", "signature"]);
-        // By its place: a limit has the same name, and a stack or a secret may have any.
-        if let Some(Value::Array(steps)) = value.pointer_mut("/subject/document/steps") {
-            steps.iter_mut().for_each(|step| remove(step, &["wall_ns"]));
-        }
-        content::sha256(&canonical(&value))
+        content::sha256(&bare)
     }
 
     /// The canonical form: RFC 8785.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        canonical(&serde_json::to_value(self).unwrap_or_default())
+        if bare::has_plain_names(&self.subject) {
+            bare::canonical(self)
+        } else {
+            bare::general(self)
+        }
     }
 
     /// Reads a record, and checks that it says what its id and its digests say.
@@ -213,18 +218,6 @@ impl Subject {
             Self::Run(run) => run.contents(),
             Self::Document(document) => document.contents(),
         }
-    }
-}
-
-fn canonical(value: &Value) -> Vec<u8> {
-    // A value is always JSON, and of numbers that JSON has.
-    serde_json_canonicalizer::to_vec(value).unwrap_or_default()
-}
-
-/// Takes these fields out of an object.
-fn remove(value: &mut Value, names: &[&str]) {
-    if let Value::Object(fields) = value {
-        fields.retain(|name, _| !names.contains(&&**name));
     }
 }
 
@@ -297,10 +290,10 @@ impl std::fmt::Debug for RecordKey {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedSecrets {
-    /// Which key the digests were made with; empty where there are no secrets.
-    pub key: String,
     /// The digests, by the secrets' names.
     pub digests: BTreeMap<String, String>,
+    /// Which key the digests were made with; empty where there are no secrets.
+    pub key: String,
 }
 
 impl RecordedSecrets {

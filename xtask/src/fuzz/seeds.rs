@@ -109,6 +109,12 @@ pub(super) fn heaps(corpus: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The op that evaluates a program, and numbers that programs are made of.
+pub(super) fn programs(corpus: &Path) -> Result<()> {
+    op("fuzz/js/evaluate.js", &folder().join("evaluate.wasm"))?;
+    numbers(corpus)
+}
+
 /// Builds an op, and puts it in the store that the targets find its plugin in.
 fn op(source: &str, output: &Path) -> Result<()> {
     // As the tests have built it: another selection of crates would build all of them again.

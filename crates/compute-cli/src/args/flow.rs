@@ -109,6 +109,14 @@ pub(crate) struct ApplyArgs {
     #[arg(long, value_name = "FILE", requires = "replay", conflicts_with = "expect")]
     pub(crate) expect_write: Option<PathBuf>,
 
+    /// A secret that recorded documents name; else those that are set on this machine
+    #[arg(long, value_name = "KEY=VALUE", requires = "replay", value_parser = values::pair)]
+    pub(crate) secret: Vec<(String, String)>,
+
+    /// Keep the new versions, and make none active: to try one as a shadow
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) draft: bool,
+
     /// Print what changed as a line of JSON
     #[arg(long)]
     pub(crate) json: bool,

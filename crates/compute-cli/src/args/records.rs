@@ -13,7 +13,7 @@ use super::values;
 #[command(after_help = "\
 Examples:
   compute run hello.ts --input '{\"name\":\"Ada\"}' --record runs/
-  compute replay runs/                       # 1 of 1 the same
+  compute replay runs/                       # identical; of several, how many are the same
   compute replay runs/ --against hello.ts    # what another version answers on the same inputs
   compute replay runs/ --against pricing@7   # documents through another version of a stack
   compute replay 4a1f --server https://…     # what a server recorded, here
@@ -39,7 +39,7 @@ pub(crate) struct ReplayArgs {
     pub(crate) secret: Vec<(String, String)>,
 
     /// Take only records that are signed with this key, as `compute record show` shows it
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = public_key)]
     pub(crate) signed_by: Option<String>,
 
     /// Write a JUnit report
@@ -139,9 +139,10 @@ pub(crate) struct RecordPolicyArgs {
     #[arg(long, value_name = "STACK")]
     pub(crate) stack: Option<StackName>,
 
-    /// How much of each is kept: `bytes` can be replayed anywhere, `digests` only compared
-    #[arg(long, value_name = "bytes|digests", default_value = "bytes", value_parser = keep)]
-    pub(crate) keep: RecordKeep,
+    /// How much of each is kept: `bytes`, which can be replayed anywhere, or `digests`, which say what ran, how it ended, and
+    /// whether two gave the same [default: bytes]
+    #[arg(long, value_name = "bytes|digests", requires = "which", value_parser = keep)]
+    pub(crate) keep: Option<RecordKeep>,
 
     /// Say nothing any more
     #[arg(long)]
@@ -150,6 +151,11 @@ pub(crate) struct RecordPolicyArgs {
     /// Print it as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn public_key(text: &str) -> Result<String, String> {
+    let is_key = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_key.then(|| text.to_ascii_lowercase()).ok_or_else(|| "a key is 64 hex digits".to_owned())
 }
 
 fn keep(text: &str) -> Result<RecordKeep, String> {

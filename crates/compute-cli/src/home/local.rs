@@ -14,7 +14,7 @@ use compute_state::{
 };
 use compute_store::Store;
 
-use super::{Home, NotActive, none};
+use super::{Home, NotActive, damaged, none, warn};
 use crate::args::Cli;
 use crate::failure::{Failure, SECRET_KEY};
 use crate::user;
@@ -73,7 +73,9 @@ impl Home for Local {
     }
 
     fn records(&self, query: &RecordQuery, last: usize) -> Result<Vec<Record>, Failure> {
-        self.found(query, last)?.iter().map(read).collect()
+        let read = self.found(query, last)?.into_iter().map(|found| read(&found));
+        // One that cannot be read keeps nobody from the others.
+        Ok(read.filter_map(|one| one.inspect_err(warn).ok()).collect())
     }
 
     fn record(&self, id: &str) -> Result<Record, Failure> {
@@ -102,8 +104,11 @@ impl Local {
     /// What a server on this state has recorded for its first tenant.
     fn found(&self, query: &RecordQuery, last: usize) -> Result<Vec<FoundRecord>, Failure> {
         let folder = self.0.state.join("records");
-        find_records(&folder, query, last, &mut || true)
-            .map_err(|error| Failure::Host(format!("the records in {}: {error}", folder.display())))
+        let found = find_records(&folder, query, last, &mut || true).map_err(|error| {
+            Failure::Host(format!("the records in {}: {error}", folder.display()))
+        })?;
+        damaged(found.damaged, &folder.display().to_string());
+        Ok(found.records)
     }
 }
 

@@ -10,7 +10,7 @@ use compute_replay::read_record;
 use compute_state::{Draft, Secrets, Stacks, TenantName, Tokens, Traces};
 use compute_store::Store;
 
-use super::{Home, NotActive, none};
+use super::{Home, NotActive, damaged, none, warn};
 use crate::failure::Failure;
 
 /// The variable that holds the token, unless a target names another.
@@ -81,12 +81,16 @@ impl Home for Remote {
     }
 
     fn record_heads(&self, query: &RecordQuery, last: usize) -> Result<Vec<RecordHead>, Failure> {
-        Ok(self.0.records(query, last)?)
+        let list = self.0.records(query, last)?;
+        damaged(list.damaged, self.0.base());
+        Ok(list.records)
     }
 
     fn records(&self, query: &RecordQuery, last: usize) -> Result<Vec<Record>, Failure> {
+        // One that cannot be read keeps nobody from the others.
         let exported = self.0.export_records(query, last)?;
-        exported.iter().map(|json| read(json)).collect()
+        let read = exported.iter().map(|json| read(json));
+        Ok(read.filter_map(|one| one.inspect_err(warn).ok()).collect())
     }
 
     fn record(&self, id: &str) -> Result<Record, Failure> {

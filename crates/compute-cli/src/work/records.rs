@@ -62,6 +62,12 @@ pub(crate) fn signed(record: Record, sign: bool) -> Result<Record, Failure> {
 pub(crate) fn write(record: &Record, to: &Path) -> Result<PathBuf, Failure> {
     let is_file = to.extension().is_some_and(|end| end == "json") && !to.is_dir();
     let file = if is_file { to.to_owned() } else { to.join(format!("{}.json", record.id)) };
+    if is_file && file.exists() && read_records(&file).any(|one| one.is_err()) {
+        return Err(Failure::usage(format!(
+            "{} is there already and is no record: give another name",
+            file.display()
+        )));
+    }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let written = folder.map_or(Ok(()), std::fs::create_dir_all);
     written.and_then(|()| write_record(record, &file)).map_err(|error| {
@@ -73,7 +79,7 @@ pub(crate) fn write(record: &Record, to: &Path) -> Result<PathBuf, Failure> {
 /// How many of the records of a place are taken where nobody says.
 const LAST: usize = 1000;
 /// What stands for the newest records of a place.
-const RECORDED: &str = "recorded";
+pub(crate) const RECORDED: &str = "recorded";
 
 /// The records of these files and folders, those of these ids, and those that are `recorded`; of no names, these. Those alone that
 /// are wanted.
@@ -82,6 +88,15 @@ pub(crate) fn gather(
     names: &[PathBuf],
     wanted: &WantedArgs,
 ) -> Result<Vec<KeptRecord>, Failure> {
+    gather_and_count(home, names, wanted).map(|(kept, _)| kept)
+}
+
+/// The same, and how many cannot be read.
+pub(crate) fn gather_and_count(
+    home: &dyn Home,
+    names: &[PathBuf],
+    wanted: &WantedArgs,
+) -> Result<(Vec<KeptRecord>, usize), Failure> {
     let query = wanted.query();
     let of_home = |record| KeptRecord { record, file: PathBuf::new() };
     let recorded = || -> Result<Vec<KeptRecord>, Failure> {
@@ -90,6 +105,7 @@ pub(crate) fn gather(
     };
     let mut kept = Vec::new();
     let mut files = Vec::new();
+    let mut unread = 0;
     for name in names {
         let text = name.to_string_lossy();
         if name.exists() || text.contains(['/', '.']) {
@@ -104,7 +120,9 @@ pub(crate) fn gather(
         kept = recorded()?;
     }
     if !files.is_empty() {
-        kept.extend(read(&files)?);
+        let (read, damaged) = read(&files)?;
+        kept.extend(read);
+        unread = damaged;
     }
     if query != RecordQuery::default() {
         kept.retain(|kept| head(&kept.record, &query).is_some());
@@ -113,11 +131,18 @@ pub(crate) fn gather(
     let more = wanted.last.map_or(0, |last| kept.len().saturating_sub(last));
     kept.drain(..more);
     if kept.is_empty() {
-        return Err(Failure::usage(
-            "there are no such records; `compute record policy` says what is recorded",
-        ));
+        return Err(Failure::usage(absent(&query)));
     }
-    Ok(kept)
+    Ok((kept, unread))
+}
+
+/// That there are no such records.
+pub(crate) fn absent(query: &RecordQuery) -> &'static str {
+    if *query == RecordQuery::default() {
+        "there are no records; `compute record policy` says what is recorded"
+    } else {
+        "no record is of all that is asked for; `compute record ls` without it lists what there is"
+    }
 }
 
 /// What a list says of a record, if it is wanted.
@@ -126,9 +151,9 @@ pub(crate) fn head(record: &Record, query: &RecordQuery) -> Option<RecordHead> {
 }
 
 /// All records of these files and folders, the oldest first. What is no record is told, and the rest is read.
-pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<KeptRecord>, Failure> {
+fn read(paths: &[PathBuf]) -> Result<(Vec<KeptRecord>, usize), Failure> {
     let mut records = Vec::new();
-    let mut damaged = None;
+    let (mut damaged, mut unread) = (None, 0);
     for path in paths {
         if !path.exists() {
             return Err(super::target::missing(path));
@@ -138,7 +163,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<KeptRecord>, Failure> {
                 Ok(record) => records.push(record),
                 Err(damage) => {
                     crate::show::tell!("warning: {damage}");
-                    damaged = Some(damage);
+                    (damaged, unread) = (Some(damage), unread + 1);
                 }
             }
         }
@@ -147,7 +172,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<KeptRecord>, Failure> {
     match (records.is_empty(), damaged) {
         (true, Some(damage)) => Err(Failure::usage(damage.to_string())),
         (true, None) => Err(Failure::usage("there are no records there")),
-        _ => Ok(records),
+        _ => Ok((records, unread)),
     }
 }
 

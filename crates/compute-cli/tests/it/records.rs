@@ -230,3 +230,40 @@ fn one_change_among_many_documents_is_found_before_it_is_active() {
     let (code, _, told) = desk.run(&["replay", "docs", "--against", "shop@9"]);
     assert_eq!(code, Some(2), "{told}");
 }
+
+#[test]
+fn a_replay_that_compares_nothing_promises_nothing() {
+    let desk = Desk::new();
+    pricing(&desk, "1.17");
+    assert_eq!(desk.run(&["apply", "shop"]).0, Some(0));
+    desk.greet("Ada", &[]);
+    for number in 0..2 {
+        let input = serde_json::json!({ "net": number, "country": "de" }).to_string();
+        desk.run(&["fire", "shop", "--input", &input, "--record", "docs"]);
+    }
+    pricing(&desk, "1.16");
+    let apply =
+        |records: &str| desk.run(&["apply", "shop", "--replay", records, "--expect", "same"]);
+    let (code, _, told) = apply("runs");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("no recorded document goes through what changes"), "{told}");
+    // One that cannot be read may be the one that differs.
+    desk.write("docs/torn.json", "{");
+    let (code, _, told) = apply("docs");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("1 record cannot be read"), "{told}");
+    std::fs::remove_file(desk.path("docs/torn.json")).unwrap();
+    // A version may be kept, to be tried first.
+    let (code, out, told) = desk.run(&["apply", "shop", "--draft"]);
+    assert_eq!((code, &*out), (Some(0), "shop 1 kept, and not active\n"), "{told}");
+    assert!(told.contains("kept shop version 2, which is not active"), "{told}");
+    let (code, out, told) = apply("docs");
+    assert_eq!(code, Some(0), "{out}{told}");
+    assert!(out.contains("2 of 2 the same"), "{out}");
+    // A file that is no record is not written over.
+    desk.write("input.json", "{\"name\":\"Ada\"}");
+    let (code, _, told) =
+        desk.run(&["run", "greet.ts", "--input", "@input.json", "--record", "input.json"]);
+    assert_eq!(code, Some(2), "{told}");
+    assert_eq!(std::fs::read_to_string(desk.path("input.json")).unwrap(), "{\"name\":\"Ada\"}");
+}

@@ -1,8 +1,8 @@
 //! What was recorded, what is, and what versions answer that nobody gets.
 
 use compute_api::{
-    NewShadow, RecordHead, RecordList, RecordPolicies, RecordPolicy, RecordQuery, Shadow,
-    ShadowList, ShadowReport, StackName,
+    NewShadow, RecordList, RecordPolicies, RecordPolicy, RecordQuery, Shadow, ShadowList,
+    ShadowReport, StackName,
 };
 use reqwest::Method;
 
@@ -14,10 +14,10 @@ use crate::request::Request;
 const EXPORT: u64 = 512 << 20;
 
 impl<M: Mode> ApiClient<M> {
-    /// The newest records that are wanted, the oldest of them first: 1,000 at most.
-    pub fn records(&self, query: &RecordQuery, last: usize) -> M::Answer<'_, Vec<RecordHead>> {
+    /// The newest records that are wanted, the oldest of them first: 1,000 at most; and how many lines are damaged.
+    pub fn records(&self, query: &RecordQuery, last: usize) -> M::Answer<'_, RecordList> {
         let request = wanted(Request::get(["v1", "records"]), query, last);
-        self.call(request.json_as(|RecordList { records }| records))
+        self.call(request.json())
     }
 
     /// The newest records that are wanted, the oldest of them first, each as the JSON that `compute::Record::read` reads: 10,000 at

@@ -38,7 +38,16 @@ impl FoundRecord {
     }
 }
 
-/// The newest records of a folder's segments that are wanted, the oldest of them first. What is damaged is left out.
+/// What was found in a folder.
+#[derive(Clone, Debug, Default)]
+pub struct FoundRecords {
+    /// The newest that are wanted, the oldest of them first.
+    pub records: Vec<FoundRecord>,
+    /// How many lines of the segments that were looked at are no whole records of this version.
+    pub damaged: u64,
+}
+
+/// The newest records of a folder's segments that are wanted.
 ///
 /// `go_on` is asked before each record.
 ///
@@ -49,12 +58,13 @@ pub fn find_records(
     query: &RecordQuery,
     last: usize,
     go_on: &mut dyn FnMut() -> bool,
-) -> io::Result<Vec<FoundRecord>> {
+) -> io::Result<FoundRecords> {
     let segments = match segments(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FoundRecords::default()),
         segments => segments?,
     };
     let mut found = VecDeque::new();
+    let mut damaged = 0;
     for (_, path) in segments.into_iter().rev() {
         let room = last - found.len();
         if room == 0 {
@@ -65,8 +75,15 @@ pub fn find_records(
             if !go_on() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            let Ok(line) = line else { continue };
-            let Ok(Some(head)) = RecordHead::read(&line.json, query) else { continue };
+            let read = line.map(|line| (RecordHead::read(&line.json, query), line));
+            let (head, line) = match read {
+                Ok((Ok(Some(head)), line)) => (head, line),
+                Ok((Ok(None), _)) => continue,
+                Ok((Err(_), _)) | Err(_) => {
+                    damaged += 1;
+                    continue;
+                }
+            };
             let (file, length) = (path.clone(), line.json.len() as u64);
             here.push_back(FoundRecord { head, file, offset: line.offset, length });
             if here.len() > room {
@@ -75,5 +92,5 @@ pub fn find_records(
         }
         here.into_iter().rev().for_each(|one| found.push_front(one));
     }
-    Ok(found.into())
+    Ok(FoundRecords { records: found.into(), damaged })
 }

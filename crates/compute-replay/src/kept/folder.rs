@@ -1,7 +1,8 @@
 //! Reading records: from a file, a folder of files, a folder of segments.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use compute::Record;
@@ -35,8 +36,12 @@ pub struct Damage {
 /// What cannot be read is an error in its place, and the rest follows.
 #[must_use]
 pub fn read_records(path: &Path) -> Box<dyn Iterator<Item = Result<KeptRecord, Damage>> + Send> {
+    let ends = |path: &Path, with: &str| path.extension().is_some_and(|end| end == with);
     if !path.is_dir() {
-        return Box::new(std::iter::once(read_file(path)));
+        return match ends(path, SEGMENT) {
+            true => Box::new(Segment::open(path.to_owned())),
+            false => Box::new(std::iter::once(read_file(path))),
+        };
     }
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
@@ -44,7 +49,6 @@ pub fn read_records(path: &Path) -> Box<dyn Iterator<Item = Result<KeptRecord, D
     };
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.sort();
-    let ends = |path: &Path, with: &str| path.extension().is_some_and(|end| end == with);
     let (segments, files): (Vec<_>, Vec<_>) =
         files.into_iter().partition(|path| ends(path, SEGMENT));
     let files = files.into_iter().filter(move |path| ends(path, "json"));
@@ -59,7 +63,9 @@ pub fn write_record(record: &Record, file: &Path) -> std::io::Result<()> {
     let mut new = file.as_os_str().to_owned();
     new.push(".new");
     let new = PathBuf::from(new);
-    let mut opened = File::create(&new)?;
+    // It has what callers sent.
+    let mut opened =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     opened.write_all(&record.to_json())?;
     opened.write_all(b"\n")?;
     drop(opened);

@@ -105,7 +105,10 @@ struct Waiting {
 #[derive(Debug)]
 enum Work {
     Write(Box<Record>, usize),
-    Flush(Sender<io::Result<()>>),
+    /// A record that is written already.
+    Line(Vec<u8>),
+    /// Says when all that was handed over before is written, and on disk if that is wanted.
+    Flush(Sender<io::Result<()>>, bool),
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -175,21 +178,61 @@ impl RecordLog {
         LogStats { written: read(&self.log.written), lost: read(&self.log.lost) }
     }
 
+    /// Why records could not be written lately; nothing if they are.
+    #[must_use]
+    pub fn failed(&self) -> Option<String> {
+        lock(&self.log.segments).failed().map(str::to_owned)
+    }
+
     /// Waits until all that was handed over is on disk, or lost.
     ///
     /// # Errors
     /// Those of the file system.
     pub fn flush(&self) -> io::Result<()> {
+        self.wait(true, Duration::MAX)
+    }
+
+    /// Waits until all that was handed over is written where it is read from, which need not be on disk, or lost; at most so long.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::TimedOut`].
+    pub fn settle(&self, most: Duration) -> io::Result<()> {
+        self.wait(false, most)
+    }
+
+    fn wait(&self, on_disk: bool, most: Duration) -> io::Result<()> {
         let (done, flushed) = mpsc::channel();
-        self.give(Work::Flush(done), 0);
-        flushed
-            .recv()
-            .unwrap_or_else(|_| Err(io::Error::other("the thread that writes records ended")))
+        self.give(Work::Flush(done, on_disk), 0);
+        match flushed.recv_timeout(most) {
+            Ok(done) => done,
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(io::ErrorKind::TimedOut.into()),
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                Err(io::Error::other("the thread that writes records ended"))
+            }
+        }
+    }
+
+    /// Takes a record that has its id, and writes it down at once, on the calling thread: less work in all than for
+    /// [`RecordSink::take`], which leaves it to the log's thread.
+    pub fn take_sealed(&self, record: Record) {
+        // A signature takes longer than all else.
+        if self.log.signer.is_some() {
+            return self.take(record);
+        }
+        let line = line_of(&record.to_json());
+        drop(record);
+        let size = line.len();
+        if self.has_room(size) { self.give(Work::Line(line), size) } else { self.lose() }
+    }
+
+    fn lose(&self) {
+        self.log.lost.fetch_add(1, Ordering::Relaxed);
+        self.writer.shared.lost.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Puts it behind what waits.
     fn give(&self, work: Work, size: usize) {
-        let urgent = matches!(work, Work::Flush(_));
+        let urgent = matches!(work, Work::Flush(..));
         let mut waiting = lock(&self.log.waiting);
         waiting.work.push_back(work);
         waiting.bytes += size;
@@ -229,8 +272,7 @@ impl RecordSink for RecordLog {
         if self.has_room(size) {
             self.give(Work::Write(Box::new(record), size), size);
         } else {
-            self.log.lost.fetch_add(1, Ordering::Relaxed);
-            self.writer.shared.lost.fetch_add(1, Ordering::Relaxed);
+            self.lose();
         }
     }
 }
@@ -314,12 +356,16 @@ impl Shared {
                     waiting.queued = false;
                     break false;
                 }
-                Some(Work::Flush(done)) => flushes.push(done),
+                Some(Work::Flush(done, on_disk)) => flushes.push((done, on_disk)),
+                Some(Work::Line(line)) => {
+                    waiting.bytes -= line.len();
+                    drop(waiting);
+                    (records, bytes, taken) = (records + 1, bytes + line.len(), taken + line.len());
+                    lines.push(line);
+                }
                 Some(Work::Write(record, size)) => {
                     drop(waiting);
-                    // Whoever made it may have needed its id.
-                    let is_sealed = !record.id.is_empty();
-                    let record = if is_sealed { *record } else { record.sealed() };
+                    let record = record.sealed();
                     let record = match &log.signer {
                         Some(signer) => signer.sign(record),
                         None => record,
@@ -344,8 +390,8 @@ impl Shared {
         count([&log.written, &self.written], written);
         count([&log.lost, &self.lost], records - written);
         self.waiting.fetch_sub(taken, Ordering::AcqRel);
-        for done in flushes {
-            let _ = done.send(segments.sync());
+        for (done, on_disk) in flushes {
+            let _ = done.send(if on_disk { segments.sync() } else { Ok(()) });
         }
         more
     }

@@ -4,10 +4,12 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::SEGMENT;
 
+/// How long nothing is written after something could not be.
+const PAUSE: Duration = Duration::from_secs(1);
 /// In how many segments, about, a log is kept, so that the oldest can go.
 const SEGMENTS: u32 = 8;
 
@@ -35,6 +37,14 @@ pub(super) struct Segments {
     settings: LogSettings,
     /// The one that is written to.
     open: Option<Open>,
+    failed: Option<Failed>,
+}
+
+/// When something could not be written, if that may happen to the next as well, and why.
+#[derive(Debug)]
+struct Failed {
+    at: Option<Instant>,
+    why: String,
 }
 
 #[derive(Debug)]
@@ -46,7 +56,7 @@ struct Open {
 
 impl Segments {
     pub(super) const fn new(folder: PathBuf, settings: LogSettings) -> Self {
-        Self { folder, settings, open: None }
+        Self { folder, settings, open: None, failed: None }
     }
 
     /// How many bytes a segment has at most, and its longest line.
@@ -54,9 +64,19 @@ impl Segments {
         self.settings.bytes / SEGMENTS as u64
     }
 
-    /// Appends lines. Says how many were written: where one cannot be, the next ones are tried in a new segment.
+    /// Why the last line could not be written; nothing if it was.
+    pub(super) fn failed(&self) -> Option<&str> {
+        self.failed.as_ref().map(|failed| &*failed.why)
+    }
+
+    /// Appends lines. Says how many were written: where one cannot be, the next ones are tried a while later, in a new segment.
     pub(super) fn write(&mut self, lines: &[Vec<u8>]) -> u64 {
         let mut written = 0;
+        // A disk that is full is not asked for each record.
+        let failed = self.failed.as_ref().and_then(|failed| failed.at);
+        if failed.is_some_and(|at| at.elapsed() < PAUSE) {
+            return 0;
+        }
         let mut file: Option<File> = None;
         for line in lines {
             let length = line.len() as u64;
@@ -70,6 +90,8 @@ impl Segments {
             }
             // One that is longer than a segment would push out all others.
             if length > self.most() {
+                let why = format!("a record of {length} bytes is longer than a segment may be");
+                self.failed = Some(Failed { at: None, why });
                 continue;
             }
             let appended = match file.take() {
@@ -85,10 +107,27 @@ impl Segments {
                     written += 1;
                 }
                 // Half of it may be there: what follows is no part of it.
-                _ => self.open = None,
+                (appended, _) => {
+                    let why = appended.err().map(|error| error.to_string()).unwrap_or_default();
+                    self.failed = Some(Failed { at: Some(Instant::now()), why });
+                    self.close();
+                    return written;
+                }
             }
         }
+        if written > 0 && written == lines.len() as u64 {
+            self.failed = None;
+        }
         written
+    }
+
+    /// Goes on in another segment. One without a record is none.
+    fn close(&mut self) {
+        if let Some(open) = self.open.take()
+            && open.size == 0
+        {
+            let _ = fs::remove_file(open.path);
+        }
     }
 
     /// Has all that was written on disk.

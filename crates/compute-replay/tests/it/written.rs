@@ -11,7 +11,9 @@ use compute_replay::{
     DocumentRecorder, LogSettings, ReadError, RecordSigner, RecordWriter, find_records, read_record,
 };
 use compute_state::File;
+use proptest::prelude::*;
 use serde_json::Value;
+use sha2::Digest as _;
 
 use crate::{key, manager, recorded, with_secret};
 
@@ -26,9 +28,50 @@ fn document(input: &str) -> Record {
     let snapshot: Snapshot = [stack].into_iter().collect();
     let processor = Processor::new(Arc::new(manager));
     let mut request = Request::new("shop/0".parse().unwrap(), input.as_bytes().to_vec());
-    let recorder = DocumentRecorder::new(&processor, &mut request, key(), RecordKeep::Bytes);
+    let recorder =
+        DocumentRecorder::new(&processor, &snapshot, &mut request, key(), RecordKeep::Bytes);
     let answer = processor.process(&snapshot, &request);
     recorder.record(&request, &answer).sealed()
+}
+
+#[test]
+fn a_secret_that_one_step_was_given_is_in_no_record_of_another() {
+    let secret = "hunter2-hunter2";
+    // One step is given it, and writes it into the document, which the next one gets, without secrets.
+    let reference = |name: &'static str| {
+        let echo = compute::Artifact::new(compute::Algorithm::Sha256, "identity", name.as_bytes());
+        (echo.reference().clone(), echo)
+    };
+    let ((first, one), (second, other)) = (reference("one"), reference("other"));
+    let artifacts = compute::ArtifactMap::from([one, other]);
+    let manager = compute::Manager::builder().resolver(artifacts).build();
+    let rules = [
+        File::new("100/a.txcl", format!("WITH secrets = \"KEY\"\nEXEC \"{first}\"")),
+        File::new("200/b.txcl", format!("EXEC \"{second}\"")),
+    ];
+    let stack = Stack::compile("shop".parse().unwrap(), &rules).unwrap();
+    let snapshot: Snapshot = [stack].into_iter().collect();
+    let processor = Processor::new(Arc::new(manager));
+    let input = serde_json::json!({ "said": secret, "b": secret }).to_string();
+    for known in [true, false] {
+        let mut request = Request::new("shop/0".parse().unwrap(), input.clone().into_bytes());
+        request.secrets = Arc::new([("KEY".to_owned(), secret.to_owned())].into());
+        if known {
+            request.mask = Arc::new(compute::Mask::new([secret.to_owned()]));
+        }
+        let recorder =
+            DocumentRecorder::new(&processor, &snapshot, &mut request, key(), RecordKeep::Bytes);
+        let answer = processor.process(&snapshot, &request);
+        let record = recorder.record(&request, &answer).sealed();
+        let Subject::Document(document) = &record.subject else { panic!("it is of a document") };
+        assert_eq!((&*document.status, document.steps.len()), ("ok", 2), "{:?}", document.reason);
+        assert_eq!(document.secrets.digests.keys().collect::<Vec<_>>(), ["KEY"]);
+        let json = String::from_utf8(record.to_json()).unwrap();
+        assert!(!json.contains("hunter2"), "{json}");
+        // Nor a digest of it, at which a guess could be tried.
+        let bare = compute::Content::new(input.as_bytes(), &compute::Mask::default(), false);
+        assert!(!json.contains(&bare.sha256), "{json}");
+    }
 }
 
 #[test]
@@ -55,6 +98,62 @@ fn records_are_as_the_published_schema_says() {
     }
     let json = serde_json::json!({ "schema": "compute-record/1", "more": 1 });
     assert!(!schema.is_valid(&json));
+}
+
+/// The canonical form, and the id that what it says has, worked out as the schema describes it.
+fn by_the_book(record: &Record) -> (Vec<u8>, String) {
+    let canonical = |value: &Value| serde_json_canonicalizer::to_vec(value).unwrap();
+    let whole = serde_json::to_value(record).unwrap();
+    let mut bare = whole.clone();
+    let without = |value: &mut Value, names: &[&str]| {
+        value.as_object_mut().unwrap().retain(|name, _| !names.contains(&name.as_str()));
+    };
+    without(&mut bare, &["id", "at", "wall_ns", "signature"]);
+    if let Some(Value::Array(steps)) = bare.pointer_mut("/subject/document/steps") {
+        steps.iter_mut().for_each(|step| without(step, &["wall_ns"]));
+    }
+    fn forget(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                if fields.contains_key("sha256") {
+                    fields.shift_remove("data");
+                }
+                fields.values_mut().for_each(forget);
+            }
+            Value::Array(items) => items.iter_mut().for_each(forget),
+            _ => {}
+        }
+    }
+    forget(&mut bare);
+    (canonical(&whole), hex::encode(sha2::Sha256::digest(canonical(&bare))))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_is_written_is_canonical_and_has_the_id_that_the_schema_says(
+        text in any::<String>(),
+        name in any::<String>(),
+        fuel in proptest::option::of(any::<u64>()),
+        keep in any::<bool>(),
+    ) {
+        let input = serde_json::json!({ "text": text }).to_string();
+        let mut options = with_secret("hunter2-hunter2");
+        options.limits.fuel = fuel;
+        if let Some(op) = &mut options.op {
+            let values = [(name, "another-secret".to_owned()), ("\u{e000}".into(), "third-secret".into())];
+            op.secrets = values.into_iter().collect();
+            op.meta.rid = text;
+        }
+        let keep = if keep { RecordKeep::Bytes } else { RecordKeep::Digests };
+        for record in [recorded(input.as_bytes(), &options, keep), document(&input)] {
+            let (json, id) = by_the_book(&record);
+            prop_assert_eq!(String::from_utf8(record.to_json()).unwrap(), String::from_utf8(json).unwrap());
+            prop_assert_eq!(&record.id, &id);
+            prop_assert_eq!(Record::read(&record.to_json()).unwrap(), record);
+        }
+    }
 }
 
 #[test]
@@ -100,21 +199,21 @@ fn the_newest_that_are_wanted_are_found_in_any_segment() {
         );
         record.rid = format!("r-{number}");
         let record = record.sealed();
-        if number % 10 == 0 { theirs.take(record) } else { log.take(record) }
+        if number % 10 == 0 { theirs.take_sealed(record) } else { log.take_sealed(record) }
     }
     log.flush().unwrap();
     theirs.flush().unwrap();
     assert_eq!(writer.stats().written, 100);
     let find = |query: &RecordQuery, last| {
         let found = find_records(&one, query, last, &mut || true).unwrap();
-        found.into_iter().map(|one| one.head.rid).collect::<Vec<_>>()
+        found.records.into_iter().map(|one| one.head.rid).collect::<Vec<_>>()
     };
     let all = RecordQuery::default();
     assert_eq!(find(&all, 3), ["r-97", "r-98", "r-99"]);
     assert_eq!(find(&all, 1000).len(), 90, "they are in several segments");
     assert!(std::fs::read_dir(&one).unwrap().count() > 1);
     let rid = RecordQuery { rid: Some("r-41".into()), ..all.clone() };
-    let found = find_records(&one, &rid, 2, &mut || true).unwrap();
+    let found = find_records(&one, &rid, 2, &mut || true).unwrap().records;
     let mut json = Vec::new();
     std::io::Read::read_to_end(&mut found[0].open().unwrap(), &mut json).unwrap();
     assert_eq!(json.len() as u64, found[0].size());
@@ -136,10 +235,14 @@ fn the_newest_that_are_wanted_are_found_in_any_segment() {
     let segment = std::fs::read_dir(&one).unwrap().next().unwrap().unwrap().path();
     std::fs::write(&segment, "00000000 {}\nnothing").unwrap();
     assert!(find(&all, 1000).len() < 90);
+    assert_eq!(find_records(&one, &all, 1000, &mut || true).unwrap().damaged, 2);
     let stopped = find_records(&one, &all, 10, &mut || false).unwrap_err();
     assert_eq!(stopped.kind(), std::io::ErrorKind::TimedOut);
     assert!(
-        find_records(&folder.path().join("nowhere"), &all, 10, &mut || true).unwrap().is_empty()
+        find_records(&folder.path().join("nowhere"), &all, 10, &mut || true)
+            .unwrap()
+            .records
+            .is_empty()
     );
 }
 

@@ -238,8 +238,9 @@ where
         request.deadline = Some(limit.saturating_sub(accepted.elapsed()));
         let policy = live.policies.of(Some(&request.stage.stack));
         let records = tenant.records.as_ref();
-        let recording =
-            records.and_then(|records| records.document(policy, &tenant.processor, &mut request));
+        let recording = records.and_then(|records| {
+            records.document(policy, (&tenant.processor, &live.snapshot), &mut request)
+        });
         let mut answer = tenant.processor.process(&live.snapshot, &request);
         let record = recording.and_then(|recording| recording.finish(&request, &answer));
         let mut response = match &answer.result {

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use compute::RecordQuery;
-use compute_replay::{FoundRecord, find_records};
+use compute_replay::{FoundRecord, FoundRecords, find_records};
 use compute_state::{RecordPolicies, RecordPolicy};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -67,7 +67,7 @@ const fn twenty() -> usize {
 }
 
 /// The newest records that are wanted.
-async fn find(caller: &Caller<Read>, wanted: Wanted, most: usize) -> Answer<Vec<FoundRecord>> {
+async fn find(caller: &Caller<Read>, wanted: Wanted, most: usize) -> Answer<FoundRecords> {
     let Wanted { id, rid, stack, op, status, since, until, last } = wanted;
     if !(1..=most).contains(&last) {
         return Err(Problem::bad("invalid_query", format!("`last` is from 1 to {most}")));
@@ -77,9 +77,9 @@ async fn find(caller: &Caller<Read>, wanted: Wanted, most: usize) -> Answer<Vec<
     let deadline = admitted.deadline;
     let _scan = caller.memory.charge(SCAN)?;
     let found = admitted.run(move |tenant, cancel| {
-        let Some(records) = &tenant.records else { return Ok(Vec::new()) };
+        let Some(records) = &tenant.records else { return Ok(FoundRecords::default()) };
         // What was answered before is found.
-        if let Err(error) = records.flush() {
+        if let Err(error) = records.settle() {
             crate::telemetry::warn(&error);
         }
         let mut go_on = || Instant::now() < deadline && !cancel.is_cancelled();
@@ -103,9 +103,9 @@ async fn find(caller: &Caller<Read>, wanted: Wanted, most: usize) -> Answer<Vec<
     params(Wanted), responses((status = 200, body = RecordList), Refusals)
 )]
 pub(super) async fn list(caller: Caller<Read>, Query(wanted): Query<Wanted>) -> Answer<Response> {
-    let found = find(&caller, wanted, MAX_LISTED).await?;
-    let records = found.into_iter().map(|one| one.head).collect();
-    http::written(&caller.memory, &RecordList { records })
+    let FoundRecords { records, damaged } = find(&caller, wanted, MAX_LISTED).await?;
+    let records = records.into_iter().map(|one| one.head).collect();
+    http::written(&caller.memory, &RecordList { records, damaged })
 }
 
 /// The newest records, whole
@@ -117,7 +117,7 @@ pub(super) async fn list(caller: Caller<Read>, Query(wanted): Query<Wanted>) -> 
     responses((status = 200, body = String, content_type = "application/x-ndjson"), Refusals)
 )]
 pub(super) async fn export(caller: Caller<Read>, Query(wanted): Query<Wanted>) -> Answer<Response> {
-    let found = find(&caller, wanted, MAX_EXPORTED).await?;
+    let found = find(&caller, wanted, MAX_EXPORTED).await?.records;
     // Their places, until they are read.
     let charge = caller.memory.charge(found.len() * 512)?;
     let memory = caller.memory.clone();
@@ -153,10 +153,10 @@ pub(super) async fn show(caller: Caller<Read>, Path(id): Path<String>) -> Answer
     };
     let mut found = Vec::new();
     if id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        found = find(&caller, query(Some(&id), None), MAX_LISTED).await?;
+        found = find(&caller, query(Some(&id), None), MAX_LISTED).await?.records;
     }
     if found.is_empty() {
-        found = find(&caller, query(None, Some(&id)), MAX_LISTED).await?;
+        found = find(&caller, query(None, Some(&id)), MAX_LISTED).await?.records;
     }
     // Of the same record there may be two, for what it says may have happened twice.
     found.dedup_by(|one, other| one.head.id == other.head.id);

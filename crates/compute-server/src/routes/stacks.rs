@@ -132,6 +132,13 @@ pub(super) async fn set_shadow(
     let _changing = admitted.tenant.changing.lock().await;
     let set = admitted.run(move |tenant, _| {
         let draft = Draft::new(stack, number);
+        if tenant.catalogue.info(&draft.stack, number)?.active {
+            let detail = format!(
+                "version {number} of `{}` is the active one, and has nothing to be compared with",
+                draft.stack
+            );
+            return Err(Problem::new(StatusCode::CONFLICT, "conflict", detail));
+        }
         let problems =
             compute_flow::problems(&draft, &*tenant.catalogue, &*tenant.store, deadline)?;
         if !problems.is_empty() {

@@ -3,15 +3,21 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use compute::{
-    Account, Outcome, Record, RecordKeep, RecordKey, RecordSink as _, Recording, Ref, RunOptions,
-    RunSink,
+    Account, Outcome, Record, RecordKeep, RecordKey, Recording, Ref, RunOptions, RunSink,
 };
-use compute_flow::{Answer, Processor, Request};
+use compute_flow::{Answer, Processor, Request, Snapshot};
 use compute_replay::{DocumentRecorder, LogSettings, RecordLog, RecordSigner, RecordWriter};
 use compute_state::{RecordPolicy, Recorded, TenantName};
+
+/// How often it is told that records are lost.
+const TELL: Duration = Duration::from_secs(60);
+/// How long whoever looks for records, or ends the server, waits for those that are not written yet.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// The records of a tenant: found in segments in a folder, written by a thread that all tenants share.
 #[derive(Clone, Debug)]
@@ -20,6 +26,9 @@ pub(crate) struct Records {
     log: RecordLog,
     key: RecordKey,
     tenant: TenantName,
+    /// How many were lost when that was last told, and when, in seconds since the server began.
+    told: Arc<[AtomicU64; 2]>,
+    begun: Instant,
 }
 
 impl Records {
@@ -32,22 +41,24 @@ impl Records {
         is_signed: bool,
     ) -> Self {
         let signer = is_signed.then(|| RecordSigner::new(&key));
-        Self { log: writer.log(&folder, settings, signer), folder, key, tenant }
+        let (told, begun) = (Arc::default(), Instant::now());
+        Self { log: writer.log(&folder, settings, signer), folder, key, tenant, told, begun }
     }
 
-    /// Waits until all that was recorded is on disk, or lost.
-    pub(crate) fn flush(&self) -> std::io::Result<()> {
-        self.log.flush()
+    /// Waits until all that was recorded can be found, or is lost; not for long, where the disk is slow.
+    pub(crate) fn settle(&self) -> std::io::Result<()> {
+        self.log.settle(SETTLE)
     }
 
     /// Has a document recorded, if it is one that is.
     pub(crate) fn document(
         &self,
         policy: RecordPolicy,
-        processor: &Processor,
+        (processor, snapshot): (&Processor, &Snapshot),
         request: &mut Request,
     ) -> Option<DocumentRecording> {
-        let recorder = || DocumentRecorder::new(processor, request, self.key.clone(), policy.keep);
+        let recorder =
+            || DocumentRecorder::new(processor, snapshot, request, self.key.clone(), policy.keep);
         is_chosen(policy.which).then(recorder).map(|recorder| DocumentRecording {
             records: self.clone(),
             recorder,
@@ -74,8 +85,26 @@ impl Records {
         self.tenant.as_str().clone_into(&mut record.by);
         let record = record.sealed();
         let id = record.id.clone();
-        self.log.take(record);
+        self.log.take_sealed(record);
+        self.tell_lost();
         id
+    }
+
+    /// Tells the operator of what was lost, once in a while.
+    fn tell_lost(&self) {
+        let (lost, [before, at]) = (self.log.stats().lost, &*self.told);
+        if lost == before.load(Ordering::Relaxed) {
+            return;
+        }
+        let now = self.begun.elapsed().as_secs() + TELL.as_secs();
+        let last = at.load(Ordering::Relaxed);
+        let is_due = now - last >= TELL.as_secs();
+        if is_due && at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            before.store(lost, Ordering::Relaxed);
+            let why = self.log.failed().unwrap_or_else(|| "too many waited".to_owned());
+            let (tenant, folder) = (self.tenant.as_str(), self.folder.display());
+            tracing::warn!(target: "request", tenant, lost, %folder, "records are lost: {why}");
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use compute::Cancel;
 
 use super::admission::{Admission, Permit};
-use super::workers::Workers;
+use super::workers::{NICE, SPARE_NICE, Workers};
 use crate::{Problem, Settings};
 
 /// The classes there are.
@@ -20,6 +20,9 @@ pub(crate) struct Classes {
     pub(crate) uploads: Class,
     /// All else: reading and writing what is kept, checking rules.
     pub(crate) admin: Class,
+    /// What nobody waits for: it takes a place of the sandboxes as well, a few of them, and one for each tenant, so that it does
+    /// not keep those from them who come meanwhile.
+    pub(crate) spare: Class,
 }
 
 /// One kind of work.
@@ -37,11 +40,14 @@ pub(crate) struct Slot {
     permit: Arc<Permit>,
 }
 
+/// Which part of the sandboxes may do what nobody waits for: one in so many.
+const SPARE: usize = 4;
+
 impl Classes {
     pub(crate) fn new(settings: &Settings) -> Self {
         let class = |name, places: usize, share| Class {
             admission: Admission::new(places, share, settings.max_queue),
-            workers: Workers::new(name, places),
+            workers: Workers::new(name, places, NICE),
         };
         let (uploads, admin) = (settings.max_uploads, settings.max_admin);
         Self {
@@ -52,6 +58,14 @@ impl Classes {
             ),
             uploads: class("compute-upload", uploads, uploads.div_ceil(2)),
             admin: class("compute-admin", admin, admin.div_ceil(2)),
+            spare: Class {
+                admission: Admission::new(settings.max_concurrency / SPARE, 1, 0),
+                workers: Workers::new(
+                    "compute-spare",
+                    settings.max_concurrency / SPARE,
+                    SPARE_NICE,
+                ),
+            },
         }
     }
 }

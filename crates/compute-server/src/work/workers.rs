@@ -16,8 +16,9 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// How much less urgent work is than the threads that read requests and write answers: the `nice` value of POSIX. With
 /// it guests that spin get a third of what a thread of the runtime gets, and all that nobody else wants.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 5;
+pub(crate) const NICE: i32 = 5;
+/// The same of work that nobody waits for.
+pub(crate) const SPARE_NICE: i32 = 15;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -30,6 +31,7 @@ pub(crate) struct Workers {
 struct Shared {
     name: &'static str,
     most: usize,
+    nice: i32,
     state: Mutex<State>,
     more: Condvar,
 }
@@ -53,9 +55,9 @@ impl std::fmt::Debug for Workers {
 }
 
 impl Workers {
-    pub(crate) fn new(name: &'static str, most: usize) -> Self {
+    pub(crate) fn new(name: &'static str, most: usize, nice: i32) -> Self {
         let (state, more) = (Mutex::default(), Condvar::new());
-        Self { shared: Arc::new(Shared { name, most: most.max(1), state, more }) }
+        Self { shared: Arc::new(Shared { name, most: most.max(1), nice, state, more }) }
     }
 
     /// Does this on one of the threads. The work is told to stop when the future is dropped.
@@ -109,7 +111,7 @@ impl Shared {
     fn work(&self) {
         // Of this thread, and of those that it starts. Whoever may not is as urgent as before.
         #[cfg(target_os = "linux")]
-        let _ = rustix::process::setpriority_process(None, NICE);
+        let _ = rustix::process::setpriority_process(None, self.nice);
         let mut state = self.lock();
         loop {
             if let Some(job) = state.jobs.pop_front() {
@@ -141,7 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_is_done_and_a_panic_is_told() {
-        let workers = Workers::new("test", 2);
+        let workers = Workers::new("test", 2, 0);
         assert_eq!(workers.run(|_| 5).await, Ok(5));
         let panics = workers.run(|_| assert_eq!(1 + 1, 3, "as it should"));
         assert_eq!(panics.await, Err(Unfinished));
@@ -150,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_goes_away_tells_the_work_to_stop() {
-        let workers = Workers::new("test", 1);
+        let workers = Workers::new("test", 1, 0);
         let (sender, receiver) = mpsc::channel();
         let work = workers.run(move |cancel| {
             while !cancel.is_cancelled() {

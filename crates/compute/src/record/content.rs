@@ -15,16 +15,16 @@ use crate::Mask;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Content {
+    /// The bytes, where they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Data>,
+    /// Whether secrets are masked in them: they are then not what the run had.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub masked: bool,
     /// SHA-256, in hex.
     pub sha256: String,
     /// How many bytes there are.
     pub size: u64,
-    /// Whether secrets are masked in them: they are then not what the run had.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub masked: bool,
-    /// The bytes, where they are kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<Data>,
 }
 
 /// Bytes that a record keeps.
@@ -91,5 +91,8 @@ fn masked<'a>(bytes: &'a [u8], mask: &Mask) -> Cow<'a, [u8]> {
 
 /// SHA-256, in hex.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
+    let mut text = [0; 64];
+    // It has room for just that. Several times faster than a text that grows digit by digit.
+    let _ = hex::encode_to_slice(Sha256::digest(bytes), &mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }

@@ -13,45 +13,45 @@ use super::run::RunRecord;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DocumentRecord {
-    /// Where it began: `STACK/SCOPE`.
-    pub stage: String,
-    /// The hashes of the versions that were active, by stack.
-    pub versions: BTreeMap<String, String>,
-    /// What its clock showed.
-    pub now: Timestamp,
-    /// What its random numbers came from.
-    pub seed: String,
     /// The fuel that each compute could use, if they were metered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
+    /// The document as it came.
+    pub input: Content,
     /// Whether it could ask for fixtures in place of what rules run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mocks: bool,
-    /// The document as it came.
-    pub input: Content,
-    /// What it had below `_txc` besides, as whoever took it in said: JSON.
-    pub stamp: Content,
-    /// The secrets that rules could name.
-    #[serde(default, skip_serializing_if = "RecordedSecrets::is_empty")]
-    pub secrets: RecordedSecrets,
-    /// `ok`, or the code of what went wrong.
-    pub status: String,
-    /// What went wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    /// What its clock showed.
+    pub now: Timestamp,
     /// The document at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Content>,
-    /// What it said of the HTTP answer: `_txc.web.res`.
+    /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub web: Option<Content>,
-    /// How many units of work it took.
-    pub work: u64,
+    pub reason: Option<String>,
+    /// The secrets that rules could name.
+    #[serde(default, skip_serializing_if = "RecordedSecrets::is_empty")]
+    pub secrets: RecordedSecrets,
+    /// What its random numbers came from.
+    pub seed: String,
+    /// Where it began: `STACK/SCOPE`.
+    pub stage: String,
+    /// What it had below `_txc` besides, as whoever took it in said: JSON.
+    pub stamp: Content,
+    /// `ok`, or the code of what went wrong.
+    pub status: String,
     /// What its rules ran, in order of rule and seed.
     pub steps: Vec<StepRecord>,
     /// How many more there were than a record has.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub steps_dropped: u64,
+    /// The hashes of the versions that were active, by stack.
+    pub versions: BTreeMap<String, String>,
+    /// What it said of the HTTP answer: `_txc.web.res`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web: Option<Content>,
+    /// How many units of work it took.
+    pub work: u64,
 }
 
 const fn is_zero(number: &u64) -> bool {
@@ -64,10 +64,10 @@ const fn is_zero(number: &u64) -> bool {
 pub struct StepRecord {
     /// `stack/scope/name` of the rule.
     pub rule: String,
-    /// How long it took, in nanoseconds; no part of what the id says.
-    pub wall_ns: u64,
     /// What it was given, and gave.
     pub run: RunRecord,
+    /// How long it took, in nanoseconds; no part of what the id says.
+    pub wall_ns: u64,
 }
 
 impl DocumentRecord {

@@ -1,8 +1,10 @@
 //! What a list of records says of each, and which of them are wanted.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::RecordError;
@@ -43,7 +45,7 @@ pub struct RecordQuery {
     /// Of the request of this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rid: Option<String>,
-    /// Of documents that began in this stack, or of runs for its rules.
+    /// Of documents that began in this stack or went through it, or of runs for its rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,
     /// Of this rule (`stack/scope/name`), or of this compute (a ref).
@@ -120,6 +122,8 @@ struct Document<'a> {
     reason: Option<Cow<'a, str>>,
     #[serde(borrow)]
     steps: Vec<Step<'a>>,
+    #[serde(borrow)]
+    versions: BTreeMap<Cow<'a, str>, IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -157,18 +161,16 @@ impl Read<'_> {
         let is = |wanted: &Option<String>, found: &str| {
             wanted.as_deref().is_none_or(|wanted| wanted == found)
         };
-        let (stack, status) = match &self.subject {
-            Subject::Run(run) => (run.op.as_ref().map_or("", |op| &*op.meta.stack), &*run.status),
-            Subject::Document(document) => {
-                (document.stage.rsplit_once('/').map_or("", |(stack, _)| stack), &*document.status)
-            }
+        let status = match &self.subject {
+            Subject::Run(run) => &run.status,
+            Subject::Document(document) => &document.status,
         };
         query.id.as_deref().is_none_or(|id| self.id.starts_with(id))
             && is(&query.rid, &self.rid)
-            && is(&query.stack, stack)
+            && query.stack.as_deref().is_none_or(|stack| self.subject.is_of(stack))
             && query.status.as_deref().is_none_or(|wanted| match wanted {
                 "failed" => status != "ok",
-                wanted => wanted == status,
+                wanted => wanted == &**status,
             })
             && query.since.is_none_or(|since| self.at >= since)
             && query.until.is_none_or(|until| self.at < until)
@@ -202,6 +204,17 @@ impl Read<'_> {
 }
 
 impl Subject<'_> {
+    /// Whether it began in this stack or went through it.
+    fn is_of(&self, stack: &str) -> bool {
+        match self {
+            Self::Run(run) => run.op.as_ref().is_some_and(|op| op.meta.stack == stack),
+            Self::Document(document) => {
+                let begun = document.stage.rsplit_once('/').map_or("", |(stack, _)| stack);
+                begun == stack || document.versions.contains_key(stack)
+            }
+        }
+    }
+
     /// Whether this rule or this compute ran.
     fn has(&self, op: &str) -> bool {
         match self {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::run::RunRecord;
 use super::{Record, RecordKey, Subject};
-use crate::{BoxFuture, Error, Outcome, Ref, RunOptions, RunSink, Runner};
+use crate::{BoxFuture, Error, Mask, Outcome, Ref, RunOptions, RunSink, Runner};
 
 /// Takes records. A closure of the same shape is one.
 pub trait RecordSink: Send + Sync {
@@ -89,19 +89,28 @@ pub struct Recording {
     sink: Arc<dyn RecordSink>,
     key: RecordKey,
     keep: RecordKeep,
+    mask: Option<Arc<Mask>>,
 }
 
 impl Recording {
     /// Hands records to this sink, with digests alone.
     #[must_use]
     pub fn new(sink: Arc<dyn RecordSink>, key: RecordKey) -> Self {
-        Self { sink, key, keep: RecordKeep::default() }
+        Self { sink, key, keep: RecordKeep::default(), mask: None }
     }
 
     /// How much of each run is kept.
     #[must_use]
-    pub const fn keep(mut self, keep: RecordKeep) -> Self {
+    pub fn keep(mut self, keep: RecordKeep) -> Self {
         self.keep = keep;
+        self
+    }
+
+    /// What is masked in records of runs that have no secrets of their own: one that another run was given may come in their
+    /// input. What masks the secrets of a run is to know these as well.
+    #[must_use]
+    pub fn masked_by(mut self, mask: Arc<Mask>) -> Self {
+        self.mask = Some(mask);
         self
     }
 
@@ -115,7 +124,8 @@ impl Recording {
         outcome: &Outcome,
     ) -> Record {
         let keep = self.keep == RecordKeep::Bytes;
-        let run = RunRecord::new(reference, input, options, outcome, &self.key, keep);
+        let mask = self.mask.as_deref();
+        let run = RunRecord::new(reference, input, options, outcome, (&self.key, mask), keep);
         let wall = outcome.metrics.wall;
         let at = SystemTime::now().checked_sub(wall).unwrap_or(SystemTime::UNIX_EPOCH);
         let at = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH);

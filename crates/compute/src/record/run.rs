@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::content::Content;
 use super::{RecordKey, RecordedSecrets};
@@ -15,119 +15,140 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
-    /// What ran.
-    #[serde(rename = "ref")]
-    pub reference: Ref,
-    /// What ran it, as far as its engine says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Origin>,
-    /// What its clock showed at the start.
-    pub now: Timestamp,
-    /// What its random numbers came from.
-    pub seed: String,
-    /// What it could use.
-    pub limits: RecordedLimits,
-    /// Whether its output was taken as it is, and need not be JSON.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub raw: bool,
-    /// Its input.
-    pub input: Content,
-    /// The context that it was called with, if it had one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub op: Option<OpRecord>,
-    /// `ok`, or how it ended.
-    pub status: String,
     /// Whether nothing ran: an earlier run on the same had given the result.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cached: bool,
-    /// What went wrong, in a line.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// What it gave.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output: Option<Content>,
+    /// What it emitted.
+    pub events: Content,
     /// The fuel that it used, if it was metered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
-    /// The most linear memory that it had, in bytes.
-    pub peak_memory: u64,
+    /// Its input.
+    pub input: Content,
+    /// What it could use.
+    pub limits: RecordedLimits,
     /// What it logged.
     pub log: Content,
-    /// What it emitted.
-    pub events: Content,
+    /// What its clock showed at the start.
+    pub now: Timestamp,
+    /// The context that it was called with, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub op: Option<OpRecord>,
+    /// What ran it, as far as its engine says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// What it gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Content>,
+    /// The most linear memory that it had, in bytes.
+    pub peak_memory: u64,
+    /// Whether its output was taken as it is, and need not be JSON.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub raw: bool,
+    /// What went wrong, in a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What ran.
+    #[serde(rename = "ref")]
+    pub reference: Ref,
+    /// What its random numbers came from.
+    pub seed: String,
+    /// `ok`, or how it ended.
+    pub status: String,
 }
+
+/// The largest whole number that JSON has for everybody (RFC 8785, 3.2.2.3): 2^53 - 1.
+pub(super) const LARGEST: u64 = (1 << 53) - 1;
 
 /// The context of a call to an op, as a record has it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpRecord {
-    /// Who was called, and by whom.
-    pub meta: Meta,
-    /// The environment values.
-    pub env: Content,
-    /// The secrets.
-    #[serde(default, skip_serializing_if = "RecordedSecrets::is_empty")]
-    pub secrets: RecordedSecrets,
     /// Whether the envelope was sent whatever the compute declares.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub always: bool,
+    /// The environment values.
+    pub env: Content,
+    /// Who was called, and by whom.
+    #[serde(serialize_with = "canonical_meta")]
+    pub meta: Meta,
+    /// The secrets.
+    #[serde(default, skip_serializing_if = "RecordedSecrets::is_empty")]
+    pub secrets: RecordedSecrets,
+}
+
+/// A guest sees the fields of a [`Meta`] in another order.
+fn canonical_meta<S: Serializer>(meta: &Meta, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Sorted<'a> {
+        name: &'a str,
+        op: &'a str,
+        rid: &'a str,
+        scope: u32,
+        stack: &'a str,
+    }
+    let Meta { rid, op, stack, scope, name } = meta;
+    Sorted { name, op, rid, scope: *scope, stack }.serialize(serializer)
 }
 
 /// What a run could use, as a record has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedLimits {
-    /// Linear memory, in bytes.
-    pub memory: u64,
-    /// Wall time, in nanoseconds.
-    pub wall_ns: u64,
     /// Fuel, if the run was metered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
+    /// Log that is kept, in bytes.
+    pub log: u64,
+    /// Linear memory, in bytes.
+    pub memory: u64,
+    /// Output, in bytes.
+    pub output: u64,
     /// Call stack, in bytes.
     pub stack: u64,
     /// Elements in each table.
     pub table_elements: u64,
-    /// Output, in bytes.
-    pub output: u64,
-    /// Log that is kept, in bytes.
-    pub log: u64,
+    /// Wall time, in nanoseconds.
+    pub wall_ns: u64,
 }
 
 impl From<&Bounds> for RecordedLimits {
     fn from(bounds: &Bounds) -> Self {
+        let exact = |number: u64| number.min(LARGEST);
         Self {
-            memory: bounds.memory,
-            wall_ns: u64::try_from(bounds.wall.as_nanos()).unwrap_or(u64::MAX),
-            fuel: bounds.fuel,
-            stack: bounds.stack,
-            table_elements: bounds.table_elements,
-            output: bounds.output,
-            log: bounds.log,
+            memory: exact(bounds.memory),
+            wall_ns: exact(u64::try_from(bounds.wall.as_nanos()).unwrap_or(LARGEST)),
+            fuel: bounds.fuel.map(exact),
+            stack: exact(bounds.stack),
+            table_elements: exact(bounds.table_elements),
+            output: exact(bounds.output),
+            log: exact(bounds.log),
         }
     }
 }
 
 impl RunRecord {
-    /// What a run was given and gave. With `keep`, the bytes of its input, its environment values and its output are kept.
+    /// What a run was given and gave. The key is what secrets are known by; the mask is for a run that has none of its own. With `keep`,
+    /// the bytes of its input, its environment values and its output are kept.
     #[must_use]
     pub fn new(
         reference: &Ref,
         input: &[u8],
         options: &RunOptions,
         outcome: &Outcome,
-        key: &RecordKey,
+        (key, mask): (&RecordKey, Option<&Mask>),
         keep: bool,
     ) -> Self {
         let (bounds, none) = (&outcome.bounds, Mask::default());
-        let mask = options.op.as_ref().map_or(&none, |op| op.secrets.mask());
+        let own = options.op.as_ref().filter(|op| !op.secrets.is_empty());
+        let mask = own.map_or_else(|| mask.unwrap_or(&none), |op| op.secrets.mask());
         let op = options.op.as_ref().map(|op| OpRecord {
             meta: op.meta.clone(),
             env: Content::new(op.env.get().as_bytes(), mask, keep),
             secrets: key.recorded(&op.secrets),
             always: op.always,
         });
-        // Both are masked by the manager.
+        // Both are masked by the manager, where the run has secrets.
         let log = serde_json::to_vec(&(
             String::from_utf8_lossy(&outcome.log.bytes),
             &outcome.log.lines,
@@ -147,7 +168,11 @@ impl RunRecord {
             op,
             status: outcome.status().name().to_owned(),
             cached: outcome.metrics.cached,
-            reason: outcome.result.as_ref().err().map(ToString::to_string),
+            reason: outcome
+                .result
+                .as_ref()
+                .err()
+                .map(|failure| mask.text(&failure.to_string()).into_owned()),
             output: outcome.result.as_ref().ok().map(|bytes| Content::new(bytes, mask, keep)),
             fuel: outcome.metrics.fuel,
             peak_memory: outcome.metrics.peak_memory,

@@ -104,7 +104,9 @@ fn a_broken_resolver_keeps_its_cause() {
 #[test]
 fn a_resolver_that_panics_does_not_leave_its_callers_waiting() {
     let manager = Manager::builder().resolver(Panicking).build();
-    let error = run(&manager, b"", &RunOptions::default()).unwrap_err();
+    // A panic that prints where it came from takes its time.
+    let limits = Limits { wall: Some(Duration::from_secs(60)), ..Limits::default() };
+    let error = run(&manager, b"", &RunOptions::with_limits(limits)).unwrap_err();
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("panicked"));
 }
 

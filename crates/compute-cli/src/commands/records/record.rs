@@ -33,9 +33,7 @@ fn ls(home: &dyn Home, args: &RecordLsArgs) -> Result<(), Failure> {
     if args.records.is_empty() && !args.json {
         let heads = home.record_heads(&query, last.unwrap_or(LAST))?;
         if heads.is_empty() {
-            crate::show::tell!(
-                "there are no such records; `compute record policy` says what is recorded"
-            );
+            crate::show::tell!("{}", records::absent(&query));
         }
         return heads.iter().try_for_each(|head| print_line(line(head)));
     }
@@ -70,7 +68,8 @@ fn line(head: &RecordHead) -> String {
 
 fn policy(home: &dyn Home, args: &RecordPolicyArgs) -> Result<(), Failure> {
     let stacks = home.stacks()?;
-    let set = args.which.map(|which| RecordPolicy { which, keep: args.keep });
+    let keep = args.keep.unwrap_or(RecordKeep::Bytes);
+    let set = args.which.map(|which| RecordPolicy { which, keep });
     if set.is_some() || args.unset {
         return Ok(stacks.set_record_policy(args.stack.as_ref(), set)?);
     }
@@ -180,6 +179,9 @@ fn describe_run(run: &RunRecord, before: &str, lines: &mut Vec<String>) {
         op.secrets.digests.keys().for_each(|name| put("secret", name.clone()));
     }
     put("status", run.status.clone());
+    if run.cached {
+        put("cached", "an earlier run on the same had given it".to_owned());
+    }
     run.reason.iter().for_each(|reason| put("reason", reason.clone()));
     run.output.iter().for_each(|output| put("output", shown(output)));
     run.fuel.iter().for_each(|fuel| put("fuel", fuel.to_string()));

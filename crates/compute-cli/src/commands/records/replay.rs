@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use compute::{
     Failure as GuestFailure, Limits, Record, RecordKey, Ref, Resolver as _, RunRecord, Subject,
 };
-use compute_flow::{ProcessorSettings, Snapshot, Stack};
+use compute_flow::{ProcessorSettings, Snapshot, Stack, Stage};
 use compute_replay::{
     Again, Against, KeptRecord, Summary, Unrepeatable, Verdict, replay_document, replay_run,
 };
@@ -52,7 +52,7 @@ pub(crate) fn replay(cli: &Cli, args: &ReplayArgs) -> Result<(), Failure> {
         }
     }
     let host = Host::at(&home, memory_of(&kept), parallel::threads())?;
-    let mut secrets = home::set_secrets(&*home)?;
+    let mut secrets = home::secrets_here(cli, &*home, args.state.state.as_deref())?;
     secrets.extend(args.secret.iter().cloned());
     let against = against(&host, &*home, args)?;
     let replayed = run_again(&host, &*home, kept, secrets, against)?;
@@ -62,26 +62,67 @@ pub(crate) fn replay(cli: &Cli, args: &ReplayArgs) -> Result<(), Failure> {
     tell(&host, args, &replayed)
 }
 
-/// Takes recorded documents through these versions in place of those that they went through, shows what is otherwise, and gives
-/// back what came of it. Records of runs, and of documents that went through none of them, are left out.
+/// What came of recorded documents that were taken through other versions.
+pub(crate) struct Compared {
+    pub(crate) summary: Summary,
+    /// How many records cannot be read.
+    pub(crate) unread: usize,
+}
+
+/// Takes recorded documents through these versions in place of those that they went through, and shows what is otherwise: of those
+/// that go through one of these stacks, then or now.
 pub(crate) fn against_versions(
     home: &Arc<dyn Home>,
     host: &Host,
     records: &[std::path::PathBuf],
     stacks: Vec<Arc<Stack>>,
-) -> Result<Summary, Failure> {
-    let mut kept = records::gather(&**home, records, &WantedArgs::default())?;
-    kept.retain(|kept| match &kept.record.subject {
-        Subject::Run(_) => false,
-        Subject::Document(document) => {
-            stacks.iter().any(|stack| document.versions.contains_key(stack.name().as_str()))
+    secrets: BTreeMap<String, String>,
+) -> Result<Compared, Failure> {
+    let changed: Vec<StackName> = stacks.iter().map(|stack| stack.name().clone()).collect();
+    let (mut kept, mut unread) = (Vec::new(), 0);
+    for name in records {
+        let recorded = name.to_string_lossy() == records::RECORDED && !name.exists();
+        // The newest of each stack: others may have many more.
+        let wanted = match recorded {
+            true => changed
+                .iter()
+                .map(|stack| WantedArgs { stack: Some(stack.to_string()), ..WantedArgs::default() })
+                .collect(),
+            false => vec![WantedArgs::default()],
+        };
+        for wanted in wanted {
+            match records::gather_and_count(&**home, std::slice::from_ref(name), &wanted) {
+                Ok((found, damaged)) => {
+                    kept.extend(found);
+                    unread += damaged;
+                }
+                // Of one stack there may be none.
+                Err(Failure::Usage(_)) if recorded => {}
+                Err(failure) => return Err(failure),
+            }
         }
+    }
+    let mut seen = BTreeSet::new();
+    kept.retain(|kept| {
+        matches!(kept.record.subject, Subject::Document(_))
+            && seen.insert((kept.record.id.clone(), kept.record.at))
     });
-    let secrets = home::set_secrets(&**home)?;
-    let replayed = run_again(host, &**home, kept, secrets, Other::Versions(stacks))?;
+    let mut replayed = run_again(host, &**home, kept, secrets, Other::Versions(stacks))?;
+    replayed.retain(|one| {
+        let subjects = [Some(&one.kept.record.subject), one.again.as_deref()];
+        subjects.into_iter().flatten().any(|subject| goes_through(subject, &changed))
+    });
     let summary = summary(&replayed);
     print_summary(&summary, &replayed, true)?;
-    Ok(summary)
+    Ok(Compared { summary, unread })
+}
+
+/// Whether a document goes through one of these stacks, or would if there were rules where it begins.
+fn goes_through(subject: &Subject, stacks: &[StackName]) -> bool {
+    let Subject::Document(document) = subject else { return false };
+    let begun = document.stage.parse::<Stage>().map(|stage| stage.stack);
+    let overlay = begun.iter().flat_map(StackName::overlay).any(|name| stacks.contains(&name));
+    overlay || stacks.iter().any(|stack| document.versions.contains_key(stack.as_str()))
 }
 
 fn run_again(
@@ -150,7 +191,16 @@ fn against(host: &Host, home: &dyn Home, args: &ReplayArgs) -> Result<Other, Fai
         let version = home.stacks()?.version(&name, number)?;
         return Ok(Other::Versions(vec![Arc::new(compiled(name, &version.files)?)]));
     }
-    let target = target::from_file(host, text.as_ref(), compute_wasm::NAME)?;
+    let target = target::from_file(host, text.as_ref(), compute_wasm::NAME).map_err(|failure| {
+        match text.parse::<StackName>() {
+            Ok(name) if home.stacks().is_ok_and(|stacks| stacks.versions(&name).is_ok()) => {
+                Failure::usage(format!(
+                    "--against {text}: of a stack, say which version: {text}@NUMBER"
+                ))
+            }
+            _ => failure,
+        }
+    })?;
     Ok(Other::Compute(target.artifact.reference().clone()))
 }
 
@@ -236,7 +286,13 @@ impl Replayer<'_> {
                 }
                 let runner = Arc::new(self.host.manager.clone()) as Arc<dyn compute::Runner>;
                 let (verdict, again) = replay_document(
-                    record, &snapshot, &runner, settings, &secret, &self.key, other,
+                    record,
+                    &snapshot,
+                    &runner,
+                    settings,
+                    &self.secrets,
+                    &self.key,
+                    other,
                 );
                 let again = again
                     .map(|again| Again { record: again.record.subject, failure: again.failure });
@@ -312,7 +368,7 @@ fn print_one(host: &Host, one: &Replayed) -> Result<(), Failure> {
     // What failed, at its author's line, where the artifact says where that is.
     if let Some((reference, failure)) = &one.failure {
         let map = target::stored_source_map(host, reference);
-        crate::show::tell_lines!("{}", printable(&report::failure(failure, map.as_ref())));
+        crate::show::tell!("{}", printable(&report::failure(failure, map.as_ref())));
     }
     match &one.verdict {
         Verdict::Identical => print_line("identical"),

@@ -28,19 +28,25 @@ pub(crate) fn apply(cli: &Cli, args: &ApplyArgs) -> Result<(), Failure> {
     }
     let home = home::of_target(cli, state, &workspace, target)?;
     let host = Host::at(&home, 0, 1)?;
-    let check = |plan: &Plan| check(&home, &host, plan, args);
+    let check = |plan: &Plan| check(cli, &home, &host, plan, args);
     let dry_run = args.dry_run || args.expect_write.is_some();
-    let plan = run(&home, &host, workspace, dry_run, &check)?;
+    let what = match (dry_run, args.draft) {
+        (true, _) => Apply::Nothing,
+        (false, true) => Apply::Drafts,
+        (false, false) => Apply::All,
+    };
+    let plan = run(&home, &host, workspace, what, &check)?;
     if args.json {
         return print_json(&plan);
     }
     let stacks = home.stacks()?;
     for stack in &plan.stacks {
         let active = stacks.active(&stack.stack)?.map(|version| version.info.number);
-        let what = match (stack.is_unchanged(), dry_run) {
+        let what = match (stack.is_unchanged(), what) {
             (true, _) => "unchanged",
-            (false, true) => "would change",
-            (false, false) => "activated",
+            (false, Apply::Nothing) => "would change",
+            (false, Apply::Drafts) => "kept, and not active",
+            (false, Apply::All) => "activated",
         };
         let version = active.map_or_else(|| "-".to_owned(), |number| number.to_string());
         print_line(format!("{} {version} {what}", stack.stack))?;
@@ -48,12 +54,23 @@ pub(crate) fn apply(cli: &Cli, args: &ApplyArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How far a workspace is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Apply {
+    /// Its plan is shown.
+    Nothing,
+    /// Its versions are kept.
+    Drafts,
+    /// They become active.
+    All,
+}
+
 /// Applies a workspace; gives back what it did.
 pub(crate) fn run(
     home: &Arc<dyn Home>,
     host: &Host,
     workspace: Workspace,
-    dry_run: bool,
+    what: Apply,
     check: &dyn Fn(&Plan) -> Result<(), Failure>,
 ) -> Result<Plan, Failure> {
     let started = Instant::now();
@@ -65,7 +82,7 @@ pub(crate) fn run(
     crate::show::tell_lines!("{plan}");
     let changed: Vec<_> = plan.stacks.iter().filter(|stack| !stack.is_unchanged()).collect();
     check(&plan)?;
-    if dry_run {
+    if what == Apply::Nothing {
         crate::show::tell!("nothing was written: this is a dry run");
         return Ok(plan);
     }
@@ -81,6 +98,16 @@ pub(crate) fn run(
         .iter()
         .map(|stack| stacks.draft(&stack.stack, &stack.files))
         .collect::<Result<_, _>>()?;
+    if what == Apply::Drafts {
+        for draft in &drafts {
+            crate::show::tell!(
+                "kept {0} version {1}, which is not active: `compute stack activate {0} {1}` makes it so",
+                draft.stack,
+                draft.number
+            );
+        }
+        return Ok(plan);
+    }
     if let Err(not) = home.activate(&drafts) {
         stacks.forget(&drafts)?;
         return Err(refused(not));
@@ -90,8 +117,18 @@ pub(crate) fn run(
 }
 
 /// Takes recorded documents through the versions that are to become active.
-fn check(home: &Arc<dyn Home>, host: &Host, plan: &Plan, args: &ApplyArgs) -> Result<(), Failure> {
+fn check(
+    cli: &Cli,
+    home: &Arc<dyn Home>,
+    host: &Host,
+    plan: &Plan,
+    args: &ApplyArgs,
+) -> Result<(), Failure> {
     let changed: Vec<_> = plan.stacks.iter().filter(|stack| !stack.is_unchanged()).collect();
+    // A file that is not there is told before all documents were run.
+    if let Some(Expected::File(file)) = &args.expect {
+        expected(file, &BTreeMap::new())?;
+    }
     if args.replay.is_empty() || changed.is_empty() {
         return Ok(());
     }
@@ -99,7 +136,31 @@ fn check(home: &Arc<dyn Home>, host: &Host, plan: &Plan, args: &ApplyArgs) -> Re
     for stack in changed {
         stacks.push(Arc::new(compiled(stack.stack.clone(), &stack.files)?));
     }
-    let summary = replay::against_versions(home, host, &args.replay, stacks)?;
+    let mut secrets = home::secrets_here(cli, &**home, args.state.state.as_deref())?;
+    secrets.extend(args.secret.iter().cloned());
+    let replay::Compared { summary, unread } =
+        replay::against_versions(home, host, &args.replay, stacks, secrets)?;
+    // What is promised is promised of something.
+    if args.expect.is_some() {
+        if summary.same + summary.different == 0 {
+            let what = match summary.records {
+                0 => "no recorded document goes through what changes".to_owned(),
+                many => format!(
+                    "none of {} that go through what changes can be",
+                    crate::show::count(many, "document")
+                ),
+            };
+            return Err(Failure::Guest(format!(
+                "nothing was compared ({what}): nothing was written"
+            )));
+        }
+        if unread > 0 {
+            return Err(Failure::Guest(format!(
+                "{} cannot be read, and may be what would differ: nothing was written",
+                crate::show::count(unread, "record")
+            )));
+        }
+    }
     let places: BTreeMap<String, usize> =
         summary.groups.into_iter().map(|group| (group.place, group.records)).collect();
     if let Some(file) = &args.expect_write {

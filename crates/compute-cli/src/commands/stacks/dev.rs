@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use notify::RecursiveMode;
 
+use super::apply::Apply;
 use crate::args::{Cli, DevArgs};
 use crate::commands::ops::test::{self, Suites};
 use crate::failure::Failure;
@@ -43,7 +44,7 @@ fn round(
 ) {
     let workspace = project::find(Some(root));
     let applied = workspace
-        .and_then(|one| super::apply::run(home, host, one, false, &|_| Ok(())))
+        .and_then(|one| super::apply::run(home, host, one, Apply::All, &|_| Ok(())))
         .map(|_| ());
     let tested = test::run_changed(host, root, suites, changed);
     for failure in [applied, tested].into_iter().filter_map(Result::err) {

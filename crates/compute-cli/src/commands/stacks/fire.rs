@@ -50,8 +50,13 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     let process = |request: &mut Request| match &key {
         None => (processor.process(&snapshot, request), None),
         Some(key) => {
-            let recorder =
-                DocumentRecorder::new(&processor, request, key.clone(), RecordKeep::Bytes);
+            let recorder = DocumentRecorder::new(
+                &processor,
+                &snapshot,
+                request,
+                key.clone(),
+                RecordKeep::Bytes,
+            );
             let answer = processor.process(&snapshot, request);
             let record = recorder.record(request, &answer).sealed();
             (answer, Some(record))

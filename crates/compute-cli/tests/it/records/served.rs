@@ -199,6 +199,37 @@ fn a_shadow_answers_nobody_and_tells_what_it_would_answer_otherwise() {
     shop(&author, &TOTAL.replace("1.17", "1.16"));
     site.ok(&author, &["apply", "shop"]);
     site.ok(&author, &["stack", "activate", "shop", "1"]);
+    // A secret that it would answer is told to nobody.
+    shop(
+        &author,
+        &TOTAL
+            .replace("({ input }: any)", "({ input, secrets }: any)")
+            .replace("{ total:", "{ key: secrets.KEY, [secrets.KEY]: 1, total:"),
+    );
+    author.write("shop/OPS/shop/100/total.txcl", "WITH secrets = \"KEY\"\nEXEC \"op://total\"\n");
+    let mut command = author.0.command(&["secret", "set", "KEY"]);
+    command.env("COMPUTE_SERVER", &site.url).env("COMPUTE_TOKEN", &site.token);
+    assert_eq!(said(&author.0.finish(command, b"hunter2-hunter2")).0, Some(0));
+    site.ok(&author, &["apply", "shop", "--draft"]);
+    site.ok(&author, &["stack", "shadow", "shop", "3", "--share", "1"]);
+    let one = json!({ "net": 100, "address": { "country": "de" } });
+    let counted = |count: u64| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            let report = site.ok(&author, &["stack", "shadow", "shop", "--json"]);
+            let seen: Value = serde_json::from_str(&report).unwrap();
+            let number = |name: &str| seen[name].as_u64().unwrap();
+            if number("documents") + number("skipped") >= count {
+                return report;
+            }
+            assert!(std::time::Instant::now() < deadline, "{report}");
+        }
+    };
+    assert_eq!(site.send("/stacks/shop", &one).0, 200);
+    let report = counted(1);
+    assert!(report.contains("[redacted]") && !report.contains("hunter2"), "{report}");
+    let (code, _, told) = site.run(&author, &["stack", "shadow", "shop", "--off"]);
+    assert_eq!(code, Some(0), "{told}");
     let (code, _, told) = site.run(&author, &["stack", "shadow", "shop"]);
     assert!(code == Some(2) && told.contains("has no shadow"), "{told}");
     let (code, _, told) = site.run(&author, &["stack", "shadow", "shop", "1", "--share", "5%"]);
@@ -215,19 +246,11 @@ fn a_shadow_answers_nobody_and_tells_what_it_would_answer_otherwise() {
         let answer: Value = serde_json::from_str(&body).unwrap();
         let total = if country == "lu" { 117.0 } else { 119.0 };
         assert_eq!((status, answer["total"].as_f64()), (200, Some(total)), "{body}");
+        counted(number + 1);
     }
-    // It runs after the answer.
-    let report = || -> Value {
-        let report = site.ok(&author, &["stack", "shadow", "shop", "--json"]);
-        serde_json::from_str(&report).unwrap()
-    };
+    // It runs after the answer, where a place is free.
+    let seen: Value = serde_json::from_str(&counted(20)).unwrap();
     let number = |report: &Value, name: &str| report[name].as_u64().unwrap();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    let mut seen = report();
-    while number(&seen, "documents") + number(&seen, "skipped") < 20 {
-        assert!(std::time::Instant::now() < deadline, "{seen}");
-        seen = report();
-    }
     assert_eq!(number(&seen, "incomparable"), 0, "{seen}");
     assert!(number(&seen, "different") >= 1 && number(&seen, "same") >= 1, "{seen}");
     assert_eq!(seen["groups"][0]["place"], "output .total", "{seen}");

@@ -47,15 +47,19 @@ impl ShadowRun {
 
     /// Runs it in a place that is free now, and that nobody waits for; if there is none, it is left out. Nobody waits for it.
     pub(super) fn start(self, server: &Server, tenant: Arc<Tenant>, limit: Duration, held: Charge) {
-        let class = &server.shared.classes.sandboxes;
-        let Some(place) = class.try_enter(tenant.name.as_str()) else {
+        let classes = &server.shared.classes;
+        let sandboxes = classes.sandboxes.admission.clone();
+        let name = tenant.name.as_str();
+        let place = classes.spare.try_enter(name);
+        let Some((place, sandbox)) =
+            place.and_then(|place| Some((place, sandboxes.try_enter(name)?)))
+        else {
             tenant.shadows.skipped(self.shadow());
             return;
         };
-        let sandboxes = class.admission.clone();
         tokio::spawn(async move {
             let work = place.run(move |cancel| {
-                let _held = held;
+                let _held = (held, sandbox);
                 let Self { live, at, mut request, answer, id } = self;
                 let LiveShadow { shadow, snapshot, .. } = &live.shadows[at];
                 request.rid = Some(answer.rid.clone());
@@ -66,7 +70,7 @@ impl ShadowRun {
                 request.helpers =
                     Some(Arc::new(Helpers { sandboxes, tenant: tenant.name.clone() }));
                 let other = tenant.shadow_processor.process(snapshot, &request);
-                tenant.shadows.compared(shadow, &id, &compare_answers(&answer, &other));
+                tenant.shadows.compared(shadow, &id, &compare_answers(&answer, &other, &live.mask));
             });
             // A panic in it is its own.
             let _ = work.await;
