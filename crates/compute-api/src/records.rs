@@ -33,7 +33,7 @@ pub struct NewShadow {
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub number: u32,
     /// Which part of the documents: above 0, and 1 at most.
-    #[cfg_attr(feature = "openapi", schema(value_type = f64, example = 0.05, exclusive_minimum = 0, maximum = 1))]
+    #[cfg_attr(feature = "openapi", schema(value_type = f64, example = 0.05, minimum = 0.000001, maximum = 1))]
     pub share: Share,
 }
 

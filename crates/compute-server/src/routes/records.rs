@@ -72,6 +72,18 @@ async fn find(caller: &Caller<Read>, wanted: Wanted, most: usize) -> Answer<Foun
     if !(1..=most).contains(&last) {
         return Err(Problem::bad("invalid_query", format!("`last` is from 1 to {most}")));
     }
+    for (name, value, most) in [
+        ("id", &id, 64),
+        ("rid", &rid, 128),
+        ("stack", &stack, 128),
+        ("op", &op, 300),
+        ("status", &status, 64),
+    ] {
+        if value.as_ref().is_some_and(|value| value.chars().count() > most) {
+            let detail = format!("`{name}` has at most {most} characters");
+            return Err(Problem::bad("invalid_query", detail));
+        }
+    }
     let query = RecordQuery { id, rid, stack, op, status, since, until };
     let admitted = caller.admin().await?;
     let deadline = admitted.deadline;
@@ -151,8 +163,11 @@ pub(super) async fn show(caller: Caller<Read>, Path(id): Path<String>) -> Answer
         until: None,
         last: 2,
     };
+    if id.chars().count() > 128 {
+        return Err(Problem::bad("invalid_path", "an id has at most 128 characters"));
+    }
     let mut found = Vec::new();
-    if id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         found = find(&caller, query(Some(&id), None), MAX_LISTED).await?.records;
     }
     if found.is_empty() {
