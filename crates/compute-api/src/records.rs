@@ -30,7 +30,7 @@ pub struct ShadowList {
 #[serde(deny_unknown_fields)]
 pub struct NewShadow {
     /// The version's number.
-    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 4294967295_u64))]
     pub number: u32,
     /// Which part of the documents: above 0, and 1 at most.
     #[cfg_attr(feature = "openapi", schema(value_type = f64, example = 0.05, minimum = 0.000001, maximum = 1))]

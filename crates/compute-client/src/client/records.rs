@@ -14,7 +14,7 @@ use crate::request::Request;
 const EXPORT: u64 = 512 << 20;
 
 impl<M: Mode> ApiClient<M> {
-    /// The newest records that are wanted, the oldest of them first: 1,000 at most; and how many lines are damaged.
+    /// The newest records that are wanted, the oldest of them first: 10,000 at most; and how many lines are damaged.
     pub fn records(&self, query: &RecordQuery, last: usize) -> M::Answer<'_, RecordList> {
         let request = wanted(Request::get(["v1", "records"]), query, last);
         self.call(request.json())

@@ -22,10 +22,9 @@ use crate::Problem;
 use crate::http;
 use crate::wire::RecordList;
 
-/// How many records are listed at most, and how many are given whole.
-const MAX_LISTED: usize = 1000;
-const MAX_EXPORTED: usize = 10_000;
-/// What looking for records takes, besides what is found: the longest record.
+/// How many records are given at most.
+const MOST: usize = 10_000;
+/// What looking for records takes: the longest record, and what is found.
 const SCAN: usize = 32 << 20;
 /// The largest body that says what is recorded, in bytes.
 const MAX_BODY: u64 = 4096;
@@ -56,7 +55,7 @@ pub(super) struct Wanted {
     /// Accepted before
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
-    /// How many of the newest: 20 if it is not said, at most 1,000, or 10,000 where they are given whole
+    /// How many of the newest: 20 if it is not said, at most 10,000
     #[serde(default = "twenty")]
     #[param(default = 20, minimum = 1, maximum = 10000)]
     last: usize,
@@ -67,10 +66,10 @@ const fn twenty() -> usize {
 }
 
 /// The newest records that are wanted.
-async fn find(caller: &Caller<Read>, wanted: Wanted, most: usize) -> Answer<FoundRecords> {
+async fn find(caller: &Caller<Read>, wanted: Wanted) -> Answer<FoundRecords> {
     let Wanted { id, rid, stack, op, status, since, until, last } = wanted;
-    if !(1..=most).contains(&last) {
-        return Err(Problem::bad("invalid_query", format!("`last` is from 1 to {most}")));
+    if !(1..=MOST).contains(&last) {
+        return Err(Problem::bad("invalid_query", format!("`last` is from 1 to {MOST}")));
     }
     for (name, value, most) in [
         ("id", &id, 64),
@@ -115,7 +114,7 @@ async fn find(caller: &Caller<Read>, wanted: Wanted, most: usize) -> Answer<Foun
     params(Wanted), responses((status = 200, body = RecordList), Refusals)
 )]
 pub(super) async fn list(caller: Caller<Read>, Query(wanted): Query<Wanted>) -> Answer<Response> {
-    let FoundRecords { records, damaged } = find(&caller, wanted, MAX_LISTED).await?;
+    let FoundRecords { records, damaged } = find(&caller, wanted).await?;
     let records = records.into_iter().map(|one| one.head).collect();
     http::written(&caller.memory, &RecordList { records, damaged })
 }
@@ -129,7 +128,7 @@ pub(super) async fn list(caller: Caller<Read>, Query(wanted): Query<Wanted>) -> 
     responses((status = 200, body = String, content_type = "application/x-ndjson"), Refusals)
 )]
 pub(super) async fn export(caller: Caller<Read>, Query(wanted): Query<Wanted>) -> Answer<Response> {
-    let found = find(&caller, wanted, MAX_EXPORTED).await?.records;
+    let found = find(&caller, wanted).await?.records;
     // Their places, until they are read.
     let charge = caller.memory.charge(found.len() * 512)?;
     let memory = caller.memory.clone();
@@ -168,10 +167,10 @@ pub(super) async fn show(caller: Caller<Read>, Path(id): Path<String>) -> Answer
     }
     let mut found = Vec::new();
     if id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        found = find(&caller, query(Some(&id), None), MAX_LISTED).await?.records;
+        found = find(&caller, query(Some(&id), None)).await?.records;
     }
     if found.is_empty() {
-        found = find(&caller, query(None, Some(&id)), MAX_LISTED).await?.records;
+        found = find(&caller, query(None, Some(&id))).await?.records;
     }
     // Of the same record there may be two, for what it says may have happened twice.
     found.dedup_by(|one, other| one.head.id == other.head.id);
