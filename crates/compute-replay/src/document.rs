@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use compute::{
-    Charge, Content, DocumentRecord, Mask, Record, RecordKeep, RecordKey, RecordedSecrets,
-    Recording, Runner, Status, StepRecord, Subject,
+    Charge, Content, DocumentRecord, Mask, Record, RecordKeep, RecordKey, RecordedLimits,
+    RecordedSecrets, Recording, Runner, Status, StepRecord, Subject,
 };
 use compute_flow::{Answer, Detail, Processor, ProcessorSettings, Reason, Request, Snapshot};
 use jiff::Timestamp;
@@ -111,21 +111,20 @@ impl DocumentRecorder {
     /// The record of the document, once it has its answer.
     #[must_use]
     pub fn record(self, request: &Request, answer: &Answer) -> Record {
-        let mask = Arc::clone(&self.mask);
-        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let Self { began, steps, key, keep, mocks, mask, begun_in: mut versions } = self;
+        let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
         let Steps { steps: ran, dropped, kept, charge } = &mut *steps;
         let mut ran = std::mem::take(ran);
         ran.sort_by(|a, b| (&a.rule, &a.run.seed).cmp(&(&b.rule, &b.run.seed)));
         let mut content = |bytes: &[u8]| {
             *kept = kept.saturating_add(bytes.len());
-            let keep = self.keep == RecordKeep::Bytes && *kept <= MOST_BYTES;
+            let keep = keep == RecordKeep::Bytes && *kept <= MOST_BYTES;
             // The bytes, what a mask makes of them, and the record's own.
             let has_room = charge.grow(bytes.len().saturating_mul(3)).is_ok();
             Content::new(bytes, &mask, keep && has_room)
         };
         let json = |value: &Value| serde_json::to_vec(value).unwrap_or_default();
         let trace = answer.trace.as_ref();
-        let mut versions = self.begun_in.clone();
         let entered = trace.into_iter().flat_map(|trace| &trace.versions);
         versions.extend(entered.map(|(name, hash)| (name.to_string(), hash.clone())));
         let reason = answer.result.as_ref().err();
@@ -133,16 +132,15 @@ impl DocumentRecorder {
         let given = given.filter_map(|name| Some((&**name, &**request.secrets.get(name)?)));
         let secrets = match answer.secrets.is_empty() {
             true => RecordedSecrets::default(),
-            false => self.key.secrets(given),
+            false => key.secrets(given),
         };
         let document = DocumentRecord {
             stage: request.stage.to_string(),
             versions,
             now: Timestamp::try_from(request.now).unwrap_or(Timestamp::UNIX_EPOCH),
             seed: request.seed.to_string(),
-            // The largest number that JSON has for everybody.
-            fuel: request.fuel.map(|fuel| fuel.min((1 << 53) - 1)),
-            mocks: self.mocks,
+            fuel: request.fuel.map(|fuel| fuel.min(RecordedLimits::LARGEST)),
+            mocks,
             input: content(&request.input),
             stamp: content(&serde_json::to_vec(&request.stamp).unwrap_or_default()),
             secrets,
@@ -155,7 +153,7 @@ impl DocumentRecorder {
             steps: ran,
             steps_dropped: *dropped,
         };
-        let at = Timestamp::try_from(self.began).unwrap_or(Timestamp::UNIX_EPOCH);
+        let at = Timestamp::try_from(began).unwrap_or(Timestamp::UNIX_EPOCH);
         let wall = trace.map_or(0, |trace| trace.wall_ns);
         Record::new(Subject::Document(Box::new(document)), answer.rid.clone(), at, wall)
     }

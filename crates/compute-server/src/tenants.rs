@@ -164,7 +164,8 @@ impl Tenant {
         let first = |mut wrong: Vec<RuleProblem>| LiveError::Rule(Box::new(wrong.remove(0)));
         let active = self.catalogue.all_active()?;
         let mut snapshot = live.snapshot.still_active(&active);
-        let kept = |shadows: &[LiveShadow]| shadows.iter().map(|one| one.size).sum::<usize>();
+        let kept =
+            |shadows: &[LiveShadow]| shadows.iter().map(|one| one.stack.size()).sum::<usize>();
         let wanted = self.catalogue.shadows()?;
         self.shadows.retain(&wanted);
         let mut shadows = live.shadows.clone();

@@ -61,7 +61,7 @@ pub(crate) struct WantedArgs {
     #[arg(long, value_name = "STATUS")]
     pub(crate) status: Option<String>,
 
-    /// Those of documents that began in this stack
+    /// Those of documents that began in this stack or went through it
     #[arg(long, value_name = "STACK")]
     pub(crate) stack: Option<String>,
 

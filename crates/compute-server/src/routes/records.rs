@@ -40,7 +40,7 @@ pub(super) struct Wanted {
     /// The request's id
     #[param(max_length = 128)]
     rid: Option<String>,
-    /// The stack at which documents began, or of whose rules runs were
+    /// The stack where documents began or that they went through, or of whose rules runs were
     #[param(max_length = 128)]
     stack: Option<String>,
     /// A rule, as stack/scope/name, or a compute, by its ref

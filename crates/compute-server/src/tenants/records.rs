@@ -167,12 +167,9 @@ impl RunSink for RunRecording {
         // The bytes, as a text of JSON, and what a mask reads.
         let room = self.memory.charge(3 * (input.len() + output));
         let keep = if room.is_ok() { self.keep } else { RecordKeep::Digests };
-        let sink = |record: Record| {
-            let _ = self.id.set(self.records.keep(record));
-        };
-        let key = self.records.key.clone();
-        sink(
-            Recording::new(Arc::new(|_| ()), key).keep(keep).of(reference, input, options, outcome),
-        );
+        // Its id is wanted, so it is handed on here.
+        let recording = Recording::new(Arc::new(|_| ()), self.records.key.clone()).keep(keep);
+        let record = recording.of(reference, input, options, outcome);
+        let _ = self.id.set(self.records.keep(record));
     }
 }

@@ -14,15 +14,13 @@ pub(crate) struct LiveShadow {
     pub(crate) stack: Arc<Stack>,
     /// All stacks that are active, and this version in place of the active one.
     pub(crate) snapshot: Snapshot,
-    /// How many bytes of memory the version takes.
-    pub(crate) size: usize,
 }
 
 impl LiveShadow {
     pub(crate) fn new(shadow: Shadow, stack: Arc<Stack>, active: &Snapshot) -> Self {
         let others = active.stacks().filter(|one| one.name() != stack.name()).cloned();
         let snapshot = others.chain([Arc::clone(&stack)]).collect();
-        Self { shadow, size: stack.size(), stack, snapshot }
+        Self { shadow, stack, snapshot }
     }
 
     /// Whether it is of the same version.

@@ -50,6 +50,7 @@ impl Classes {
             workers: Workers::new(name, places, NICE),
         };
         let (uploads, admin) = (settings.max_uploads, settings.max_admin);
+        let spare = settings.max_concurrency / SPARE;
         Self {
             sandboxes: class(
                 "compute-run",
@@ -59,12 +60,8 @@ impl Classes {
             uploads: class("compute-upload", uploads, uploads.div_ceil(2)),
             admin: class("compute-admin", admin, admin.div_ceil(2)),
             spare: Class {
-                admission: Admission::new(settings.max_concurrency / SPARE, 1, 0),
-                workers: Workers::new(
-                    "compute-spare",
-                    settings.max_concurrency / SPARE,
-                    SPARE_NICE,
-                ),
+                admission: Admission::new(spare, 1, 0),
+                workers: Workers::new("compute-spare", spare, SPARE_NICE),
             },
         }
     }
@@ -86,9 +83,7 @@ impl Class {
             })??;
         Ok(Slot { class: self.clone(), permit: Arc::new(permit) })
     }
-}
 
-impl Class {
     /// A place for this tenant, if one is free that nobody waits for.
     pub(crate) fn try_enter(&self, tenant: &str) -> Option<Slot> {
         let permit = Arc::new(self.admission.try_enter(tenant)?);

@@ -57,9 +57,6 @@ pub struct RunRecord {
     pub status: String,
 }
 
-/// The largest whole number that JSON has for everybody (RFC 8785, 3.2.2.3): 2^53 - 1.
-pub(super) const LARGEST: u64 = (1 << 53) - 1;
-
 /// The context of a call to an op, as a record has it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,12 +109,17 @@ pub struct RecordedLimits {
     pub wall_ns: u64,
 }
 
+impl RecordedLimits {
+    /// The largest whole number that JSON has for everybody (RFC 8785, 3.2.2.3): 2^53 - 1.
+    pub const LARGEST: u64 = (1 << 53) - 1;
+}
+
 impl From<&Bounds> for RecordedLimits {
     fn from(bounds: &Bounds) -> Self {
-        let exact = |number: u64| number.min(LARGEST);
+        let exact = |number: u64| number.min(Self::LARGEST);
         Self {
             memory: exact(bounds.memory),
-            wall_ns: exact(u64::try_from(bounds.wall.as_nanos()).unwrap_or(LARGEST)),
+            wall_ns: exact(u64::try_from(bounds.wall.as_nanos()).unwrap_or(Self::LARGEST)),
             fuel: bounds.fuel.map(exact),
             stack: exact(bounds.stack),
             table_elements: exact(bounds.table_elements),
