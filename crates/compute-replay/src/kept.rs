@@ -5,7 +5,7 @@ mod folder;
 mod log;
 mod segments;
 
-pub use find::{FoundRecord, FoundRecords, find_records};
+pub use find::{FoundRecord, FoundRecords, find_record, find_records};
 pub use folder::{Damage, KeptRecord, read_records, write_record};
 pub use log::{LogStats, RecordLog, RecordWriter};
 pub use segments::LogSettings;

@@ -1,13 +1,13 @@
 //! This machine, or a store that it reaches.
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use compute::{Record, RecordHead, RecordQuery};
 use compute_flow::ActivationError;
-use compute_replay::{FoundRecord, find_records, read_record};
+use compute_replay::{FoundRecord, FoundRecords, find_record, find_records, read_record};
 use compute_state::{
     Catalogue, Draft, Location, SecretError, SecretInfo, Secrets, Stacks, TenantName, Tokens,
     Traces, Vault, VaultError,
@@ -19,8 +19,6 @@ use crate::args::Cli;
 use crate::failure::{Failure, SECRET_KEY};
 use crate::user;
 
-/// As many as are looked for where one is wanted.
-const SEVERAL: usize = 2;
 /// How long it may take to check what is to become active.
 const ACTIVATION: Duration = Duration::from_secs(600);
 
@@ -79,13 +77,7 @@ impl Home for Local {
     }
 
     fn record(&self, id: &str) -> Result<Record, Failure> {
-        let by_id = RecordQuery { id: Some(id.to_owned()), ..RecordQuery::default() };
-        let by_rid = RecordQuery { rid: Some(id.to_owned()), ..RecordQuery::default() };
-        let mut found = self.found(&by_id, SEVERAL)?;
-        if found.is_empty() {
-            found = self.found(&by_rid, SEVERAL)?;
-        }
-        found.dedup_by(|one, other| one.head.id == other.head.id);
+        let found = self.looked_for(|folder| find_record(folder, id, &mut || true))?;
         match &found[..] {
             [one] => read(one),
             [] => Err(none(id)),
@@ -103,8 +95,16 @@ impl Home for Local {
 impl Local {
     /// What a server on this state has recorded for its first tenant.
     fn found(&self, query: &RecordQuery, last: usize) -> Result<Vec<FoundRecord>, Failure> {
+        self.looked_for(|folder| find_records(folder, query, last, &mut || true))
+    }
+
+    /// What is found in the folder of these records.
+    fn looked_for(
+        &self,
+        find: impl FnOnce(&Path) -> io::Result<FoundRecords>,
+    ) -> Result<Vec<FoundRecord>, Failure> {
         let folder = self.0.state.join("records");
-        let found = find_records(&folder, query, last, &mut || true).map_err(|error| {
+        let found = find(&folder).map_err(|error| {
             Failure::Host(format!("the records in {}: {error}", folder.display()))
         })?;
         damaged(found.damaged, &folder.display().to_string());

@@ -94,3 +94,28 @@ pub fn find_records(
     }
     Ok(FoundRecords { records: found.into(), damaged })
 }
+
+/// The records that are meant by this: those of this id or of one that begins so, or else those of the request of this id. Two, where
+/// several are meant.
+///
+/// # Errors
+/// As [`find_records`].
+pub fn find_record(
+    folder: &Path,
+    name: &str,
+    go_on: &mut dyn FnMut() -> bool,
+) -> io::Result<FoundRecords> {
+    const SEVERAL: usize = 2;
+    let mut found = FoundRecords::default();
+    if name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let by_id = RecordQuery { id: Some(name.to_owned()), ..RecordQuery::default() };
+        found = find_records(folder, &by_id, SEVERAL, go_on)?;
+    }
+    if found.records.is_empty() {
+        let by_rid = RecordQuery { rid: Some(name.to_owned()), ..RecordQuery::default() };
+        found = find_records(folder, &by_rid, SEVERAL, go_on)?;
+    }
+    // Of the same record there may be two, for what it says may have happened twice.
+    found.records.dedup_by(|one, other| one.head.id == other.head.id);
+    Ok(found)
+}

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use compute::RecordQuery;
-use compute_replay::{FoundRecord, FoundRecords, find_records};
+use compute_replay::{FoundRecord, FoundRecords, find_record, find_records};
 use compute_state::{RecordPolicies, RecordPolicy};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -84,6 +84,16 @@ async fn find(caller: &Caller<Read>, wanted: Wanted) -> Answer<FoundRecords> {
         }
     }
     let query = RecordQuery { id, rid, stack, op, status, since, until };
+    look(caller, move |folder, go_on| find_records(folder, &query, last, go_on)).await
+}
+
+/// What is found in the folder of the tenant's records, in a place for that and within its time.
+async fn look(
+    caller: &Caller<Read>,
+    find: impl FnOnce(&std::path::Path, &mut dyn FnMut() -> bool) -> std::io::Result<FoundRecords>
+    + Send
+    + 'static,
+) -> Answer<FoundRecords> {
     let admitted = caller.admin().await?;
     let deadline = admitted.deadline;
     let _scan = caller.memory.charge(SCAN)?;
@@ -94,7 +104,7 @@ async fn find(caller: &Caller<Read>, wanted: Wanted) -> Answer<FoundRecords> {
             crate::telemetry::warn(&error);
         }
         let mut go_on = || Instant::now() < deadline && !cancel.is_cancelled();
-        find_records(&records.folder, &query, last, &mut go_on)
+        find(&records.folder, &mut go_on)
     });
     found.await?.map_err(|error| match error.kind() {
         ErrorKind::TimedOut => Problem::new(
@@ -152,28 +162,12 @@ pub(super) async fn export(caller: Caller<Read>, Query(wanted): Query<Wanted>) -
     responses((status = 200, body = Object), Refusals)
 )]
 pub(super) async fn show(caller: Caller<Read>, Path(id): Path<String>) -> Answer<Response> {
-    let query = |id: Option<&str>, rid: Option<&str>| Wanted {
-        id: id.map(str::to_owned),
-        rid: rid.map(str::to_owned),
-        stack: None,
-        op: None,
-        status: None,
-        since: None,
-        until: None,
-        last: 2,
-    };
     if id.chars().count() > 128 {
         return Err(Problem::bad("invalid_path", "an id has at most 128 characters"));
     }
-    let mut found = Vec::new();
-    if id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        found = find(&caller, query(Some(&id), None)).await?.records;
-    }
-    if found.is_empty() {
-        found = find(&caller, query(None, Some(&id))).await?.records;
-    }
-    // Of the same record there may be two, for what it says may have happened twice.
-    found.dedup_by(|one, other| one.head.id == other.head.id);
+    let name = id.clone();
+    let looked = look(&caller, move |folder, go_on| find_record(folder, &name, go_on));
+    let mut found = looked.await?.records;
     let one = match (found.pop(), found.pop()) {
         (Some(one), None) => one,
         (Some(_), Some(_)) => {
