@@ -75,7 +75,7 @@ pub(crate) struct Tenant {
     /// The series of metrics that are its own.
     pub(crate) labels: Labels,
     /// Where its requests are recorded, if the server has a place for that.
-    pub(crate) records: Option<Records>,
+    pub(crate) records: Option<Arc<Records>>,
     pub(crate) shadows: Shadows,
     /// Takes documents through what answers nobody: what computes log there is kept nowhere.
     pub(crate) shadow_processor: Processor,
@@ -428,7 +428,7 @@ impl Tenants {
     }
 
     /// Where a tenant's requests are recorded.
-    fn records(&self, name: &TenantName) -> Option<Records> {
+    fn records(&self, name: &TenantName) -> Option<Arc<Records>> {
         let (writer, folder) = (self.writer.as_ref()?, self.storage.records.as_ref()?);
         let folder = tenant_folder(folder, name).join(RECORDS);
         let settings = LogSettings {
@@ -438,7 +438,7 @@ impl Tenants {
         };
         let key = self.storage.vault.record_key(name);
         let is_signed = self.settings.sign_records;
-        Some(Records::new(writer, folder, settings, key, name.clone(), is_signed))
+        Some(Arc::new(Records::new(writer, folder, settings, key, name.clone(), is_signed)))
     }
 
     /// Has all records written that wait for it, or lost.

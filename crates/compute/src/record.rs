@@ -10,12 +10,16 @@ mod head;
 mod recorder;
 mod run;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::SystemTime;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+
+use crate::{Mask, Outcome, Ref, RunOptions};
 
 pub use content::{Content, Data};
 pub use document::{DocumentRecord, StepRecord};
@@ -45,7 +49,7 @@ pub struct Record {
     #[serde(default)]
     pub rid: String,
     /// [`RECORD_SCHEMA`].
-    pub schema: String,
+    pub schema: Cow<'static, str>,
     /// Who vouches for it, if somebody does. No part of what the id says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<RecordSignature>,
@@ -104,9 +108,28 @@ impl Record {
     /// A record of what was done now, sealed with its id.
     #[must_use]
     pub fn new(subject: Subject, rid: impl Into<String>, at: Timestamp, wall_ns: u64) -> Self {
-        let (schema, rid) = (RECORD_SCHEMA.to_owned(), rid.into());
+        let (schema, rid) = (Cow::Borrowed(RECORD_SCHEMA), rid.into());
         let (id, by) = (String::new(), String::new());
         Self { schema, id, subject, rid, by, at, wall_ns, signature: None }
+    }
+
+    /// The record of a run that has ended, of [`RunRecord::new`]'s parameters.
+    #[must_use]
+    pub fn of_run(
+        reference: &Ref,
+        input: &[u8],
+        options: &RunOptions,
+        outcome: &Outcome,
+        keys: (&RecordKey, Option<&Mask>),
+        keep: bool,
+    ) -> Self {
+        let run = RunRecord::new(reference, input, options, outcome, keys, keep);
+        let wall = outcome.metrics.wall;
+        let at = SystemTime::now().checked_sub(wall).unwrap_or(SystemTime::UNIX_EPOCH);
+        let at = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH);
+        let rid = options.op.as_ref().map_or("", |op| &op.meta.rid);
+        let wall = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
+        Self::new(Subject::Run(Box::new(run)), rid, at, wall)
     }
 
     /// What a signature vouches for: the id, which says what happened, and the times. Canonical JSON.
@@ -120,7 +143,9 @@ impl Record {
             wall_ns: u64,
         }
         let Self { schema, id, at, wall_ns, .. } = self;
-        bare::canonical(&Signed { at, id, schema, wall_ns: *wall_ns })
+        let mut text = Vec::new();
+        bare::canonical(&Signed { at, id, schema, wall_ns: *wall_ns }, &mut text);
+        text
     }
 
     /// The record with its id, which [`Recorder`] leaves to whoever writes it.
@@ -133,22 +158,27 @@ impl Record {
     /// The id that what it says has.
     fn digest(&mut self) -> String {
         // Without the bytes that it keeps, which may be many.
-        let kept: Vec<_> =
-            self.subject.contents_mut().into_iter().map(|content| content.data.take()).collect();
+        let mut kept = VecDeque::new();
+        self.subject.each_content(|content| kept.push_back(content.data.take()));
         let bare = bare::json(self);
-        for (content, data) in self.subject.contents_mut().into_iter().zip(kept) {
-            content.data = data;
-        }
+        self.subject.each_content(|content| content.data = kept.pop_front().flatten());
         content::sha256(&bare)
     }
 
     /// The canonical form: RFC 8785.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(bare::USUAL + self.subject.kept_bytes());
+        self.write_json(&mut text);
+        text
+    }
+
+    /// Puts the canonical form at the end of a text.
+    pub fn write_json(&self, text: &mut Vec<u8>) {
         if bare::has_plain_names(&self.subject) {
-            bare::canonical(self)
+            bare::canonical(self, text);
         } else {
-            bare::general(self)
+            text.extend(bare::general(self));
         }
     }
 
@@ -171,12 +201,13 @@ impl Record {
         if record.id != found {
             return Err(RecordError::Changed { id: record.id, found });
         }
-        for (name, content) in record.subject.contents() {
+        let mut changed = None;
+        record.subject.look(|name, content| {
             if content.data.is_some() && content.bytes().is_none() {
-                return Err(RecordError::ChangedContent(name));
+                changed = changed.or(Some(name));
             }
-        }
-        Ok(record)
+        });
+        changed.map_or(Ok(record), |name| Err(RecordError::ChangedContent(name)))
     }
 }
 
@@ -192,7 +223,7 @@ impl Subject {
 
     /// Keeps the digests of its bytes alone.
     pub fn forget_bytes(&mut self) {
-        self.contents_mut().into_iter().for_each(|content| content.data = None);
+        self.each_content(|content| content.data = None);
     }
 
     /// How many bytes it keeps.
@@ -202,21 +233,26 @@ impl Subject {
             Some(Data::Text(text) | Data::Base64(text)) => text.len(),
             None => 0,
         };
-        self.contents().into_iter().map(|(_, content)| kept(content)).sum()
+        let mut size = 0;
+        self.look(|_, content| size += kept(content));
+        size
     }
 
-    fn contents_mut(&mut self) -> Vec<&mut Content> {
+    /// Does this with all that it says of bytes.
+    fn each_content(&mut self, each: impl FnMut(&mut Content)) {
         match self {
-            Self::Run(run) => run.contents_mut(),
-            Self::Document(document) => document.contents_mut(),
+            Self::Run(run) => run.contents_mut().for_each(each),
+            Self::Document(document) => document.contents_mut().for_each(each),
         }
     }
 
-    /// What it says of bytes, by what they are.
-    fn contents(&self) -> Vec<(&'static str, &Content)> {
+    /// Shows what it says of bytes, by what they are.
+    fn look(&self, mut look: impl FnMut(&'static str, &Content)) {
         match self {
-            Self::Run(run) => run.contents(),
-            Self::Document(document) => document.contents(),
+            Self::Run(run) => run.contents().for_each(|(name, content)| look(name, content)),
+            Self::Document(document) => {
+                document.contents().for_each(|(name, content)| look(name, content));
+            }
         }
     }
 }

@@ -11,14 +11,12 @@ use std::time::{Duration, Instant};
 
 use compute::{Record, RecordSink};
 
-use super::line_of;
 use super::segments::{LogSettings, Segments};
+use super::{Lines, line_of};
 use crate::signature::RecordSigner;
 
 /// How long the thread waits for more, once there is something: what comes together is written together.
 const GATHER: Duration = Duration::from_millis(20);
-/// How many bytes of one log are written before it is another's turn.
-const TURN: usize = 1 << 20;
 /// How often it is looked whether records have become too old.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -105,8 +103,8 @@ struct Waiting {
 #[derive(Debug)]
 enum Work {
     Write(Box<Record>, usize),
-    /// A record that is written already.
-    Line(Vec<u8>),
+    /// Records that are written down already.
+    Lines(Lines),
     /// Says when all that was handed over before is written, and on disk if that is wanted.
     Flush(Sender<io::Result<()>>, bool),
 }
@@ -202,7 +200,7 @@ impl RecordLog {
 
     fn wait(&self, on_disk: bool, most: Duration) -> io::Result<()> {
         let (done, flushed) = mpsc::channel();
-        self.give(Work::Flush(done, on_disk), 0);
+        self.give(lock(&self.log.waiting), Work::Flush(done, on_disk), 0);
         match flushed.recv_timeout(most) {
             Ok(done) => done,
             Err(mpsc::RecvTimeoutError::Timeout) => Err(io::ErrorKind::TimedOut.into()),
@@ -219,10 +217,22 @@ impl RecordLog {
         if self.log.signer.is_some() {
             return self.take(record);
         }
-        let line = line_of(&record.to_json());
-        drop(record);
+        let line = line_of(&record);
         let size = line.len();
-        if self.has_room(size) { self.give(Work::Line(line), size) } else { self.lose() }
+        if !self.has_room(size) {
+            return self.lose();
+        }
+        let mut waiting = lock(&self.log.waiting);
+        if let Some(Work::Lines(lines)) = waiting.work.back_mut()
+            && lines.has_room(&line)
+        {
+            lines.push(&line);
+            waiting.bytes += size;
+            return;
+        }
+        let mut lines = Lines::default();
+        lines.push(&line);
+        self.give(waiting, Work::Lines(lines), size);
     }
 
     fn lose(&self) {
@@ -231,9 +241,8 @@ impl RecordLog {
     }
 
     /// Puts it behind what waits.
-    fn give(&self, work: Work, size: usize) {
+    fn give(&self, mut waiting: MutexGuard<'_, Waiting>, work: Work, size: usize) {
         let urgent = matches!(work, Work::Flush(..));
-        let mut waiting = lock(&self.log.waiting);
         waiting.work.push_back(work);
         waiting.bytes += size;
         let queued = std::mem::replace(&mut waiting.queued, true);
@@ -270,7 +279,8 @@ impl RecordSink for RecordLog {
     fn take(&self, record: Record) {
         let size = size_of_record(&record);
         if self.has_room(size) {
-            self.give(Work::Write(Box::new(record), size), size);
+            let work = Work::Write(Box::new(record), size);
+            self.give(lock(&self.log.waiting), work, size);
         } else {
             self.lose();
         }
@@ -347,8 +357,8 @@ impl Shared {
 
     /// Writes some of what waits in a log. Says whether there is more.
     fn turn(&self, log: &Log) -> bool {
-        let (mut lines, mut flushes) = (Vec::new(), Vec::new());
-        let (mut records, mut bytes, mut taken) = (0, 0, 0);
+        let (mut lines, mut flushes) = (Lines::default(), Vec::new());
+        let mut taken = 0;
         let more = loop {
             let mut waiting = lock(&log.waiting);
             match waiting.work.pop_front() {
@@ -357,11 +367,14 @@ impl Shared {
                     break false;
                 }
                 Some(Work::Flush(done, on_disk)) => flushes.push((done, on_disk)),
-                Some(Work::Line(line)) => {
-                    waiting.bytes -= line.len();
-                    drop(waiting);
-                    (records, bytes, taken) = (records + 1, bytes + line.len(), taken + line.len());
-                    lines.push(line);
+                Some(Work::Lines(more)) if lines.ends.is_empty() => {
+                    waiting.bytes -= more.bytes.len();
+                    taken += more.bytes.len();
+                    lines = more;
+                }
+                Some(work @ Work::Lines(_)) => {
+                    waiting.work.push_front(work);
+                    break true;
                 }
                 Some(Work::Write(record, size)) => {
                     drop(waiting);
@@ -370,14 +383,13 @@ impl Shared {
                         Some(signer) => signer.sign(record),
                         None => record,
                     };
-                    let line = line_of(&record.to_json());
-                    (records, bytes, taken) = (records + 1, bytes + line.len(), taken + size);
-                    lines.push(line);
+                    taken += size;
+                    lines.push(&line_of(&record));
                     lock(&log.waiting).bytes -= size;
+                    if lines.bytes.len() >= Lines::MOST {
+                        break true;
+                    }
                 }
-            }
-            if bytes >= TURN {
-                break true;
             }
         };
         let mut segments = lock(&log.segments);
@@ -388,7 +400,7 @@ impl Shared {
             }
         };
         count([&log.written, &self.written], written);
-        count([&log.lost, &self.lost], records - written);
+        count([&log.lost, &self.lost], lines.ends.len() as u64 - written);
         self.waiting.fetch_sub(taken, Ordering::AcqRel);
         for (done, on_disk) in flushes {
             let _ = done.send(if on_disk { segments.sync() } else { Ok(()) });

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::SEGMENT;
+use super::{Lines, SEGMENT};
 
 /// How long nothing is written after something could not be.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -70,55 +70,57 @@ impl Segments {
     }
 
     /// Appends lines. Says how many were written: where one cannot be, the next ones are tried a while later, in a new segment.
-    pub(super) fn write(&mut self, lines: &[Vec<u8>]) -> u64 {
-        let mut written = 0;
+    pub(super) fn write(&mut self, lines: &Lines) -> u64 {
         // A disk that is full is not asked for each record.
         let failed = self.failed.as_ref().and_then(|failed| failed.at);
         if failed.is_some_and(|at| at.elapsed() < PAUSE) {
             return 0;
         }
-        let mut file: Option<File> = None;
-        for line in lines {
-            let length = line.len() as u64;
-            let full = self.open.as_ref().is_none_or(|open| {
-                let is_old =
-                    open.begun.elapsed().is_ok_and(|age| age > self.settings.age / SEGMENTS);
-                is_old || open.size > 0 && open.size + length > self.most()
-            });
-            if full {
-                file = None;
-            }
+        let (mut written, mut from, mut ends) = (0, 0, &*lines.ends);
+        while let [first, ..] = ends {
             // One that is longer than a segment would push out all others.
+            let length = (first - from) as u64;
             if length > self.most() {
                 let why = format!("a record of {length} bytes is longer than a segment may be");
                 self.failed = Some(Failed { at: None, why });
+                (from, ends) = (*first, &ends[1..]);
                 continue;
             }
-            let appended = match file.take() {
-                Some(file) => Ok(file),
-                None if full => self.begin(),
-                None => self.reopen(),
+            let room = self.room();
+            let opened = if room < length { self.begin() } else { self.reopen() };
+            let room = if room < length { self.most() } else { room };
+            // As many as the segment has room for, together.
+            let fit = ends.partition_point(|end| (end - from) as u64 <= room);
+            let to = ends[fit - 1];
+            let (appended, failed) = match opened {
+                Ok(mut file) => append(&mut file, &lines.bytes[from..to]),
+                Err(error) => (0, Some(error)),
             };
-            let appended = appended.and_then(|mut file| file.write_all(line).map(|()| file));
-            match (appended, self.open.as_mut()) {
-                (Ok(opened), Some(open)) => {
-                    open.size += length;
-                    file = Some(opened);
-                    written += 1;
-                }
-                // Half of it may be there: what follows is no part of it.
-                (appended, _) => {
-                    let why = appended.err().map(|error| error.to_string()).unwrap_or_default();
-                    self.failed = Some(Failed { at: Some(Instant::now()), why });
-                    self.close();
-                    return written;
-                }
+            let whole = ends[..fit].partition_point(|end| end - from <= appended);
+            written += whole as u64;
+            if let Some(open) = &mut self.open {
+                open.size += whole.checked_sub(1).map_or(0, |last| (ends[last] - from) as u64);
             }
+            if let Some(error) = failed {
+                // Half of a line may be there: what follows is no part of it.
+                self.failed = Some(Failed { at: Some(Instant::now()), why: error.to_string() });
+                self.close();
+                return written;
+            }
+            (from, ends) = (to, &ends[fit..]);
         }
-        if written > 0 && written == lines.len() as u64 {
+        if written > 0 && written == lines.ends.len() as u64 {
             self.failed = None;
         }
         written
+    }
+
+    /// How many bytes the segment that is written to has room for; none if it is to be another.
+    fn room(&self) -> u64 {
+        let is_old =
+            |open: &Open| open.begun.elapsed().is_ok_and(|age| age > self.settings.age / SEGMENTS);
+        let open = self.open.as_ref().filter(|open| !is_old(open));
+        open.map_or(0, |open| self.most().saturating_sub(open.size))
     }
 
     /// Goes on in another segment. One without a record is none.
@@ -197,6 +199,20 @@ impl Segments {
         }
         Ok(())
     }
+}
+
+/// Appends bytes, as far as they can be. Says how many, and why no more.
+fn append(file: &mut File, bytes: &[u8]) -> (usize, Option<io::Error>) {
+    let mut appended = 0;
+    while appended < bytes.len() {
+        match file.write(&bytes[appended..]) {
+            Ok(0) => return (appended, Some(io::ErrorKind::WriteZero.into())),
+            Ok(more) => appended += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (appended, Some(error)),
+        }
+    }
+    (appended, None)
 }
 
 fn is_older(time: SystemTime, age: Duration) -> bool {

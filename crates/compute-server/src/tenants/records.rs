@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use compute::{
-    Account, Outcome, Record, RecordKeep, RecordKey, Recording, Ref, RunOptions, RunSink,
-};
+use compute::{Account, Outcome, Record, RecordKeep, RecordKey, Ref, RunOptions, RunSink};
 use compute_flow::{Answer, Processor, Request, Snapshot};
 use compute_replay::{DocumentRecorder, LogSettings, RecordLog, RecordSigner, RecordWriter};
 use compute_state::{RecordPolicy, Recorded, TenantName};
@@ -20,14 +18,14 @@ const TELL: Duration = Duration::from_secs(60);
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// The records of a tenant: found in segments in a folder, written by a thread that all tenants share.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Records {
     pub(crate) folder: PathBuf,
     log: RecordLog,
     key: RecordKey,
     tenant: TenantName,
     /// How many were lost when that was last told, and when, in seconds since the server began.
-    told: Arc<[AtomicU64; 2]>,
+    told: [AtomicU64; 2],
     begun: Instant,
 }
 
@@ -41,7 +39,7 @@ impl Records {
         is_signed: bool,
     ) -> Self {
         let signer = is_signed.then(|| RecordSigner::new(&key));
-        let (told, begun) = (Arc::default(), Instant::now());
+        let (told, begun) = (Default::default(), Instant::now());
         Self { log: writer.log(&folder, settings, signer), folder, key, tenant, told, begun }
     }
 
@@ -52,7 +50,7 @@ impl Records {
 
     /// Has a document recorded, if it is one that is.
     pub(crate) fn document(
-        &self,
+        self: &Arc<Self>,
         policy: RecordPolicy,
         (processor, snapshot): (&Processor, &Snapshot),
         request: &mut Request,
@@ -60,17 +58,21 @@ impl Records {
         let recorder =
             || DocumentRecorder::new(processor, snapshot, request, self.key.clone(), policy.keep);
         is_chosen(policy.which).then(recorder).map(|recorder| DocumentRecording {
-            records: self.clone(),
+            records: Arc::clone(self),
             recorder,
             which: policy.which,
         })
     }
 
     /// What a single run is given to, if it is one that is recorded. What that keeps is charged to the account.
-    pub(crate) fn run(&self, policy: RecordPolicy, memory: &Account) -> Option<Arc<RunRecording>> {
+    pub(crate) fn run(
+        self: &Arc<Self>,
+        policy: RecordPolicy,
+        memory: &Account,
+    ) -> Option<Arc<RunRecording>> {
         let recording = || {
             Arc::new(RunRecording {
-                records: self.clone(),
+                records: Arc::clone(self),
                 which: policy.which,
                 keep: policy.keep,
                 memory: memory.clone(),
@@ -92,7 +94,7 @@ impl Records {
 
     /// Tells the operator of what was lost, once in a while.
     fn tell_lost(&self) {
-        let (lost, [before, at]) = (self.log.stats().lost, &*self.told);
+        let (lost, [before, at]) = (self.log.stats().lost, &self.told);
         if lost == before.load(Ordering::Relaxed) {
             return;
         }
@@ -126,7 +128,7 @@ fn is_chosen(which: Recorded) -> bool {
 /// A document that is recorded.
 #[derive(Debug)]
 pub(crate) struct DocumentRecording {
-    records: Records,
+    records: Arc<Records>,
     recorder: DocumentRecorder,
     which: Recorded,
 }
@@ -144,7 +146,7 @@ impl DocumentRecording {
 
 /// A single run that is recorded.
 pub(crate) struct RunRecording {
-    records: Records,
+    records: Arc<Records>,
     which: Recorded,
     keep: RecordKeep,
     memory: Account,
@@ -167,9 +169,8 @@ impl RunSink for RunRecording {
         // The bytes, as a text of JSON, and what a mask reads.
         let room = self.memory.charge(3 * (input.len() + output));
         let keep = if room.is_ok() { self.keep } else { RecordKeep::Digests };
-        // Its id is wanted, so it is handed on here.
-        let recording = Recording::new(Arc::new(|_| ()), self.records.key.clone()).keep(keep);
-        let record = recording.of(reference, input, options, outcome);
+        let (keep, keys) = (keep == RecordKeep::Bytes, (&self.records.key, None));
+        let record = Record::of_run(reference, input, options, outcome, keys, keep);
         let _ = self.id.set(self.records.keep(record));
     }
 }

@@ -9,17 +9,25 @@ use serde::Serialize;
 
 use super::{Content, DocumentRecord, Record, RecordedSecrets, RunRecord, Subject};
 
-/// The canonical form.
-pub(super) fn canonical(value: &impl Serialize) -> Vec<u8> {
+/// How long a record is, about, without what it keeps and without its steps: a text that need not grow.
+pub(super) const USUAL: usize = 2048;
+
+/// The canonical form, at the end of a text.
+pub(super) fn canonical(value: &impl Serialize, text: &mut Vec<u8>) {
     // A record is always JSON, and of numbers that JSON has.
-    serde_json::to_vec(value).unwrap_or_default()
+    let _ = serde_json::to_writer(text, value);
 }
 
 /// The canonical form of what the id says: without what is kept, which the caller has taken out, and without what never repeats.
 pub(super) fn json(record: &Record) -> Vec<u8> {
     let Record { by, rid, schema, subject, .. } = record;
     let bare = Bare { by, rid, schema, subject: BareSubject::of(subject) };
-    if has_plain_names(subject) { canonical(&bare) } else { general(&bare) }
+    if !has_plain_names(subject) {
+        return general(&bare);
+    }
+    let mut text = Vec::with_capacity(USUAL);
+    canonical(&bare, &mut text);
+    text
 }
 
 /// The canonical form of anything.

@@ -71,18 +71,18 @@ pub struct StepRecord {
 }
 
 impl DocumentRecord {
-    pub(super) fn contents_mut(&mut self) -> Vec<&mut Content> {
+    pub(super) fn contents_mut(&mut self) -> impl Iterator<Item = &mut Content> {
         let own = [&mut self.input, &mut self.stamp];
         let steps = self.steps.iter_mut().flat_map(|step| step.run.contents_mut());
         let answer = self.output.iter_mut().chain(&mut self.web);
-        own.into_iter().chain(answer).chain(steps).collect()
+        own.into_iter().chain(answer).chain(steps)
     }
 
-    pub(super) fn contents(&self) -> Vec<(&'static str, &Content)> {
+    pub(super) fn contents(&self) -> impl Iterator<Item = (&'static str, &Content)> {
         let own = [("input", &self.input), ("stamp", &self.stamp)];
         let output = self.output.iter().map(|output| ("output", output));
         let output = output.chain(self.web.iter().map(|web| ("HTTP answer", web)));
         let steps = self.steps.iter().flat_map(|step| step.run.contents());
-        own.into_iter().chain(output).chain(steps).collect()
+        own.into_iter().chain(output).chain(steps)
     }
 }

@@ -2,14 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::run::RunRecord;
-use super::{Record, RecordKey, Subject};
+use super::{Record, RecordKey};
 use crate::{BoxFuture, Error, Mask, Outcome, Ref, RunOptions, RunSink, Runner};
 
 /// Takes records. A closure of the same shape is one.
@@ -125,13 +123,7 @@ impl Recording {
     ) -> Record {
         let keep = self.keep == RecordKeep::Bytes;
         let mask = self.mask.as_deref();
-        let run = RunRecord::new(reference, input, options, outcome, (&self.key, mask), keep);
-        let wall = outcome.metrics.wall;
-        let at = SystemTime::now().checked_sub(wall).unwrap_or(SystemTime::UNIX_EPOCH);
-        let at = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH);
-        let rid = options.op.as_ref().map_or("", |op| &op.meta.rid);
-        let wall = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
-        Record::new(Subject::Run(Box::new(run)), rid, at, wall)
+        Record::of_run(reference, input, options, outcome, (&self.key, mask), keep)
     }
 }
 

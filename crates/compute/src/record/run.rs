@@ -1,5 +1,7 @@
 //! A run as a record has it.
 
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -8,8 +10,21 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::content::Content;
 use super::{RecordKey, RecordedSecrets};
 use crate::{
-    Bounds, Env, Limits, Mask, Meta, OpCall, Origin, Outcome, Ref, RunOptions, Secrets, Seed,
+    Bounds, Env, Limits, Log, Mask, Meta, OpCall, Origin, Outcome, Ref, RunOptions, Secrets, Seed,
 };
+
+/// What is said of a run that logged nothing, and of one that emitted nothing: most do neither.
+static EMPTY_LOG: LazyLock<Content> = LazyLock::new(|| told_log(&Log::default(), &Mask::default()));
+static NO_EVENTS: LazyLock<Content> = LazyLock::new(|| told(&[(); 0], &Mask::default()));
+
+/// What is said of what a run told, which is its digest alone.
+fn told(told: &impl Serialize, mask: &Mask) -> Content {
+    Content::new(&serde_json::to_vec(told).unwrap_or_default(), mask, false)
+}
+
+fn told_log(log: &Log, mask: &Mask) -> Content {
+    told(&(String::from_utf8_lossy(&log.bytes), &log.lines, log.dropped), mask)
+}
 
 /// What a run was given, and what it gave.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,7 +51,7 @@ pub struct RunRecord {
     pub op: Option<OpRecord>,
     /// What ran it, as far as its engine says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Origin>,
+    pub origin: Option<Arc<Origin>>,
     /// What it gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Content>,
@@ -54,7 +69,7 @@ pub struct RunRecord {
     /// What its random numbers came from.
     pub seed: String,
     /// `ok`, or how it ended.
-    pub status: String,
+    pub status: Cow<'static, str>,
 }
 
 /// The context of a call to an op, as a record has it.
@@ -151,24 +166,24 @@ impl RunRecord {
             always: op.always,
         });
         // Both are masked by the manager, where the run has secrets.
-        let log = serde_json::to_vec(&(
-            String::from_utf8_lossy(&outcome.log.bytes),
-            &outcome.log.lines,
-            outcome.log.dropped,
-        ));
-        let events = serde_json::to_vec(&outcome.events);
-        let told =
-            |bytes: Result<Vec<u8>, _>| Content::new(&bytes.unwrap_or_default(), mask, false);
+        let log = match outcome.log.is_empty() {
+            true => EMPTY_LOG.clone(),
+            false => told_log(&outcome.log, mask),
+        };
+        let events = match outcome.events.is_empty() {
+            true => NO_EVENTS.clone(),
+            false => told(&outcome.events, mask),
+        };
         Self {
             reference: reference.clone(),
-            origin: outcome.origin.as_deref().cloned(),
+            origin: outcome.origin.clone(),
             now: Timestamp::try_from(bounds.now).unwrap_or(Timestamp::UNIX_EPOCH),
             seed: bounds.seed.to_string(),
             limits: bounds.into(),
             raw: options.raw,
             input: Content::new(input, mask, keep),
             op,
-            status: outcome.status().name().to_owned(),
+            status: Cow::Borrowed(outcome.status().name()),
             cached: outcome.metrics.cached,
             reason: outcome
                 .result
@@ -178,8 +193,8 @@ impl RunRecord {
             output: outcome.result.as_ref().ok().map(|bytes| Content::new(bytes, mask, keep)),
             fuel: outcome.metrics.fuel,
             peak_memory: outcome.metrics.peak_memory,
-            log: told(log),
-            events: told(events),
+            log,
+            events,
         }
     }
 
@@ -214,16 +229,16 @@ impl RunRecord {
         })
     }
 
-    pub(super) fn contents_mut(&mut self) -> Vec<&mut Content> {
+    pub(super) fn contents_mut(&mut self) -> impl Iterator<Item = &mut Content> {
         let env = self.op.as_mut().map(|op| &mut op.env);
         let own = [&mut self.input, &mut self.log, &mut self.events];
-        own.into_iter().chain(env).chain(self.output.as_mut()).collect()
+        own.into_iter().chain(env).chain(self.output.as_mut())
     }
 
-    pub(super) fn contents(&self) -> Vec<(&'static str, &Content)> {
+    pub(super) fn contents(&self) -> impl Iterator<Item = (&'static str, &Content)> {
         let env = self.op.as_ref().map(|op| ("environment values", &op.env));
         let output = self.output.as_ref().map(|output| ("output", output));
-        [("input", &self.input)].into_iter().chain(env).chain(output).collect()
+        [("input", &self.input)].into_iter().chain(env).chain(output)
     }
 }
 

@@ -178,7 +178,7 @@ fn describe_run(run: &RunRecord, before: &str, lines: &mut Vec<String>) {
         put("env", shown(&op.env));
         op.secrets.digests.keys().for_each(|name| put("secret", name.clone()));
     }
-    put("status", run.status.clone());
+    put("status", run.status.to_string());
     if run.cached {
         put("cached", "an earlier run on the same had given it".to_owned());
     }
