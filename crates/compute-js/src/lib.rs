@@ -15,7 +15,6 @@ mod bundle;
 mod compile;
 mod diagnostic;
 mod error;
-mod link;
 mod lower;
 mod node;
 mod options;

@@ -18,7 +18,7 @@ pub(crate) use disk_cache::{Compiled, DiskCache, write_sparse};
 pub(crate) use guest_store::GuestStore;
 pub use options::{CompileLimits, Compiler};
 pub(crate) use prepared::{Command, Image, Library, Prepared};
-pub(crate) use profile::{ProfileEngines, Shard, validate};
+pub(crate) use profile::{Language, ProfileEngines, Shard, validate};
 pub(crate) use shared::{Abandoned, SharedCache};
 pub(crate) use slots::Slots;
 pub(crate) use stack::on_guest_stack;

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use compute::{Artifact, Engine, EngineConfig, Error, Instance, Load, Origin, Profile, Ref};
 
-use crate::code::{Abandoned, Command, Compilers, DiskCache, ProfileEngines, SharedCache, Slots};
+use crate::code::{
+    Abandoned, Command, Compilers, DiskCache, Language, ProfileEngines, SharedCache, Slots,
+};
 use crate::image::{self, GuestFailure, ImageError, ImagePlugin, Plugin};
 use crate::module::{Caps, Refusal, Shape, check};
 use crate::program::Program;
@@ -36,9 +38,9 @@ pub struct WasmEngine {
     settings: Settings,
     code_cache: Option<DiskCache>,
     compilers: Compilers,
-    profiles: Mutex<HashMap<(Profile, Purpose), Arc<ProfileEngines>>>,
+    profiles: Mutex<HashMap<(Profile, Language, Purpose), Arc<ProfileEngines>>>,
     plugins: SharedCache<(Ref, Profile), Plugin>,
-    image_plugins: SharedCache<(Ref, u64), ImagePlugin>,
+    image_plugins: SharedCache<(Ref, Profile), ImagePlugin>,
 }
 
 /// What a profile is for.
@@ -110,7 +112,7 @@ impl WasmEngine {
     /// As [`Engine::load`], and [`Error::Refused`] for an artifact that is no op.
     pub fn op_modules(&self, artifact: &Artifact, load: &Load<'_>) -> Result<OpModules, Error> {
         let refused = |refusal| Error::refused(artifact.reference().clone(), refusal);
-        let shape = self.shape(artifact.wasm()).map_err(refused)?;
+        let shape = self.shape(artifact).map_err(refused)?;
         let namespace = shape.linked_namespace();
         let plugin = namespace.and_then(|name| Some((name, self.plugin_ref(name)?)));
         let (namespace, reference) = plugin.ok_or_else(|| refused(Refusal::NotAnOp))?;
@@ -127,22 +129,50 @@ impl WasmEngine {
     }
 
     /// What a module is made of, if it is within the caps.
-    fn shape(&self, wasm: &[u8]) -> Result<Shape, Refusal> {
-        Shape::read(wasm, &self.shared.caps)
+    fn shape(&self, artifact: &Artifact) -> Result<Shape, Refusal> {
+        Shape::read(artifact.wasm(), &self.caps(artifact.reference()))
     }
 
-    fn engines(&self, profile: Profile, purpose: Purpose) -> Result<Arc<ProfileEngines>, Error> {
+    /// Whether the operator vouches for this plugin.
+    fn is_admitted(&self, reference: &Ref) -> bool {
+        self.settings.admitted.contains(reference)
+    }
+
+    /// What an artifact may be made of.
+    fn caps(&self, reference: &Ref) -> Caps {
+        let memory_minimum = self.shared.caps.memory_minimum;
+        if self.is_admitted(reference) {
+            Caps { memory_minimum, ..Caps::ADMITTED }
+        } else {
+            self.shared.caps
+        }
+    }
+
+    /// What a plugin may be made of, and what links to it.
+    fn language(&self, plugin: &Ref) -> Language {
+        if self.is_admitted(plugin) { Language::Exceptions } else { Language::Usual }
+    }
+
+    fn engines(
+        &self,
+        profile: Profile,
+        language: Language,
+        purpose: Purpose,
+    ) -> Result<Arc<ProfileEngines>, Error> {
         let mut profiles = lock(&self.profiles);
-        if let Some(engines) = profiles.get(&(profile, purpose)) {
+        if let Some(engines) = profiles.get(&(profile, language, purpose)) {
             return Ok(Arc::clone(engines));
         }
         let (caps, ticker) = (&self.shared.caps, &self.shared.ticker);
         let engines = match purpose {
-            Purpose::Calls => ProfileEngines::new(profile, caps, self.settings.sandboxes, ticker),
-            Purpose::Images => ProfileEngines::for_images(profile.stack(), ticker),
+            Purpose::Calls => {
+                let what = (profile, language);
+                ProfileEngines::new(what, caps, self.settings.sandboxes, ticker)
+            }
+            Purpose::Images => ProfileEngines::for_images((profile, language), ticker),
         };
         let engines = Arc::new(engines.map_err(host)?);
-        profiles.insert((profile, purpose), Arc::clone(&engines));
+        profiles.insert((profile, language, purpose), Arc::clone(&engines));
         Ok(engines)
     }
 
@@ -170,7 +200,7 @@ impl WasmEngine {
             _ => {
                 let checked = check(shape, guest::offered());
                 checked.map_err(|refusal| Error::refused(reference.clone(), refusal))?;
-                let engines = self.engines(load.profile, Purpose::Calls)?;
+                let engines = self.engines(load.profile, Language::Usual, Purpose::Calls)?;
                 Ok(Program::Command(self.module(artifact, &engines, Command::new, load)?))
             }
         }
@@ -184,7 +214,7 @@ impl Engine for WasmEngine {
 
     fn load(&self, artifact: &Artifact, load: &Load<'_>) -> Result<Arc<dyn Instance>, Error> {
         artifact.verify()?;
-        let shape = self.shape(artifact.wasm());
+        let shape = self.shape(artifact);
         let shape =
             shape.map_err(|refusal| Error::refused(artifact.reference().clone(), refusal))?;
         let takes_envelope = shape.takes_envelope;

@@ -37,6 +37,7 @@ mod engine;
 mod guest;
 mod image;
 mod inspect;
+mod link;
 mod module;
 mod program;
 mod sandbox;
@@ -46,6 +47,7 @@ pub use code::{CompileLimits, Compiler, compile_worker};
 pub use engine::{OpModules, WasmEngine};
 pub use guest::{HostFunction, host_functions};
 pub use inspect::{inspect, inspect_bound};
+pub use link::link;
 pub use module::{Caps, Inspection, Refusal, linked_plugin, takes_envelope};
 pub use settings::Settings;
 

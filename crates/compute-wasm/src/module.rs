@@ -15,8 +15,8 @@ pub use caps::Caps;
 pub(crate) use check::{Offered, check, check_linked};
 pub use inspection::{Inspection, linked_plugin, takes_envelope};
 pub(crate) use names::{
-    HOST, INIT_SECTION, INTERRUPT_FLAG, JAVY_INITIALIZE, MEMORY_IMPORT, NOTES_REQUEST, PREPARE,
-    WASI,
+    ENVIRONMENT_SECTION, FILE_SECTION, HOST, INIT_SECTION, INTERRUPT_FLAG, JAVY_INITIALIZE,
+    MEMORY_IMPORT, MEMORY_SECTION, NOTES_REQUEST, PREPARE, WASI,
 };
 pub(crate) use plugin::{check_calls, check_links, check_plugin};
 pub use refusal::Refusal;

@@ -79,6 +79,11 @@ impl Instance for Loaded {
         Some(&self.origin)
     }
 
+    fn wanted_memory(&self) -> u64 {
+        let around = self.program.plugin().and_then(|plugin| plugin.surroundings.as_ref());
+        around.map_or(0, |around| around.memory)
+    }
+
     fn notes_request(&self) -> bool {
         let plugin = self.program.plugin();
         plugin

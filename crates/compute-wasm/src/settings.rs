@@ -1,6 +1,6 @@
 //! What the engine can be opened with beyond a memory cap.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use compute::{EngineConfig, Ref};
@@ -25,6 +25,9 @@ pub struct Settings {
     /// The plugins that modules link to by a name of their own, such as `javy-default-plugin-v3`: for each
     /// name, the plugin's ref. A module that links to a plugin by its ref needs none of this.
     pub plugins: BTreeMap<String, Ref>,
+    /// Plugins that the operator vouches for, such as a whole language's runtime: they may be larger than what anybody may bring
+    /// ([`crate::Caps::ADMITTED`]), throw exceptions, and have files and an environment of their own.
+    pub admitted: BTreeSet<Ref>,
     /// Where modules are compiled. By default in this process.
     pub compiler: Compiler,
     /// What one compilation may take, in a process of its own.
@@ -40,6 +43,7 @@ impl Default for Settings {
             code_cache: None,
             code_cache_bytes: 1 << 30,
             plugins: BTreeMap::new(),
+            admitted: BTreeSet::new(),
             compiler: Compiler::default(),
             compile_limits: CompileLimits::default(),
             sandboxes: 256,

@@ -107,6 +107,12 @@ pub trait Instance: Send + Sync {
         false
     }
 
+    /// How much memory its runs may use where nobody says how much, in bytes, if that is more than is usual: what the operator has
+    /// admitted says so, and no artifact of somebody else's.
+    fn wanted_memory(&self) -> u64 {
+        0
+    }
+
     /// Whether [`Outcome::pure`] says of a run that takes the envelope also whether it looked at what its request is called
     /// ([`crate::Meta::rid`]).
     fn notes_request(&self) -> bool {

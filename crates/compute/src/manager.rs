@@ -235,7 +235,9 @@ impl Shared {
             && !self.results.is_to_be_verified()
         {
             let mut outcome = (**kept).clone();
-            (outcome.bounds, outcome.metrics.cached) = (bounds, true);
+            // It had the memory that its engine wanted.
+            outcome.bounds = Bounds { memory: outcome.bounds.memory, ..bounds };
+            outcome.metrics.cached = true;
             outcome.metrics.wall = accepted.elapsed();
             if let Some(op) = op
                 && !op.secrets.is_empty()
@@ -302,6 +304,11 @@ impl Shared {
         load: Duration,
     ) -> Result<Outcome, Error> {
         let envelope = self.envelope(instance.takes_envelope(), input, options)?;
+        let mut bounds = *call.bounds;
+        if options.limits.memory.is_none_or(|bytes| bytes == 0) {
+            bounds.memory = bounds.memory.max(instance.wanted_memory());
+        }
+        let call = &Call { bounds: &bounds, ..*call };
         let mut outcome = instance.invoke(envelope.as_deref().unwrap_or(input), call)?;
         // Who reads the envelope itself has seen all of it.
         let op = options.op.as_ref().or(self.defaults.op.as_ref());

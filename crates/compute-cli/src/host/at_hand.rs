@@ -8,6 +8,7 @@ use compute_store::{Store, StoreResolver};
 
 use crate::failure::Failure;
 use crate::home::Home;
+use crate::user::plugins;
 
 /// Looks in the artifacts at hand first. The store is opened only if it is needed.
 pub(crate) struct AtHand {
@@ -59,6 +60,9 @@ impl Resolver for AtHand {
             let own = reference.digest() == compute_js_plugin::SHA256;
             if own && reference.alg() == compute::Algorithm::Sha256.name() {
                 return Ok(compute_js_plugin::plugin());
+            }
+            if let Some(plugin) = plugins::read(reference) {
+                return Ok(plugin);
             }
             self.store(reference)?.resolve(reference).await
         })

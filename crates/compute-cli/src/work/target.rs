@@ -5,16 +5,19 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use compute::{Algorithm, Artifact, Ref};
 use compute_js::{BuildOptions, Built, Diagnostic, Sources};
-use compute_js_plugin::{SOURCE_MAP, SourceMap};
+use compute_js_plugin::{SOURCE_MAP, SourceMap, code_frame};
+use compute_python::BuildError as PythonError;
 
 use crate::args::Cli;
 use crate::failure::Failure;
 use crate::home::open_store;
 use crate::host::Host;
-use crate::user;
+use crate::user::{self, bindings};
 
 /// The endings of what is built before it runs.
-pub(crate) const SOURCES: [&str; 7] = ["ts", "js", "mts", "mjs", "tsx", "jsx", "cjs"];
+pub(crate) const SOURCES: [&str; 8] = ["ts", "js", "mts", "mjs", "tsx", "jsx", "cjs", PYTHON];
+/// The ending of Python's.
+const PYTHON: &str = "py";
 
 /// A compute that a command is to work on.
 #[derive(Debug)]
@@ -29,6 +32,7 @@ pub(crate) struct Target {
 enum Origin {
     /// Built just now.
     Built(Box<Built>),
+    Python(Box<compute_python::Built>),
     File(PathBuf),
     Store,
 }
@@ -54,6 +58,11 @@ pub(crate) fn load(cli: &Cli, host: &Host, target: &str) -> Result<Target, Failu
 
 /// The compute in this file: a source is built, WebAssembly text is made binary, by the name's ending.
 pub(crate) fn from_file(host: &Host, path: &Path, engine: &str) -> Result<Target, Failure> {
+    if is_python(path) {
+        let built = build_python(host, path)?;
+        host.at_hand.add(built.artifact.clone());
+        return Ok(Target::new(built.artifact.clone(), Origin::Python(Box::new(built))));
+    }
     if is_source(path) {
         let built = build(host, path, &BuildOptions::default())?;
         host.at_hand.add(built.artifact.clone());
@@ -77,6 +86,46 @@ pub(crate) fn is_source(path: &Path) -> bool {
     path.extension().is_some_and(|ending| SOURCES.iter().any(|source| ending == *source))
 }
 
+/// Whether a file is a source in Python.
+pub(crate) fn is_python(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == PYTHON)
+}
+
+/// Builds a source in Python, linked to the plugin that this user has.
+pub(crate) fn build_python(host: &Host, path: &Path) -> Result<compute_python::Built, Failure> {
+    if !path.is_file() {
+        return Err(missing(path));
+    }
+    let plugin = bindings::python()?;
+    host.at_hand.add(compute_python::reader(&plugin));
+    let built = compute_python::build(path, &plugin, &host.manager);
+    built.map_err(|error| match error {
+        PythonError::Syntax(wrong) => Failure::Source(vec![syntax_error(*wrong)]),
+        error @ (PythonError::Read { .. } | PythonError::TooMuch) => Failure::usage_of(&error),
+        error => Failure::host(&error),
+    })
+}
+
+fn syntax_error(wrong: compute_python::SyntaxError) -> Diagnostic {
+    let compute_python::SyntaxError { file, message, line, column, source, .. } = wrong;
+    let before = source.split_inclusive('\n').take(line.saturating_sub(1) as usize);
+    let start: usize = before.map(str::len).sum();
+    let text = source[start..].lines().next().unwrap_or_default();
+    let at = text.char_indices().nth(column.saturating_sub(1) as usize);
+    let start = start + at.map_or(text.len(), |(at, _)| at);
+    let end = start + source[start..].chars().next().map_or(0, char::len_utf8);
+    let frame = code_frame(&source, &file, start..end, false);
+    Diagnostic {
+        code: "SYNTAX_ERROR".to_owned(),
+        message,
+        file,
+        line,
+        column,
+        frame,
+        ..Diagnostic::default()
+    }
+}
+
 /// Builds a source, with this user's caches.
 pub(crate) fn build(host: &Host, path: &Path, options: &BuildOptions) -> Result<Built, Failure> {
     if !path.is_file() {
@@ -96,6 +145,11 @@ impl Target {
         let document = match &self.origin {
             Origin::Built(built) => {
                 Sources::of(built, &BuildOptions::default(), &host.manager)?.to_bytes()?
+            }
+            Origin::Python(_) => {
+                return Err(Failure::usage(
+                    "the sources of an op in Python are in the op itself: leave --sources out",
+                ));
             }
             Origin::File(file) => {
                 let beside = sources_file(file);
@@ -128,6 +182,7 @@ impl Target {
     pub(crate) fn sources(&self) -> &[PathBuf] {
         match &self.origin {
             Origin::Built(from) => &from.sources,
+            Origin::Python(from) => &from.files,
             Origin::File(file) => std::slice::from_ref(file),
             Origin::Store => &[],
         }
@@ -137,7 +192,7 @@ impl Target {
     pub(crate) fn warnings(&self) -> &[Diagnostic] {
         match &self.origin {
             Origin::Built(from) => &from.warnings,
-            Origin::File(_) | Origin::Store => &[],
+            Origin::Python(_) | Origin::File(_) | Origin::Store => &[],
         }
     }
 
@@ -145,6 +200,7 @@ impl Target {
     pub(crate) fn source_map_bytes(&self, host: &Host) -> Option<Bytes> {
         match &self.origin {
             Origin::Built(from) => Some(from.source_map.clone()),
+            Origin::Python(from) => Some(from.source_map.clone()),
             Origin::File(file) => std::fs::read(map_file(file)).ok().map(Bytes::from),
             Origin::Store => stored_map(host, self.artifact.reference()),
         }

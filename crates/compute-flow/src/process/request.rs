@@ -42,7 +42,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            limits: Limits::DEFAULT,
+            // A language's runtime says itself how much its computes need.
+            limits: Limits { memory: None, ..Limits::DEFAULT },
             timeout: Duration::from_secs(5),
             max_timeout: Duration::from_secs(600),
             deadline: Duration::from_secs(30),

@@ -15,7 +15,7 @@ use compute::Load;
 use wasmtime::{Engine, Result};
 
 use super::options::{CompileLimits, Compiler};
-use super::profile::ProfileEngines;
+use super::profile::{Language, ProfileEngines};
 use crate::module::Refusal;
 use process::Process;
 pub use worker::compile_worker;
@@ -72,7 +72,11 @@ impl Compilers {
             Some(spare) => spare,
             None => start().map_err(failed)?,
         };
-        let job = worker::Job::new(engines, self.limits, wasm.len())?;
+        let limits = match engines.language() {
+            Language::Usual => self.limits,
+            Language::Exceptions => CompileLimits::ADMITTED,
+        };
+        let job = worker::Job::new(engines, limits, wasm.len())?;
         process.compile(&job, wasm, load, || {
             // While that one works.
             if self.opened.elapsed() >= SPARE_AFTER {

@@ -28,9 +28,21 @@ const INSTANCES: u32 = 3;
 /// The most engines of one profile. Each holds a copy of the code it runs.
 const MAX_SHARDS: usize = 8;
 
+/// What modules may be made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Language {
+    /// What anybody's modules may.
+    #[default]
+    Usual,
+    /// Exceptions as well: for plugins that the operator has admitted, and what links to them. Nobody else's module meets the
+    /// code that runs them.
+    Exceptions,
+}
+
 /// wasmtime for one profile.
 pub(crate) struct ProfileEngines {
     profile: Profile,
+    language: Language,
     config: Config,
     ticker: Arc<Ticker>,
     shards: Vec<OnceLock<Shard>>,
@@ -46,31 +58,38 @@ impl ProfileEngines {
     /// For calls. Sandboxes of the usual stack come from pools; those of another stack, which are rare, are
     /// made on demand, so that each further profile reserves no address space.
     pub(crate) fn new(
-        profile: Profile,
+        (profile, language): (Profile, Language),
         caps: &Caps,
         sandboxes: u32,
         ticker: &Arc<Ticker>,
     ) -> Result<Self> {
-        let mut config = config(profile)?;
+        let mut config = config(profile, language)?;
         let mut shards = 1;
         if profile.stack() == Profile::MAX_STACK {
             let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
             shards = cores.min(MAX_SHARDS).min(sandboxes.max(1) as usize);
-            config.allocation_strategy(pool(caps, sandboxes.div_ceil(shards as u32).max(1)));
+            let sandboxes = sandboxes.div_ceil(shards as u32).max(1);
+            config.allocation_strategy(pool(caps, sandboxes, language));
         }
-        Self::of(profile, config, shards, ticker)
+        Self::of((profile, language), config, shards, ticker)
     }
 
-    /// For the making of images: metered, so that what is made does not depend on how busy the machine is.
-    /// Its sandboxes are made on demand, and take no call's place.
-    pub(crate) fn for_images(stack: u64, ticker: &Arc<Ticker>) -> Result<Self> {
-        let profile = Profile::new(true, stack);
-        Self::of(profile, config(profile)?, 1, ticker)
+    /// For the making of images. Its sandboxes are made on demand, and take no call's place.
+    pub(crate) fn for_images(
+        (profile, language): (Profile, Language),
+        ticker: &Arc<Ticker>,
+    ) -> Result<Self> {
+        Self::of((profile, language), config(profile, language)?, 1, ticker)
     }
 
-    fn of(profile: Profile, config: Config, shards: usize, ticker: &Arc<Ticker>) -> Result<Self> {
+    fn of(
+        (profile, language): (Profile, Language),
+        config: Config,
+        shards: usize,
+        ticker: &Arc<Ticker>,
+    ) -> Result<Self> {
         let shards = std::iter::repeat_with(OnceLock::new).take(shards).collect();
-        let engines = Self { profile, config, ticker: Arc::clone(ticker), shards };
+        let engines = Self { profile, language, config, ticker: Arc::clone(ticker), shards };
         // The first is always needed, and shows whether the configuration works on this machine.
         engines.shard(0)?;
         Ok(engines)
@@ -87,6 +106,10 @@ impl ProfileEngines {
 
     pub(crate) const fn profile(&self) -> Profile {
         self.profile
+    }
+
+    pub(crate) const fn language(&self) -> Language {
+        self.language
     }
 
     /// One of its engines; they all compile alike.
@@ -120,7 +143,7 @@ pub(crate) fn compatibility(engine: &Engine) -> u64 {
 }
 
 /// Everything that decides what code is generated and what a run can observe.
-pub(crate) fn config(profile: Profile) -> Result<Config> {
+pub(crate) fn config(profile: Profile, language: Language) -> Result<Config> {
     let stack = usize::try_from(profile.stack())?;
     let mut config = Config::new();
     config
@@ -136,20 +159,27 @@ pub(crate) fn config(profile: Profile) -> Result<Config> {
         // What the sandbox does not offer, and what would only widen what hostile bytes can reach.
         .wasm_multi_memory(false)
         .wasm_memory64(false)
-        // On, although wasmtime is built without it: a call through a table to a subtype then ends the whole
-        // process (GHSA-rc4p-x33f-vpr2, up to 48.0.8).
         .wasm_gc(false)
+        .wasm_function_references(false)
+        .gc_support(language == Language::Exceptions)
+        .wasm_exceptions(language == Language::Exceptions)
         .memory_init_cow(true);
     Ok(config)
 }
 
-fn pool(caps: &Caps, sandboxes: u32) -> InstanceAllocationStrategy {
+fn pool(caps: &Caps, sandboxes: u32, language: Language) -> InstanceAllocationStrategy {
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let tables = u32::try_from(caps.tables).unwrap_or(u32::MAX);
     let scan = PoolingAllocationConfig::is_pagemap_scan_available();
+    // What is thrown is in a memory of its own.
+    let (memories, heaps) = match language {
+        Language::Usual => (sandboxes, 0),
+        Language::Exceptions => (sandboxes.saturating_mul(2), sandboxes),
+    };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(sandboxes.saturating_mul(INSTANCES))
-        .total_memories(sandboxes)
+        .total_memories(memories)
+        .total_gc_heaps(heaps)
         .total_tables(sandboxes.saturating_mul(tables))
         .max_memories_per_module(1)
         .max_tables_per_module(tables)
@@ -165,7 +195,8 @@ fn pool(caps: &Caps, sandboxes: u32) -> InstanceAllocationStrategy {
 /// Whether a module is valid WebAssembly under the proposals that are switched on.
 pub(crate) fn validate(wasm: &[u8]) -> std::result::Result<(), Refusal> {
     static ENGINE: OnceLock<Option<Engine>> = OnceLock::new();
-    let engine = ENGINE.get_or_init(|| Engine::new(&config(Profile::default()).ok()?).ok());
+    let engine =
+        ENGINE.get_or_init(|| Engine::new(&config(Profile::default(), Language::Usual).ok()?).ok());
     match engine.as_ref().map(|engine| Module::validate(engine, wasm)) {
         Some(Err(error)) => Err(Refusal::Invalid { message: format!("{error:#}") }),
         _ => Ok(()),

@@ -7,7 +7,7 @@ use compute::{Artifact, Error, Load, Profile, Ref};
 
 use super::prepare::Kind;
 use super::{Purpose, Unprepared, WasmEngine};
-use crate::code::{Compiled, Image, Library, Prepared};
+use crate::code::{Compiled, Image, Language, Library, Prepared};
 use crate::guest;
 use crate::image::{self, IMAGE_VERSION, ImagePlugin, Making, Parts, Plugin};
 use crate::module::{self, Refusal, Shape, check_linked};
@@ -103,22 +103,25 @@ impl WasmEngine {
         load: &Load<'_>,
         get: impl FnOnce() -> Result<Artifact, Error>,
     ) -> Result<Arc<Plugin>, Unprepared> {
-        let engines = self.engines(load.profile, Purpose::Calls)?;
+        let engines = self.engines(load.profile, self.language(reference), Purpose::Calls)?;
         self.plugins.get(&(reference.clone(), load.profile), load, || {
             let (shape, parts) = self.take_apart(&get()?)?;
             let part = Compiled { reference, part: format!("plugin{IMAGE_VERSION}") };
-            let code = || Ok::<_, Error>(parts.code);
+            let code = || Ok::<_, Error>(parts.code.clone());
             let code = self.prepare((&part, Kind::Code), &engines, Library::new, load, code)?;
-            let interrupt_flag = parts.interrupt_flag;
-            Ok(Plugin { code, base: OnceLock::new(), shape, interrupt_flag })
+            let Parts { interrupt_flag, surroundings, .. } = parts;
+            Ok(Plugin { code, base: OnceLock::new(), shape, interrupt_flag, surroundings })
         })
     }
 
     fn take_apart(&self, plugin: &Artifact) -> Result<(Shape, Parts), Error> {
         let refused = |refusal| Error::refused(plugin.reference().clone(), refusal);
-        let shape = self.shape(plugin.wasm()).map_err(refused)?;
+        let shape = self.shape(plugin).map_err(refused)?;
         module::check_plugin(&shape, guest::offered()).map_err(refused)?;
-        let parts = image::divide(plugin.wasm()).map_err(refused)?;
+        let mut parts = image::divide(plugin.wasm()).map_err(refused)?;
+        if !self.is_admitted(plugin.reference()) {
+            parts.surroundings = None;
+        }
         Ok((shape, parts))
     }
 
@@ -166,9 +169,15 @@ impl WasmEngine {
         reference: &Ref,
         load: &Load<'_>,
     ) -> Result<Arc<ImagePlugin>, Unprepared> {
-        let profile = Profile::new(true, load.profile.stack());
-        let engines = self.engines(profile, Purpose::Images)?;
-        self.image_plugins.get(&(reference.clone(), profile.stack()), load, || {
+        let language = self.language(reference);
+        let profile = match language {
+            // Metered, so that what is made does not depend on how busy the machine is.
+            Language::Usual => Profile::new(true, load.profile.stack()),
+            // A runtime that takes minutes to compile makes its images with the code that calls use.
+            Language::Exceptions => load.profile,
+        };
+        let engines = self.engines(profile, language, Purpose::Images)?;
+        self.image_plugins.get(&(reference.clone(), profile), load, || {
             let (shape, parts) = self.take_apart(&load.linked(reference)?)?;
             let part = |name: &str| Compiled { reference, part: format!("{name}{IMAGE_VERSION}") };
             let code = || Ok::<_, Error>(parts.code.clone());
@@ -184,9 +193,9 @@ impl WasmEngine {
                 let image = image::base_image(making, &parts, &blank, &code, &shape);
                 image.map(Bytes::from).map_err(|error| refuse_plugin(reference, error.into()))
             })?;
-            let Parts { memory, interrupt_flag, .. } = parts;
+            let Parts { memory, interrupt_flag, surroundings, .. } = parts;
             let base_bytes = base.memory_minimum();
-            Ok(ImagePlugin { code, base, shape, memory, interrupt_flag, base_bytes })
+            Ok(ImagePlugin { code, base, shape, memory, interrupt_flag, surroundings, base_bytes })
         })
     }
 }

@@ -44,7 +44,7 @@ impl WasmEngine {
         let wasm = wasm()?;
         let code = match kind {
             Kind::Memory => code::compile_here(engines, &wasm),
-            Kind::Code => module::check_bodies(&wasm, &self.shared.caps)
+            Kind::Code => module::check_bodies(&wasm, &self.caps(of.reference))
                 .map_err(Uncompiled::Refused)
                 .and_then(|()| self.compilers.compile(engines, &wasm, load)),
         };

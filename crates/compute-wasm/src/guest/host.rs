@@ -6,6 +6,10 @@
 //! | `log` | level (0 debug, 1 info, 2 warn, 3 error); text: address, bytes |
 //! | `emit` | name: address, bytes; data, which is JSON: address, bytes |
 //! | `fail` | name, message and stack of what was thrown: address, bytes of each |
+//! | `tell` | one of these in one text, for guests that have a single way out: address, bytes; where an answer's address and size go |
+//!
+//! What `tell` takes begins with a letter: `l`, the level's digit and the text; `e`, the name, a zero byte and the data; `f`, name,
+//! message and stack with a zero byte between each. Its answer is empty. It returns 0.
 
 use compute::{Event, Level, MAX_JSON_DEPTH};
 use serde_json::value::RawValue;
@@ -28,6 +32,7 @@ pub(super) fn define(linker: &mut Linker<State>) -> Result<()> {
     linker.func_wrap(MODULE, "log", log)?;
     linker.func_wrap(MODULE, "emit", emit)?;
     linker.func_wrap(MODULE, "fail", fail)?;
+    linker.func_wrap(MODULE, "tell", tell)?;
     Ok(())
 }
 
@@ -35,14 +40,17 @@ fn log(mut caller: Caller<'_, State>, level: i32, at: i32, size: i32) -> Result<
     let function = Function("log");
     let guest = Guest::of(&mut caller)?;
     let text = function.bytes(guest.memory, at, size)?;
-    let level = match level {
+    guest.state.log_line(level_of(level), text);
+    Ok(())
+}
+
+const fn level_of(number: i32) -> Level {
+    match number {
         ..=0 => Level::Debug,
         1 => Level::Info,
         2 => Level::Warn,
         3.. => Level::Error,
-    };
-    guest.state.log_line(level, text);
-    Ok(())
+    }
 }
 
 fn emit(
@@ -56,14 +64,18 @@ fn emit(
     let guest = Guest::of(&mut caller)?;
     let name = function.bytes(guest.memory, name, name_size)?;
     let data = function.bytes(guest.memory, data, data_size)?;
-    let room = guest.state.count_event(name.len().saturating_add(data.len()));
-    if !room || guest.state.events.len() >= MAX_EVENTS {
+    keep_event(guest.state, function, name, data)
+}
+
+fn keep_event(state: &mut State, function: Function, name: &[u8], data: &[u8]) -> Result<()> {
+    let room = state.count_event(name.len().saturating_add(data.len()));
+    if !room || state.events.len() >= MAX_EVENTS {
         return Err(Stop::Output.into());
     }
     let data = raw_json(data)
         .map_err(|problem| function.called_wrongly(format!("an event's data {problem}")))?;
     let name = String::from_utf8_lossy(name).into_owned();
-    guest.state.events.push(Event { name, data });
+    state.events.push(Event { name, data });
     Ok(())
 }
 
@@ -91,6 +103,56 @@ fn fail(
     };
     guest.state.thrown = Some(thrown);
     Ok(())
+}
+
+fn tell(
+    mut caller: Caller<'_, State>,
+    at: i32,
+    size: i32,
+    answer: i32,
+    answer_size: i32,
+) -> Result<i32> {
+    let function = Function("tell");
+    let guest = Guest::of(&mut caller)?;
+    let (kind, told) = match function.bytes(guest.memory, at, size)? {
+        [kind, told @ ..] => (*kind, told),
+        [] => return Err(function.called_wrongly("there is nothing in it").into()),
+    };
+    let zero = |text: &[u8]| text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+    let after = |text: &'_ [u8], end: usize| text.get(end + 1..).unwrap_or_default().to_vec();
+    match kind {
+        b'l' => {
+            let (level, text) = told.split_at(told.len().min(1));
+            let level = level.first().map_or(1, |digit| i32::from(*digit) - i32::from(b'0'));
+            guest.state.log_line(level_of(level), text);
+        }
+        b'e' => {
+            let end = zero(told);
+            keep_event(guest.state, function, &told[..end], &after(told, end))?;
+        }
+        b'f' => {
+            let text = |bytes: &[u8], most: usize| {
+                String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned()
+            };
+            let end = zero(told);
+            let rest = after(told, end);
+            let middle = zero(&rest);
+            guest.state.thrown = Some(Thrown {
+                name: text(&told[..end], KEPT_NAME),
+                message: text(&rest[..middle], KEPT_MESSAGE),
+                stack: frames(&text(&after(&rest, middle), KEPT_STACK)),
+            });
+        }
+        _ => return Err(function.called_wrongly("it begins with none of `l`, `e` and `f`").into()),
+    }
+    for place in [answer, answer_size] {
+        let start = place.cast_unsigned() as usize;
+        let word = guest.memory.get_mut(start..).and_then(<[u8]>::first_chunk_mut);
+        *word
+            .ok_or_else(|| function.called_wrongly("the answer's place is not in its memory"))? =
+            0_u32.to_le_bytes();
+    }
+    Ok(0)
 }
 
 /// One of these functions, by its name: a guest that calls it wrongly is told so.

@@ -1,5 +1,6 @@
 //! What the host keeps for one sandbox while its guest runs.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use compute::{Call, Cancel, Event, Failure, Level, Log, LogLine, Reason};
@@ -9,6 +10,7 @@ use wasmtime::{Memory, ResourceLimiter};
 
 use super::clock::Clock;
 use super::stop::Stop;
+use super::surroundings::{Opened, Surroundings};
 use super::thrown::Thrown;
 use super::usage::Usage;
 
@@ -52,6 +54,10 @@ pub(crate) struct State {
     event_bytes: usize,
     /// Where in the guest's memory a 1 asks it to stop and say where it is.
     pub(crate) interrupt_flag: Option<usize>,
+    /// The files and the environment that it has: of a plugin that the operator vouches for.
+    pub(crate) surroundings: Option<Arc<Surroundings>>,
+    /// What it opened of the files.
+    pub(crate) opened: Opened,
     /// For how many ticks more it is asked to.
     pub(super) grace: u8,
 }
@@ -81,6 +87,8 @@ impl State {
             events: Vec::new(),
             event_bytes: 0,
             interrupt_flag: None,
+            surroundings: None,
+            opened: Opened::default(),
             grace: GRACE_TICKS,
         }
     }

@@ -3,6 +3,7 @@
 //! Types, errno values and layouts are those of the WASI preview-1 witx
 //! (`wasi_snapshot_preview1.witx`, `typenames.witx`).
 
+mod files;
 mod io;
 mod time;
 
@@ -15,6 +16,8 @@ use crate::module::WASI as MODULE;
 
 /// The program's only argument, its name.
 const ARGUMENT: &[u8] = b"compute\0";
+/// The most buffers that one read or write may name, as POSIX has it on Linux (`IOV_MAX`).
+const MAX_BUFFERS: u32 = 1024;
 /// How many bytes of randomness are made between two looks at the deadline.
 const RANDOM_STEP: usize = 64 << 10;
 
@@ -24,6 +27,10 @@ struct Errno(i32);
 
 impl Errno {
     const BADF: Self = Self(8);
+    const ISDIR: Self = Self(31);
+    const MFILE: Self = Self(33);
+    const NOENT: Self = Self(44);
+    const ROFS: Self = Self(69);
     const FAULT: Self = Self(21);
     const INVAL: Self = Self(28);
     const NOSYS: Self = Self(52);
@@ -32,6 +39,9 @@ impl Errno {
     const NOTSUP: Self = Self(58);
     const SPIPE: Self = Self(70);
 }
+
+/// One buffer of a read or a write: where it is, and how long.
+type Buffer = (u32, u32);
 
 type WasiResult = std::result::Result<(), Errno>;
 
@@ -70,11 +80,24 @@ impl Guest<'_> {
         self.write(at, &value.to_le_bytes())
     }
 
+    /// One of the buffers of a read or a write.
+    fn buffer(&self, list: i32, at: u32) -> std::result::Result<Buffer, Errno> {
+        let entry = list.cast_unsigned().checked_add(at * 8).ok_or(Errno::FAULT)?;
+        let [start, len] = [entry, entry.checked_add(4).ok_or(Errno::FAULT)?];
+        Ok((self.u32(start)?, self.u32(len)?))
+    }
+
     /// Whether this is an open descriptor. There are stdin, stdout and stderr, and never others.
     fn is_open(&self, fd: i32) -> WasiResult {
         let open = usize::try_from(fd).ok().and_then(|fd| self.state.open.get(fd));
         if open == Some(&true) { Ok(()) } else { Err(Errno::BADF) }
     }
+}
+
+/// How many buffers a read or a write names, if they are not too many.
+fn bounded(count: i32) -> std::result::Result<u32, Errno> {
+    let count = count.cast_unsigned();
+    if count > MAX_BUFFERS { Err(Errno::INVAL) } else { Ok(count) }
 }
 
 /// Runs a function of preview 1 against the guest's memory.
@@ -89,6 +112,7 @@ fn with(
 pub(super) fn define(linker: &mut Linker<State>) -> Result<()> {
     define_process(linker)?;
     define_absent(linker)?;
+    files::define(linker)?;
     io::define(linker)?;
     time::define(linker)
 }
@@ -119,12 +143,32 @@ fn define_process(linker: &mut Linker<State>) -> Result<()> {
         "environ_sizes_get",
         |mut caller: Caller<'_, State>, count: i32, size: i32| {
             with(&mut caller, |guest| {
-                guest.write_u32(count, 0)?;
-                guest.write_u32(size, 0)
+                let around = guest.state.surroundings.as_ref();
+                let (variables, bytes) =
+                    around.map_or((0, 0), |all| (all.variables, all.environment.len()));
+                guest.write_u32(count, variables)?;
+                guest.write_u32(size, u32::try_from(bytes).map_err(|_| Errno::INVAL)?)
             })
         },
     )?;
-    linker.func_wrap(MODULE, "environ_get", |_list: i32, _text: i32| 0_i32)?;
+    linker.func_wrap(
+        MODULE,
+        "environ_get",
+        |mut caller: Caller<'_, State>, list: i32, text: i32| {
+            with(&mut caller, |guest| {
+                let Some(around) = guest.state.surroundings.clone() else { return Ok(()) };
+                let (mut list, mut text) = (list, text);
+                for variable in around.environment.split_inclusive(|byte| *byte == 0) {
+                    guest.write_u32(list, text.cast_unsigned())?;
+                    guest.write(text, variable)?;
+                    let size = i32::try_from(variable.len()).map_err(|_| Errno::FAULT)?;
+                    list = list.checked_add(4).ok_or(Errno::FAULT)?;
+                    text = text.checked_add(size).ok_or(Errno::FAULT)?;
+                }
+                Ok(())
+            })
+        },
+    )?;
     linker.func_wrap(MODULE, "proc_exit", |code: i32| -> Result<()> {
         Err(Stop::Exit(code).into())
     })?;
@@ -151,33 +195,22 @@ fn define_process(linker: &mut Linker<State>) -> Result<()> {
     Ok(())
 }
 
-/// The functions for what the sandbox does not have: files, folders and sockets. An open descriptor is
-/// stdin, stdout or stderr, so it is the wrong kind of thing; any other is not open.
+/// The functions for what no sandbox has: files that are written, and sockets. An open descriptor is
+/// stdin, stdout or stderr, so it is the wrong kind of thing, or a plugin's file; any other is not open.
 fn define_absent(linker: &mut Linker<State>) -> Result<()> {
     fn answer(mut caller: Caller<'_, State>, fd: i32, open: Errno) -> Result<i32> {
-        with(&mut caller, |guest| guest.is_open(fd).and(Err(open)))
+        with(&mut caller, |guest| {
+            // What is there is read only.
+            guest.file(fd).map_or_else(|| guest.is_open(fd).and(Err(open)), |_| Err(Errno::ROFS))
+        })
     }
     type C<'a> = Caller<'a, State>;
-
-    linker.func_wrap(MODULE, "fd_prestat_get", |_fd: i32, _at: i32| Errno::BADF.0)?;
-    linker
-        .func_wrap(MODULE, "fd_prestat_dir_name", |_fd: i32, _at: i32, _len: i32| Errno::BADF.0)?;
-    linker.func_wrap(
-        MODULE,
-        "fd_readdir",
-        |c: C<'_>, fd: i32, _: i32, _: i32, _: i64, _: i32| answer(c, fd, Errno::NOTDIR),
-    )?;
 
     for name in ["path_create_directory", "path_remove_directory", "path_unlink_file"] {
         linker.func_wrap(MODULE, name, |c: C<'_>, fd: i32, _: i32, _: i32| {
             answer(c, fd, Errno::NOTDIR)
         })?;
     }
-    linker.func_wrap(
-        MODULE,
-        "path_filestat_get",
-        |c: C<'_>, fd: i32, _: i32, _: i32, _: i32, _: i32| answer(c, fd, Errno::NOTDIR),
-    )?;
     linker.func_wrap(
         MODULE,
         "path_filestat_set_times",
@@ -189,13 +222,6 @@ fn define_absent(linker: &mut Linker<State>) -> Result<()> {
         MODULE,
         "path_link",
         |c: C<'_>, fd: i32, _: i32, _: i32, _: i32, _: i32, _: i32, _: i32| {
-            answer(c, fd, Errno::NOTDIR)
-        },
-    )?;
-    linker.func_wrap(
-        MODULE,
-        "path_open",
-        |c: C<'_>, fd: i32, _: i32, _: i32, _: i32, _: i32, _: i64, _: i64, _: i32, _: i32| {
             answer(c, fd, Errno::NOTDIR)
         },
     )?;

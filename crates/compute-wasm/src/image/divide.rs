@@ -1,5 +1,7 @@
 //! Memory images: a sandbox's memory at one moment, as a module that each later sandbox starts from.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use wasm_encoder::{
     ConstExpr, DataSection, Encode as _, EntityType, ExportKind, ExportSection, MemorySection,
@@ -7,7 +9,11 @@ use wasm_encoder::{
 };
 use wasmparser::{BinaryReader, ExternalKind, Global, Operator, Parser, Payload};
 
-use crate::module::{INIT_SECTION, INTERRUPT_FLAG, MEMORY_IMPORT, Refusal, malformed};
+use crate::guest::Surroundings;
+use crate::module::{
+    ENVIRONMENT_SECTION, FILE_SECTION, INIT_SECTION, INTERRUPT_FLAG, MEMORY_IMPORT, MEMORY_SECTION,
+    Refusal, malformed,
+};
 
 /// A plugin taken apart: its code, and the memory that it starts with.
 pub(crate) struct Parts {
@@ -20,11 +26,14 @@ pub(crate) struct Parts {
     pub(crate) memory: MemoryType,
     /// Where in its memory it looks whether it is to stop, if it does.
     pub(crate) interrupt_flag: Option<usize>,
+    /// The files and the environment that it carries.
+    pub(crate) surroundings: Option<Arc<Surroundings>>,
 }
 
 /// Divides a plugin into code and memory, so that its code is compiled once and each sandbox starts from
 /// a memory of its own.
-pub(crate) fn divide(plugin: &[u8]) -> Result<Parts, Refusal> {
+pub(crate) fn divide(plugin: &Bytes) -> Result<Parts, Refusal> {
+    let mut surroundings = Surroundings::default();
     let mut sections = Vec::new();
     let mut init = Vec::new();
     let mut memory = None;
@@ -41,8 +50,13 @@ pub(crate) fn divide(plugin: &[u8]) -> Result<Parts, Refusal> {
             }
             Payload::DataSection(section) => data = Some(section.range()),
             Payload::CustomSection(section) => {
-                if section.name() == INIT_SECTION {
-                    init = section.data().to_vec();
+                let range = section.data_offset()..section.data_offset() + section.data().len();
+                match section.name() {
+                    INIT_SECTION => init = section.data().to_vec(),
+                    FILE_SECTION => surroundings.add_file(&plugin.slice(range)),
+                    MEMORY_SECTION => surroundings.set_memory(section.data()),
+                    ENVIRONMENT_SECTION => surroundings.add_variable(section.data()),
+                    _ => {}
                 }
             }
             Payload::GlobalSection(section) => {
@@ -95,6 +109,7 @@ pub(crate) fn divide(plugin: &[u8]) -> Result<Parts, Refusal> {
         blank: blank.finish().into(),
         init,
         memory,
+        surroundings: Some(Arc::new(surroundings)),
         interrupt_flag: flag.and_then(|index| constants.get(index).copied()?),
     })
 }

@@ -1,5 +1,6 @@
 //! Making images: a plugin or an op runs once, and its memory afterwards is what each call starts from.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use compute::{Bounds, Call, Cancel, Failure, Limits, Load, Log, Phase, Reason, Seed};
@@ -8,8 +9,10 @@ use wasmtime::{Instance, Memory};
 
 use super::divide::{Parts, image};
 use super::plugin::ImagePlugin;
-use crate::code::{GuestStore, Image, Library, Prepared, ProfileEngines, Shard, on_guest_stack};
-use crate::guest::{State, Stop, reason};
+use crate::code::{
+    GuestStore, Image, Language, Library, Prepared, ProfileEngines, Shard, on_guest_stack,
+};
+use crate::guest::{State, Stop, Surroundings, reason};
 use crate::module::{JAVY_INITIALIZE, PREPARE, Shape};
 
 /// The fuel of each of the functions that run while an image is made, on any machine and however busy it is: an
@@ -21,6 +24,8 @@ const IMAGE_FUEL: u64 = 40_000_000_000;
 const IMAGE_WALL: Duration = Duration::from_secs(60);
 /// How much memory it may have, unless the engine has less.
 const IMAGE_MEMORY: u64 = 64 << 20;
+/// The same where the plugin is one that the operator vouches for.
+const ADMITTED_IMAGE_MEMORY: u64 = 512 << 20;
 /// Says which version of all this made an image: one of another version is made anew.
 pub(crate) const IMAGE_VERSION: &str = "2";
 
@@ -75,9 +80,12 @@ impl<'a> ImageSandbox<'a> {
         let limits = Limits {
             // None left is not none given.
             wall: Some(left.unwrap_or(IMAGE_WALL).max(Duration::from_nanos(1))),
-            memory: Some(memory.min(IMAGE_MEMORY)),
+            memory: Some(memory.min(match engines.language() {
+                Language::Usual => IMAGE_MEMORY,
+                Language::Exceptions => ADMITTED_IMAGE_MEMORY,
+            })),
             stack: Some(engines.profile().stack()),
-            fuel: Some(IMAGE_FUEL),
+            fuel: engines.profile().metered().then_some(IMAGE_FUEL),
             seed: Some(Seed::new([0; 32])),
             ..Limits::default()
         };
@@ -87,6 +95,10 @@ impl<'a> ImageSandbox<'a> {
         let state = State::new(input, &call);
         let store = GuestStore::new(engines, 0, state, bounds.fuel)?;
         Ok(Self { shard: engines.shard(0)?, store, bounds, begun, cancel: load.cancel })
+    }
+
+    fn surround(&mut self, surroundings: &Option<Arc<Surroundings>>) {
+        self.store.data_mut().surroundings.clone_from(surroundings);
     }
 
     /// The memory image and the plugin's code on it.
@@ -147,6 +159,7 @@ pub(crate) fn base_image(
         parts.init.clone()
     };
     let mut sandbox = ImageSandbox::new(making, &input)?;
+    sandbox.surround(&parts.surroundings);
     let (memory, plugin) = sandbox.open(blank.get(0)?, code.get(0)?)?;
     for name in ["_initialize", JAVY_INITIALIZE] {
         sandbox.call(&plugin, name)?;
@@ -169,6 +182,7 @@ pub(crate) fn op_image(
     module: &Prepared<Library>,
 ) -> Result<Vec<u8>, ImageError> {
     let mut sandbox = ImageSandbox::new(making, &[])?;
+    sandbox.surround(&bench.surroundings);
     sandbox.store.data_mut().interrupt_flag = bench.interrupt_flag;
     let (memory, linked) = sandbox.open(bench.base.get(0)?, bench.code.get(0)?)?;
     let shard = sandbox.shard;

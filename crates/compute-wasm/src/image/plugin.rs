@@ -14,6 +14,7 @@ use wasm_encoder::MemoryType;
 use wasmtime::{Instance, Result};
 
 use crate::code::{GuestStore, Image, Library, Prepared};
+use crate::guest::Surroundings;
 use crate::module::Shape;
 
 /// A plugin, ready to have modules linked to it.
@@ -24,6 +25,7 @@ pub(crate) struct Plugin {
     pub(crate) shape: Shape,
     /// Where in its memory it looks whether it is to stop, if it does.
     pub(crate) interrupt_flag: Option<usize>,
+    pub(crate) surroundings: Option<Arc<Surroundings>>,
 }
 
 impl Plugin {
@@ -39,7 +41,9 @@ impl Plugin {
         shard: usize,
         store: &mut GuestStore<'_>,
     ) -> Result<Instance> {
-        store.data_mut().interrupt_flag = self.interrupt_flag;
+        let state = store.data_mut();
+        state.interrupt_flag = self.interrupt_flag;
+        state.surroundings.clone_from(&self.surroundings);
         let place = self.code.engines().shard(shard)?;
         let image = image.get(shard)?;
         Ok(self.code.get(shard)?.instantiate_on(image, place, store)?.1)
@@ -53,6 +57,7 @@ pub(crate) struct ImagePlugin {
     pub(crate) shape: Shape,
     pub(crate) memory: MemoryType,
     pub(crate) interrupt_flag: Option<usize>,
+    pub(crate) surroundings: Option<Arc<Surroundings>>,
     /// The bytes that the base image's memory has.
     pub(crate) base_bytes: u64,
 }

@@ -8,6 +8,12 @@ pub(crate) const HOST: &str = "compute";
 pub(crate) const MEMORY_IMPORT: (&str, &str) = ("compute:image", "memory");
 /// The custom section with what a plugin is given on stdin when it is initialised.
 pub(crate) const INIT_SECTION: &str = "compute:init";
+/// A custom section with a file that a plugin has in its sandbox: the path, a zero byte, and the contents.
+pub(crate) const FILE_SECTION: &str = "compute:file";
+/// A custom section with a variable of the environment that a plugin has: `NAME=value`.
+pub(crate) const ENVIRONMENT_SECTION: &str = "compute:environment";
+/// A custom section with the memory that a plugin's calls may use unless somebody says otherwise: bytes, in decimal.
+pub(crate) const MEMORY_SECTION: &str = "compute:memory";
 /// The global in which a plugin says where it looks whether it is to stop.
 pub(crate) const INTERRUPT_FLAG: &str = "interrupt_flag";
 /// A plugin's function that makes what it is initialised with from what its file carries.

@@ -1,5 +1,7 @@
 //! `compute plugin`: the names that modules link to plugins by.
 
+mod add;
+
 use compute::{Algorithm, Artifact};
 use compute_store::NewArtifact;
 
@@ -12,6 +14,7 @@ use crate::work::target;
 
 pub(crate) fn plugin(cli: &Cli, command: &PluginCommand) -> Result<(), Failure> {
     match command {
+        PluginCommand::Add(args) => add::add(cli, args),
         PluginCommand::Bind(args) => bind(cli, args),
         PluginCommand::Ls => bindings::read()?
             .iter()

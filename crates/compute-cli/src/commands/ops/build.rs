@@ -39,13 +39,16 @@ struct Meta<'a> {
 pub(crate) fn build(cli: &Cli, args: &BuildArgs) -> Result<(), Failure> {
     if !target::is_source(&args.file) && args.file.exists() {
         return Err(Failure::usage(format!(
-            "{} is not JavaScript or TypeScript; the endings are .{}",
+            "{} is not JavaScript, TypeScript or Python; the endings are .{}",
             args.file.display(),
             target::SOURCES.join(", .")
         )));
     }
     let options = BuildOptions { minify: args.minify, ..BuildOptions::default() };
     let host = Host::new(cli, 0, 1)?;
+    if target::is_python(&args.file) {
+        return build_python(&host, args);
+    }
     let built = match target::build(&host, &args.file, &options) {
         Err(Failure::Source(errors)) if args.json => {
             print_json(&Errors { errors: &errors })?;
@@ -89,6 +92,46 @@ pub(crate) fn build(cli: &Cli, args: &BuildArgs) -> Result<(), Failure> {
             bytes: built.artifact.wasm().len(),
             modules: &built.modules,
             warnings: &built.warnings,
+        });
+    }
+    print_line(file.display())?;
+    print_line(built.artifact.reference())
+}
+
+/// The same of an op in Python, whose sources are in it as they are.
+fn build_python(host: &Host, args: &BuildArgs) -> Result<(), Failure> {
+    let told = [
+        (args.minify, "--minify"),
+        (args.sources, "--sources"),
+        (args.metafile.is_some(), "--metafile"),
+    ];
+    if let Some((_, flag)) = told.iter().find(|(given, _)| *given) {
+        return Err(Failure::usage(format!(
+            "{flag} is for JavaScript and TypeScript: an op in Python has its sources in it, as they are"
+        )));
+    }
+    let built = match target::build_python(host, &args.file) {
+        Err(Failure::Source(errors)) if args.json => {
+            print_json(&Errors { errors: &errors })?;
+            return Err(Failure::Source(errors));
+        }
+        built => built?,
+    };
+    let file = args.output.clone().unwrap_or_else(|| default_output(&args.file));
+    target::write_in_folder(&file, built.artifact.wasm())?;
+    target::write_in_folder(&target::map_file(&file), &built.source_map)?;
+    let plugin = host.manager.links(&built.artifact)?;
+    if args.json
+        && let [plugin] = &*plugin
+    {
+        return print_json(&Report {
+            file: &file,
+            reference: built.artifact.reference(),
+            plugin,
+            sources: None,
+            bytes: built.artifact.wasm().len(),
+            modules: &[],
+            warnings: &[],
         });
     }
     print_line(file.display())?;

@@ -29,6 +29,15 @@ export default op(async ({ input, log }) => {
 });
 "#;
 
+const SOURCE_PYTHON: &str = r#"from compute import op
+
+
+@op
+def hello(input, ctx):
+    ctx.log.info("greeting", input["name"])
+    return {"greeting": f"Hello, {input['name']}!"}
+"#;
+
 const FIXTURES: &str = r#"[
   {
     "name": "greets by name",
@@ -74,7 +83,11 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
             "`{name}` is not an op's name: use letters, digits, `_` and `-`, at most 64"
         )));
     }
-    let (ending, source) = if args.js { ("js", SOURCE_JS) } else { ("ts", SOURCE_TS) };
+    let (ending, source) = match args {
+        InitArgs { python: true, .. } => ("py", SOURCE_PYTHON),
+        InitArgs { js: true, .. } => ("js", SOURCE_JS),
+        _ => ("ts", SOURCE_TS),
+    };
     let source_file = at(format!("{name}.{ending}"));
     if Path::new(&source_file).exists() {
         return Err(Failure::usage(format!("{source_file} is there already")));
@@ -84,12 +97,9 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
     if rule {
         write_new(&at(format!("{name}.txcl")), &format!("EXEC \"op://{name}\"\n"))?;
     }
-    write_new("tsconfig.json", TSCONFIG)?;
-    for module in SDK {
-        let name = module.path.strip_prefix('/').unwrap_or("op");
-        write(&format!("{TYPES}/{name}.d.ts"), module.types)?;
+    if !args.python {
+        write_types()?;
     }
-    write(&format!("{TYPES}/globals.d.ts"), GLOBAL_TYPES)?;
     let next = match folder.split('/').collect::<Vec<_>>()[..] {
         ["OPS", ref stack @ .., _] if rule => {
             format!("compute apply && compute fire {}", stack.join("/"))
@@ -101,6 +111,16 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
         at(name.to_owned())
     );
     Ok(())
+}
+
+/// Writes what an editor knows of ops in JavaScript and TypeScript.
+fn write_types() -> Result<(), Failure> {
+    write_new("tsconfig.json", TSCONFIG)?;
+    for module in SDK {
+        let name = module.path.strip_prefix('/').unwrap_or("op");
+        write(&format!("{TYPES}/{name}.d.ts"), module.types)?;
+    }
+    write(&format!("{TYPES}/globals.d.ts"), GLOBAL_TYPES)
 }
 
 /// Whether a folder is a scope, where an op has a rule beside it.

@@ -228,7 +228,7 @@ fn run_suite(suite: Suite, runs: Runs<'_>) -> Tested {
         Err(failure) => return Tested { suite, results: Err(failure), sources: Vec::new() },
     };
     // What is wrong with it, each case tells.
-    let _ = host.prepare(&op.artifact, Limits { fuel, ..Limits::COMMAND_LINE });
+    let _ = host.prepare(&op.artifact, Limits { fuel, memory: None, ..Limits::COMMAND_LINE });
     let cases = suite.cases.iter();
     let results = cases.map(|case| run_case(case, &suite.op, &op, runs)).collect();
     Tested { sources: op.sources().to_vec(), suite, results }
@@ -240,7 +240,7 @@ fn run_case(
     op: &Target,
     Runs { host, fuel }: Runs<'_>,
 ) -> Result<CaseResult, Failure> {
-    let options = case.call(file, Limits { fuel, ..Limits::COMMAND_LINE })?;
+    let options = case.call(file, Limits { fuel, memory: None, ..Limits::COMMAND_LINE })?;
     let input = serde_json::to_vec(&case.input).map_err(|error| Failure::host(&error))?;
     let started = Instant::now();
     let outcome = host.manager.run_blocking(op.artifact.reference(), &input, &options)?;

@@ -279,7 +279,7 @@ impl Replayer<'_> {
                     (Ok(snapshot), _) => (snapshot, false),
                     (Err(why), _) => return (Verdict::Incomparable(why), None),
                 };
-                let limits = Limits { fuel: document.fuel, ..Limits::COMMAND_LINE };
+                let limits = Limits { fuel: document.fuel, memory: None, ..Limits::COMMAND_LINE };
                 let mut settings = ProcessorSettings { limits, ..ProcessorSettings::default() };
                 if let Some(step) = document.steps.first() {
                     settings.limits.memory = Some(step.run.limits.memory);

@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, LogFormat, ServeArgs, ServeOptions};
 use crate::failure::Failure;
-use crate::user::bindings;
+use crate::user::{bindings, plugins};
 use crate::{home, host};
 
 /// How many lines of log wait to be written; what comes beyond is dropped, and nobody waits for it.
@@ -74,7 +74,7 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
         Server::open(location, vault, manager, settings).map_err(|error| Failure::host(&error))?;
     let server = server
         .with_plugins(bindings::read()?.into_values())
-        .with_carried_plugins([compute_js_plugin::plugin()]);
+        .with_carried_plugins([compute_js_plugin::plugin()].into_iter().chain(plugins::all()?));
 
     check_threads()?;
     check_address_space(settings.max_concurrency)?;
@@ -182,7 +182,8 @@ fn settings(options: &ServeOptions) -> Settings {
         max_queue: options.max_queue as usize,
         limits,
         documents: ProcessorSettings {
-            limits,
+            // That of a run by itself, or what a language's runtime wants.
+            limits: Limits { memory: None, ..limits },
             deadline: options.document_wall,
             // As for a run by itself; a rule may say less.
             timeout: options.wall,

@@ -42,7 +42,7 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     settings.deadline = args.wall.unwrap_or(settings.deadline);
     // It is the author who sends it.
     settings.mocks = true;
-    settings.limits = Limits { fuel: args.fuel, ..Limits::COMMAND_LINE };
+    settings.limits = Limits { fuel: args.fuel, memory: None, ..Limits::COMMAND_LINE };
     let runner: Arc<dyn Runner> = Arc::new(host.manager.clone());
     let processor = Processor::with_settings(runner, settings);
     let key = args.record.as_ref().map(|_| records::key()).transpose()?;

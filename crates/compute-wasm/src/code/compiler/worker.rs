@@ -11,7 +11,7 @@ use wasmtime::Engine;
 
 use super::{Uncompiled, compile};
 use crate::code::options::CompileLimits;
-use crate::code::profile::{ProfileEngines, compatibility, config};
+use crate::code::profile::{Language, ProfileEngines, compatibility, config};
 
 /// The module is refused: why is on stdout.
 pub(super) const REFUSED: u8 = 2;
@@ -20,7 +20,7 @@ pub(super) const CANNOT: u8 = 3;
 
 /// What a job starts with, and how long a header is.
 const MAGIC: [u8; 8] = *b"compute1";
-const NUMBERS: usize = 7;
+const NUMBERS: usize = 8;
 const HEADER: usize = MAGIC.len() + NUMBERS * 8;
 /// How many files a compiler may have open.
 const FILES: u64 = 16;
@@ -32,6 +32,7 @@ const NICE: i32 = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Job {
     profile: Profile,
+    language: Language,
     /// What the code must run on.
     compatibility: u64,
     pub(super) limits: CompileLimits,
@@ -47,14 +48,16 @@ impl Job {
     ) -> Result<Self, Uncompiled> {
         let failed = |error: wasmtime::Error| Uncompiled::Failed(format!("{error:#}"));
         let compatibility = engines.compatibility().map_err(failed)?;
-        Ok(Self { profile: engines.profile(), compatibility, limits, size })
+        let (profile, language) = (engines.profile(), engines.language());
+        Ok(Self { profile, language, compatibility, limits, size })
     }
 
     pub(super) fn header(&self) -> Vec<u8> {
         let CompileLimits { memory, seconds, code } = self.limits;
         let metered = u64::from(self.profile.metered());
         let (stack, size) = (self.profile.stack(), self.size as u64);
-        let numbers = [metered, stack, self.compatibility, memory, seconds, code, size];
+        let exceptions = u64::from(self.language == Language::Exceptions);
+        let numbers = [metered, stack, exceptions, self.compatibility, memory, seconds, code, size];
         let mut header = MAGIC.to_vec();
         numbers.iter().for_each(|number| header.extend_from_slice(&number.to_le_bytes()));
         header
@@ -68,12 +71,14 @@ impl Job {
         for (value, bytes) in values.iter_mut().zip(numbers.as_chunks().0) {
             *value = u64::from_le_bytes(*bytes);
         }
-        let [metered, stack, compatibility, memory, seconds, code, size] = values;
+        let [metered, stack, exceptions, compatibility, memory, seconds, code, size] = values;
+        let language = if exceptions == 0 { Language::Usual } else { Language::Exceptions };
         if magic != MAGIC {
             return Err(io::Error::other("this is no job for this compiler"));
         }
         Ok(Self {
             profile: Profile::new(metered != 0, stack),
+            language,
             compatibility,
             limits: CompileLimits { memory, seconds, code },
             size: usize::try_from(size).map_err(io::Error::other)?,
@@ -90,7 +95,7 @@ impl Job {
 pub fn compile_worker() -> ExitCode {
     // Made ready while nobody waits: most jobs are of this profile.
     let usual = Profile::default();
-    let engine = config(usual).and_then(|config| Engine::new(&config));
+    let engine = config(usual, Language::Usual).and_then(|config| Engine::new(&config));
     match work(usual, engine) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(message)) => {
@@ -112,11 +117,11 @@ fn work(usual: Profile, engine: wasmtime::Result<Engine>) -> io::Result<Result<(
     let mut wasm = vec![0; job.size];
     io::stdin().lock().read_exact(&mut wasm)?;
     end_with_stdin();
-    let engine = if job.profile == usual {
+    let engine = if (job.profile, job.language) == (usual, Language::Usual) {
         engine
     } else {
         drop(engine);
-        config(job.profile).and_then(|config| Engine::new(&config))
+        config(job.profile, job.language).and_then(|config| Engine::new(&config))
     };
     let engine = engine.map_err(failed)?;
     if compatibility(&engine) != job.compatibility {

@@ -2,21 +2,16 @@
 
 use wasmtime::{Caller, Linker, Result};
 
-use super::{Errno, Guest, MODULE, WasiResult, errno, with};
+use super::{Errno, Guest, MODULE, WasiResult, bounded, errno, files, with};
 use crate::guest::state::State;
 
 const STDIN: i32 = 0;
 const STDOUT: i32 = 1;
-/// The most buffers that one read or write may name, as POSIX has it on Linux (`IOV_MAX`).
-const MAX_BUFFERS: u32 = 1024;
 
 const RIGHT_FD_READ: u64 = 1 << 1;
 const RIGHT_FD_WRITE: u64 = 1 << 6;
 const RIGHT_FD_FILESTAT_GET: u64 = 1 << 21;
 const RIGHT_POLL_FD_READWRITE: u64 = 1 << 27;
-
-/// One buffer of a read or a write: where it is, and how long.
-type Buffer = (u32, u32);
 
 pub(super) fn define(linker: &mut Linker<State>) -> Result<()> {
     linker.func_wrap(MODULE, "fd_read", fd_read)?;
@@ -25,6 +20,9 @@ pub(super) fn define(linker: &mut Linker<State>) -> Result<()> {
     linker.func_wrap(MODULE, "fd_filestat_get", fd_filestat_get)?;
     linker.func_wrap(MODULE, "fd_close", |mut caller: C<'_>, fd: i32| {
         with(&mut caller, |guest| {
+            if guest.state.opened.close(fd) {
+                return Ok(());
+            }
             guest.is_open(fd)?;
             guest.state.open[fd.cast_unsigned() as usize] = false;
             Ok(())
@@ -58,17 +56,11 @@ pub(super) fn define(linker: &mut Linker<State>) -> Result<()> {
     linker.func_wrap(MODULE, "fd_allocate", |c: C<'_>, fd: i32, _: i64, _: i64| {
         on_stream(c, fd, Err(Errno::SPIPE))
     })?;
-    linker.func_wrap(MODULE, "fd_seek", |c: C<'_>, fd: i32, _: i64, _: i32, _: i32| {
-        on_stream(c, fd, Err(Errno::SPIPE))
-    })?;
-    linker.func_wrap(MODULE, "fd_tell", |c: C<'_>, fd: i32, _: i32| {
-        on_stream(c, fd, Err(Errno::SPIPE))
-    })?;
-    for name in ["fd_pread", "fd_pwrite"] {
-        linker.func_wrap(MODULE, name, |c: C<'_>, fd: i32, _: i32, _: i32, _: i64, _: i32| {
-            on_stream(c, fd, Err(Errno::SPIPE))
-        })?;
-    }
+    linker.func_wrap(
+        MODULE,
+        "fd_pwrite",
+        |c: C<'_>, fd: i32, _: i32, _: i32, _: i64, _: i32| on_stream(c, fd, Err(Errno::SPIPE)),
+    )?;
     Ok(())
 }
 
@@ -76,11 +68,17 @@ type C<'a> = Caller<'a, State>;
 
 /// The same answer for each open stream.
 fn on_stream(mut caller: C<'_>, fd: i32, answer: WasiResult) -> Result<i32> {
-    with(&mut caller, |guest| guest.is_open(fd).and(answer))
+    with(&mut caller, |guest| {
+        // What is there is read only.
+        guest.file(fd).map_or_else(|| guest.is_open(fd).and(answer), |_| Err(Errno::ROFS))
+    })
 }
 
 fn fd_read(mut caller: C<'_>, fd: i32, buffers: i32, count: i32, size: i32) -> Result<i32> {
     with(&mut caller, |guest| {
+        if guest.file(fd).is_some() {
+            return guest.read_file(fd, None, buffers, bounded(count)?, size);
+        }
         guest.is_open(fd)?;
         if fd != STDIN {
             return Err(Errno::BADF);
@@ -125,6 +123,9 @@ fn fd_write(mut caller: C<'_>, fd: i32, buffers: i32, count: i32, size: i32) -> 
 
 fn fd_fdstat_get(mut caller: C<'_>, fd: i32, at: i32) -> Result<i32> {
     with(&mut caller, |guest| {
+        if let Some(file) = guest.file(fd) {
+            return guest.write(at, &files::fdstat(&file.node));
+        }
         guest.is_open(fd)?;
         let way = if fd == STDIN { RIGHT_FD_READ } else { RIGHT_FD_WRITE };
         let rights = way | RIGHT_FD_FILESTAT_GET | RIGHT_POLL_FD_READWRITE;
@@ -137,20 +138,10 @@ fn fd_fdstat_get(mut caller: C<'_>, fd: i32, at: i32) -> Result<i32> {
 
 fn fd_filestat_get(mut caller: C<'_>, fd: i32, at: i32) -> Result<i32> {
     with(&mut caller, |guest| {
+        if let Some(file) = guest.file(fd) {
+            return guest.write(at, &files::filestat(&file.node));
+        }
         guest.is_open(fd)?;
         guest.write(at, &[0; 64])
     })
-}
-
-impl Guest<'_> {
-    fn buffer(&self, list: i32, at: u32) -> std::result::Result<Buffer, Errno> {
-        let entry = list.cast_unsigned().checked_add(at * 8).ok_or(Errno::FAULT)?;
-        let [start, len] = [entry, entry.checked_add(4).ok_or(Errno::FAULT)?];
-        Ok((self.u32(start)?, self.u32(len)?))
-    }
-}
-
-fn bounded(count: i32) -> std::result::Result<u32, Errno> {
-    let count = count.cast_unsigned();
-    if count > MAX_BUFFERS { Err(Errno::INVAL) } else { Ok(count) }
 }

@@ -1,4 +1,4 @@
-//! An op's module: its bytecode, and the few instructions that hand it to the plugin.
+//! An op's module: what its plugin is to load, such as bytecode, and the few instructions that hand that over.
 
 use compute::Ref;
 use wasm_encoder::{
@@ -14,12 +14,13 @@ const ALLOC: u32 = 0;
 const LOAD: u32 = 1;
 const INITIALIZE: u32 = 2;
 
-/// Links bytecode to a plugin, by the plugin's ref.
+/// Links what a plugin is to load, such as bytecode, to the plugin, by the plugin's ref: an op's module.
 ///
-/// The module's `_initialize` asks the plugin for room, puts the bytecode there and has it loaded.
-pub(crate) fn link(bytecode: &[u8], plugin: &Ref) -> Vec<u8> {
+/// The module's `_initialize` asks the plugin for room, puts the bytes there and has them loaded.
+#[must_use]
+pub fn link(loaded: &[u8], plugin: &Ref) -> Vec<u8> {
     let namespace = plugin.as_str();
-    let size = i32::try_from(bytecode.len()).unwrap_or(i32::MAX);
+    let size = i32::try_from(loaded.len()).unwrap_or(i32::MAX);
 
     let mut types = TypeSection::new();
     types.ty().function([ValType::I32], [ValType::I32]);
@@ -69,7 +70,7 @@ pub(crate) fn link(bytecode: &[u8], plugin: &Ref) -> Vec<u8> {
     let mut code = CodeSection::new();
     code.function(&initialize);
     let mut data = DataSection::new();
-    data.passive(bytecode.iter().copied());
+    data.passive(loaded.iter().copied());
 
     let mut module = Module::new();
     module

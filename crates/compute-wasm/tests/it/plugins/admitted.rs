@@ -1,0 +1,149 @@
+//! Plugins that the operator vouches for: what they may, and what everybody else may not.
+
+use compute::{Algorithm, Artifact, ArtifactMap, Limits, Manager, RunOptions, Runner as _};
+use compute_wasm::{NAME, Settings};
+
+use crate::{failure, output};
+
+/// A plugin whose calls open a file, by this path and in this way, and answer with what is in it, or with the errno. Before that, they
+/// throw an exception and catch it, if they are to.
+fn plugin(path: &str, how: u32, throws: bool) -> Artifact {
+    let (tag, thrown) = if throws {
+        (
+            "(tag $thrown (param i32))",
+            "(drop (block $caught (result i32)
+               (try_table (catch $thrown $caught) (throw $thrown (i32.const 7))) (unreachable)))",
+        )
+    } else {
+        ("", "")
+    };
+    let size = path.len();
+    let text = format!(
+        r#"(module
+          (import "wasi_snapshot_preview1" "path_open"
+            (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+          {tag}
+          (memory (export "memory") 2)
+          (data (i32.const 0) "{path}")
+          ;; A buffer of 64 bytes at 1024.
+          (data (i32.const 512) "\00\04\00\00\40\00\00\00")
+          (func (export "alloc") (param i32) (result i32) (i32.const 65536))
+          (func (export "load") (param i32 i32) (result i32) (i32.const 0))
+          (func $say (param i32)
+            (i32.store (i32.const 516) (local.get 0))
+            (drop (call $write (i32.const 1) (i32.const 512) (i32.const 1) (i32.const 768))))
+          (func (export "call") (result i32)
+            (local $errno i32)
+            {thrown}
+            (local.set $errno (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const {size})
+              (i32.const {how}) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 768)))
+            (if (local.get $errno)
+              (then
+                (i32.store8 (i32.const 1024) (i32.const 34))
+                (i32.store8 (i32.const 1025) (i32.add (i32.const 48) (i32.div_u (local.get $errno) (i32.const 10))))
+                (i32.store8 (i32.const 1026) (i32.add (i32.const 48) (i32.rem_u (local.get $errno) (i32.const 10))))
+                (i32.store8 (i32.const 1027) (i32.const 34))
+                (call $say (i32.const 4)))
+              (else
+                (drop (call $read (i32.load (i32.const 768)) (i32.const 512) (i32.const 1) (i32.const 768)))
+                (call $say (i32.load (i32.const 768)))))
+            (i32.const 0))
+          (@custom "compute:init" "")
+          (@custom "compute:memory" "50331648")
+          (@custom "compute:file" "folder/file.json\00{{\"it\":\"is there\"}}"))"#
+    );
+    Artifact::new(Algorithm::Sha256, NAME, compute_guests::wasm(&text))
+}
+
+/// An op of this plugin, run once: the outcome.
+fn run(plugin: Artifact, is_admitted: bool) -> Result<compute::Outcome, compute::Error> {
+    let reference = plugin.reference().clone();
+    let op = Artifact::new(Algorithm::Sha256, NAME, compute_wasm::link(b"nothing", &reference));
+    let admitted = if is_admitted { [reference].into() } else { [].into() };
+    let settings = Settings { admitted, ..Settings::default() };
+    let called = op.reference().clone();
+    let limits = Limits { wall: Some(std::time::Duration::from_secs(60)), ..Limits::default() };
+    let manager = Manager::builder()
+        .resolver(ArtifactMap::from([plugin, op]))
+        .engine(NAME, settings.into())
+        .limits(limits)
+        .build();
+    manager.run_blocking(&called, b"{}", &RunOptions::default())
+}
+
+#[test]
+fn it_reads_the_files_that_come_with_it_and_catches_what_it_throws() {
+    for path in ["folder/file.json", "/folder/./file.json", "folder/../folder/file.json"] {
+        let outcome = run(plugin(path, 0, true), true).unwrap();
+        assert_eq!(output(&outcome), r#"{"it":"is there"}"#, "{path}");
+        assert_eq!(outcome.bounds.memory, 48 << 20, "what it says that its calls may use");
+    }
+}
+
+#[test]
+fn it_writes_nothing_and_does_not_leave_its_root() {
+    let [create, as_folder, empty] = [1, 2, 8];
+    for (path, how, errno) in [
+        ("folder/none", 0, "44"),
+        ("../folder/file.json", 0, "44"),
+        ("folder/../../etc/passwd", 0, "44"),
+        ("folder/file.json", create, "69"),
+        ("folder/new", create, "69"),
+        ("folder/file.json", empty, "69"),
+        ("folder/file.json", as_folder, "54"),
+        ("folder/file.json/below", 0, "44"),
+    ] {
+        let outcome = run(plugin(path, how, true), true).unwrap();
+        assert_eq!(output(&outcome), format!("\"{errno}\""), "{path} {how}");
+    }
+}
+
+#[test]
+fn nobody_elses_plugin_has_files_or_exceptions_or_more_memory() {
+    let outcome = run(plugin("folder/file.json", 0, false), false).unwrap();
+    assert_eq!(output(&outcome), r#""08""#, "no such descriptor");
+    assert_eq!(outcome.bounds.memory, 32 << 20);
+
+    let error = run(plugin("folder/file.json", 0, true), false).unwrap_err();
+    let refused = compute::with_causes(&error);
+    assert!(refused.contains("exceptions"), "{refused}");
+}
+
+#[test]
+fn what_links_to_it_may_be_no_larger_than_anybodys() {
+    let plugin = plugin("folder/file.json", 0, true);
+    let op = compute_wasm::link(&vec![b' '; 33 << 20], plugin.reference());
+    let op = Artifact::new(Algorithm::Sha256, NAME, op);
+    let settings =
+        Settings { admitted: [plugin.reference().clone()].into(), ..Settings::default() };
+    let called = op.reference().clone();
+    let manager = Manager::builder()
+        .resolver(ArtifactMap::from([plugin, op]))
+        .engine(NAME, settings.into())
+        .build();
+    let refused = manager.run_blocking(&called, b"{}", &RunOptions::default()).unwrap_err();
+    let refused = compute::with_causes(&refused);
+    assert!(refused.contains("the cap is 33554432"), "{refused}");
+}
+
+#[test]
+fn a_call_that_says_how_much_memory_it_may_use_has_no_more() {
+    let plugin = plugin("folder/file.json", 0, true);
+    let reference = plugin.reference().clone();
+    let op = Artifact::new(Algorithm::Sha256, NAME, compute_wasm::link(b"nothing", &reference));
+    let called = op.reference().clone();
+    let settings = Settings { admitted: [reference].into(), ..Settings::default() };
+    let manager = Manager::builder()
+        .resolver(ArtifactMap::from([plugin, op]))
+        .engine(NAME, settings.into())
+        .build();
+    let limits = Limits {
+        memory: Some(64 << 10),
+        wall: Some(std::time::Duration::from_secs(60)),
+        ..Limits::default()
+    };
+    let outcome = manager.run_blocking(&called, b"{}", &RunOptions::with_limits(limits)).unwrap();
+    assert!(failure(&outcome).contains("memory-limit"), "{}", failure(&outcome));
+}
