@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use crate::{api, cargo, determinism, fuzz, guests, plugin, root, run, tidy, tools};
+use crate::{api, cargo, determinism, fuzz, guests, plugin, python, root, run, tidy, tools};
 
 /// For how long each fuzz target runs.
-const FUZZ_SECONDS: u32 = 60;
+const FUZZ_SECONDS: u32 = 20;
 
 /// Runs all tests.
 pub(crate) fn test(args: &[String]) -> Result<()> {
@@ -32,6 +32,7 @@ pub(crate) fn ci() -> Result<()> {
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     test(&[])?;
     determinism::determinism()?;
+    python::python()?;
     api::check()?;
     // The workspace, as clippy has checked it: what it depends on is not checked again.
     run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;

@@ -9,6 +9,7 @@ mod fuzz;
 mod guests;
 mod javascript;
 mod plugin;
+mod python;
 mod tidy;
 mod tools;
 
@@ -80,6 +81,8 @@ enum Chore {
     },
     /// Record what examples, guests and libraries of npm give, and run each record again, optimised and not, on a busy machine
     Determinism,
+    /// Try ops in Python: get CPython, run the examples, hostile ops, a workspace and a server
+    Python,
     /// Check the server against its OpenAPI document, with schemathesis
     Api,
     /// Everything that must hold before a change lands
@@ -99,6 +102,7 @@ fn main() -> Result<()> {
         Chore::Bench { what, seconds, peers } => bench::bench(&what, seconds, peers),
         Chore::Fuzz { target, seconds } => fuzz::fuzz(&target, seconds),
         Chore::Determinism => determinism::determinism(),
+        Chore::Python => python::python(),
         Chore::Api => api::check(),
         Chore::Ci => check::ci(),
     }

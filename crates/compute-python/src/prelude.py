@@ -130,13 +130,38 @@ def _make():
             value = _typed(value, hint, "input")
         answer = function(*(value, context)[:takes])
         if hasattr(answer, "__await__"):
-            import asyncio
-
-            async def wait():
-                return await answer
-
-            answer = asyncio.run(wait())
+            answer = _awaited(answer)
         return answer
+
+    def _awaited(answer):
+        """What an awaitable gives, on a loop that has no files and sockets to wait for: time alone, which passes at once."""
+        import asyncio, time
+
+        class Nothing:
+            def select(self, timeout=None):
+                if timeout is None:
+                    raise RuntimeError("the op waits for something that never happens")
+                if timeout > 0:
+                    time.sleep(timeout)
+                return []
+
+            def close(self):
+                pass
+
+        class Loop(asyncio.BaseEventLoop):
+            _selector = Nothing()
+
+            def _process_events(self, events):
+                pass
+
+            def _write_to_self(self):
+                pass
+
+        async def wait():
+            return await answer
+
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            return runner.run(wait())
 
     class InputError(TypeError):
         """The input is not what the op's type hints say."""
@@ -229,6 +254,9 @@ def _make():
         if code is not None and code.co_argcount and code.co_varnames[0] in getattr(function, "__annotations__", {}):
             hint = typing.get_type_hints(function, include_extras=True)[code.co_varnames[0]]
         state["takes"], state["hint"] = takes, hint
+        if code is not None and code.co_flags & 128:
+            # Of a coroutine: what it needs is there before the first call.
+            import asyncio
 
     def _plain(value):
         import dataclasses

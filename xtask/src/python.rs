@@ -1,0 +1,271 @@
+//! Python on the real thing: CPython got as a user gets it, the examples, what hostile ops do, and records replayed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::{cargo, root, run, target};
+
+/// How many times each example is recorded, with another seed each.
+const TIMES: u64 = 5;
+/// The port of the server that this starts.
+const LISTEN: &str = "127.0.0.1:7741";
+
+/// An op that executes what it is given.
+const ANY: &str = r#"from compute import op
+
+
+@op
+def any(input, ctx):
+    scope = {"ctx": ctx}
+    exec(compile(input["code"], "given.py", "exec"), scope)
+    return scope.get("answer")
+"#;
+
+/// What is executed, and what is told of it.
+const TRIED: [(&str, &str); 24] = [
+    ("answer = 1 + 1", "2"),
+    ("def f(n): return f(n + 1)\nf(0)", "RecursionError: maximum recursion depth exceeded"),
+    ("import json; json.loads('[' * 100000)", "RecursionError"),
+    ("while True: pass", "the wall limit of 2s was reached"),
+    ("x = 10 ** (10 ** 9)", "the wall limit of 2s was reached"),
+    ("import re; re.match(r'(a+)+$', 'a' * 40 + 'b')", "the wall limit of 2s was reached"),
+    ("import sys; sys.exit(3)", "the op called sys.exit(3): an op answers by returning"),
+    ("import os; os._exit(4)", "the guest exited with code 4"),
+    ("import socket; socket.create_connection(('example.org', 80))", "_socket"),
+    ("import subprocess; subprocess.run(['ls'])", "wasi does not support processes"),
+    ("import threading; threading.Thread(target=print).start()", "can't start new thread"),
+    ("import ctypes; ctypes.CDLL(None)", "ctypes is unavailable"),
+    ("open('/etc/passwd')", "No such file or directory: '/etc/passwd'"),
+    ("open('../../etc/passwd')", "No such file or directory"),
+    ("open('/tmp/x', 'w')", "Read-only file system"),
+    ("import os; os.mkdir('/usr/x')", "Read-only file system"),
+    ("print('x' * 10_000_000)", "more bytes of log were dropped at the log limit"),
+    ("answer = 'x' * 10_000_000", "more than its output limit"),
+    ("a = [0] * 10 ** 9", "MemoryError"),
+    ("a = []\nwhile True: a.append(bytearray(1 << 20))", "its limit of 268435456 bytes"),
+    ("answer = float('nan')", "Out of range float values are not JSON compliant"),
+    ("answer = object()", "the answer holds a value of type object, which is no JSON"),
+    ("import os; os.write(1, b'junk'); answer = 5", "the output is not JSON"),
+    ("raise ValueError('this') from KeyError('that')", "caused by KeyError: 'that'"),
+];
+
+/// What must come out otherwise with another seed, and the same with the same.
+const DRAWN: &str = "import random, uuid, os, secrets, numpy
+answer = [random.random(), str(uuid.uuid4()), os.urandom(8).hex(), secrets.token_hex(8),
+          float(numpy.random.random()), float(numpy.random.default_rng().random()), hash('a')]";
+
+/// Tries all of it.
+pub(crate) fn python() -> Result<()> {
+    run(&mut cargo(&["build", "--release", "-p", "compute-cli"]))?;
+    let folder = tempfile::tempdir()?;
+    let place = Place { folder: folder.path(), home: target().join("python") };
+    place.ok(&["plugin", "add", "python"])?;
+
+    first_steps(&place)?;
+    let examples = root().join("examples/python");
+    println!("{}", place.ok(&["test", &text(&examples)?])?.trim());
+    workspace(&place)?;
+    hostile(&place)?;
+    repeatable(&place, &examples)?;
+    served(&place)
+}
+
+/// What a newcomer does first.
+fn first_steps(place: &Place<'_>) -> Result<()> {
+    place.ok(&["init", "hello", "--python"])?;
+    place.ok(&["test", "hello"])?;
+    let said = place.ok(&["run", "hello.py", "--input", r#"{"name":"Ada"}"#])?;
+    ensure!(said == "{\"greeting\":\"Hello, Ada!\"}\n", "{said}");
+    let reference = place.ok(&["put", "hello.py"])?;
+    let again = place.ok(&["put", "hello.py"])?;
+    ensure!(reference == again, "two builds differ: {reference}{again}");
+    let said = place.ok(&["run", reference.trim(), "--input", r#"{"name":"Ada"}"#])?;
+    ensure!(said == "{\"greeting\":\"Hello, Ada!\"}\n", "{said}");
+    let failed = place.failed(&["run", reference.trim(), "--input", "{}"])?;
+    ensure!(failed.contains("KeyError: 'name'") && failed.contains("hello.py:6:30"), "{failed}");
+    place.write("wrong.py", "from compute import op\n\n@op\ndef wrong(input:\n    return 1\n")?;
+    let failed = place.failed(&["build", "wrong.py"])?;
+    ensure!(failed.contains("wrong.py:4"), "{failed}");
+    place.write("none.py", "def none(input):\n    return 1\n")?;
+    let failed = place.failed(&["run", "none.py"])?;
+    ensure!(failed.contains("declares no op: put @op before"), "{failed}");
+    place.write("lacks.py", "import nowhere\nfrom compute import op\n")?;
+    let failed = place.failed(&["run", "lacks.py"])?;
+    ensure!(failed.contains("No module named 'nowhere'"), "{failed}");
+    Ok(())
+}
+
+/// A workspace whose rules run JavaScript and Python, and a Python op of several files.
+fn workspace(place: &Place<'_>) -> Result<()> {
+    let at = |name: &str| format!("shop/OPS/shop/100/{name}");
+    place.write(&at("total.py"), "from compute import op\nfrom prices.tax import with_tax\n\n\n@op\nasync def total(input):\n    return {\"total\": with_tax(sum(input[\"items\"]))}\n")?;
+    place.write(&at("prices/__init__.py"), "")?;
+    place.write(
+        &at("prices/tax.py"),
+        "from .rates import RATE\n\n\ndef with_tax(net):\n    return round(net * (1 + RATE), 2)\n",
+    )?;
+    place.write(&at("prices/rates.py"), "RATE = 0.19\n")?;
+    place.write(&at("total.txcl"), "EXEC \"op://total\"\n")?;
+    place.write(&at("note.js"), "import { op } from \"@compute/op\";\n\nexport default op(() => ({ note: \"from JavaScript\" }));\n")?;
+    place.write(&at("note.txcl"), "EXEC \"op://note\"\n")?;
+    let shop = Place { folder: &place.folder.join("shop"), home: place.home.clone() };
+    shop.ok(&["apply", "--state", "state", "--store", "store"])?;
+    let fire =
+        ["fire", "shop", "--state", "state", "--store", "store", "--input", r#"{"items":[1,2]}"#];
+    let said: Value = serde_json::from_str(&shop.ok(&fire)?)?;
+    ensure!(said["total"] == json!(3.57) && said["note"] == json!("from JavaScript"), "{said}");
+    Ok(())
+}
+
+/// Each attack is told as what it is, and harms nobody.
+fn hostile(place: &Place<'_>) -> Result<()> {
+    place.write("any.py", ANY)?;
+    for (code, told) in TRIED {
+        let input = json!({ "code": code }).to_string();
+        let output = place.output(&["run", "any.py", "--wall", "2s", "--input", &input])?;
+        let said =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        ensure!(said.contains(told), "{code}\nshould say: {told}\nsaid: {said}");
+    }
+    println!("{} hostile or wrong ops, each told as what it is", TRIED.len());
+    let drawn = |seed: u64| {
+        let (input, seed) = (json!({ "code": DRAWN }).to_string(), format!("{seed:064x}"));
+        place.ok(&["run", "any.py", "--seed", &seed, "--input", &input])
+    };
+    let (one, same, other) = (drawn(1)?, drawn(1)?, drawn(2)?);
+    ensure!(one == same, "the same seed gives {one}and {same}");
+    let [one, other] = [one, other].map(|said| serde_json::from_str::<Vec<Value>>(&said));
+    let pairs: Vec<_> = one?.into_iter().zip(other?).collect();
+    let (hash, drawn) = pairs.split_last().context("nothing was drawn")?;
+    ensure!(hash.0 == hash.1, "the hash of a text depends on the seed");
+    ensure!(
+        drawn.iter().all(|(one, other)| one != other),
+        "something is drawn without the seed: {pairs:?}"
+    );
+    Ok(())
+}
+
+/// Recorded runs of the examples come out the same in other processes.
+fn repeatable(place: &Place<'_>, examples: &Path) -> Result<()> {
+    let mut recorded = 0;
+    for entry in fs::read_dir(examples)? {
+        let file = entry?.path();
+        if file.extension().is_none_or(|ending| ending != "py") {
+            continue;
+        }
+        let reference = place.ok(&["put", &text(&file)?])?;
+        let cases: Vec<Value> =
+            serde_json::from_slice(&fs::read(file.with_extension("test.json"))?)?;
+        for number in 0..TIMES {
+            let input = cases[number as usize % cases.len()]["input"].to_string();
+            let (seed, reference) = (format!("{number:064x}"), reference.trim());
+            // Some fail, as they should.
+            place.output(&[
+                "run", reference, "--seed", &seed, "--input", &input, "--record", "records",
+            ])?;
+            recorded += 1;
+        }
+    }
+    let said = place.ok(&["replay", "records"])?;
+    ensure!(said == format!("{recorded} of {recorded} the same\n"), "{said}");
+    println!("records of the examples: {}", said.trim());
+    Ok(())
+}
+
+/// The same by a server.
+fn served(place: &Place<'_>) -> Result<()> {
+    let mut serve = place.command(&[
+        "serve",
+        "--dev",
+        "--listen",
+        LISTEN,
+        "--store",
+        "served",
+        "--state",
+        "served-state",
+    ]);
+    let mut server = Server(serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+    let url = format!("http://{LISTEN}");
+    let input = r#"{"name":"Ada"}"#;
+    let mut last = String::new();
+    for _ in 0..100 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        ensure!(server.0.try_wait()?.is_none(), "the server ended");
+        let put = place.output(&["put", "hello.py", "--server", &url])?;
+        last = String::from_utf8_lossy(&put.stderr).into_owned();
+        if put.status.success() {
+            let reference = String::from_utf8(put.stdout)?;
+            let said = place.ok(&["run", reference.trim(), "--server", &url, "--input", input])?;
+            ensure!(said == "{\"greeting\":\"Hello, Ada!\"}\n", "{said}");
+            println!("a server runs it, too");
+            return Ok(());
+        }
+    }
+    bail!("the server takes no op in Python: {last}")
+}
+
+/// Ends with what started it.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A folder to work in, and this user's folders: what was compiled is kept from one time to the next.
+struct Place<'a> {
+    folder: &'a Path,
+    home: PathBuf,
+}
+
+impl Place<'_> {
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(target().join("release/compute"));
+        command.args(args).current_dir(self.folder);
+        for variable in ["COMPUTE_STORE", "COMPUTE_STATE", "COMPUTE_SERVER"] {
+            command.env_remove(variable);
+        }
+        for (variable, name) in
+            [("XDG_DATA_HOME", "data"), ("XDG_CONFIG_HOME", "config"), ("XDG_CACHE_HOME", "cache")]
+        {
+            command.env(variable, self.home.join(name));
+        }
+        command
+    }
+
+    fn output(&self, args: &[&str]) -> Result<Output> {
+        Ok(self.command(args).output()?)
+    }
+
+    /// What a command prints that succeeds.
+    fn ok(&self, args: &[&str]) -> Result<String> {
+        let output = self.output(args)?;
+        let (said, words) =
+            (String::from_utf8(output.stdout)?, String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "{args:?}: {said}{words}");
+        Ok(said)
+    }
+
+    /// What a command says that fails.
+    fn failed(&self, args: &[&str]) -> Result<String> {
+        let output = self.output(args)?;
+        ensure!(!output.status.success(), "{args:?} succeeds");
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    fn write(&self, file: &str, text: &str) -> Result<()> {
+        let path = self.folder.join(file);
+        fs::create_dir_all(path.parent().context("a file is in a folder")?)?;
+        Ok(fs::write(path, text)?)
+    }
+}
+
+fn text(path: &Path) -> Result<String> {
+    Ok(path.to_str().context("paths are text")?.to_owned())
+}
