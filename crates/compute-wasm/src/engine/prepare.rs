@@ -10,7 +10,9 @@ use wasmtime::Module;
 
 use super::{WasmEngine, host, unwanted};
 use crate::NAME;
-use crate::code::{self, Compiled, Prepared, ProfileEngines, Shard, Uncompiled, write_sparse};
+use crate::code::{
+    self, Compiled, Language, Prepared, ProfileEngines, Shard, Uncompiled, write_sparse,
+};
 use crate::module;
 
 /// What is compiled.
@@ -74,6 +76,11 @@ impl WasmEngine {
         make: fn(&Shard, Module) -> wasmtime::Result<T>,
         load: &Load<'_>,
     ) -> Result<Prepared<T>, Error> {
+        if engines.language() != Language::Usual {
+            // It comes from anybody, and is no more than anybody's.
+            code::validate(artifact.wasm())
+                .map_err(|refusal| Error::refused(artifact.reference().clone(), refusal))?;
+        }
         let of = Compiled { reference: artifact.reference(), part: "module".into() };
         self.prepare((&of, Kind::Code), engines, make, load, || Ok(artifact.wasm().clone()))
     }

@@ -9,7 +9,8 @@
 //! | `tell` | one of these in one text, for guests that have a single way out: address, bytes; where an answer's address and size go |
 //!
 //! What `tell` takes begins with a letter: `l`, the level's digit and the text; `e`, the name, a zero byte and the data; `f`, name,
-//! message and stack with a zero byte between each. Its answer is empty. It returns 0.
+//! message and stack with a zero byte between each; `w`, a word and the addresses in its own memory that it is written to, each of
+//! four bytes: what its language does not let it write. Its answer is empty. It returns 0.
 
 use compute::{Event, Level, MAX_JSON_DEPTH};
 use serde_json::value::RawValue;
@@ -143,7 +144,20 @@ fn tell(
                 stack: frames(&text(&after(&rest, middle), KEPT_STACK)),
             });
         }
-        _ => return Err(function.called_wrongly("it begins with none of `l`, `e` and `f`").into()),
+        b'w' => {
+            let words: Vec<[u8; 4]> = told.as_chunks().0.to_vec();
+            let Some((word, places)) = words.split_first() else { return Ok(0) };
+            for place in places {
+                let start = u32::from_le_bytes(*place) as usize;
+                let target = guest.memory.get_mut(start..).and_then(<[u8]>::first_chunk_mut);
+                *target.ok_or_else(|| function.called_wrongly("a word is not in its memory"))? =
+                    *word;
+            }
+        }
+        _ => {
+            let problem = "it begins with none of `l`, `e`, `f` and `w`";
+            return Err(function.called_wrongly(problem).into());
+        }
     }
     for place in [answer, answer_size] {
         let start = place.cast_unsigned() as usize;

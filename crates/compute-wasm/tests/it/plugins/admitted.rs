@@ -129,6 +129,29 @@ fn what_links_to_it_may_be_no_larger_than_anybodys() {
 }
 
 #[test]
+fn what_links_to_it_has_no_exceptions_of_its_own() {
+    let plugin = plugin("folder/file.json", 0, true);
+    let text = format!(
+        r#"(module
+          (import "{}" "memory" (memory 0))
+          (tag $thrown)
+          (func (export "_initialize") (try_table (throw $thrown))))"#,
+        plugin.reference()
+    );
+    let op = Artifact::new(Algorithm::Sha256, NAME, compute_guests::wasm(&text));
+    let settings =
+        Settings { admitted: [plugin.reference().clone()].into(), ..Settings::default() };
+    let called = op.reference().clone();
+    let manager = Manager::builder()
+        .resolver(ArtifactMap::from([plugin, op]))
+        .engine(NAME, settings.into())
+        .build();
+    let refused = manager.run_blocking(&called, b"{}", &RunOptions::default()).unwrap_err();
+    let refused = compute::with_causes(&refused);
+    assert!(refused.contains("exceptions proposal not enabled"), "{refused}");
+}
+
+#[test]
 fn a_call_that_says_how_much_memory_it_may_use_has_no_more() {
     let plugin = plugin("folder/file.json", 0, true);
     let reference = plugin.reference().clone();
