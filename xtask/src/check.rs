@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::{api, cargo, determinism, fuzz, guests, plugin, python, root, run, tidy, tools};
 
 /// For how long each fuzz target runs.
-const FUZZ_SECONDS: u32 = 20;
+const FUZZ_SECONDS: u32 = 10;
 
 /// Runs all tests.
 pub(crate) fn test(args: &[String]) -> Result<()> {

@@ -15,7 +15,9 @@ const TIMES: u64 = 5;
 const LISTEN: &str = "127.0.0.1:7741";
 
 /// An op that executes what it is given.
-const ANY: &str = r#"from compute import op
+const ANY: &str = r#"import random
+import numpy
+from compute import op
 
 
 @op
@@ -26,15 +28,20 @@ def any(input, ctx):
 "#;
 
 /// What is executed, and what is told of it.
-const TRIED: [(&str, &str); 24] = [
+const TRIED: [(&str, &str); 26] = [
     ("answer = 1 + 1", "2"),
     ("def f(n): return f(n + 1)\nf(0)", "RecursionError: maximum recursion depth exceeded"),
     ("import json; json.loads('[' * 100000)", "RecursionError"),
     ("while True: pass", "the wall limit of 2s was reached"),
+    ("n = 0\nwhile True:\n    n += 1", "(given.py:3:"),
     ("x = 10 ** (10 ** 9)", "the wall limit of 2s was reached"),
     ("import re; re.match(r'(a+)+$', 'a' * 40 + 'b')", "the wall limit of 2s was reached"),
     ("import sys; sys.exit(3)", "the op called sys.exit(3): an op answers by returning"),
-    ("import os; os._exit(4)", "the guest exited with code 4"),
+    ("import os; os._exit(0)", "the op called sys.exit(0): an op answers by returning"),
+    (
+        "class E(Exception):\n    def __str__(self): raise SystemExit\nraise E",
+        "E: (its text cannot be had)",
+    ),
     ("import socket; socket.create_connection(('example.org', 80))", "_socket"),
     ("import subprocess; subprocess.run(['ls'])", "wasi does not support processes"),
     ("import threading; threading.Thread(target=print).start()", "can't start new thread"),
@@ -66,7 +73,7 @@ pub(crate) fn python() -> Result<()> {
     place.ok(&["plugin", "add", "python"])?;
 
     first_steps(&place)?;
-    let examples = root().join("examples/python");
+    let examples = root().join("examples-python");
     println!("{}", place.ok(&["test", &text(&examples)?])?.trim());
     workspace(&place)?;
     hostile(&place)?;

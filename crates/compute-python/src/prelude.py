@@ -46,6 +46,24 @@ def _make():
 
         __call__ = info
 
+    class DeadlineExceeded(BaseException):
+        """The call's time is over."""
+
+    # Where CPython looks whether it is to stop: what leads to a thread, and two places in that.
+    INTERRUPT = None
+
+    def _asking():
+        """How the host asks a call to stop: by an asynchronous exception, and by telling the interpreter to look."""
+        import array
+
+        if INTERRUPT is None:
+            return None
+        way, exception, breaker = INTERRUPT
+        words = []
+        for place, bits in ((exception, id(DeadlineExceeded)), (breaker, 1 << 3)):
+            words += [len(way) + 1, *way, place, bits]
+        return b"i" + array.array("I", words).tobytes()
+
     class Context:
         """What a call has beside its input."""
 
@@ -67,6 +85,8 @@ def _make():
         def declare(function):
             if not callable(function):
                 raise TypeError("@op stands before a function")
+            if state["op"] is not None:
+                raise RuntimeError("@op stands before two functions: an op is one file, and one function in it")
             state["op"], state["warmup"] = function, warmup
             return function
 
@@ -100,13 +120,13 @@ def _make():
 
     def _fail(error):
         name = type(error).__name__
-        if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
+        if type(error) is SyntaxError and type(error.filename) is str and not error.filename.startswith("<"):
             place = f"at <module> ({error.filename}:{error.lineno or 0}:{error.offset or 1})"
             _tell("f" + name, error.msg or "", place)
             return
         try:
             message = str(error)
-        except Exception:
+        except BaseException:
             message = "(its text cannot be had)"
         cause = error.__cause__
         seen = {id(error)}
@@ -271,13 +291,35 @@ def _make():
             return list(value)
         raise TypeError(f"the answer holds a value of type {type(value).__name__}, which is no JSON")
 
+    def _seed():
+        """What was imported while the image was made draws from the call's own seed."""
+        drawn = _sys.modules.get("random")
+        if drawn is not None:
+            drawn.seed(os.urandom(32))
+        drawn = _sys.modules.get("numpy.random")
+        if drawn is not None:
+            drawn.seed(int.from_bytes(os.urandom(4), "little"))
+
+    def _no_exit(code=0):
+        raise SystemExit(code)
+
+    os._exit = _sys.modules["posix"]._exit = _no_exit
+
     def _stop(error):
-        if isinstance(error, SystemExit):
-            error = RuntimeError(f"the op called sys.exit({error.code!r}): an op answers by returning")
-        _fail(error)
+        try:
+            if isinstance(error, SystemExit):
+                code = error.code if type(error.code) in (int, str, type(None)) else "…"
+                error = RuntimeError(f"the op called sys.exit({code!r}): an op answers by returning")
+            _fail(error)
+        except BaseException:
+            # What it threw cannot even be looked at.
+            _tell("f" + type(error).__name__, "(its text cannot be had)", "")
 
     def _call():
         try:
+            if ASKING is not None:
+                _host.call(ASKING)
+            _seed()
             # What is printed is no answer.
             _sys.stdout = _sys.stderr
             function = state["op"]
@@ -362,6 +404,7 @@ def _make():
         count = _sys.getrefcount(None)
         _tell(b"w" + array.array("I", [count, *seen]).tobytes())
 
+    ASKING = _asking()
     module.op, module.Context, module.log, module.InputError = op, Context, LOG, InputError
     module._call, module._load = _call, _load
     _sys.modules["compute"] = module

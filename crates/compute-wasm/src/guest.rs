@@ -6,6 +6,7 @@ mod failure;
 mod functions;
 mod host;
 mod interrupt;
+mod places;
 mod state;
 mod stop;
 mod surroundings;

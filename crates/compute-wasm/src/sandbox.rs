@@ -109,6 +109,7 @@ impl Loaded {
         }
         let phase = if entry.is_ok() { Phase::Guest } else { Phase::Instantiate };
         let instantiated = Instant::now();
+        let is_op = matches!(entry, Ok(Entry::Call(_)));
         let ran = entry.and_then(|entry| start(&mut store, &entry));
         let left = call.bounds.fuel.and(store.get_fuel().ok());
         let mut state = store.into_data();
@@ -118,7 +119,8 @@ impl Loaded {
         let result = match ran {
             Ok(()) => state.take_output(call.raw),
             Err(error) => match error.downcast_ref::<Stop>() {
-                Some(Stop::Exit(0)) => state.take_output(call.raw),
+                // An op answers by returning.
+                Some(Stop::Exit(0)) if !is_op => state.take_output(call.raw),
                 _ => match reason(&error, &state, call, phase, self.stack()) {
                     Some(reason) => Err(reason),
                     None => return Err(Error::engine(NAME, format!("{error:#}"))),

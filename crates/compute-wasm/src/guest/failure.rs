@@ -81,7 +81,7 @@ pub(crate) fn reason(
 
 /// The guest's functions that were running, innermost first. Those of a plugin are not the author's.
 fn frames(error: &wasmtime::Error, state: &State) -> Vec<String> {
-    if state.interrupt_flag.is_some() {
+    if state.is_on_plugin() {
         return Vec::new();
     }
     let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };

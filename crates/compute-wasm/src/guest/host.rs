@@ -10,13 +10,15 @@
 //!
 //! What `tell` takes begins with a letter: `l`, the level's digit and the text; `e`, the name, a zero byte and the data; `f`, name,
 //! message and stack with a zero byte between each; `w`, a word and the addresses in its own memory that it is written to, each of
-//! four bytes: what its language does not let it write. Its answer is empty. It returns 0.
+//! four bytes: what its language does not let it write; `i`, where words are set that ask it to stop when its time is over
+//! ([`Interrupt`]). Its answer is empty. It returns 0.
 
 use compute::{Event, Level, MAX_JSON_DEPTH};
 use serde_json::value::RawValue;
 use wasmtime::{Caller, Linker, Result};
 
 use super::caller::Guest;
+use super::places::Interrupt;
 use super::state::State;
 use super::stop::Stop;
 use super::thrown::{Thrown, frames};
@@ -154,8 +156,14 @@ fn tell(
                     *word;
             }
         }
+        b'i' => {
+            let words: Vec<u32> =
+                told.as_chunks().0.iter().copied().map(u32::from_le_bytes).collect();
+            guest.state.interrupts = Interrupt::list(&words)
+                .ok_or_else(|| function.called_wrongly("it is no list of places"))?;
+        }
         _ => {
-            let problem = "it begins with none of `l`, `e`, `f` and `w`";
+            let problem = "it begins with none of `l`, `e`, `f`, `w` and `i`";
             return Err(function.called_wrongly(problem).into());
         }
     }

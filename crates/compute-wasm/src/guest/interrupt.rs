@@ -10,7 +10,7 @@ pub(crate) fn tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<Up
     match store.data().go_on() {
         Ok(()) => {}
         // A guest that can say where it is may do so, for a moment.
-        Err(Stop::Wall) if store.data().interrupt_flag.is_some() && store.data().grace > 0 => {
+        Err(Stop::Wall) if store.data().can_say_where() && store.data().grace > 0 => {
             store.data_mut().grace -= 1;
             ask_to_stop(&mut store);
         }
@@ -20,9 +20,16 @@ pub(crate) fn tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<Up
 }
 
 fn ask_to_stop(store: &mut StoreContextMut<'_, State>) {
+    // Once: what it does then would be interrupted again.
+    let interrupts = std::mem::take(&mut store.data_mut().interrupts);
     let state = store.data();
-    let Some((memory, at)) = state.memory.zip(state.interrupt_flag) else { return };
+    let Some(memory) = state.memory else { return };
+    let flag = state.interrupt_flag;
     let memory = memory.data_mut(&mut *store);
+    for interrupt in interrupts {
+        interrupt.set(memory);
+    }
+    let Some(at) = flag else { return };
     // The flag, then the address of the countdown to when the guest next looks at it.
     let countdown = memory.get(at + 4..).and_then(<[u8]>::first_chunk).copied();
     let countdown = countdown.map_or(0, u32::from_le_bytes) as usize;

@@ -9,6 +9,7 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use wasmtime::{Memory, ResourceLimiter};
 
 use super::clock::Clock;
+use super::places::Interrupt;
 use super::stop::Stop;
 use super::surroundings::{Opened, Surroundings};
 use super::thrown::Thrown;
@@ -54,6 +55,8 @@ pub(crate) struct State {
     event_bytes: usize,
     /// Where in the guest's memory a 1 asks it to stop and say where it is.
     pub(crate) interrupt_flag: Option<usize>,
+    /// What else asks it to.
+    pub(super) interrupts: Vec<Interrupt>,
     /// The files and the environment that it has: of a plugin that the operator vouches for.
     pub(crate) surroundings: Option<Arc<Surroundings>>,
     /// What it opened of the files.
@@ -87,6 +90,7 @@ impl State {
             events: Vec::new(),
             event_bytes: 0,
             interrupt_flag: None,
+            interrupts: Vec::new(),
             surroundings: None,
             opened: Opened::default(),
             grace: GRACE_TICKS,
@@ -95,6 +99,16 @@ impl State {
 
     pub(crate) const fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Whether it says where it is when it is asked to stop.
+    pub(super) fn can_say_where(&self) -> bool {
+        self.interrupt_flag.is_some() || !self.interrupts.is_empty() || self.grace < GRACE_TICKS
+    }
+
+    /// Whether it runs on a plugin, whose functions are not the author's.
+    pub(super) fn is_on_plugin(&self) -> bool {
+        self.interrupt_flag.is_some() || self.surroundings.is_some()
     }
 
     /// The failure of a run that ended for this reason.

@@ -79,7 +79,14 @@ impl<'a> ImageSandbox<'a> {
         let left = load.deadline.map(|deadline| deadline.saturating_duration_since(begun));
         let limits = Limits {
             // None left is not none given.
-            wall: Some(left.unwrap_or(IMAGE_WALL).max(Duration::from_nanos(1))),
+            wall: Some(
+                match engines.language() {
+                    Language::Usual => left.unwrap_or(IMAGE_WALL),
+                    // Nothing else ends it.
+                    Language::Exceptions => left.unwrap_or(IMAGE_WALL).min(IMAGE_WALL),
+                }
+                .max(Duration::from_nanos(1)),
+            ),
             memory: Some(memory.min(match engines.language() {
                 Language::Usual => IMAGE_MEMORY,
                 Language::Exceptions => ADMITTED_IMAGE_MEMORY,
