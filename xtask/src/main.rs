@@ -4,12 +4,10 @@ mod api;
 mod bench;
 mod check;
 mod demo;
-mod determinism;
 mod fuzz;
 mod guests;
 mod javascript;
 mod plugin;
-mod python;
 mod tidy;
 mod tools;
 
@@ -101,8 +99,8 @@ fn main() -> Result<()> {
         Chore::Tidy { print } => tidy::tidy(print),
         Chore::Bench { what, seconds, peers } => bench::bench(&what, seconds, peers),
         Chore::Fuzz { target, seconds } => fuzz::fuzz(&target, seconds),
-        Chore::Determinism => determinism::determinism(),
-        Chore::Python => python::python(),
+        Chore::Determinism => check::determinism(),
+        Chore::Python => check::python(),
         Chore::Api => api::check(),
         Chore::Ci => check::ci(),
     }

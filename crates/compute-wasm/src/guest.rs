@@ -6,7 +6,6 @@ mod failure;
 mod functions;
 mod host;
 mod interrupt;
-mod places;
 mod state;
 mod stop;
 mod surroundings;

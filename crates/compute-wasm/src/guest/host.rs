@@ -18,8 +18,7 @@ use serde_json::value::RawValue;
 use wasmtime::{Caller, Linker, Result};
 
 use super::caller::Guest;
-use super::places::Interrupt;
-use super::state::State;
+use super::state::{Interrupt, State};
 use super::stop::Stop;
 use super::thrown::{Thrown, frames};
 use crate::module::HOST as MODULE;

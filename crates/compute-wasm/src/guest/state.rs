@@ -1,5 +1,7 @@
 //! What the host keeps for one sandbox while its guest runs.
 
+mod places;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,11 +11,12 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use wasmtime::{Memory, ResourceLimiter};
 
 use super::clock::Clock;
-use super::places::Interrupt;
 use super::stop::Stop;
 use super::surroundings::{Opened, Surroundings};
 use super::thrown::Thrown;
 use super::usage::Usage;
+
+pub(super) use places::Interrupt;
 
 /// For how many ticks a guest that is past its deadline is asked to stop and say where it is. They are its
 /// own: while its thread waits for a core, none passes.

@@ -15,7 +15,7 @@ pub(crate) struct Interrupt {
 
 impl Interrupt {
     /// Reads places: of each, how many steps there are, these, and the bits.
-    pub(super) fn list(mut words: &[u32]) -> Option<Vec<Self>> {
+    pub(in crate::guest) fn list(mut words: &[u32]) -> Option<Vec<Self>> {
         let mut list = Vec::new();
         while let [steps, rest @ ..] = words {
             let steps = usize::try_from(*steps).ok().filter(|steps| (1..=MOST).contains(steps))?;
@@ -28,7 +28,7 @@ impl Interrupt {
     }
 
     /// Sets the bits; nothing, where the path leads out of the memory.
-    pub(super) fn set(&self, memory: &mut [u8]) {
+    pub(in crate::guest) fn set(&self, memory: &mut [u8]) {
         let word = |memory: &[u8], at: u32| {
             let bytes = memory.get(at as usize..).and_then(<[u8]>::first_chunk);
             bytes.copied().map(u32::from_le_bytes)
