@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use compute::{Outcome, Ref};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 /// A compute that is to run once.
@@ -82,7 +82,7 @@ impl std::fmt::Debug for RunSecrets {
 }
 
 impl<'de> Deserialize<'de> for RunSecrets {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Reader;
         impl<'de> serde::de::Visitor<'de> for Reader {
             type Value = RunSecrets;
@@ -116,7 +116,7 @@ impl<'de> Deserialize<'de> for RunSecrets {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunAnswer {
     /// The output, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "there")]
     #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     pub output: Option<Box<RawValue>>,
     /// Why there is none.
@@ -135,6 +135,11 @@ pub struct RunAnswer {
     /// The id of its record, if it is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
+}
+
+/// An output that is there, `null` among them.
+fn there<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(from).map(Some)
 }
 
 /// Why a run gave no output.

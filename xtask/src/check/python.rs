@@ -208,6 +208,11 @@ fn served(place: &Place<'_>) -> Result<()> {
             let reference = String::from_utf8(put.stdout)?;
             let said = place.ok(&["run", reference.trim(), "--server", &url, "--input", input])?;
             ensure!(said == "{\"greeting\":\"Hello, Ada!\"}\n", "{said}");
+            // What returns nothing answers `null`.
+            let any = place.ok(&["put", "any.py", "--server", &url])?;
+            let nothing = ["run", any.trim(), "--server", &url, "--input", r#"{"code":"pass"}"#];
+            let said = place.ok(&nothing)?;
+            ensure!(said == "null\n", "{said}");
             println!("a server runs it, too");
             return Ok(());
         }

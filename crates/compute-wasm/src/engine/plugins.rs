@@ -70,6 +70,9 @@ impl WasmEngine {
     ) -> Result<Arc<Plugin>, Unprepared> {
         let refused = |refusal| Error::refused(artifact.reference().clone(), refusal);
         check_linked(shape, guest::offered(), namespace).map_err(refused)?;
+        if self.language(plugin) != Language::Usual && load.profile != Profile::default() {
+            return Err(refused(Refusal::RuntimeProfile).into());
+        }
         load.has(plugin)?;
         let linked = self.plugin(plugin, load, || load.linked(plugin))?;
         module::check_links(shape, &linked.shape, None, namespace).or_else(|refusal| {

@@ -27,6 +27,10 @@ use crate::module::HOST as MODULE;
 const KEPT_NAME: usize = 128;
 const KEPT_MESSAGE: usize = 4 << 10;
 const KEPT_STACK: usize = 16 << 10;
+/// A word, in bytes; how many are written between two looks at the deadline, and how long a list of places is at most.
+const WORD: usize = 4;
+const LOOK: usize = 64 << 10;
+const MOST_PLACES: usize = 1 << 10;
 /// How many events one run may emit.
 const MAX_EVENTS: usize = 10_000;
 
@@ -92,17 +96,9 @@ fn fail(
 ) -> Result<()> {
     let function = Function("fail");
     let guest = Guest::of(&mut caller)?;
-    let text = |at, size, most| {
-        function.bytes(guest.memory, at, size).map(|bytes| {
-            let kept = &bytes[..bytes.len().min(most)];
-            String::from_utf8_lossy(kept).into_owned()
-        })
-    };
-    let thrown = Thrown {
-        name: text(name, name_size, KEPT_NAME)?,
-        message: text(message, message_size, KEPT_MESSAGE)?,
-        stack: frames(&text(stack, stack_size, KEPT_STACK)?),
-    };
+    let text = |at, size| function.bytes(guest.memory, at, size);
+    let thrown =
+        thrown(text(name, name_size)?, text(message, message_size)?, text(stack, stack_size)?);
     guest.state.thrown = Some(thrown);
     Ok(())
 }
@@ -115,65 +111,94 @@ fn tell(
     answer_size: i32,
 ) -> Result<i32> {
     let function = Function("tell");
-    let guest = Guest::of(&mut caller)?;
-    let (kind, told) = match function.bytes(guest.memory, at, size)? {
-        [kind, told @ ..] => (*kind, told),
-        [] => return Err(function.called_wrongly("there is nothing in it").into()),
+    let Guest { memory, state } = Guest::of(&mut caller)?;
+    let told = function.bytes(memory, at, size)?;
+    let Some((kind, told)) = told.split_first() else {
+        return Err(function.called_wrongly("there is nothing in it").into());
     };
-    let zero = |text: &[u8]| text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-    let after = |text: &'_ [u8], end: usize| text.get(end + 1..).unwrap_or_default().to_vec();
     match kind {
         b'l' => {
             let (level, text) = told.split_at(told.len().min(1));
             let level = level.first().map_or(1, |digit| i32::from(*digit) - i32::from(b'0'));
-            guest.state.log_line(level_of(level), text);
+            state.log_line(level_of(level), text);
         }
         b'e' => {
-            let end = zero(told);
-            keep_event(guest.state, function, &told[..end], &after(told, end))?;
+            let (name, data) = parted(told);
+            keep_event(state, function, name, data)?;
         }
         b'f' => {
-            let text = |bytes: &[u8], most: usize| {
-                String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned()
-            };
-            let end = zero(told);
-            let rest = after(told, end);
-            let middle = zero(&rest);
-            guest.state.thrown = Some(Thrown {
-                name: text(&told[..end], KEPT_NAME),
-                message: text(&rest[..middle], KEPT_MESSAGE),
-                stack: frames(&text(&after(&rest, middle), KEPT_STACK)),
-            });
+            let (name, rest) = parted(told);
+            let (message, stack) = parted(rest);
+            state.thrown = Some(thrown(name, message, stack));
         }
         b'w' => {
-            let words: Vec<[u8; 4]> = told.as_chunks().0.to_vec();
-            let Some((word, places)) = words.split_first() else { return Ok(0) };
-            for place in places {
-                let start = u32::from_le_bytes(*place) as usize;
-                let target = guest.memory.get_mut(start..).and_then(<[u8]>::first_chunk_mut);
-                *target.ok_or_else(|| function.called_wrongly("a word is not in its memory"))? =
-                    *word;
-            }
+            let start = at.cast_unsigned() as usize + 1;
+            let words = told.len() / WORD;
+            write_words(function, memory, state, start, words)?;
         }
-        b'i' => {
+        b'i' if told.len() <= MOST_PLACES => {
             let words: Vec<u32> =
                 told.as_chunks().0.iter().copied().map(u32::from_le_bytes).collect();
-            guest.state.interrupts = Interrupt::list(&words)
+            state.interrupts = Interrupt::list(&words)
                 .ok_or_else(|| function.called_wrongly("it is no list of places"))?;
         }
         _ => {
-            let problem = "it begins with none of `l`, `e`, `f`, `w` and `i`";
+            let problem = "it begins with none of `l`, `e`, `f`, `w` and `i`, or is too long";
             return Err(function.called_wrongly(problem).into());
         }
     }
     for place in [answer, answer_size] {
-        let start = place.cast_unsigned() as usize;
-        let word = guest.memory.get_mut(start..).and_then(<[u8]>::first_chunk_mut);
-        *word
-            .ok_or_else(|| function.called_wrongly("the answer's place is not in its memory"))? =
-            0_u32.to_le_bytes();
+        set_word(memory, place.cast_unsigned() as usize, [0; WORD])
+            .ok_or_else(|| function.called_wrongly("the answer's place is not in its memory"))?;
     }
     Ok(0)
+}
+
+/// What comes before the first zero byte, and what after it.
+fn parted(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+    (&text[..end], text.get(end + 1..).unwrap_or_default())
+}
+
+/// Writes the first of some words, which stand from here on in a guest's memory, to the addresses that the others are.
+fn write_words(
+    function: Function,
+    memory: &mut [u8],
+    state: &State,
+    start: usize,
+    count: usize,
+) -> Result<()> {
+    let word_at = |memory: &[u8], number: usize| {
+        let bytes = memory.get(start + number * WORD..).and_then(<[u8]>::first_chunk);
+        bytes.copied().unwrap_or([0; WORD])
+    };
+    let written = word_at(memory, 0);
+    for number in 1..count {
+        if number % LOOK == 0 {
+            state.go_on()?;
+        }
+        let place = u32::from_le_bytes(word_at(memory, number)) as usize;
+        set_word(memory, place, written)
+            .ok_or_else(|| function.called_wrongly("a word is not in its memory"))?;
+    }
+    Ok(())
+}
+
+fn set_word(memory: &mut [u8], at: usize, word: [u8; WORD]) -> Option<()> {
+    *memory.get_mut(at..)?.first_chunk_mut()? = word;
+    Some(())
+}
+
+/// What was thrown, as far as it is kept.
+fn thrown(name: &[u8], message: &[u8], stack: &[u8]) -> Thrown {
+    let text = |bytes: &[u8], most: usize| {
+        String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned()
+    };
+    Thrown {
+        name: text(name, KEPT_NAME),
+        message: text(message, KEPT_MESSAGE),
+        stack: frames(&text(stack, KEPT_STACK)),
+    }
 }
 
 /// One of these functions, by its name: a guest that calls it wrongly is told so.

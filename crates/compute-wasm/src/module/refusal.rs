@@ -79,6 +79,11 @@ pub enum Refusal {
     /// It is linked to no plugin.
     #[error("the module is no op: it links to no plugin")]
     NotAnOp,
+    /// Its plugin is one that the operator has admitted, and takes minutes to compile: that is done once, and not for each kind of run.
+    #[error(
+        "the runtime that it links to is compiled for runs without fuel and with the usual call stack: leave out the limits of both"
+    )]
+    RuntimeProfile,
     /// It exports something under another type.
     #[error("the module exports `{name}` as {exported}, but it is called as {called}")]
     ExportType {

@@ -152,6 +152,28 @@ fn what_links_to_it_has_no_exceptions_of_its_own() {
 }
 
 #[test]
+fn nobody_has_a_runtime_compiled_for_runs_of_another_kind() {
+    let plugin = plugin("folder/file.json", 0, true);
+    let reference = plugin.reference().clone();
+    let op = Artifact::new(Algorithm::Sha256, NAME, compute_wasm::link(b"nothing", &reference));
+    let called = op.reference().clone();
+    let settings = Settings { admitted: [reference].into(), ..Settings::default() };
+    let manager = Manager::builder()
+        .resolver(ArtifactMap::from([plugin, op]))
+        .engine(NAME, settings.into())
+        .build();
+    for limits in [
+        Limits { fuel: Some(1 << 40), ..Limits::default() },
+        Limits { stack: Some(1 << 20), ..Limits::default() },
+    ] {
+        let refused =
+            manager.run_blocking(&called, b"{}", &RunOptions::with_limits(limits)).unwrap_err();
+        let refused = compute::with_causes(&refused);
+        assert!(refused.contains("compiled for runs without fuel"), "{refused}");
+    }
+}
+
+#[test]
 fn a_call_that_says_how_much_memory_it_may_use_has_no_more() {
     let plugin = plugin("folder/file.json", 0, true);
     let reference = plugin.reference().clone();
