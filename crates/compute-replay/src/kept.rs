@@ -20,9 +20,7 @@ const SUM: usize = 9;
 
 /// A record as a line of a segment: the CRC-32 of its JSON in hex, a space, and the JSON, which has no line break.
 fn line_of(record: &Record) -> Vec<u8> {
-    const USUAL: usize = 2048;
-    let mut line = Vec::with_capacity(USUAL + record.subject.kept_bytes());
-    line.resize(SUM, b' ');
+    let mut line = vec![b' '; SUM];
     record.write_json(&mut line);
     let sum = crc32fast::hash(&line[SUM..]).to_be_bytes();
     // It has room for just that.

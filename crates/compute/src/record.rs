@@ -168,7 +168,7 @@ impl Record {
     /// The canonical form: RFC 8785.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let mut text = Vec::with_capacity(bare::USUAL + self.subject.kept_bytes());
+        let mut text = Vec::new();
         self.write_json(&mut text);
         text
     }
@@ -176,6 +176,7 @@ impl Record {
     /// Puts the canonical form at the end of a text.
     pub fn write_json(&self, text: &mut Vec<u8>) {
         if bare::has_plain_names(&self.subject) {
+            text.reserve(bare::USUAL + self.subject.kept_bytes());
             bare::canonical(self, text);
         } else {
             text.extend(bare::general(self));

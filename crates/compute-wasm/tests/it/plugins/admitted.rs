@@ -1,6 +1,11 @@
 //! Plugins that the operator vouches for: what they may, and what everybody else may not.
 
-use compute::{Algorithm, Artifact, ArtifactMap, Limits, Manager, RunOptions, Runner as _};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use compute::{
+    Algorithm, Artifact, ArtifactMap, Error, Limits, Manager, Outcome, RunOptions, Runner as _,
+};
 use compute_wasm::{NAME, Settings};
 
 use crate::{failure, output};
@@ -57,20 +62,37 @@ fn plugin(path: &str, how: u32, throws: bool) -> Artifact {
     Artifact::new(Algorithm::Sha256, NAME, compute_guests::wasm(&text))
 }
 
-/// An op of this plugin, run once: the outcome.
-fn run(plugin: Artifact, is_admitted: bool) -> Result<compute::Outcome, compute::Error> {
-    let reference = plugin.reference().clone();
-    let op = Artifact::new(Algorithm::Sha256, NAME, compute_wasm::link(b"nothing", &reference));
-    let admitted = if is_admitted { [reference].into() } else { [].into() };
+/// What links to a plugin and does nothing.
+fn op(plugin: &Artifact) -> Artifact {
+    Artifact::new(Algorithm::Sha256, NAME, compute_wasm::link(b"nothing", plugin.reference()))
+}
+
+/// Runs an op of this plugin once, within these limits.
+fn run_op(
+    (plugin, op): (Artifact, Artifact),
+    is_admitted: bool,
+    limits: Limits,
+) -> Result<Outcome, Error> {
+    let admitted = if is_admitted { [plugin.reference().clone()].into() } else { BTreeSet::new() };
     let settings = Settings { admitted, ..Settings::default() };
     let called = op.reference().clone();
-    let limits = Limits { wall: Some(std::time::Duration::from_secs(60)), ..Limits::default() };
+    let standard = Limits { wall: Some(Duration::from_secs(60)), ..Limits::default() };
     let manager = Manager::builder()
         .resolver(ArtifactMap::from([plugin, op]))
         .engine(NAME, settings.into())
-        .limits(limits)
+        .limits(standard)
         .build();
-    manager.run_blocking(&called, b"{}", &RunOptions::default())
+    manager.run_blocking(&called, b"{}", &RunOptions::with_limits(limits))
+}
+
+fn run(plugin: Artifact, is_admitted: bool) -> Result<Outcome, Error> {
+    let op = op(&plugin);
+    run_op((plugin, op), is_admitted, Limits::default())
+}
+
+/// Why an op of an admitted plugin is refused.
+fn refused(parts: (Artifact, Artifact), limits: Limits) -> String {
+    compute::with_causes(&run_op(parts, true, limits).unwrap_err())
 }
 
 #[test]
@@ -116,15 +138,7 @@ fn what_links_to_it_may_be_no_larger_than_anybodys() {
     let plugin = plugin("folder/file.json", 0, true);
     let op = compute_wasm::link(&vec![b' '; 33 << 20], plugin.reference());
     let op = Artifact::new(Algorithm::Sha256, NAME, op);
-    let settings =
-        Settings { admitted: [plugin.reference().clone()].into(), ..Settings::default() };
-    let called = op.reference().clone();
-    let manager = Manager::builder()
-        .resolver(ArtifactMap::from([plugin, op]))
-        .engine(NAME, settings.into())
-        .build();
-    let refused = manager.run_blocking(&called, b"{}", &RunOptions::default()).unwrap_err();
-    let refused = compute::with_causes(&refused);
+    let refused = refused((plugin, op), Limits::default());
     assert!(refused.contains("the cap is 33554432"), "{refused}");
 }
 
@@ -139,36 +153,19 @@ fn what_links_to_it_has_no_exceptions_of_its_own() {
         plugin.reference()
     );
     let op = Artifact::new(Algorithm::Sha256, NAME, compute_guests::wasm(&text));
-    let settings =
-        Settings { admitted: [plugin.reference().clone()].into(), ..Settings::default() };
-    let called = op.reference().clone();
-    let manager = Manager::builder()
-        .resolver(ArtifactMap::from([plugin, op]))
-        .engine(NAME, settings.into())
-        .build();
-    let refused = manager.run_blocking(&called, b"{}", &RunOptions::default()).unwrap_err();
-    let refused = compute::with_causes(&refused);
+    let refused = refused((plugin, op), Limits::default());
     assert!(refused.contains("exceptions proposal not enabled"), "{refused}");
 }
 
 #[test]
 fn nobody_has_a_runtime_compiled_for_runs_of_another_kind() {
-    let plugin = plugin("folder/file.json", 0, true);
-    let reference = plugin.reference().clone();
-    let op = Artifact::new(Algorithm::Sha256, NAME, compute_wasm::link(b"nothing", &reference));
-    let called = op.reference().clone();
-    let settings = Settings { admitted: [reference].into(), ..Settings::default() };
-    let manager = Manager::builder()
-        .resolver(ArtifactMap::from([plugin, op]))
-        .engine(NAME, settings.into())
-        .build();
     for limits in [
         Limits { fuel: Some(1 << 40), ..Limits::default() },
         Limits { stack: Some(1 << 20), ..Limits::default() },
     ] {
-        let refused =
-            manager.run_blocking(&called, b"{}", &RunOptions::with_limits(limits)).unwrap_err();
-        let refused = compute::with_causes(&refused);
+        let plugin = plugin("folder/file.json", 0, true);
+        let op = op(&plugin);
+        let refused = refused((plugin, op), limits);
         assert!(refused.contains("compiled for runs without fuel"), "{refused}");
     }
 }
@@ -176,19 +173,8 @@ fn nobody_has_a_runtime_compiled_for_runs_of_another_kind() {
 #[test]
 fn a_call_that_says_how_much_memory_it_may_use_has_no_more() {
     let plugin = plugin("folder/file.json", 0, true);
-    let reference = plugin.reference().clone();
-    let op = Artifact::new(Algorithm::Sha256, NAME, compute_wasm::link(b"nothing", &reference));
-    let called = op.reference().clone();
-    let settings = Settings { admitted: [reference].into(), ..Settings::default() };
-    let manager = Manager::builder()
-        .resolver(ArtifactMap::from([plugin, op]))
-        .engine(NAME, settings.into())
-        .build();
-    let limits = Limits {
-        memory: Some(64 << 10),
-        wall: Some(std::time::Duration::from_secs(60)),
-        ..Limits::default()
-    };
-    let outcome = manager.run_blocking(&called, b"{}", &RunOptions::with_limits(limits)).unwrap();
+    let op = op(&plugin);
+    let limits = Limits { memory: Some(64 << 10), ..Limits::default() };
+    let outcome = run_op((plugin, op), true, limits).unwrap();
     assert!(failure(&outcome).contains("memory-limit"), "{}", failure(&outcome));
 }

