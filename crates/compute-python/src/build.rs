@@ -1,20 +1,30 @@
 //! From a Python file to an op.
 
-use std::collections::{BTreeMap, VecDeque};
+mod packages;
+mod pip;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use bytesize::ByteSize;
 use compute::{Algorithm, Artifact, Error, Limits, Ref, RunOptions, Runner};
 use serde::Deserialize;
 use serde_json::json;
 
+use packages::Packages;
+pub use pip::{Pip, PipError};
+
 /// What says which modules a file imports: an op like any other.
 const READER: &str = include_str!("reader.py");
 const READER_FILE: &str = "reader.py";
+/// Where an op's own files are in its sandbox, and those of packages.
+const OWN: &str = "op";
+const PACKAGES: &str = "packages";
 /// The most that an op's files have together, in bytes, and how many there are.
-const MOST_BYTES: usize = 16 << 20;
-const MOST_FILES: usize = 2_000;
+const MOST_BYTES: usize = 24 << 20;
+const MOST_FILES: usize = 5_000;
 /// How long reading one file may take, on a machine that compiles CPython first.
 const WALL: std::time::Duration = std::time::Duration::from_secs(300);
 
@@ -59,11 +69,17 @@ pub enum BuildError {
         problem: String,
     },
     /// The files are more than an op may have.
-    #[error("the op's files are more than an op may have: {MOST_FILES} files, {} MiB", MOST_BYTES >> 20)]
+    #[error("the op's files are more than an op may have, those of packages among them: {MOST_FILES} files, {} MiB", MOST_BYTES >> 20)]
     TooMuch,
     /// A source is no Python.
     #[error("{}:{}:{}: {}", _0.file, _0.line, _0.column, _0.message)]
     Syntax(Box<SyntaxError>),
+    /// What `@op(memory=…)` says is no size.
+    #[error("@op(memory={0:?}): write a size such as \"512MiB\", of at most 4GiB")]
+    Memory(String),
+    /// A package cannot be had.
+    #[error("{0}")]
+    Package(String),
     /// What reads sources failed.
     #[error("the sources cannot be read: {0}")]
     Reader(String),
@@ -76,30 +92,50 @@ pub enum BuildError {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Said {
-    Imports { imports: Vec<String> },
+    Imports(Imports),
     Error { message: String, line: u32, column: u32 },
 }
+
+#[derive(Deserialize)]
+struct Imports {
+    imports: Vec<String>,
+    /// The first names of those that neither the library nor a package of the plugin has.
+    missing: Vec<String>,
+    /// What `@op(memory=…)` says.
+    memory: Option<String>,
+}
+
+/// What the plugin has beside CPython's own library: packages, with their versions.
+type Has = BTreeMap<String, String>;
 
 /// The op that tells what Python files import, linked to this plugin. [`build`] runs it: whoever runs it has to find it.
 #[must_use]
 pub fn reader(plugin: &Ref) -> Artifact {
-    link(&[(READER_FILE.to_owned(), READER.to_owned())], plugin)
+    let files = [file(OWN, READER_FILE, READER.as_bytes())];
+    link(READER_FILE, &files, plugin, None)
 }
 
-/// Builds the op that a file is, with the modules beside it that it imports, linked to a plugin. The runner is to have the plugin, and
-/// [`reader`].
+/// Builds the op that a file is, with the modules beside it that it imports and the packages that `requirements.txt` or
+/// `pyproject.toml` names, linked to a plugin. The runner is to have the plugin, and [`reader`]. Packages are kept in the folder.
 ///
-/// The same sources give the same bytes in any folder and on any machine.
+/// The same sources and the same `pylock.toml` give the same bytes in any folder and on any machine.
 ///
 /// # Errors
 /// [`BuildError`].
-pub fn build(file: &Path, plugin: &Ref, runner: &dyn Runner) -> Result<Built, BuildError> {
-    let folder = file.parent().unwrap_or(Path::new(""));
-    let main = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let reader = reader(plugin);
+pub fn build(
+    main: &Path,
+    plugin: &Ref,
+    runner: &dyn Runner,
+    kept: &Path,
+) -> Result<Built, BuildError> {
+    let folder = main.parent().unwrap_or(Path::new(""));
+    let main = main.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let reading = Reading { reader: reader(plugin).reference().clone(), runner };
     let mut sources = BTreeMap::new();
     let mut wanted = VecDeque::from([main.clone()]);
     let mut bytes = 0;
+    let mut memory = None;
+    let mut missing = BTreeSet::new();
     while let Some(name) = wanted.pop_front() {
         if sources.contains_key(&name) {
             continue;
@@ -109,30 +145,60 @@ pub fn build(file: &Path, plugin: &Ref, runner: &dyn Runner) -> Result<Built, Bu
         if bytes > MOST_BYTES || sources.len() >= MOST_FILES {
             return Err(BuildError::TooMuch);
         }
-        for import in imports(&name, &text, reader.reference(), runner)? {
+        let read = reading.imports(&name, &text)?;
+        if name == main {
+            memory = read.memory.as_deref().map(bytes_of).transpose()?;
+        }
+        for import in read.imports {
             wanted.extend(modules(folder, &import));
         }
+        missing.extend(read.missing.into_iter().filter(|name| !is_beside(folder, name)));
         sources.insert(name, text);
     }
+
+    let mut files: Vec<_> =
+        sources.iter().map(|(name, text)| file(OWN, name, text.as_bytes())).collect();
+    let mut read: Vec<_> = sources.keys().map(|name| folder.join(name)).collect();
+    if !missing.is_empty()
+        && let Some(packages) = Packages::near(folder)?
+    {
+        read.extend(packages.files());
+        for (path, contents) in packages.get(&missing, &reading.packages()?, kept)? {
+            bytes += contents.len();
+            files.push(file(PACKAGES, &path, &contents));
+        }
+        if bytes > MOST_BYTES || files.len() > MOST_FILES {
+            return Err(BuildError::TooMuch);
+        }
+    }
     let first = sources.remove(&main).unwrap_or_default();
-    let sources: Vec<_> = std::iter::once((main, first)).chain(sources).collect();
-    let names: Vec<_> = sources.iter().map(|(name, _)| name).collect();
-    let texts: Vec<_> = sources.iter().map(|(_, text)| text).collect();
+    let (names, texts): (Vec<_>, Vec<_>) =
+        std::iter::once((main.clone(), first)).chain(sources).unzip();
     let map = json!({
         "version": 3, "sources": names, "sourcesContent": texts, "names": [], "mappings": "",
     });
-    let files = names.iter().map(|name| folder.join(name)).collect();
-    Ok(Built { artifact: link(&sources, plugin), source_map: map.to_string().into(), files })
+    let artifact = link(&main, &files, plugin, memory);
+    Ok(Built { artifact, source_map: map.to_string().into(), files: read })
 }
 
-/// An op of these sources, of which the first is the op's own.
-fn link(sources: &[(String, String)], plugin: &Ref) -> Artifact {
-    let list = serde_json::to_string(sources).unwrap_or_default();
-    // A text of JSON is one of Python, and the list is within one: nothing in it is code here.
-    let quoted = serde_json::Value::String(list).to_string();
-    let load = format!("import compute;compute._load({quoted})");
-    let wasm = compute_wasm::link(load.as_bytes(), plugin);
+/// A file of an op's, by its path in the sandbox.
+fn file(folder: &str, path: &str, contents: &[u8]) -> (String, Vec<u8>) {
+    (format!("/{folder}/{path}"), contents.to_vec())
+}
+
+/// An op of these files, of which one has its function.
+fn link(main: &str, files: &[(String, Vec<u8>)], plugin: &Ref, memory: Option<u64>) -> Artifact {
+    // A text of JSON is one of Python.
+    let load = format!("import compute;compute._load({})", serde_json::Value::from(main));
+    let wasm = compute_wasm::link_with_files(load.as_bytes(), plugin, files, memory);
     Artifact::new(Algorithm::Sha256, compute_wasm::NAME, wasm)
+}
+
+/// What `@op(memory=…)` says, in bytes.
+fn bytes_of(memory: &str) -> Result<u64, BuildError> {
+    let size: Option<ByteSize> = memory.parse().ok();
+    let bytes = size.map(|size| size.as_u64()).filter(|bytes| (1..=4 << 30).contains(bytes));
+    bytes.ok_or_else(|| BuildError::Memory(memory.to_owned()))
 }
 
 fn read(path: &Path) -> Result<String, BuildError> {
@@ -142,28 +208,46 @@ fn read(path: &Path) -> Result<String, BuildError> {
         return Err(BuildError::TooMuch);
     }
     let bytes = fs::read(path).map_err(|error| failed(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8".to_owned()))
+    let text = String::from_utf8(bytes)
+        .map_err(|_| failed("it is not UTF-8, which sources have to be".to_owned()))?;
+    // What some editors begin a file with.
+    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
 }
 
-/// The modules that a source imports.
-fn imports(
-    file: &str,
-    source: &str,
-    reader: &Ref,
-    runner: &dyn Runner,
-) -> Result<Vec<String>, BuildError> {
-    let input = json!({"file": file, "source": source}).to_string();
-    let limits = Limits { wall: Some(WALL), ..Limits::default() };
-    let outcome =
-        runner.run_blocking(reader, input.as_bytes(), &RunOptions::with_limits(limits))?;
-    let said = outcome.result.map_err(|failure| BuildError::Reader(failure.to_string()))?;
-    let said = serde_json::from_slice(&said);
-    match said.map_err(|error| BuildError::Reader(error.to_string()))? {
-        Said::Imports { imports } => Ok(imports),
-        Said::Error { message, line, column } => {
-            let (file, source) = (file.to_owned(), source.to_owned());
-            Err(BuildError::Syntax(Box::new(SyntaxError { file, message, line, column, source })))
+/// Asks the reader.
+struct Reading<'a> {
+    reader: Ref,
+    runner: &'a dyn Runner,
+}
+
+impl Reading<'_> {
+    fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        input: &serde_json::Value,
+    ) -> Result<T, BuildError> {
+        let limits = Limits { wall: Some(WALL), ..Limits::default() };
+        let options = RunOptions::with_limits(limits);
+        let input = input.to_string();
+        let outcome = self.runner.run_blocking(&self.reader, input.as_bytes(), &options)?;
+        let said = outcome.result.map_err(|failure| BuildError::Reader(failure.to_string()))?;
+        serde_json::from_slice(&said).map_err(|error| BuildError::Reader(error.to_string()))
+    }
+
+    /// The modules that a source imports.
+    fn imports(&self, file: &str, source: &str) -> Result<Imports, BuildError> {
+        match self.ask(&json!({"file": file, "source": source}))? {
+            Said::Imports(imports) => Ok(imports),
+            Said::Error { message, line, column } => {
+                let (file, source) = (file.to_owned(), source.to_owned());
+                let wrong = SyntaxError { file, message, line, column, source };
+                Err(BuildError::Syntax(Box::new(wrong)))
+            }
         }
+    }
+
+    /// The packages that the plugin has.
+    fn packages(&self) -> Result<Has, BuildError> {
+        self.ask(&json!({"packages": true}))
     }
 }
 
@@ -177,4 +261,9 @@ fn modules(folder: &Path, import: &str) -> Vec<String> {
         found.extend(candidates.into_iter().find(|file| folder.join(file).is_file()));
     }
     found
+}
+
+/// Whether a module or a package of this name is beside the op.
+fn is_beside(folder: &Path, name: &str) -> bool {
+    folder.join(name).is_dir() || folder.join(format!("{name}.py")).is_file()
 }

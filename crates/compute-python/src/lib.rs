@@ -8,5 +8,5 @@ mod build;
 mod plugin;
 mod reactor;
 
-pub use build::{BuildError, Built, SyntaxError, build, reader};
+pub use build::{BuildError, Built, Pip, PipError, SyntaxError, build, reader};
 pub use plugin::{NAME, Package, PluginError, plugin};

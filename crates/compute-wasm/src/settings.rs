@@ -28,6 +28,8 @@ pub struct Settings {
     /// Plugins that the operator vouches for, such as a whole language's runtime: they may be larger than what anybody may bring
     /// ([`crate::Caps::ADMITTED`]), throw exceptions, and have files and an environment of their own.
     pub admitted: BTreeSet<Ref>,
+    /// The most memory that an op which links to such a plugin may say that its calls need, in bytes. Default 512 MiB.
+    pub declared_memory: u64,
     /// Where modules are compiled. By default in this process.
     pub compiler: Compiler,
     /// What one compilation may take, in a process of its own.
@@ -44,6 +46,7 @@ impl Default for Settings {
             code_cache_bytes: 1 << 30,
             plugins: BTreeMap::new(),
             admitted: BTreeSet::new(),
+            declared_memory: 512 << 20,
             compiler: Compiler::default(),
             compile_limits: CompileLimits::default(),
             sandboxes: 256,

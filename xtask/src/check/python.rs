@@ -27,6 +27,15 @@ def any(input, ctx):
     return scope.get("answer")
 "#;
 
+/// An op that says what its calls need.
+const LARGE: &str = r#"from compute import op
+
+
+@op(memory="400MiB")
+def large(input):
+    return len(bytes(input << 20))
+"#;
+
 /// What is executed, and what is told of it.
 const TRIED: [(&str, &str); 26] = [
     ("answer = 1 + 1", "2"),
@@ -73,6 +82,7 @@ pub(crate) fn python() -> Result<()> {
     place.ok(&["plugin", "add", "python"])?;
 
     first_steps(&place)?;
+    packages(&place)?;
     let examples = root().join("examples-python");
     println!("{}", place.ok(&["test", &text(&examples)?])?.trim());
     workspace(&place)?;
@@ -102,7 +112,58 @@ fn first_steps(place: &Place<'_>) -> Result<()> {
     ensure!(failed.contains("declares no op: put @op before"), "{failed}");
     place.write("lacks.py", "import nowhere\nfrom compute import op\n")?;
     let failed = place.failed(&["run", "lacks.py"])?;
-    ensure!(failed.contains("No module named 'nowhere'"), "{failed}");
+    ensure!(
+        failed.contains("No module named 'nowhere': it is no module beside the op"),
+        "{failed}"
+    );
+    // Named like a module of the library, with what some editors begin a file with, and a folder that is a package without a word.
+    place.write("json.py", "\u{feff}from compute import op\nfrom parts.one import ONE\nimport json\n\n\n@op\ndef run(input):\n    return [ONE, json.dumps(input)]\n")?;
+    place.write("parts/one.py", "ONE = 1\n")?;
+    let said = place.ok(&["run", "json.py", "--input", "[2]"])?;
+    ensure!(said == "[1,\"[2]\"]\n", "{said}");
+    place.write("large.py", LARGE)?;
+    let said = place.ok(&["run", "large.py", "--input", "300"])?;
+    ensure!(said == "314572800\n", "{said}");
+    let failed = place.failed(&["run", "large.py", "--input", "300", "--memory", "256MiB"])?;
+    ensure!(failed.contains("MemoryError"), "{failed}");
+    place.write("vague.py", &LARGE.replace("400MiB", "much"))?;
+    let failed = place.failed(&["build", "vague.py"])?;
+    ensure!(failed.contains("write a size such as \"512MiB\""), "{failed}");
+    Ok(())
+}
+
+/// Packages of pure Python that an op brings, and what cannot be had.
+fn packages(place: &Place<'_>) -> Result<()> {
+    let folder = place.folder.join("packages");
+    let place = Place { folder: &folder, home: place.home.clone() };
+    place.write("title.py", "from compute import op\nfrom slugify import slugify\nimport importlib.metadata\n\n\n@op\ndef title(input):\n    return [slugify(input), importlib.metadata.version(\"python-slugify\")]\n")?;
+    let failed = place.failed(&["run", "title.py", "--input", "\"Ä b\""])?;
+    ensure!(failed.contains("No module named 'slugify'"), "{failed}");
+    place.write("requirements.txt", "python-slugify==8.0.4\npandas\n")?;
+    let said = place.ok(&["run", "title.py", "--input", "\"Ä b\""])?;
+    ensure!(said == "[\"a-b\",\"8.0.4\"]\n", "{said}");
+    let lock = fs::read_to_string(folder.join("pylock.toml"))?;
+    ensure!(lock.contains("text-unidecode") && !lock.contains("pandas"), "{lock}");
+    // Elsewhere it is the same op, and needs no pip where the wheels are.
+    let other = Place { folder: &folder.join("elsewhere"), home: place.home.clone() };
+    for name in ["title.py", "requirements.txt", "pylock.toml"] {
+        other.write(name, &fs::read_to_string(folder.join(name))?)?;
+    }
+    let refs = [place.ok(&["put", "title.py"])?, other.ok(&["put", "title.py"])?];
+    ensure!(refs[0] == refs[1], "two builds differ: {refs:?}");
+    for (named, told) in [
+        ("uvloop\n", "No matching distribution found for uvloop"),
+        ("numpy<2\n", "numpy 2.5"),
+        ("python-slugify==0.0.99\n", "python-slugify==0.0.99"),
+    ] {
+        place.write("requirements.txt", named)?;
+        let failed = place.failed(&["run", "title.py"])?;
+        ensure!(
+            failed.contains(told) && failed.contains("an op brings packages of pure Python"),
+            "{failed}"
+        );
+    }
+    println!("packages of pure Python are in the op, and others are refused by name");
     Ok(())
 }
 

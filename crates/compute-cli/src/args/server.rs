@@ -58,6 +58,10 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "COMPUTE_MEMORY", value_name = "SIZE", default_value = "32MiB", value_parser = values::size)]
     pub(crate) memory: ByteSize,
 
+    /// The most memory that an op in Python may say its calls need
+    #[arg(long, env = "COMPUTE_DECLARED_MEMORY", value_name = "SIZE", default_value = "512MiB", value_parser = values::size)]
+    pub(crate) declared_memory: ByteSize,
+
     /// Time that each run may take
     #[arg(long, env = "COMPUTE_WALL", value_name = "TIME", default_value = "250ms", value_parser = values::some_time)]
     pub(crate) wall: Duration,

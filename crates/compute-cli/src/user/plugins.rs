@@ -26,12 +26,16 @@ pub(crate) fn keep(plugin: &Artifact) -> Result<(), Failure> {
     })
 }
 
-/// A runtime that was kept; nothing if it is none of this user's. Its bytes are not checked here.
+/// A runtime that was kept; nothing if it is none of this user's. It is mapped: its bytes are neither read nor checked here.
 pub(crate) fn read(reference: &Ref) -> Option<Artifact> {
     if !bindings::admitted().ok()?.contains(reference) {
         return None;
     }
-    let bytes = std::fs::read(file(reference).ok()?).ok()?;
+    let file = std::fs::File::open(file(reference).ok()?).ok()?;
+    // SAFETY: the file is this user's, and nobody writes to it once it has its name: it is replaced as a whole.
+    #[expect(unsafe_code, reason = "a file is mapped")]
+    let bytes = unsafe { memmap2::Mmap::map(&file) }.ok()?;
+    let bytes = bytes::Bytes::from_owner(bytes);
     Some(Artifact::unverified(reference.clone(), compute_wasm::NAME, bytes))
 }
 

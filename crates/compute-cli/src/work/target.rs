@@ -98,10 +98,13 @@ pub(crate) fn build_python(host: &Host, path: &Path) -> Result<compute_python::B
     }
     let plugin = bindings::python()?;
     host.at_hand.add(compute_python::reader(&plugin));
-    let built = compute_python::build(path, &plugin, &host.manager);
+    let built = compute_python::build(path, &plugin, &host.manager, &user::cache("python")?);
     built.map_err(|error| match error {
         PythonError::Syntax(wrong) => Failure::Source(vec![syntax_error(*wrong)]),
-        error @ (PythonError::Read { .. } | PythonError::TooMuch) => Failure::usage_of(&error),
+        error @ (PythonError::Read { .. }
+        | PythonError::TooMuch
+        | PythonError::Memory(_)
+        | PythonError::Package(_)) => Failure::usage_of(&error),
         error => Failure::host(&error),
     })
 }

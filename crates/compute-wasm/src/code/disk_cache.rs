@@ -4,6 +4,9 @@
 //! with a MAC under a key that only this user of this machine has; whatever does not match it is
 //! compiled again, silently. A failure to read or write here never fails a call.
 //!
+//! A large file is not read whole each time: beside it stands a stamp, with a MAC over what the file system says of the file once it was
+//! read and found right. Who changes the file changes that.
+//!
 //! Files of nobody are in the folder itself, and each tenant's in one below it. Whoever has most gives up
 //! first: a tenant that keeps much, or uploads and deletes, does not take away what others run.
 
@@ -14,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use compute::Ref;
 use tempfile::NamedTempFile;
 
@@ -26,8 +30,11 @@ const MAC_BYTES: usize = blake3::OUT_LEN;
 const PAGE: usize = 4096;
 /// How much is read at once.
 const READ_BYTES: usize = 256 << 10;
-/// The ending of files that hold code.
+/// The ending of files that hold code, and of the stamps beside them.
 const CODE: &str = "code";
+const STAMP: &str = "seen";
+/// From which size on files have stamps: reading less takes no time.
+const STAMPED: u64 = 1 << 20;
 
 /// What a file's code was made from.
 #[derive(Debug)]
@@ -68,9 +75,32 @@ impl DiskCache {
         folders.into_iter().flatten().find_map(|folder| self.open(folder, &name))
     }
 
+    /// The same, mapped: what is read of it is read when it is.
+    pub(crate) fn map(
+        &self,
+        of: &Compiled<'_>,
+        engines: &ProfileEngines,
+        tenant: Option<&str>,
+    ) -> Option<Bytes> {
+        let file = self.get(of, engines, tenant)?;
+        // SAFETY: nobody writes to a file once it has its name.
+        #[expect(unsafe_code, reason = "a file is mapped")]
+        let mapped = unsafe { memmap2::Mmap::map(&file) }.ok()?;
+        let end = mapped.len().checked_sub(MAC_BYTES)?;
+        Some(Bytes::from_owner(mapped).slice(..end))
+    }
+
     fn open(&self, folder: &Path, name: &str) -> Option<File> {
-        let mut file = File::open(folder.join(name)).ok()?;
+        let path = folder.join(name);
+        let mut file = File::open(&path).ok()?;
         let code_bytes = file.metadata().ok()?.len().checked_sub(MAC_BYTES as u64)?;
+        let stamp = (code_bytes >= STAMPED).then(|| self.stamp(name, &file)).flatten();
+        let stamp_path = path.with_extension(STAMP);
+        if let Some(stamp) = stamp
+            && is_stamped(&stamp_path, &stamp)
+        {
+            return Some(file);
+        }
         let mut mac = self.start_mac(name, code_bytes)?;
         mac.add_file(&mut file, code_bytes).ok()?;
         let mut stored = [0; MAC_BYTES];
@@ -80,10 +110,36 @@ impl DiskCache {
         if mac.finish() != blake3::Hash::from_bytes(stored) {
             return None;
         }
-        // Marks the file as used, for `prune`; where that fails it is only given up earlier.
-        let _ = file.set_modified(SystemTime::now());
         file.rewind().ok()?;
+        match stamp {
+            Some(stamp) => {
+                let _ = write_stamp(folder, &stamp_path, &stamp);
+            }
+            // Marks the file as used, for `prune`; where that fails it is only given up earlier.
+            None => drop(file.set_modified(SystemTime::now())),
+        }
         Some(file)
+    }
+
+    /// What says that a file was read and found right: a MAC over which file it is and when it was changed last. None where the file
+    /// system does not say.
+    fn stamp(&self, name: &str, file: &File) -> Option<blake3::Hash> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt as _;
+            let data = file.metadata().ok()?;
+            let mut mac = self.start_mac(&format!("{STAMP}:{name}"), data.len())?;
+            let facts = [data.dev(), data.ino(), data.mode().into(), data.uid().into()];
+            facts.iter().for_each(|fact| mac.places.extend(fact.to_le_bytes()));
+            let times = [data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec()];
+            times.iter().for_each(|time| mac.places.extend(time.to_le_bytes()));
+            Some(mac.finish())
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = (name, file);
+            None
+        }
     }
 
     /// Keeps code for later processes, if that is possible.
@@ -131,6 +187,7 @@ impl DiskCache {
         while total > self.capacity {
             let Some(owned) = owners.iter_mut().max_by_key(|owned| owned.bytes) else { break };
             let Some((_, bytes, path)) = owned.files.pop() else { break };
+            let _ = fs::remove_file(path.with_extension(STAMP));
             fs::remove_file(path)?;
             owned.bytes -= bytes;
             total -= bytes;
@@ -162,7 +219,10 @@ impl Owned {
         if path.extension().is_some_and(|ending| ending == CODE) {
             let data = entry.metadata()?;
             self.bytes += data.len();
-            self.files.push((data.modified()?, data.len(), path));
+            // A file that has a stamp was used when that was.
+            let stamped = fs::metadata(path.with_extension(STAMP)).and_then(|data| data.modified());
+            let used = data.modified()?.max(stamped.unwrap_or(SystemTime::UNIX_EPOCH));
+            self.files.push((used, data.len(), path));
         }
         Ok(())
     }
@@ -174,6 +234,26 @@ fn write(folder: &Path, name: &str, code: &[u8], mac: &blake3::Hash) -> io::Resu
     file.seek(SeekFrom::Start(code.len() as u64))?;
     file.write_all(mac.as_bytes())?;
     file.persist(folder.join(name))?;
+    Ok(())
+}
+
+/// Whether a file's stamp is this one. That marks the file as used.
+fn is_stamped(path: &Path, stamp: &blake3::Hash) -> bool {
+    let Ok(mut file) = File::open(path) else { return false };
+    let mut stored = [0; MAC_BYTES];
+    let is_stamp = file.read_exact(&mut stored).is_ok()
+        // Compared in constant time.
+        && *stamp == blake3::Hash::from_bytes(stored);
+    if is_stamp {
+        let _ = file.set_modified(SystemTime::now());
+    }
+    is_stamp
+}
+
+fn write_stamp(folder: &Path, path: &Path, stamp: &blake3::Hash) -> io::Result<()> {
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(stamp.as_bytes())?;
+    file.persist(path)?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Plugins, what links to them, and the images that are made with them.
 
+use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -7,9 +8,9 @@ use compute::{Artifact, Error, Load, Profile, Ref};
 
 use super::prepare::Kind;
 use super::{Purpose, Unprepared, WasmEngine};
-use crate::code::{Compiled, Image, Language, Library, Prepared};
-use crate::guest;
-use crate::image::{self, IMAGE_VERSION, ImagePlugin, Making, Parts, Plugin};
+use crate::code::{Compiled, Image, Language, Library, Prepared, ProfileEngines};
+use crate::guest::{self, Surroundings};
+use crate::image::{self, Facts, IMAGE_VERSION, ImagePlugin, Making, Parts, Plugin};
 use crate::module::{self, Refusal, Shape, check_linked};
 use crate::program::Program;
 
@@ -36,7 +37,8 @@ impl WasmEngine {
         let image = Compiled { reference: artifact.reference(), part };
         let make = || self.op_image(artifact, shape, namespace, plugin, load);
         let image = self.prepare((&image, Kind::Memory), engines, Image::new, load, make)?;
-        Ok(Program::Op { plugin: linked, image })
+        let surroundings = self.around_op(artifact, &linked.surroundings)?;
+        Ok(Program::Op { plugin: linked, image, surroundings })
     }
 
     /// What a plugin runs as that is run by itself. Its code is shared with the modules that link to it.
@@ -46,13 +48,10 @@ impl WasmEngine {
         load: &Load<'_>,
     ) -> Result<Program, Unprepared> {
         let reference = artifact.reference();
-        let plugin = self.plugin(reference, load, || Ok(artifact.clone()))?;
+        let whole = Whole::new(reference, || Ok(artifact.clone()));
+        let plugin = self.plugin(&whole, load)?;
         let part = Compiled { reference, part: format!("blank{IMAGE_VERSION}") };
-        let blank = || {
-            let parts = image::divide(artifact.wasm());
-            let parts = parts.map_err(|refusal| Error::refused(reference.clone(), refusal))?;
-            Ok::<_, Error>(parts.blank)
-        };
+        let blank = || Ok::<_, Error>(whole.divide()?.blank);
         let engines = plugin.code.engines();
         let blank = self.prepare((&part, Kind::Memory), engines, Image::new, load, blank)?;
         Ok(Program::Plugin { plugin, blank })
@@ -74,7 +73,7 @@ impl WasmEngine {
             return Err(refused(Refusal::RuntimeProfile).into());
         }
         load.has(plugin)?;
-        let linked = self.plugin(plugin, load, || load.linked(plugin))?;
+        let linked = self.plugin(&Whole::new(plugin, || load.linked(plugin)), load)?;
         module::check_links(shape, &linked.shape, None, namespace).or_else(|refusal| {
             // What its memory has grown to is known later.
             let import_type = matches!(refusal, Refusal::ImportType { .. });
@@ -100,32 +99,51 @@ impl WasmEngine {
     }
 
     /// The plugin of this ref, made ready once however many modules wait for it.
-    fn plugin(
-        &self,
-        reference: &Ref,
-        load: &Load<'_>,
-        get: impl FnOnce() -> Result<Artifact, Error>,
-    ) -> Result<Arc<Plugin>, Unprepared> {
+    fn plugin(&self, whole: &Whole<'_>, load: &Load<'_>) -> Result<Arc<Plugin>, Unprepared> {
+        let reference = whole.reference;
         let engines = self.engines(load.profile, self.language(reference), Purpose::Calls)?;
         self.plugins.get(&(reference.clone(), load.profile), load, || {
-            let (shape, parts) = self.take_apart(&get()?)?;
+            let (shape, facts) = self.facts(whole, &engines, load)?;
             let part = Compiled { reference, part: format!("plugin{IMAGE_VERSION}") };
-            let code = || Ok::<_, Error>(parts.code.clone());
+            let code = || Ok::<_, Error>(whole.divide()?.code);
             let code = self.prepare((&part, Kind::Code), &engines, Library::new, load, code)?;
-            let Parts { interrupt_flag, surroundings, .. } = parts;
+            let Facts { interrupt_flag, surroundings, .. } = facts;
             Ok(Plugin { code, base: OnceLock::new(), shape, interrupt_flag, surroundings })
         })
     }
 
-    fn take_apart(&self, plugin: &Artifact) -> Result<(Shape, Parts), Error> {
-        let refused = |refusal| Error::refused(plugin.reference().clone(), refusal);
-        let shape = self.shape(plugin).map_err(refused)?;
-        module::check_plugin(&shape, guest::offered()).map_err(refused)?;
-        let mut parts = image::divide(plugin.wasm()).map_err(refused)?;
-        if !self.is_admitted(plugin.reference()) {
-            parts.surroundings = None;
+    /// What is known of a plugin. Of one that is large, that is kept in an outline beside its code: the plugin itself is neither read nor
+    /// checked again, and its files are mapped from there.
+    fn facts(
+        &self,
+        whole: &Whole<'_>,
+        engines: &ProfileEngines,
+        load: &Load<'_>,
+    ) -> Result<(Shape, Facts), Error> {
+        let reference = whole.reference;
+        let refused = |refusal| Error::refused(reference.clone(), refusal);
+        let cache = self.code_cache.as_ref().filter(|_| self.is_admitted(reference));
+        let part = Compiled { reference, part: format!("outline{IMAGE_VERSION}") };
+        let kept = || cache.and_then(|cache| cache.map(&part, engines, load.tenant));
+        if let Some(outline) = kept() {
+            let shape = Shape::read(&outline, &self.caps(reference)).map_err(refused)?;
+            return Ok((shape, image::divide(&outline).map_err(refused)?.facts));
         }
-        Ok((shape, parts))
+        let plugin = whole.get()?;
+        let shape = self.shape(&plugin).map_err(refused)?;
+        module::check_plugin(&shape, guest::offered()).map_err(refused)?;
+        let mut facts = whole.divide()?.facts;
+        if !self.is_admitted(reference) {
+            facts.surroundings = None;
+        }
+        if let Some(cache) = cache {
+            let outline = image::outline(plugin.wasm()).map_err(refused)?;
+            cache.put(&part, engines, load.tenant, &outline);
+            if let Some(outline) = kept() {
+                facts = image::divide(&outline).map_err(refused)?.facts;
+            }
+        }
+        Ok((shape, facts))
     }
 
     /// A plugin's base image, which linked commands start on.
@@ -149,6 +167,18 @@ impl WasmEngine {
         Ok(Arc::clone(plugin.base.get_or_init(|| Arc::new(base))))
     }
 
+    /// What an op has around it that is linked to a plugin with this around it.
+    fn around_op(
+        &self,
+        op: &Artifact,
+        plugin: &Option<Arc<Surroundings>>,
+    ) -> Result<Option<Arc<Surroundings>>, Error> {
+        let Some(around) = plugin else { return Ok(None) };
+        let own = around.of_op(op.wasm(), self.settings.declared_memory);
+        let own = own.map_err(|refusal| Error::refused(op.reference().clone(), refusal))?;
+        Ok(Some(own.map_or_else(|| Arc::clone(around), Arc::new)))
+    }
+
     /// An op's memory image, made now.
     pub(super) fn op_image(
         &self,
@@ -163,7 +193,8 @@ impl WasmEngine {
         let engines = bench.code.engines();
         let module = self.module(artifact, engines, Library::new, load)?;
         let making = Making { engines, memory: self.shared.caps.memory_minimum, load };
-        Ok(image::op_image(making, &bench, &module)?.into())
+        let surroundings = self.around_op(artifact, &bench.surroundings)?;
+        Ok(image::op_image(making, &bench, &surroundings, &module)?.into())
     }
 
     /// A plugin with which images are made.
@@ -181,25 +212,53 @@ impl WasmEngine {
         };
         let engines = self.engines(profile, language, Purpose::Images)?;
         self.image_plugins.get(&(reference.clone(), profile), load, || {
-            let (shape, parts) = self.take_apart(&load.linked(reference)?)?;
+            let whole = Whole::new(reference, || load.linked(reference));
+            let (shape, facts) = self.facts(&whole, &engines, load)?;
             let part = |name: &str| Compiled { reference, part: format!("{name}{IMAGE_VERSION}") };
-            let code = || Ok::<_, Error>(parts.code.clone());
+            let code = || Ok::<_, Error>(whole.divide()?.code);
             let plugin = (&part("plugin"), Kind::Code);
             let code = self.prepare(plugin, &engines, Library::new, load, code)?;
             let base = (&part("base"), Kind::Memory);
             let base = self.prepare(base, &engines, Image::new, load, || {
-                let blank = || Ok::<_, Error>(parts.blank.clone());
+                let blank = || Ok::<_, Error>(whole.divide()?.blank);
                 let part = (&part("blank"), Kind::Memory);
                 let blank = self.prepare(part, &engines, Image::new, load, blank)?;
                 let making =
                     Making { engines: &engines, memory: self.shared.caps.memory_minimum, load };
-                let image = image::base_image(making, &parts, &blank, &code, &shape);
+                let image = image::base_image(making, &facts, &blank, &code, &shape);
                 image.map(Bytes::from).map_err(|error| refuse_plugin(reference, error.into()))
             })?;
-            let Parts { memory, interrupt_flag, surroundings, .. } = parts;
+            let Facts { memory, interrupt_flag, surroundings, .. } = facts;
             let base_bytes = base.memory_minimum();
             Ok(ImagePlugin { code, base, shape, memory, interrupt_flag, surroundings, base_bytes })
         })
+    }
+}
+
+/// A plugin's own bytes, got and taken apart where they are needed.
+struct Whole<'a> {
+    reference: &'a Ref,
+    get: Box<dyn Fn() -> Result<Artifact, Error> + 'a>,
+    held: RefCell<Option<Artifact>>,
+}
+
+impl<'a> Whole<'a> {
+    fn new(reference: &'a Ref, get: impl Fn() -> Result<Artifact, Error> + 'a) -> Self {
+        Self { reference, get: Box::new(get), held: RefCell::default() }
+    }
+
+    fn get(&self) -> Result<Artifact, Error> {
+        if let Some(held) = &*self.held.borrow() {
+            return Ok(held.clone());
+        }
+        let got = (self.get)()?;
+        *self.held.borrow_mut() = Some(got.clone());
+        Ok(got)
+    }
+
+    fn divide(&self) -> Result<Parts, Error> {
+        image::divide(self.get()?.wasm())
+            .map_err(|refusal| Error::refused(self.reference.clone(), refusal))
     }
 }
 

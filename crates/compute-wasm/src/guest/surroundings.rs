@@ -4,14 +4,20 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use wasmparser::{Parser, Payload};
+
+use crate::module::{FILE_SECTION, MEMORY_SECTION, Refusal, malformed};
 
 /// How many files a sandbox may have open at once.
 const MOST_OPEN: usize = 64;
+/// The most that the paths of an op's files may take, in bytes of memory, and what each takes beside its text.
+const MOST_PATHS: u64 = 4 << 20;
+const NODE: u64 = 128;
 /// The first descriptor of a file: stdin, stdout, stderr and the root come before it.
 const FIRST: usize = 4;
 
 /// Files and an environment.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Surroundings {
     /// What is there, by its path from the root, without a slash at either end. The root itself is the empty path.
     nodes: BTreeMap<String, Node>,
@@ -20,6 +26,8 @@ pub(crate) struct Surroundings {
     pub(crate) variables: u32,
     /// The memory that calls may use unless somebody says otherwise, in bytes.
     pub(crate) memory: u64,
+    /// What files and paths an op has added, in bytes.
+    pub(crate) own_bytes: u64,
 }
 
 /// What stands at a path.
@@ -42,6 +50,50 @@ impl Surroundings {
         }
         self.nodes.insert(String::new(), Node::Folder);
         self.nodes.insert(path, Node::File(section.slice(end + 1..)));
+    }
+
+    /// What an op has around it that is linked to this plugin: the plugin's, and the files that the op brings, which never take the
+    /// place of the plugin's own; with the memory that the op says it needs, up to the most that it may say. Nothing if it brings
+    /// nothing and says nothing.
+    pub(crate) fn of_op(&self, op: &Bytes, most_memory: u64) -> Result<Option<Self>, Refusal> {
+        let mut own = Self { memory: 0, ..Self::default() };
+        let mut paths = 0_u64;
+        for payload in Parser::new(0).parse_all(op) {
+            let Payload::CustomSection(section) = payload.map_err(malformed)? else { continue };
+            let start = section.data_offset();
+            match section.name() {
+                FILE_SECTION => {
+                    let file = op.slice(start..start + section.data().len());
+                    let path = file.iter().position(|byte| *byte == 0).unwrap_or_default() as u64;
+                    let folders =
+                        file[..path as usize].iter().filter(|byte| **byte == b'/').count();
+                    paths = paths.saturating_add((path + NODE).saturating_mul(folders as u64 + 1));
+                    if paths > MOST_PATHS {
+                        return Err(Refusal::AboveCap {
+                            what: "bytes of memory for the paths of its files".to_owned(),
+                            count: paths,
+                            cap: MOST_PATHS,
+                        });
+                    }
+                    own.own_bytes += file.len() as u64;
+                    own.add_file(&file);
+                }
+                MEMORY_SECTION => own.set_memory(section.data()),
+                _ => {}
+            }
+        }
+        if own.nodes.is_empty() && own.memory == 0 {
+            return Ok(None);
+        }
+        let mut all = self.clone();
+        if own.memory > 0 {
+            all.memory = own.memory.min(most_memory);
+        }
+        all.own_bytes = own.own_bytes + paths;
+        for (path, node) in own.nodes {
+            all.nodes.entry(path).or_insert(node);
+        }
+        Ok(Some(all))
     }
 
     /// Adds a variable of the environment.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wasm_encoder::{
-    ConstExpr, DataSection, Encode as _, EntityType, ExportKind, ExportSection, MemorySection,
-    MemoryType, Module, RawSection, SectionId,
+    CodeSection, ConstExpr, DataSection, Encode as _, EntityType, ExportKind, ExportSection,
+    Function, Instruction, MemorySection, MemoryType, Module, RawSection, SectionId,
 };
 use wasmparser::{BinaryReader, ExternalKind, Global, Operator, Parser, Payload};
 
@@ -21,6 +21,11 @@ pub(crate) struct Parts {
     pub(crate) code: Bytes,
     /// A module with the plugin's memory as it is before any code has run.
     pub(crate) blank: Bytes,
+    pub(crate) facts: Facts,
+}
+
+/// What is known of a plugin besides.
+pub(crate) struct Facts {
     /// What the plugin is to be given on stdin when it is initialised.
     pub(crate) init: Vec<u8>,
     pub(crate) memory: MemoryType,
@@ -107,11 +112,39 @@ pub(crate) fn divide(plugin: &Bytes) -> Result<Parts, Refusal> {
     Ok(Parts {
         code: code.finish().into(),
         blank: blank.finish().into(),
-        init,
-        memory,
-        surroundings: Some(Arc::new(surroundings)),
-        interrupt_flag: flag.and_then(|index| constants.get(index).copied()?),
+        facts: Facts {
+            init,
+            memory,
+            surroundings: Some(Arc::new(surroundings)),
+            interrupt_flag: flag.and_then(|index| constants.get(index).copied()?),
+        },
     })
+}
+
+/// A plugin without its functions' code and its memory's contents: all that is looked at once those are compiled and in an image. It
+/// has the facts and the shape that the plugin has.
+pub(crate) fn outline(plugin: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let mut outline = Module::new();
+    for payload in Parser::new(0).parse_all(plugin) {
+        let payload = payload.map_err(malformed)?;
+        if let Payload::CodeSectionStart { count, .. } = payload {
+            // As many functions, and nothing in them.
+            let mut code = CodeSection::new();
+            let mut nothing = Function::new([]);
+            nothing.instruction(&Instruction::End);
+            for _ in 0..count {
+                code.function(&nothing);
+            }
+            outline.section(&code);
+        } else if let Some((id, range)) = payload.as_section()
+            && ![SectionId::Data, SectionId::DataCount, SectionId::Start]
+                .map(u8::from)
+                .contains(&id)
+        {
+            outline.section(&RawSection { id, data: &plugin[range] });
+        }
+    }
+    Ok(outline.finish())
 }
 
 /// The number that a global starts with, if that is written in the module.

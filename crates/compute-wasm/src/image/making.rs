@@ -7,7 +7,7 @@ use compute::{Bounds, Call, Cancel, Failure, Limits, Load, Log, Phase, Reason, S
 use wasm_encoder::MemoryType;
 use wasmtime::{Instance, Memory};
 
-use super::divide::{Parts, image};
+use super::divide::{Facts, image};
 use super::plugin::ImagePlugin;
 use crate::code::{
     GuestStore, Image, Language, Library, Prepared, ProfileEngines, Shard, on_guest_stack,
@@ -150,7 +150,7 @@ impl<'a> ImageSandbox<'a> {
 /// A plugin's base image: its memory once it is initialised. Gives back the image as a module.
 pub(crate) fn base_image(
     making: Making<'_>,
-    parts: &Parts,
+    facts: &Facts,
     blank: &Prepared<Image>,
     code: &Prepared<Library>,
     shape: &Shape,
@@ -158,20 +158,20 @@ pub(crate) fn base_image(
     let input = if shape.exports(JAVY_INITIALIZE, "function") {
         JAVY_SETTINGS.to_vec()
     } else if shape.exports(PREPARE, "function") {
-        let mut sandbox = ImageSandbox::new(making, &parts.init)?;
+        let mut sandbox = ImageSandbox::new(making, &facts.init)?;
         let (_, plugin) = sandbox.open(blank.get(0)?, code.get(0)?)?;
         sandbox.call(&plugin, PREPARE)?;
         sandbox.store.into_data().output
     } else {
-        parts.init.clone()
+        facts.init.clone()
     };
     let mut sandbox = ImageSandbox::new(making, &input)?;
-    sandbox.surround(&parts.surroundings);
+    sandbox.surround(&facts.surroundings);
     let (memory, plugin) = sandbox.open(blank.get(0)?, code.get(0)?)?;
     for name in ["_initialize", JAVY_INITIALIZE] {
         sandbox.call(&plugin, name)?;
     }
-    Ok(sandbox.snapshot(memory, parts.memory))
+    Ok(sandbox.snapshot(memory, facts.memory))
 }
 
 /// The base image that a workbench has, as a module.
@@ -186,10 +186,11 @@ pub(crate) fn copy_of_base(making: Making<'_>, bench: &ImagePlugin) -> Result<Ve
 pub(crate) fn op_image(
     making: Making<'_>,
     bench: &ImagePlugin,
+    surroundings: &Option<Arc<Surroundings>>,
     module: &Prepared<Library>,
 ) -> Result<Vec<u8>, ImageError> {
     let mut sandbox = ImageSandbox::new(making, &[])?;
-    sandbox.surround(&bench.surroundings);
+    sandbox.surround(surroundings);
     sandbox.store.data_mut().interrupt_flag = bench.interrupt_flag;
     let (memory, linked) = sandbox.open(bench.base.get(0)?, bench.code.get(0)?)?;
     let shard = sandbox.shard;

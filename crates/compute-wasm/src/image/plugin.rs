@@ -34,16 +34,17 @@ impl Plugin {
         self.code.size() + self.base.get().map_or(0, |base| base.size())
     }
 
-    /// The plugin's code on a fresh copy of this image.
+    /// The plugin's code on a fresh copy of this image, with what is around it.
     pub(crate) fn open(
         &self,
         image: &Prepared<Image>,
+        surroundings: &Option<Arc<Surroundings>>,
         shard: usize,
         store: &mut GuestStore<'_>,
     ) -> Result<Instance> {
         let state = store.data_mut();
         state.interrupt_flag = self.interrupt_flag;
-        state.surroundings.clone_from(&self.surroundings);
+        state.surroundings.clone_from(surroundings);
         let place = self.code.engines().shard(shard)?;
         let image = image.get(shard)?;
         Ok(self.code.get(shard)?.instantiate_on(image, place, store)?.1)

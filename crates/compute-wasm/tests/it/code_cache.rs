@@ -101,6 +101,55 @@ fn altered_foreign_and_truncated_code_is_compiled_again() {
 }
 
 #[test]
+fn a_large_file_is_found_to_be_altered_though_it_was_right_before() {
+    let text = format!(
+        r#"(module
+          (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+          (memory (export "memory") 64)
+          (data (i32.const 0) "\00\04\00\00\40\00\00\00")
+          (data (i32.const 65536) "{}")
+          (func (export "_start")
+            (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 16)))
+            (i32.store (i32.const 4) (i32.load (i32.const 16)))
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))))"#,
+        "x".repeat(2 << 20)
+    );
+    let large = Artifact::new(Algorithm::Sha256, "wasm", compute_guests::wasm(&text));
+    let folder = Folder::new();
+    load(&folder.engine(1 << 30), &large);
+    let [file] = folder.code_files().try_into().unwrap();
+    let stamp = file.with_extension("seen");
+    assert!(stamp.exists(), "it is read whole each time");
+    let before = inode(&file);
+    load(&folder.engine(1 << 30), &large);
+    assert_eq!(inode(&file), before);
+
+    let good = fs::read(&file).unwrap();
+    let is_good = || fs::read(&file).unwrap() == good;
+    let mut altered = good.clone();
+    altered[good.len() / 2] ^= 1;
+    let seen = fs::read(&stamp).unwrap();
+    let times = fs::metadata(&file).unwrap();
+    // In place, and with the time that it was written before.
+    fs::write(&file, &altered).unwrap();
+    fs::File::open(&file).unwrap().set_modified(times.modified().unwrap()).unwrap();
+    load(&folder.engine(1 << 30), &large);
+    assert!(is_good(), "altered code was believed");
+    // Another file in its place.
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, &altered).unwrap();
+    fs::write(&stamp, seen).unwrap();
+    load(&folder.engine(1 << 30), &large);
+    assert!(is_good(), "altered code was believed");
+    // A stamp that nobody who has the key has written.
+    fs::write(&file, &altered).unwrap();
+    fs::write(&stamp, [7; 32]).unwrap();
+    load(&folder.engine(1 << 30), &large);
+    assert!(is_good(), "altered code was believed");
+}
+
+#[test]
 fn the_key_is_private_and_one_that_is_not_is_replaced() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = Folder::new();

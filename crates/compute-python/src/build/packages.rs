@@ -1,0 +1,347 @@
+//! Packages of pure Python that an op brings: what `requirements.txt` or `pyproject.toml` beside it names, as `pylock.toml` pins it.
+//!
+//! `pylock.toml` is the lock file of the Python packaging specifications (PEP 751). It is written when it is missing, or when what is
+//! named has changed since; wheels are taken by the SHA-256 that stands in it, and kept by that.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs;
+use std::io::{Cursor, Read as _};
+use std::path::{Path, PathBuf};
+
+use compute::Algorithm;
+use serde::{Deserialize, Serialize};
+use zip::ZipArchive;
+
+use super::pip::{Chosen, Pip, PipError};
+use super::{BuildError, Has, MOST_BYTES, MOST_FILES};
+
+const REQUIREMENTS: &str = "requirements.txt";
+const PROJECT: &str = "pyproject.toml";
+const LOCK: &str = "pylock.toml";
+/// The largest wheel that is taken, in bytes.
+const MOST_WHEEL: u64 = 64 << 20;
+
+/// The packages that ops in a folder may use.
+pub(super) struct Packages {
+    folder: PathBuf,
+    /// The file that names them, and its lines for pip.
+    named_in: PathBuf,
+    requirements: String,
+}
+
+/// The lock file: what of it is written and read here.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Lock {
+    lock_version: String,
+    created_by: String,
+    #[serde(default)]
+    packages: Vec<Package>,
+    #[serde(default)]
+    tool: Tool,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+struct Tool {
+    #[serde(default)]
+    compute: Option<Made>,
+}
+
+/// What a lock was made of: SHA-256 of the lines for pip and of what the plugin has.
+#[derive(Debug, Deserialize, Serialize, PartialEq, Eq)]
+struct Made {
+    of: String,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Package {
+    name: String,
+    version: String,
+    #[serde(default)]
+    wheels: Vec<Wheel>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Wheel {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    hashes: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Project {
+    project: Option<ProjectTable>,
+}
+
+#[derive(Deserialize)]
+struct ProjectTable {
+    #[serde(default)]
+    dependencies: Vec<String>,
+}
+
+/// A wheel, unpacked: the files that it installs, and the packages that it needs.
+struct Unpacked {
+    files: BTreeMap<String, Vec<u8>>,
+    needs: Vec<String>,
+}
+
+fn failed(problem: impl Into<String>) -> BuildError {
+    BuildError::Package(problem.into())
+}
+
+impl Packages {
+    /// Those that are named beside an op, or in the nearest folder above.
+    pub(super) fn near(folder: &Path) -> Result<Option<Self>, BuildError> {
+        let start = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let start = start.canonicalize().map_err(|error| failed(error.to_string()))?;
+        for folder in start.ancestors() {
+            for name in [REQUIREMENTS, PROJECT] {
+                let named_in = folder.join(name);
+                if named_in.is_file() {
+                    let text = super::read(&named_in)?;
+                    let requirements =
+                        if name == PROJECT { of_project(&named_in, &text)? } else { text };
+                    let folder = folder.to_owned();
+                    return Ok(Some(Self { folder, named_in, requirements }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The files that decide which packages there are.
+    pub(super) fn files(&self) -> [PathBuf; 2] {
+        [self.named_in.clone(), self.folder.join(LOCK)]
+    }
+
+    /// The files of those packages that have these modules, and of what they need, by their paths.
+    pub(super) fn get(
+        &self,
+        modules: &BTreeSet<String>,
+        has: &Has,
+        kept: &Path,
+    ) -> Result<BTreeMap<String, Vec<u8>>, BuildError> {
+        let lock = self.lock(has)?;
+        let mut unpacked = BTreeMap::new();
+        for (package, wheel) in wheels(&lock, kept)? {
+            unpacked.insert(normal(&package.name), unpack(&package.name, wheel)?);
+        }
+        let provides = |one: &Unpacked| {
+            one.files.keys().any(|path| {
+                let top = path.split('/').next().unwrap_or_default();
+                modules.contains(top)
+                    || top.strip_suffix(".py").is_some_and(|top| modules.contains(top))
+            })
+        };
+        let mut wanted: VecDeque<String> = unpacked
+            .iter()
+            .filter(|(_, one)| provides(one))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let mut files = BTreeMap::new();
+        let mut bytes = 0;
+        while let Some(name) = wanted.pop_front() {
+            let Some(one) = unpacked.remove(&name) else { continue };
+            wanted.extend(one.needs);
+            for (path, contents) in one.files {
+                bytes += contents.len();
+                files.insert(path, contents);
+            }
+            if bytes > MOST_BYTES || files.len() > MOST_FILES {
+                return Err(BuildError::TooMuch);
+            }
+        }
+        Ok(files)
+    }
+
+    /// The lock, made if there is none of what is named now.
+    fn lock(&self, has: &Has) -> Result<Lock, BuildError> {
+        let path = self.folder.join(LOCK);
+        let versions: String =
+            has.iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
+        let of = format!("{}\0{versions}", self.requirements);
+        let made = Made { of: Algorithm::Sha256.hex_digest(of.as_bytes()) };
+        if path.is_file() {
+            let text = super::read(&path)?;
+            let lock: Lock = toml::from_str(&text).map_err(|error| {
+                failed(format!("{}: {error}; without it, it is made anew", path.display()))
+            })?;
+            // One that somebody else's tool has made is taken as it is.
+            if lock.tool.compute.as_ref().is_none_or(|other| *other == made) {
+                return Ok(lock);
+            }
+        }
+        let chosen = Pip.choose(&self.requirements, has);
+        let chosen = chosen.map_err(|error| self.refused(&error, has))?;
+        let lock = Lock {
+            lock_version: "1.0".to_owned(),
+            created_by: "compute".to_owned(),
+            packages: chosen.into_iter().map(Package::from).collect(),
+            tool: Tool { compute: Some(made) },
+        };
+        let text = toml::to_string(&lock).map_err(|error| failed(error.to_string()))?;
+        fs::write(&path, text)
+            .map_err(|error| failed(format!("{} cannot be written: {error}", path.display())))?;
+        Ok(lock)
+    }
+
+    /// What is said where pip finds no packages that fit.
+    fn refused(&self, error: &PipError, has: &Has) -> BuildError {
+        let PipError::Failed(said) = error else { return failed(error.to_string()) };
+        let list: Vec<_> = has.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        failed(format!(
+            "the packages of {} cannot be had:\n{said}\nan op brings packages of pure Python (wheels for any platform), and uses what \
+             the plugin has of others, in these versions: {}",
+            self.named_in.display(),
+            list.join(", ")
+        ))
+    }
+}
+
+impl From<Chosen> for Package {
+    fn from(Chosen { name, version, url, sha256 }: Chosen) -> Self {
+        let hashes = BTreeMap::from([("sha256".to_owned(), sha256)]);
+        Self { name, version, wheels: vec![Wheel { url: Some(url), hashes }] }
+    }
+}
+
+/// The lines for pip of a project's dependencies.
+fn of_project(path: &Path, text: &str) -> Result<String, BuildError> {
+    let project: Project =
+        toml::from_str(text).map_err(|error| failed(format!("{}: {error}", path.display())))?;
+    let dependencies = project.project.map(|project| project.dependencies).unwrap_or_default();
+    Ok(dependencies.into_iter().map(|one| one + "\n").collect())
+}
+
+/// A package's name as names of packages are compared.
+fn normal(name: &str) -> String {
+    let mut normal = String::new();
+    for letter in name.chars() {
+        match letter {
+            '-' | '_' | '.' if normal.ends_with('-') => {}
+            '-' | '_' | '.' => normal.push('-'),
+            letter => normal.extend(letter.to_lowercase()),
+        }
+    }
+    normal
+}
+
+/// The wheels that are pinned: those that are kept, and the others through pip.
+fn wheels<'a>(lock: &'a Lock, kept: &Path) -> Result<Vec<(&'a Package, Vec<u8>)>, BuildError> {
+    let pinned = |package: &Package| -> Result<Vec<String>, BuildError> {
+        let hashes = package.wheels.iter().filter_map(|wheel| wheel.hashes.get("sha256").cloned());
+        let hashes: Vec<_> = hashes.filter(|hash| is_sha256(hash)).collect();
+        if hashes.is_empty() {
+            return Err(failed(format!("{LOCK}: {} has no wheel with a SHA-256", package.name)));
+        }
+        Ok(hashes)
+    };
+    let have = |hash: &String| {
+        let path = kept.join(format!("{hash}.whl"));
+        let is_small = fs::metadata(&path).is_ok_and(|data| data.len() <= MOST_WHEEL);
+        let bytes = is_small.then(|| fs::read(path).ok())??;
+        (Algorithm::Sha256.hex_digest(&bytes) == *hash).then_some(bytes)
+    };
+    let mut missing = String::new();
+    for package in &lock.packages {
+        let hashes = pinned(package)?;
+        if !hashes.iter().any(|hash| have(hash).is_some()) {
+            missing.push_str(&format!("{}=={}", package.name, package.version));
+            hashes.iter().for_each(|hash| missing.push_str(&format!(" --hash=sha256:{hash}")));
+            missing.push('\n');
+        }
+    }
+    if !missing.is_empty() {
+        let io = |error: std::io::Error| failed(format!("{}: {error}", kept.display()));
+        fs::create_dir_all(kept).map_err(io)?;
+        let folder = tempfile::tempdir_in(kept).map_err(io)?;
+        Pip.download_pure(&missing, folder.path())
+            .map_err(|error| failed(format!("packages cannot be downloaded: {error}")))?;
+        for entry in fs::read_dir(folder.path()).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            if path.extension().is_some_and(|ending| ending == "whl") {
+                let digest = Algorithm::Sha256.hex_digest(&fs::read(&path).map_err(io)?);
+                fs::rename(&path, kept.join(format!("{digest}.whl"))).map_err(io)?;
+            }
+        }
+    }
+    let mut all = Vec::new();
+    for package in &lock.packages {
+        let wheel = pinned(package)?.iter().find_map(have);
+        let wheel = wheel.ok_or_else(|| {
+            failed(format!(
+                "{} {}: its wheel is not the one that {LOCK} pins, or has more than {} MiB",
+                package.name,
+                package.version,
+                MOST_WHEEL >> 20
+            ))
+        })?;
+        all.push((package, wheel));
+    }
+    Ok(all)
+}
+
+fn is_sha256(hash: &str) -> bool {
+    hash.len() == 64 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Unpacks a wheel of pure Python.
+fn unpack(name: &str, wheel: Vec<u8>) -> Result<Unpacked, BuildError> {
+    let wrong = |problem: String| failed(format!("the wheel of {name}: {problem}"));
+    let mut archive =
+        ZipArchive::new(Cursor::new(wheel)).map_err(|error| wrong(error.to_string()))?;
+    let (mut files, mut needs, mut bytes) = (BTreeMap::new(), Vec::new(), 0);
+    for number in 0..archive.len() {
+        let file = archive.by_index(number).map_err(|error| wrong(error.to_string()))?;
+        if file.is_dir() {
+            continue;
+        }
+        let path =
+            file.enclosed_name().ok_or_else(|| wrong("a path leads out of it".to_owned()))?;
+        let path = path.to_string_lossy().into_owned();
+        if [".so", ".pyd", ".dylib", ".dll"].iter().any(|ending| path.ends_with(ending)) {
+            return Err(wrong(format!(
+                "{path} is native code: an op brings pure Python, and uses what the plugin has of others"
+            )));
+        }
+        let mut contents = Vec::new();
+        let read = file.take(MOST_BYTES as u64 + 1).read_to_end(&mut contents);
+        read.map_err(|error| wrong(format!("{path}: {error}")))?;
+        bytes += contents.len();
+        if bytes > MOST_BYTES || files.len() >= MOST_FILES {
+            return Err(BuildError::TooMuch);
+        }
+        let parts: Vec<_> = path.split('/').collect();
+        match parts.as_slice() {
+            [info, "METADATA"] if info.ends_with(".dist-info") => {
+                needs = needed(&String::from_utf8_lossy(&contents));
+                files.insert(path, contents);
+            }
+            // What pip writes there differs from machine to machine.
+            [info, "RECORD"] if info.ends_with(".dist-info") => {}
+            [data, "purelib" | "platlib", rest @ ..] if data.ends_with(".data") => {
+                files.insert(rest.join("/"), contents);
+            }
+            [data, ..] if data.ends_with(".data") => {}
+            _ => {
+                files.insert(path, contents);
+            }
+        }
+    }
+    Ok(Unpacked { files, needs })
+}
+
+/// The packages that a wheel's metadata says it needs, whatever for.
+fn needed(metadata: &str) -> Vec<String> {
+    let lines = metadata.lines().take_while(|line| !line.is_empty());
+    let needs = lines.filter_map(|line| line.strip_prefix("Requires-Dist:"));
+    needs
+        .map(|need| {
+            let need = need.trim();
+            let end = need.find(|letter: char| {
+                !letter.is_ascii_alphanumeric() && !matches!(letter, '-' | '_' | '.')
+            });
+            normal(&need[..end.unwrap_or(need.len())])
+        })
+        .collect()
+}

@@ -1,0 +1,181 @@
+//! pip, which finds and gets packages.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use serde::Deserialize;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::Has;
+
+/// The CPython that packages are for.
+const VERSION: &str = "3.15";
+
+/// pip, as `python3 -m pip`. It has the user's settings: an index of one's own, and a proxy.
+#[derive(Clone, Copy, Debug)]
+pub struct Pip;
+
+/// What pip could not do.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipError {
+    /// There is none.
+    #[error("python3 with pip is needed for it, and cannot be started: {0}")]
+    Missing(String),
+    /// It failed, with these words.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A wheel that pip has chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) url: String,
+    pub(super) sha256: String,
+}
+
+impl Pip {
+    /// Downloads wheels into a folder: those that these lines name, which have a version and a hash each, and nothing but those very
+    /// files.
+    ///
+    /// # Errors
+    /// [`PipError`].
+    pub fn download(self, requirements: &str, folder: &Path) -> Result<(), PipError> {
+        let list = folder.join("requirements.txt");
+        fs::write(&list, requirements).map_err(|error| PipError::Failed(error.to_string()))?;
+        let mut command = pip("download");
+        command.args(["--no-deps", "--only-binary", ":all:", "--require-hashes"]);
+        command.arg("--dest").arg(folder).arg("--requirement").arg(&list);
+        run(command)
+    }
+
+    /// The same for packages of pure Python.
+    pub(super) fn download_pure(self, requirements: &str, folder: &Path) -> Result<(), PipError> {
+        let list = folder.join("requirements.txt");
+        fs::write(&list, requirements).map_err(|error| PipError::Failed(error.to_string()))?;
+        let mut command = pip("download");
+        command.args(["--no-deps", "--require-hashes"]).args(pure());
+        command.arg("--dest").arg(folder).arg("--requirement").arg(&list);
+        run(command)
+    }
+
+    /// What these requirements come to, beside what is there already, whose versions stay.
+    pub(super) fn choose(self, requirements: &str, has: &Has) -> Result<Vec<Chosen>, PipError> {
+        let failed = |error: std::io::Error| PipError::Failed(error.to_string());
+        let folder = tempfile::tempdir().map_err(failed)?;
+        let at = |name: &str| folder.path().join(name);
+        let mut constraints = String::new();
+        for (name, version) in has {
+            constraints.push_str(&format!("{name}=={version}\n"));
+            stand_in(folder.path(), name, version).map_err(failed)?;
+        }
+        fs::write(at("constraints.txt"), constraints).map_err(failed)?;
+        fs::write(at("requirements.txt"), requirements).map_err(failed)?;
+        let mut command = pip("install");
+        command.args(["--dry-run", "--ignore-installed"]).args(pure());
+        command.arg("--target").arg(at("target")).arg("--report").arg(at("report.json"));
+        command.arg("--find-links").arg(folder.path());
+        command.arg("--constraint").arg(at("constraints.txt"));
+        command.arg("--requirement").arg(at("requirements.txt"));
+        run(command)?;
+        let report = fs::read(at("report.json")).map_err(failed)?;
+        let report: Report = serde_json::from_slice(&report)
+            .map_err(|error| PipError::Failed(format!("its report cannot be read: {error}")))?;
+        let chosen =
+            report.install.into_iter().filter(|one| !one.download_info.url.starts_with("file:"));
+        chosen
+            .map(|one| {
+                let Installed { metadata: Metadata { name, version }, download_info } = one;
+                let mut hashes = download_info.archive_info.hashes;
+                let sha256 = hashes.remove("sha256").ok_or_else(|| {
+                    PipError::Failed(format!("{name} {version} has no SHA-256 where it comes from"))
+                })?;
+                Ok(Chosen { name, version, url: download_info.url, sha256 })
+            })
+            .collect()
+    }
+}
+
+/// pip's report of what it would install.
+#[derive(Deserialize)]
+struct Report {
+    install: Vec<Installed>,
+}
+
+#[derive(Deserialize)]
+struct Installed {
+    metadata: Metadata,
+    download_info: Download,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct Download {
+    url: String,
+    #[serde(default)]
+    archive_info: Archive,
+}
+
+#[derive(Default, Deserialize)]
+struct Archive {
+    #[serde(default)]
+    hashes: BTreeMap<String, String>,
+}
+
+fn pip(what: &str) -> Command {
+    let mut command = Command::new("python3");
+    command.args(["-m", "pip", what, "--quiet", "--disable-pip-version-check", "--no-input"]);
+    command
+}
+
+/// Wheels of pure Python alone: those for any platform.
+fn pure() -> [&'static str; 10] {
+    [
+        "--only-binary",
+        ":all:",
+        "--platform",
+        "any",
+        "--python-version",
+        VERSION,
+        "--implementation",
+        "py",
+        "--abi",
+        "none",
+    ]
+}
+
+fn run(mut command: Command) -> Result<(), PipError> {
+    let output = command.output().map_err(|error| PipError::Missing(error.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(PipError::Failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+}
+
+/// Writes a wheel that stands for a package which is there already.
+fn stand_in(folder: &Path, name: &str, version: &str) -> std::io::Result<()> {
+    let name = name.replace('-', "_");
+    let file = fs::File::create(folder.join(format!("{name}-{version}-py3-none-any.whl")))?;
+    let mut wheel = ZipWriter::new(file);
+    let info = format!("{name}-{version}.dist-info");
+    let mut add = |path: &str, text: String| {
+        wheel.start_file(format!("{info}/{path}"), SimpleFileOptions::default())?;
+        wheel.write_all(text.as_bytes())
+    };
+    add("METADATA", format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"))?;
+    add("WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n".to_owned())?;
+    add("RECORD", String::new())?;
+    wheel.finish()?;
+    Ok(())
+}
