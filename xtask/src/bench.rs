@@ -1,5 +1,7 @@
 //! Benchmarks that print a table.
 
+mod python;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,6 +16,9 @@ const OPS: [&str; 5] = ["trivial", "zod", "zod-warm", "document", "fib"];
 pub(crate) fn bench(what: &str, seconds: Option<u32>, peers: bool) -> Result<()> {
     run(&mut cargo(&["build", "--release", "-p", "compute-cli"]))?;
     let compute = target().join("release/compute");
+    if what == "python" {
+        return python::print(&compute, peers);
+    }
     let mut bench = cargo(&["run", "--release", "-p", "compute-bench", "--", what]);
     bench.env("COMPUTE", &compute);
     if let Some(seconds) = seconds {

@@ -54,17 +54,17 @@ enum Chore {
         #[arg(long)]
         print: bool,
     },
-    /// Measure, side by side: `cargo xtask bench engine`, `js`, `flow`, `record` or `server`; or see what a server lives
+    /// Measure, side by side: `cargo xtask bench engine`, `js`, `python`, `flow`, `record` or `server`; or see what a server lives
     /// through: `siege` (callers who mean it no good) and `soak` (killed again and again under load)
     Bench {
         /// What to measure
-        #[arg(value_parser = ["engine", "js", "flow", "record", "server", "siege", "soak"])]
+        #[arg(value_parser = ["engine", "js", "python", "flow", "record", "server", "siege", "soak"])]
         what: String,
         /// For how long `soak` goes on (600, if that is not said), and `siege` with all that it does at once (not at
         /// all)
         #[arg(long)]
         seconds: Option<u32>,
-        /// Measure what others do on the same input, too: they are installed from npm
+        /// Measure what others do on the same input, too: they are installed from npm and PyPI
         #[arg(long)]
         peers: bool,
     },

