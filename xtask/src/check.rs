@@ -1,11 +1,13 @@
 //! The tests, and all that must hold before a change lands.
 
+mod cpython;
 mod determinism;
 mod python;
 
 use anyhow::Result;
 
 use crate::{api, cargo, fuzz, guests, plugin, root, run, tidy, tools};
+pub(crate) use cpython::cpython;
 pub(crate) use determinism::determinism;
 pub(crate) use python::python;
 

@@ -81,6 +81,8 @@ enum Chore {
     Determinism,
     /// Try ops in Python: get CPython, run the examples, hostile ops, a workspace and a server
     Python,
+    /// Run CPython's own tests in the sandbox
+    Cpython,
     /// Check the server against its OpenAPI document, with schemathesis
     Api,
     /// Everything that must hold before a change lands
@@ -101,6 +103,7 @@ fn main() -> Result<()> {
         Chore::Fuzz { target, seconds } => fuzz::fuzz(&target, seconds),
         Chore::Determinism => check::determinism(),
         Chore::Python => check::python(),
+        Chore::Cpython => check::cpython(),
         Chore::Api => api::check(),
         Chore::Ci => check::ci(),
     }

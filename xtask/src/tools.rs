@@ -52,6 +52,9 @@ const DEBIAN_RUST: [&str; 17] = [
 /// Debian's wrk, and what it needs besides what every Debian has.
 const DEBIAN_WRK: [&str; 3] = ["wrk", "libluajit-5.1-2", "libluajit-5.1-common"];
 
+/// Debian's tests of CPython 3.11, and what they are run with.
+const DEBIAN_CPYTHON_TESTS: [&str; 2] = ["libpython3.11-testsuite", "libpython3.11-stdlib"];
+
 /// Which parts of Firefox's sources hold tests: the web platform's, and test262.
 const FIREFOX_TESTS: [&str; 10] = [
     "*/js/src/tests/test262/*",
@@ -141,6 +144,16 @@ pub(crate) fn wrk() -> Result<(PathBuf, PathBuf)> {
     })?;
     let system = folder.join("root/usr");
     Ok((system.join("bin/wrk"), system.join("lib/x86_64-linux-gnu")))
+}
+
+/// The tests of Debian's CPython.
+pub(crate) fn cpython_tests() -> Result<PathBuf> {
+    let folder = tools().install("cpython-tests", &DEBIAN_CPYTHON_TESTS.join(" "), |folder| {
+        unpack_debian(folder, &DEBIAN_CPYTHON_TESTS).context(
+            "CPython's tests come from Debian's packages, which `apt-get download` must reach",
+        )
+    })?;
+    Ok(folder.join("root/usr/lib/python3.11/test"))
 }
 
 /// The root of the parts of Firefox's sources that hold tests: some 700 MB are fetched for it, once.

@@ -394,7 +394,8 @@ def _make():
             _sys.stderr.flush()
         except BaseException as error:
             _stop(error)
-            raise
+            # Whoever executes this would show any other.
+            raise SystemExit(1) from None
         _settle()
 
     def _settle():

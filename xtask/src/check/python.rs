@@ -292,9 +292,9 @@ impl Drop for Server {
 }
 
 /// A folder to work in, and this user's folders: what was compiled is kept from one time to the next.
-struct Place<'a> {
-    folder: &'a Path,
-    home: PathBuf,
+pub(super) struct Place<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) home: PathBuf,
 }
 
 impl Place<'_> {
@@ -317,7 +317,7 @@ impl Place<'_> {
     }
 
     /// What a command prints that succeeds.
-    fn ok(&self, args: &[&str]) -> Result<String> {
+    pub(super) fn ok(&self, args: &[&str]) -> Result<String> {
         let output = self.output(args)?;
         let (said, words) =
             (String::from_utf8(output.stdout)?, String::from_utf8_lossy(&output.stderr));
@@ -332,7 +332,7 @@ impl Place<'_> {
         Ok(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    fn write(&self, file: &str, text: &str) -> Result<()> {
+    pub(super) fn write(&self, file: &str, text: &str) -> Result<()> {
         let path = self.folder.join(file);
         fs::create_dir_all(path.parent().context("a file is in a folder")?)?;
         Ok(fs::write(path, text)?)
