@@ -1,5 +1,7 @@
 //! Python on the real thing: CPython got as a user gets it, the examples, what hostile ops do, and records replayed.
 
+mod neighbours;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -8,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::{cargo, root, run, target};
+use neighbours::neighbours;
 
 /// How many times each example is recorded, with another seed each.
 const TIMES: u64 = 5;
@@ -88,7 +91,8 @@ pub(crate) fn python() -> Result<()> {
     workspace(&place)?;
     hostile(&place)?;
     repeatable(&place, &examples)?;
-    served(&place)
+    served(&place)?;
+    neighbours(&place)
 }
 
 /// What a newcomer does first.
@@ -246,48 +250,74 @@ fn repeatable(place: &Place<'_>, examples: &Path) -> Result<()> {
 
 /// The same by a server.
 fn served(place: &Place<'_>) -> Result<()> {
-    let mut serve = place.command(&[
-        "serve",
-        "--dev",
-        "--listen",
-        LISTEN,
-        "--store",
-        "served",
-        "--state",
-        "served-state",
-    ]);
-    let mut server = Server(serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
-    let url = format!("http://{LISTEN}");
-    let input = r#"{"name":"Ada"}"#;
-    let mut last = String::new();
-    for _ in 0..100 {
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        ensure!(server.0.try_wait()?.is_none(), "the server ended");
-        let put = place.output(&["put", "hello.py", "--server", &url])?;
-        last = String::from_utf8_lossy(&put.stderr).into_owned();
-        if put.status.success() {
-            let reference = String::from_utf8(put.stdout)?;
-            let said = place.ok(&["run", reference.trim(), "--server", &url, "--input", input])?;
-            ensure!(said == "{\"greeting\":\"Hello, Ada!\"}\n", "{said}");
-            // What returns nothing answers `null`.
-            let any = place.ok(&["put", "any.py", "--server", &url])?;
-            let nothing = ["run", any.trim(), "--server", &url, "--input", r#"{"code":"pass"}"#];
-            let said = place.ok(&nothing)?;
-            ensure!(said == "null\n", "{said}");
-            println!("a server runs it, too");
-            return Ok(());
-        }
-    }
-    bail!("the server takes no op in Python: {last}")
+    let served = Served::start(place, &["--dev"])?;
+    let hello = served.put("", "hello.py")?;
+    let (_, said, words) = served.run("", &hello, r#"{"name":"Ada"}"#)?;
+    ensure!(said == "{\"greeting\":\"Hello, Ada!\"}\n", "{said}{words}");
+    // What returns nothing answers `null`.
+    let any = served.put("", "any.py")?;
+    let (_, said, words) = served.run("", &any, r#"{"code":"pass"}"#)?;
+    ensure!(said == "null\n", "{said}{words}");
+    println!("a server runs it, too");
+    Ok(())
 }
 
-/// Ends with what started it.
-struct Server(Child);
+/// A server, which ends with what started it.
+struct Served<'a> {
+    place: &'a Place<'a>,
+    server: Child,
+    state: String,
+}
 
-impl Drop for Server {
+impl<'a> Served<'a> {
+    /// Starts it, with a store and a state of its own.
+    fn start(place: &'a Place<'_>, more: &[&str]) -> Result<Self> {
+        let state = format!("served{}", more.len());
+        let mut serve = place.command(&["serve", "--listen", LISTEN, "--store", &state]);
+        serve.args(["--state", &state]).args(more).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut served = Self { place, server: serve.spawn()?, state };
+        for _ in 0..100 {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            ensure!(served.server.try_wait()?.is_none(), "the server ended");
+            if std::net::TcpStream::connect(LISTEN).is_ok() {
+                return Ok(served);
+            }
+        }
+        bail!("the server does not listen")
+    }
+
+    /// A token of a tenant.
+    fn token(&self, tenant: &str) -> Result<String> {
+        let scopes = ["--scope", "read,run,update", "--state", &self.state, "--store", &self.state];
+        let token =
+            self.place
+                .ok(&[["token", "create", "--tenant", tenant].as_slice(), &scopes].concat())?;
+        Ok(token.trim().to_owned())
+    }
+
+    fn put(&self, token: &str, file: &str) -> Result<String> {
+        let mut put = self.place.command(&["put", file, "--server", &format!("http://{LISTEN}")]);
+        let output = put.env("COMPUTE_TOKEN", token).output()?;
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success(), "{file} cannot be put: {words}");
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// Whether a run failed, what it answered, and what was said.
+    fn run(&self, token: &str, reference: &str, input: &str) -> Result<(bool, String, String)> {
+        let url = format!("http://{LISTEN}");
+        let mut run = self.place.command(&["run", reference, "--server", &url, "--input", input]);
+        let output = run.env("COMPUTE_TOKEN", token).output()?;
+        let [said, words] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        Ok((!output.status.success(), said, words))
+    }
+}
+
+impl Drop for Served<'_> {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.server.kill();
+        let _ = self.server.wait();
     }
 }
 
