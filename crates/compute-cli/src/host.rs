@@ -20,8 +20,8 @@ use at_hand::AtHand;
 /// What a run on this machine may use, unless the command says otherwise.
 const MEMORY: u64 = 64 << 20;
 const WALL: Duration = Duration::from_secs(5);
-/// How long it may take to make an artifact ready, and after how long whoever waits is told.
-const COMPILE: Duration = Duration::from_secs(300);
+/// How long it may take to make an artifact ready, a whole runtime among what it links to, and after how long whoever waits is told.
+const COMPILE: Duration = Duration::from_hours(1);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What builds and runs computes for one command.
@@ -51,6 +51,7 @@ impl Host {
             .shared_resolver(Arc::clone(&at_hand) as _)
             .engine(compute_wasm::NAME, config)
             .limits(Limits::COMMAND_LINE)
+            .load_time(COMPILE)
             .build();
         Ok(Self { manager, at_hand })
     }

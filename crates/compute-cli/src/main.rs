@@ -16,6 +16,7 @@ mod watch;
 mod work;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
 use mimalloc::MiMalloc;
@@ -35,6 +36,8 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == host::COMPILE_WORKER) {
         return compute_wasm::compile_worker();
     }
+    // Where the system limits how large a file may be, writing one that is larger fails: it does not end the program.
+    let _ = signal_hook::flag::register(rustix::process::Signal::XFSZ.as_raw(), Arc::default());
     let command = Cli::command().color(wanted_color());
     let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,

@@ -75,7 +75,9 @@ pub enum BuildError {
     #[error("{}:{}:{}: {}", _0.file, _0.line, _0.column, _0.message)]
     Syntax(Box<SyntaxError>),
     /// What `@op(memory=…)` says is no size.
-    #[error("@op(memory={0:?}): write a size such as \"512MiB\", of at most 4GiB")]
+    #[error(
+        "@op(memory={0:?}): write a size such as \"512MiB\", of at least 1MiB and at most 4GiB"
+    )]
     Memory(String),
     /// A package cannot be had.
     #[error("{0}")]
@@ -99,6 +101,8 @@ enum Said {
 #[derive(Deserialize)]
 struct Imports {
     imports: Vec<String>,
+    /// The first names of those that are not in CPython's own library.
+    others: Vec<String>,
     /// The first names of those that neither the library nor a package of the plugin has.
     missing: Vec<String>,
     /// What `@op(memory=…)` says.
@@ -135,7 +139,8 @@ pub fn build(
     let mut wanted = VecDeque::from([main.clone()]);
     let mut bytes = 0;
     let mut memory = None;
-    let mut missing = BTreeSet::new();
+    let (mut missing, mut has_others) = (BTreeSet::new(), false);
+    let mut data = BTreeSet::new();
     while let Some(name) = wanted.pop_front() {
         if sources.contains_key(&name) {
             continue;
@@ -152,6 +157,13 @@ pub fn build(
         for import in read.imports {
             wanted.extend(modules(folder, &import));
         }
+        for other in read.others {
+            if folder.join(&other).is_dir() {
+                data.insert(other);
+            } else {
+                has_others |= !is_beside(folder, &other);
+            }
+        }
         missing.extend(read.missing.into_iter().filter(|name| !is_beside(folder, name)));
         sources.insert(name, text);
     }
@@ -159,11 +171,21 @@ pub fn build(
     let mut files: Vec<_> =
         sources.iter().map(|(name, text)| file(OWN, name, text.as_bytes())).collect();
     let mut read: Vec<_> = sources.keys().map(|name| folder.join(name)).collect();
-    if !missing.is_empty()
-        && let Some(packages) = Packages::near(folder)?
-    {
+    for path in data_files(folder, data)? {
+        let contents = bytes_at(&folder.join(&path))?;
+        bytes += contents.len();
+        if bytes > MOST_BYTES || files.len() >= MOST_FILES {
+            return Err(BuildError::TooMuch);
+        }
+        read.push(folder.join(&path));
+        files.push(file(OWN, &path, &contents));
+    }
+    // What is named there has to fit what the plugin has, too.
+    if has_others && let Some(packages) = Packages::near(folder)? {
+        let has = reading.packages()?;
+        packages.check(&reading.misfits(&packages.lines())?, &has)?;
         read.extend(packages.files());
-        for (path, contents) in packages.get(&missing, &reading.packages()?, kept)? {
+        for (path, contents) in packages.get(&missing, &has, kept)? {
             bytes += contents.len();
             files.push(file(PACKAGES, &path, &contents));
         }
@@ -197,19 +219,26 @@ fn link(main: &str, files: &[(String, Vec<u8>)], plugin: &Ref, memory: Option<u6
 /// What `@op(memory=…)` says, in bytes.
 fn bytes_of(memory: &str) -> Result<u64, BuildError> {
     let size: Option<ByteSize> = memory.parse().ok();
-    let bytes = size.map(|size| size.as_u64()).filter(|bytes| (1..=4 << 30).contains(bytes));
+    let sizes = 1 << 20..=4 << 30;
+    let bytes = size.map(|size| size.as_u64()).filter(|bytes| sizes.contains(bytes));
     bytes.ok_or_else(|| BuildError::Memory(memory.to_owned()))
 }
 
-fn read(path: &Path) -> Result<String, BuildError> {
-    let failed = |problem: String| BuildError::Read { path: path.display().to_string(), problem };
-    let size = fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+fn unread(path: &Path, problem: impl ToString) -> BuildError {
+    BuildError::Read { path: path.display().to_string(), problem: problem.to_string() }
+}
+
+fn bytes_at(path: &Path) -> Result<Vec<u8>, BuildError> {
+    let size = fs::metadata(path).map_err(|error| unread(path, error))?.len();
     if size > MOST_BYTES as u64 {
         return Err(BuildError::TooMuch);
     }
-    let bytes = fs::read(path).map_err(|error| failed(error.to_string()))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| failed("it is not UTF-8, which sources have to be".to_owned()))?;
+    fs::read(path).map_err(|error| unread(path, error))
+}
+
+fn read(path: &Path) -> Result<String, BuildError> {
+    let text = String::from_utf8(bytes_at(path)?)
+        .map_err(|_| unread(path, "it is not UTF-8, which sources have to be"))?;
     // What some editors begin a file with.
     Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
 }
@@ -245,6 +274,11 @@ impl Reading<'_> {
         }
     }
 
+    /// Which lines of requirements what the plugin has does not fit.
+    fn misfits(&self, requirements: &[&str]) -> Result<Vec<String>, BuildError> {
+        self.ask(&json!({"requirements": requirements}))
+    }
+
     /// The packages that the plugin has.
     fn packages(&self) -> Result<Has, BuildError> {
         self.ask(&json!({"packages": true}))
@@ -261,6 +295,35 @@ fn modules(folder: &Path, import: &str) -> Vec<String> {
         found.extend(candidates.into_iter().find(|file| folder.join(file).is_file()));
     }
     found
+}
+
+/// The files in the op's own packages that are no modules, at any depth: what `importlib.resources` finds there. What is hidden is left
+/// out, and what CPython makes.
+fn data_files(folder: &Path, packages: BTreeSet<String>) -> Result<Vec<String>, BuildError> {
+    let mut found = Vec::new();
+    let mut folders: Vec<_> = packages.into_iter().collect();
+    while let Some(below) = folders.pop() {
+        let path = folder.join(&below);
+        for entry in fs::read_dir(&path).map_err(|error| unread(&path, error))? {
+            let entry = entry.map_err(|error| unread(&path, error))?;
+            let kind = entry.file_type().map_err(|error| unread(&path, error))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') || name == "__pycache__" {
+                continue;
+            }
+            let path = format!("{below}/{name}");
+            if kind.is_dir() {
+                folders.push(path);
+            } else if kind.is_file() && !name.ends_with(".py") {
+                found.push(path);
+            }
+            if found.len() + folders.len() > MOST_FILES {
+                return Err(BuildError::TooMuch);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Whether a module or a package of this name is beside the op.

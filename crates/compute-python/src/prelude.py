@@ -86,7 +86,7 @@ def _make():
 
     LOG = _Log()
     # The op, and what takes the place of what was free.
-    state = {"op": None, "held": []}
+    state = {"op": None, "held": [], "doing": ""}
 
     def op(function=None, *, warmup=None, memory=None):
         """Declares the function that a call calls: `@op`, or `@op(warmup={...})` for inputs that it is tried on while it is loaded, and
@@ -128,24 +128,42 @@ def _make():
             place = f"at <module> ({error.filename[len(OWN):]}:{error.lineno or 0}:{error.offset or 1})"
             _tell("f" + name, error.msg or "", place)
             return
-        try:
-            message = str(error)
-        except BaseException:
-            message = "(its text cannot be had)"
+        message = _said(error)
         if isinstance(error, ModuleNotFoundError) and error.name and _missing([error.name.split(".")[0]]):
             message += ": it is no module beside the op, and no package of requirements.txt or of the plugin"
-        frames = _frames(error)
-        seen = {id(error)}
-        while True:
-            is_cause = error.__cause__ is not None
-            error = error.__cause__ if is_cause or error.__suppress_context__ else error.__context__
-            if error is None or id(error) in seen:
-                break
+        frames = []
+        seen = set()
+
+        def add(error, how, depth):
+            nonlocal message
+            if id(error) in seen or len(seen) > 50:
+                return
             seen.add(id(error))
-            frames += _frames(error)
-            if is_cause:
-                message += f"\ncaused by {type(error).__name__}: {error}"
-        _tell("f" + name, message, "\n".join(frames))
+            if how:
+                message += f"\n{'  ' * depth}{how}{type(error).__name__}: {_said(error)}"
+            frames.extend(_frames(error))
+            for one in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+                add(one, "with ", depth + 1)
+            if error.__cause__ is not None:
+                add(error.__cause__, "caused by ", depth)
+            elif error.__context__ is not None and not error.__suppress_context__:
+                add(error.__context__, "while handling ", depth)
+
+        add(error, "", 0)
+        code = getattr(state["op"], "__code__", None)
+        if not frames and code is not None:
+            frames.append(f"at {code.co_qualname} ({code.co_filename.removeprefix(OWN)}:{code.co_firstlineno}:1)")
+        _tell("f" + name, message + state["doing"], "\n".join(frames))
+
+    def _said(error):
+        """An exception's text, and its notes."""
+        try:
+            said = str(error)
+            for note in getattr(error, "__notes__", ()):
+                said += f"\n{note}"
+            return said
+        except BaseException:
+            return "(its text cannot be had)"
 
     def _input():
         """What stands on stdin: most is short, and room for more is not touched."""
@@ -208,6 +226,9 @@ def _make():
 
     class InputError(TypeError):
         """The input is not what the op's type hints say."""
+
+    class AnswerError(TypeError):
+        """What the op returned is no JSON."""
 
     NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", list: "a list",
              dict: "an object", type(None): "null"}
@@ -340,7 +361,42 @@ def _make():
 
     def _answer(data):
         answer = _run(state["op"], decode(str(data, "utf-8")))
-        return encode(answer).encode("utf-8")
+        try:
+            return encode(answer).encode("utf-8")
+        except (TypeError, ValueError) as error:
+            place = _unfit(answer)
+            if place is not None:
+                raise AnswerError(place) from None
+            raise
+
+    def _unfit(answer):
+        """Which value of an answer is no JSON, and where it stands."""
+        todo, seen = [("answer", answer, 0)], 0
+        while todo and seen < 100_000:
+            path, value, depth = todo.pop()
+            seen += 1
+            if depth > 200:
+                return None
+            if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+                return f"{path} is {value}, which is no JSON"
+            if isinstance(value, str):
+                try:
+                    value.encode("utf-8")
+                except UnicodeEncodeError:
+                    return f"{path} has half of a character, which is no JSON"
+            elif isinstance(value, dict):
+                for key, one in value.items():
+                    if not isinstance(key, (str, int, float, bool, type(None))):
+                        return f"{path} has a key of type {type(key).__name__}, which is no JSON"
+                    todo.append((f"{path}.{key}", one, depth + 1))
+            elif isinstance(value, (list, tuple)):
+                todo.extend((f"{path}[{at}]", one, depth + 1) for at, one in enumerate(value))
+            elif not isinstance(value, (int, float, bool, type(None))):
+                try:
+                    todo.append((path, _plain(value), depth + 1))
+                except TypeError:
+                    return f"{path} is of type {type(value).__name__}, which is no JSON"
+        return None
 
     def _call():
         """A call: the function that the host calls."""
@@ -387,10 +443,12 @@ def _make():
             _declared(function)
             warmup = state.pop("warmup", None)
             if warmup is not None:
+                state["doing"] = " (in its warm-up, which @op names)"
                 for value in warmup if isinstance(warmup, list) else [warmup]:
                     # As often as it takes until CPython has specialised what runs.
                     for _ in range(WARM):
                         encode(_run(function, {"input": copy.deepcopy(value)}))
+            state["doing"] = ""
             _sys.stderr.flush()
         except BaseException as error:
             _stop(error)

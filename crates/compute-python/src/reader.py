@@ -4,13 +4,34 @@ import sys
 from compute import op, _missing
 
 
+def packages():
+    from importlib.metadata import distributions
+
+    return {found.name: found.version for found in distributions()}
+
+
+def fits(line):
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    try:
+        named = Requirement(line.split(" #")[0].split(" --")[0].strip())
+    except InvalidRequirement:
+        # What is none of a package, pip tells.
+        return True
+    has = {canonicalize_name(name): version for name, version in packages().items()}.get(canonicalize_name(named.name))
+    if has is None or (named.marker is not None and not named.marker.evaluate()):
+        return True
+    return named.specifier.contains(has, prereleases=True)
+
+
 @op
 def read(input):
-    """Which modules a source imports; or, of the plugin, which packages it has."""
+    """Which modules a source imports; or, of the plugin, which packages it has; or which lines of requirements they do not fit."""
     if "packages" in input:
-        from importlib.metadata import distributions
-
-        return {found.name: found.version for found in distributions()}
+        return packages()
+    if "requirements" in input:
+        return [line for line in input["requirements"] if not fits(line)]
     file, source = input["file"], input["source"]
     try:
         tree = ast.parse(source, file)
@@ -42,4 +63,5 @@ def read(input):
                         memory = str(keyword.value.value) if isinstance(keyword.value, ast.Constant) else "…"
     # What is in the standard library is that, whatever the op's own modules are called.
     imports = sorted(name for name in names if name.split(".")[0] not in sys.stdlib_module_names)
-    return {"imports": imports, "missing": sorted(_missing(tops)), "memory": memory}
+    others = sorted(name for name in tops if name not in sys.stdlib_module_names and name != "compute")
+    return {"imports": imports, "others": others, "missing": sorted(_missing(tops)), "memory": memory}

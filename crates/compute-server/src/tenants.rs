@@ -49,7 +49,7 @@ const RECORDS: &str = "records";
 const POLICY: Duration = Duration::from_secs(1);
 
 /// How long it may take to make an artifact ready before anybody asks for it.
-const WARM: Duration = Duration::from_secs(120);
+const WARM: Duration = Duration::from_hours(1);
 
 /// What the memory of rules is called that documents still use.
 const REPLACED: &str = "the memory of rules that are replaced, and that documents still use,";

@@ -40,7 +40,7 @@ def large(input):
 "#;
 
 /// What is executed, and what is told of it.
-const TRIED: [(&str, &str); 26] = [
+const TRIED: [(&str, &str); 28] = [
     ("answer = 1 + 1", "2"),
     ("def f(n): return f(n + 1)\nf(0)", "RecursionError: maximum recursion depth exceeded"),
     ("import json; json.loads('[' * 100000)", "RecursionError"),
@@ -66,10 +66,12 @@ const TRIED: [(&str, &str); 26] = [
     ("answer = 'x' * 10_000_000", "more than its output limit"),
     ("a = [0] * 10 ** 9", "MemoryError"),
     ("a = []\nwhile True: a.append(bytearray(1 << 20))", "its limit of 268435456 bytes"),
-    ("answer = float('nan')", "Out of range float values are not JSON compliant"),
-    ("answer = object()", "the answer holds a value of type object, which is no JSON"),
+    ("answer = {'a': [1, float('nan')]}", "answer.a[1] is nan, which is no JSON"),
+    ("answer = object()", "answer is of type object, which is no JSON"),
     ("import os; os.write(1, b'junk'); answer = 5", "the output is not JSON"),
     ("raise ValueError('this') from KeyError('that')", "caused by KeyError: 'that'"),
+    ("try: {}['k']\nexcept KeyError: raise ValueError('v')", "while handling KeyError: 'k'"),
+    ("raise ExceptionGroup('both', [ValueError('one'), KeyError('two')])", "with KeyError: 'two'"),
 ];
 
 /// What must come out otherwise with another seed, and the same with the same.
@@ -125,6 +127,10 @@ fn first_steps(place: &Place<'_>) -> Result<()> {
     place.write("parts/one.py", "ONE = 1\n")?;
     let said = place.ok(&["run", "json.py", "--input", "[2]"])?;
     ensure!(said == "[1,\"[2]\"]\n", "{said}");
+    place.write("parts/words.txt", "and data\n")?;
+    place.write("data.py", "from compute import op\nfrom importlib.resources import files\nimport parts.one\n\n\n@op\ndef data(input):\n    return files(parts).joinpath(\"words.txt\").read_text()\n")?;
+    let said = place.ok(&["run", "data.py"])?;
+    ensure!(said == "\"and data\\n\"\n", "{said}");
     place.write("large.py", LARGE)?;
     let said = place.ok(&["run", "large.py", "--input", "300"])?;
     ensure!(said == "314572800\n", "{said}");
@@ -155,15 +161,34 @@ fn packages(place: &Place<'_>) -> Result<()> {
     }
     let refs = [place.ok(&["put", "title.py"])?, other.ok(&["put", "title.py"])?];
     ensure!(refs[0] == refs[1], "two builds differ: {refs:?}");
+    // Markers are about the sandbox's CPython.
+    place.write(
+        "requirements.txt",
+        "-r others.txt\npython-slugify==0.0.99; python_version < '3.15'\n",
+    )?;
+    place.write("others.txt", "python-slugify==8.0.4; sys_platform == 'wasi'\n")?;
+    let said = place.ok(&["run", "title.py", "--input", "\"Ä b\""])?;
+    ensure!(said == "[\"a-b\",\"8.0.4\"]\n", "{said}");
     for (named, told) in [
         ("uvloop\n", "No matching distribution found for uvloop"),
-        ("numpy<2\n", "numpy 2.5"),
+        ("numpy<2\n", "the plugin has another version than is named: numpy<2"),
         ("python-slugify==0.0.99\n", "python-slugify==0.0.99"),
     ] {
         place.write("requirements.txt", named)?;
         let failed = place.failed(&["run", "title.py"])?;
         ensure!(
             failed.contains(told) && failed.contains("an op brings packages of pure Python"),
+            "{failed}"
+        );
+    }
+    for direct in
+        ["-e .", "./own", "own @ https://example.org/own.tar.gz", "git+https://example.org/own"]
+    {
+        place.write("requirements.txt", &format!("six\n{direct}\n"))?;
+        let failed = place.failed(&["run", "title.py"])?;
+        ensure!(
+            failed.contains("requirements.txt:2: ")
+                && failed.contains("by their names from an index"),
             "{failed}"
         );
     }

@@ -61,8 +61,10 @@ impl Resolver for AtHand {
             if own && reference.alg() == compute::Algorithm::Sha256.name() {
                 return Ok(compute_js_plugin::plugin());
             }
-            if let Some(plugin) = plugins::read(reference) {
-                return Ok(plugin);
+            match plugins::read(reference) {
+                Some(Ok(plugin)) => return Ok(plugin),
+                Some(Err(missing)) => return Err(Error::unresolved(reference.clone(), missing)),
+                None => {}
             }
             self.store(reference)?.resolve(reference).await
         })

@@ -26,22 +26,34 @@ pub(crate) fn keep(plugin: &Artifact) -> Result<(), Failure> {
     })
 }
 
-/// A runtime that was kept; nothing if it is none of this user's. It is mapped: its bytes are neither read nor checked here.
-pub(crate) fn read(reference: &Ref) -> Option<Artifact> {
+/// A runtime that was kept; nothing if it is none of this user's, and what to do if it is gone. It is mapped: its bytes are neither read nor checked here.
+pub(crate) fn read(reference: &Ref) -> Option<Result<Artifact, String>> {
     if !bindings::admitted().ok()?.contains(reference) {
         return None;
     }
-    let file = std::fs::File::open(file(reference).ok()?).ok()?;
-    // SAFETY: the file is this user's, and nobody writes to it once it has its name: it is replaced as a whole.
-    #[expect(unsafe_code, reason = "a file is mapped")]
-    let bytes = unsafe { memmap2::Mmap::map(&file) }.ok()?;
-    let bytes = bytes::Bytes::from_owner(bytes);
-    Some(Artifact::unverified(reference.clone(), compute_wasm::NAME, bytes))
+    let path = file(reference).ok()?;
+    let mapped = std::fs::File::open(&path).and_then(|file| {
+        // SAFETY: the file is this user's, and nobody writes to it once it has its name: it is replaced as a whole.
+        #[expect(unsafe_code, reason = "a file is mapped")]
+        unsafe {
+            memmap2::Mmap::map(&file)
+        }
+    });
+    Some(match mapped {
+        Ok(mapped) => {
+            let bytes = bytes::Bytes::from_owner(mapped);
+            Ok(Artifact::unverified(reference.clone(), compute_wasm::NAME, bytes))
+        }
+        Err(error) => Err(format!(
+            "Python's runtime is not in {} ({error}): `compute plugin add python` gets it again",
+            path.display()
+        )),
+    })
 }
 
 /// All that were kept.
 pub(crate) fn all() -> Result<Vec<Artifact>, Failure> {
-    Ok(bindings::admitted()?.iter().filter_map(read).collect())
+    Ok(bindings::admitted()?.iter().filter_map(read).filter_map(Result::ok).collect())
 }
 
 fn file(plugin: &Ref) -> Result<PathBuf, Failure> {

@@ -97,7 +97,10 @@ pub(crate) fn build_python(host: &Host, path: &Path) -> Result<compute_python::B
         return Err(missing(path));
     }
     let plugin = bindings::python()?;
-    host.at_hand.add(compute_python::reader(&plugin));
+    let reader = compute_python::reader(&plugin);
+    host.at_hand.add(reader.clone());
+    // Where it was compiled by another program, or what was compiled is gone.
+    host.prepare(&reader, compute::Limits::default())?;
     let built = compute_python::build(path, &plugin, &host.manager, &user::cache("python")?);
     built.map_err(|error| match error {
         PythonError::Syntax(wrong) => Failure::Source(vec![syntax_error(*wrong)]),

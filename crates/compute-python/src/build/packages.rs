@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
-use std::io::{Cursor, Read as _};
+use std::io::{Cursor, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use compute::Algorithm;
@@ -18,14 +18,18 @@ use super::{BuildError, Has, MOST_BYTES, MOST_FILES};
 const REQUIREMENTS: &str = "requirements.txt";
 const PROJECT: &str = "pyproject.toml";
 const LOCK: &str = "pylock.toml";
+/// What stands before the name of another file of requirements, and how many such files there may be.
+const NAMING: [&str; 4] = ["-r", "--requirement", "-c", "--constraint"];
+const MOST_NAMED: usize = 20;
 /// The largest wheel that is taken, in bytes.
 const MOST_WHEEL: u64 = 64 << 20;
 
 /// The packages that ops in a folder may use.
 pub(super) struct Packages {
     folder: PathBuf,
-    /// The file that names them, and its lines for pip.
-    named_in: PathBuf,
+    /// The files that name them, of which the first may name others.
+    named_in: Vec<PathBuf>,
+    /// All their lines for pip.
     requirements: String,
 }
 
@@ -64,6 +68,8 @@ struct Package {
 #[derive(Debug, Deserialize, Serialize)]
 struct Wheel {
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     url: Option<String>,
     hashes: BTreeMap<String, String>,
 }
@@ -95,23 +101,72 @@ impl Packages {
         let start = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let start = start.canonicalize().map_err(|error| failed(error.to_string()))?;
         for folder in start.ancestors() {
-            for name in [REQUIREMENTS, PROJECT] {
-                let named_in = folder.join(name);
-                if named_in.is_file() {
-                    let text = super::read(&named_in)?;
-                    let requirements =
-                        if name == PROJECT { of_project(&named_in, &text)? } else { text };
-                    let folder = folder.to_owned();
-                    return Ok(Some(Self { folder, named_in, requirements }));
-                }
+            let file = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
+            let mut packages = Self {
+                folder: folder.to_owned(),
+                named_in: Vec::new(),
+                requirements: String::new(),
+            };
+            if let Some(path) = file(REQUIREMENTS) {
+                packages.add(path)?;
+            } else if let Some(path) = file(PROJECT) {
+                packages.requirements = of_project(&path, &super::read(&path)?)?;
+                check_lines(&path, &packages.requirements)?;
+                packages.named_in.push(path);
+            } else if file(LOCK).is_none() {
+                continue;
             }
+            return Ok(Some(packages));
         }
         Ok(None)
     }
 
+    /// Adds a file of requirements, and those that it names.
+    fn add(&mut self, path: PathBuf) -> Result<(), BuildError> {
+        if self.named_in.contains(&path) {
+            return Ok(());
+        }
+        if self.named_in.len() >= MOST_NAMED {
+            return Err(failed(format!(
+                "{}: it names more than {MOST_NAMED} files",
+                path.display()
+            )));
+        }
+        let text = super::read(&path)?;
+        check_lines(&path, &text)?;
+        self.requirements.push_str(&text);
+        self.requirements.push('\n');
+        let beside = path.parent().unwrap_or(Path::new("")).to_owned();
+        self.named_in.push(path);
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            let option = words.next().filter(|word| NAMING.contains(word));
+            if let Some(name) = option.and_then(|_| words.next()) {
+                self.add(beside.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is named, by line.
+    pub(super) fn lines(&self) -> Vec<&str> {
+        self.requirements.lines().filter(|line| !line.trim().is_empty()).collect()
+    }
+
+    /// Refuses lines that what the plugin has does not fit.
+    pub(super) fn check(&self, misfits: &[String], has: &Has) -> Result<(), BuildError> {
+        if misfits.is_empty() {
+            return Ok(());
+        }
+        let problem =
+            format!("the plugin has another version than is named: {}", misfits.join(", "));
+        Err(self.refused(&PipError::Failed(problem), has))
+    }
+
     /// The files that decide which packages there are.
-    pub(super) fn files(&self) -> [PathBuf; 2] {
-        [self.named_in.clone(), self.folder.join(LOCK)]
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let lock = self.folder.join(LOCK);
+        self.named_in.iter().cloned().chain([lock]).collect()
     }
 
     /// The files of those packages that have these modules, and of what they need, by their paths.
@@ -121,6 +176,9 @@ impl Packages {
         has: &Has,
         kept: &Path,
     ) -> Result<BTreeMap<String, Vec<u8>>, BuildError> {
+        if modules.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let lock = self.lock(has)?;
         let mut unpacked = BTreeMap::new();
         for (package, wheel) in wheels(&lock, kept)? {
@@ -166,13 +224,19 @@ impl Packages {
             let lock: Lock = toml::from_str(&text).map_err(|error| {
                 failed(format!("{}: {error}; without it, it is made anew", path.display()))
             })?;
+            if !lock.lock_version.starts_with("1.") {
+                return Err(failed(format!(
+                    "{}: it is of version {}, and this program knows version 1",
+                    path.display(),
+                    lock.lock_version
+                )));
+            }
             // One that somebody else's tool has made is taken as it is.
             if lock.tool.compute.as_ref().is_none_or(|other| *other == made) {
-                return Ok(lock);
+                return Ok(lock.of_pure_python(has));
             }
         }
-        let chosen = Pip.choose(&self.requirements, has);
-        let chosen = chosen.map_err(|error| self.refused(&error, has))?;
+        let chosen = self.choose(has)?;
         let lock = Lock {
             lock_version: "1.0".to_owned(),
             created_by: "compute".to_owned(),
@@ -185,6 +249,21 @@ impl Packages {
         Ok(lock)
     }
 
+    /// What pip chooses.
+    fn choose(&self, has: &Has) -> Result<Vec<Chosen>, BuildError> {
+        let Some(file) = self.named_in.first() else { return Ok(Vec::new()) };
+        let chosen = if file.ends_with(PROJECT) {
+            let mut list =
+                tempfile::NamedTempFile::new().map_err(|error| failed(error.to_string()))?;
+            list.write_all(self.requirements.as_bytes())
+                .map_err(|error| failed(error.to_string()))?;
+            Pip.choose(list.path(), has)
+        } else {
+            Pip.choose(file, has)
+        };
+        chosen.map_err(|error| self.refused(&error, has))
+    }
+
     /// What is said where pip finds no packages that fit.
     fn refused(&self, error: &PipError, has: &Has) -> BuildError {
         let PipError::Failed(said) = error else { return failed(error.to_string()) };
@@ -192,17 +271,61 @@ impl Packages {
         failed(format!(
             "the packages of {} cannot be had:\n{said}\nan op brings packages of pure Python (wheels for any platform), and uses what \
              the plugin has of others, in these versions: {}",
-            self.named_in.display(),
+            self.named_in.first().unwrap_or(&self.folder).display(),
             list.join(", ")
         ))
+    }
+}
+
+impl Lock {
+    /// Without what the plugin has, and without wheels for some platform alone.
+    fn of_pure_python(mut self, has: &Has) -> Self {
+        let has: BTreeSet<_> = has.keys().map(|name| normal(name)).collect();
+        self.packages.retain_mut(|package| {
+            package.wheels.retain(Wheel::is_pure);
+            !package.wheels.is_empty() && !has.contains(&normal(&package.name))
+        });
+        self
+    }
+}
+
+impl Wheel {
+    /// Whether its name says that it is for any platform. Where it says nothing, that is seen when it is unpacked.
+    fn is_pure(&self) -> bool {
+        let name = self.name.as_ref().or(self.url.as_ref());
+        name.is_none_or(|name| name.ends_with("-none-any.whl"))
     }
 }
 
 impl From<Chosen> for Package {
     fn from(Chosen { name, version, url, sha256 }: Chosen) -> Self {
         let hashes = BTreeMap::from([("sha256".to_owned(), sha256)]);
-        Self { name, version, wheels: vec![Wheel { url: Some(url), hashes }] }
+        Self { name, version, wheels: vec![Wheel { name: None, url: Some(url), hashes }] }
     }
+}
+
+/// Refuses what has pip run code of somebody's: packages come by their names from an index, as wheels.
+fn check_lines(path: &Path, text: &str) -> Result<(), BuildError> {
+    for (number, line) in text.lines().enumerate() {
+        let line = line.split(" #").next().unwrap_or_default().trim();
+        let first = line.split_whitespace().next().unwrap_or_default();
+        let is_place = |word: &str| {
+            word.contains("://") || word.starts_with(['.', '/', '~']) || word.contains(['/', '\\'])
+        };
+        let by_name =
+            first.split(['=', '<', '>', '!', '~', ';', '[', '@']).next().unwrap_or_default();
+        let is_direct = ["-e", "--editable"].iter().any(|option| first.starts_with(option))
+            || (!first.starts_with(['-', '#'])
+                && (is_place(by_name) || line.contains(" @ ") || first.contains('@')));
+        if is_direct {
+            return Err(failed(format!(
+                "{}:{}: {line}: packages come by their names from an index, as wheels of pure Python; put what is your own beside the op",
+                path.display(),
+                number + 1
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The lines for pip of a project's dependencies.

@@ -12,6 +12,25 @@ use zip::write::SimpleFileOptions;
 
 use super::Has;
 
+/// pip, for which markers such as `python_version >= "3.13"` and `sys_platform == "win32"` are about the sandbox's CPython, and not about the one
+/// that pip runs on: no option of pip's says so.
+const FOR_THE_SANDBOX: &str = r#"
+import sys
+from pip._internal.cli.main import main
+import pip._vendor.packaging.markers as markers
+known = markers.default_environment
+def environment():
+    return {**known(), "python_version": "3.15", "python_full_version": "3.15.0", "implementation_version": "3.15.0",
+            "implementation_name": "cpython", "platform_python_implementation": "CPython", "os_name": "posix",
+            "sys_platform": "wasi", "platform_system": "wasi", "platform_machine": "wasm32", "platform_release": "",
+            "platform_version": ""}
+markers.default_environment = environment
+sys.exit(main(sys.argv[1:]))
+"#;
+const WITHOUT_QUESTIONS: [&str; 2] = ["--disable-pip-version-check", "--no-input"];
+/// What pip says before it tells which packages do not go together.
+const CONFLICT: &str = "The conflict is caused by:";
+
 /// The CPython that packages are for.
 const VERSION: &str = "3.15";
 
@@ -65,8 +84,8 @@ impl Pip {
         run(command)
     }
 
-    /// What these requirements come to, beside what is there already, whose versions stay.
-    pub(super) fn choose(self, requirements: &str, has: &Has) -> Result<Vec<Chosen>, PipError> {
+    /// What a file of requirements comes to, beside what is there already, whose versions stay.
+    pub(super) fn choose(self, requirements: &Path, has: &Has) -> Result<Vec<Chosen>, PipError> {
         let failed = |error: std::io::Error| PipError::Failed(error.to_string());
         let folder = tempfile::tempdir().map_err(failed)?;
         let at = |name: &str| folder.path().join(name);
@@ -76,13 +95,13 @@ impl Pip {
             stand_in(folder.path(), name, version).map_err(failed)?;
         }
         fs::write(at("constraints.txt"), constraints).map_err(failed)?;
-        fs::write(at("requirements.txt"), requirements).map_err(failed)?;
-        let mut command = pip("install");
+        let mut command = Command::new("python3");
+        command.args(["-c", FOR_THE_SANDBOX, "install"]).args(WITHOUT_QUESTIONS);
         command.args(["--dry-run", "--ignore-installed"]).args(pure());
         command.arg("--target").arg(at("target")).arg("--report").arg(at("report.json"));
         command.arg("--find-links").arg(folder.path());
         command.arg("--constraint").arg(at("constraints.txt"));
-        command.arg("--requirement").arg(at("requirements.txt"));
+        command.arg("--requirement").arg(requirements);
         run(command)?;
         let report = fs::read(at("report.json")).map_err(failed)?;
         let report: Report = serde_json::from_slice(&report)
@@ -135,7 +154,7 @@ struct Archive {
 
 fn pip(what: &str) -> Command {
     let mut command = Command::new("python3");
-    command.args(["-m", "pip", what, "--quiet", "--disable-pip-version-check", "--no-input"]);
+    command.args(["-m", "pip", what, "--quiet"]).args(WITHOUT_QUESTIONS);
     command
 }
 
@@ -160,7 +179,11 @@ fn run(mut command: Command) -> Result<(), PipError> {
     if output.status.success() {
         return Ok(());
     }
-    Err(PipError::Failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    let [said, failed] =
+        [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+    let why = said.find(CONFLICT).map(|at| said[at..].lines().take(20).collect::<Vec<_>>());
+    let why = why.map(|lines| format!("\n{}", lines.join("\n"))).unwrap_or_default();
+    Err(PipError::Failed(format!("{}{why}", failed.trim())))
 }
 
 /// Writes a wheel that stands for a package which is there already.

@@ -92,6 +92,8 @@ impl DiskCache {
 
     fn open(&self, folder: &Path, name: &str) -> Option<File> {
         let path = folder.join(name);
+        // Opening what is no file may take for ever.
+        fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
         let mut file = File::open(&path).ok()?;
         let code_bytes = file.metadata().ok()?.len().checked_sub(MAC_BYTES as u64)?;
         let stamp = (code_bytes >= STAMPED).then(|| self.stamp(name, &file)).flatten();

@@ -104,6 +104,10 @@ impl WasmEngine {
         let engines = self.engines(load.profile, self.language(reference), Purpose::Calls)?;
         self.plugins.get(&(reference.clone(), load.profile), load, || {
             let (shape, facts) = self.facts(whole, &engines, load)?;
+            // A whole runtime takes longer than any load: whoever wants it waits for as long as he likes, and it is as long as somebody does.
+            let mut load = *load;
+            load.deadline = load.deadline.filter(|_| !self.is_admitted(reference));
+            let load = &load;
             let part = Compiled { reference, part: format!("plugin{IMAGE_VERSION}") };
             let code = || Ok::<_, Error>(whole.divide()?.code);
             let code = self.prepare((&part, Kind::Code), &engines, Library::new, load, code)?;

@@ -8,7 +8,7 @@ use compute::{Limits, Manager};
 use compute_flow::ProcessorSettings;
 use compute_server::{Quotas, Server, Settings};
 use compute_wasm::NAME;
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -97,8 +97,6 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
         })?;
         let address = listener.local_addr().map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        // Where the system limits how large a file may be, writing one that is larger fails: it does not end the server.
-        let _too_large = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map_err(failed)?;
         tell(format!("listening on http://{address}; ctrl-c ends it"));
         let told = async move {
             tokio::select! {
@@ -111,8 +109,8 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
     })
 }
 
-/// Makes the plugin of JavaScript ready: on a machine that has not compiled it yet it takes some seconds. What fails is only
-/// slower then.
+/// Makes the plugins of JavaScript and Python ready: on a machine that has not compiled them yet the one takes some seconds, and the
+/// other some minutes. What fails is only slower then.
 fn warm(server: &Server) {
     let warmed = server.warm(|| {
         let compiler = compute_js::compiler(host::engine_config(1)?);
@@ -120,6 +118,17 @@ fn warm(server: &Server) {
     });
     if let Err(failure) = warmed {
         tracing::warn!(target: "request", "JavaScript's plugin is not ready: {failure}");
+    }
+    let Ok(python) = bindings::python() else { return };
+    tracing::info!(
+        target: "request",
+        "making Python ready: where it is not compiled yet that takes minutes, and ops in Python wait for it"
+    );
+    match server.warm(|| Ok::<_, Failure>(compute_python::reader(&python))) {
+        Err(failure) => {
+            tracing::warn!(target: "request", "Python's plugin is not ready: {failure}");
+        }
+        Ok(()) => tracing::info!(target: "request", "Python is ready"),
     }
 }
 
