@@ -22,8 +22,6 @@ def _make():
     def _tell(*parts):
         _host.call(b"\0".join(part if isinstance(part, bytes) else part.encode("utf-8", "replace") for part in parts))
 
-    LEVELS = {"debug": "0", "info": "1", "warn": "2", "error": "3"}
-
     def _words(values):
         return " ".join(value if isinstance(value, str) else _shown(value) for value in values)
 
@@ -351,6 +349,8 @@ def _make():
 
     def _stop(error):
         try:
+            # What was printed without an end of a line.
+            _sys.stderr.flush()
             if isinstance(error, SystemExit):
                 code = error.code if type(error.code) in (int, str, type(None)) else "…"
                 error = RuntimeError(f"the op called sys.exit({code!r}): an op answers by returning")

@@ -14,7 +14,7 @@ mod ticker;
 
 pub use compiler::compile_worker;
 pub(crate) use compiler::{Compilers, Uncompiled, compile_here, nameless_file};
-pub(crate) use disk_cache::{Compiled, DiskCache, write_sparse};
+pub(crate) use disk_cache::{Compiled, DiskCache, held, write_sparse};
 pub(crate) use guest_store::GuestStore;
 pub use options::{CompileLimits, Compiler};
 pub(crate) use prepared::{Command, Image, Library, Prepared};

@@ -40,7 +40,7 @@ def large(input):
 "#;
 
 /// What is executed, and what is told of it.
-const TRIED: [(&str, &str); 28] = [
+const TRIED: [(&str, &str); 29] = [
     ("answer = 1 + 1", "2"),
     ("def f(n): return f(n + 1)\nf(0)", "RecursionError: maximum recursion depth exceeded"),
     ("import json; json.loads('[' * 100000)", "RecursionError"),
@@ -69,6 +69,7 @@ const TRIED: [(&str, &str); 28] = [
     ("answer = {'a': [1, float('nan')]}", "answer.a[1] is nan, which is no JSON"),
     ("answer = object()", "answer is of type object, which is no JSON"),
     ("import os; os.write(1, b'junk'); answer = 5", "the output is not JSON"),
+    ("print('half', end=''); raise ValueError", "half\n"),
     ("raise ValueError('this') from KeyError('that')", "caused by KeyError: 'that'"),
     ("try: {}['k']\nexcept KeyError: raise ValueError('v')", "while handling KeyError: 'k'"),
     ("raise ExceptionGroup('both', [ValueError('one'), KeyError('two')])", "with KeyError: 'two'"),

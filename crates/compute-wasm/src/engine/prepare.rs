@@ -55,10 +55,7 @@ impl WasmEngine {
             Uncompiled::Stopped => unwanted(),
             Uncompiled::Failed(message) => Error::engine(NAME, message),
         })?;
-        if let Some(cache) = cache {
-            cache.put(of, engines, load.tenant, &code);
-        }
-        let file = match cache.and_then(|cache| cache.get(of, engines, load.tenant)) {
+        let file = match cache.and_then(|cache| cache.put(of, engines, load.tenant, &code)) {
             Some(file) => file,
             None => file_of(&code).map_err(|error| Error::engine(NAME, error))?,
         };

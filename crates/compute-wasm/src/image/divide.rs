@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wasm_encoder::{
-    CodeSection, ConstExpr, DataSection, Encode as _, EntityType, ExportKind, ExportSection,
-    Function, Instruction, MemorySection, MemoryType, Module, RawSection, SectionId,
+    CodeSection, ConstExpr, Encode as _, EntityType, ExportKind, ExportSection, Function,
+    Instruction, MemorySection, MemoryType, Module, RawSection, SectionId,
 };
 use wasmparser::{BinaryReader, ExternalKind, Global, Operator, Parser, Payload};
 
+use crate::code::held;
 use crate::guest::Surroundings;
 use crate::module::{
     ENVIRONMENT_SECTION, FILE_SECTION, INIT_SECTION, INTERRUPT_FLAG, MEMORY_IMPORT, MEMORY_SECTION,
@@ -190,15 +191,26 @@ pub(crate) fn image(contents: &[u8], ty: MemoryType) -> Vec<u8> {
     memories.memory(MemoryType { minimum: (contents.len() as u64) >> 16, ..ty });
     module.section(&memories);
     module.section(&memory_export());
+    let mut module = module.finish();
     // Zeros at both ends need not be written: a fresh memory has them.
-    if let Some(first) = contents.iter().position(|byte| *byte != 0) {
-        let end = contents.iter().rposition(|byte| *byte != 0).map_or(first, |last| last + 1);
-        let mut data = DataSection::new();
+    let is_set = |byte: &u8| *byte != 0;
+    let mut pages = held(contents);
+    if let Some((start, pages_there)) = pages.next() {
+        let (last, pages_last) = pages.last().unwrap_or((start, pages_there));
+        let first = start + pages_there.iter().position(is_set).unwrap_or(0);
+        let end = last + pages_last.iter().rposition(is_set).map_or(0, |at| at + 1);
         let offset = i32::try_from(first).unwrap_or(i32::MAX);
-        data.active(0, &ConstExpr::i32_const(offset), contents[first..end].iter().copied());
-        module.section(&data);
+        // One active segment, written by hand: its bytes are most of a memory, and are copied once.
+        let mut head = vec![1, 0];
+        ConstExpr::i32_const(offset).encode(&mut head);
+        ((end - first) as u64).encode(&mut head);
+        module.reserve(end - first + head.len() + 16);
+        module.push(SectionId::Data.into());
+        ((head.len() + end - first) as u64).encode(&mut module);
+        module.extend_from_slice(&head);
+        module.extend_from_slice(&contents[first..end]);
     }
-    module.finish()
+    module
 }
 
 fn memory_export() -> ExportSection {
