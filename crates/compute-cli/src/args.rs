@@ -284,6 +284,10 @@ pub(crate) struct PluginAddArgs {
     /// The package, where it is here already [default: pip gets it]
     #[arg(long, value_name = "FILE.whl")]
     pub(crate) from: Option<PathBuf>,
+
+    /// Compile it for runs with --fuel, too, which takes as long again
+    #[arg(long)]
+    pub(crate) metered: bool,
 }
 
 /// A language's runtime.

@@ -20,6 +20,8 @@ use at_hand::AtHand;
 /// What a run on this machine may use, unless the command says otherwise.
 const MEMORY: u64 = 64 << 20;
 const WALL: Duration = Duration::from_secs(5);
+/// How many bytes of compiled code are kept where there are whole runtimes: CPython is 320 MB, and an op's image 20 to 110 MB.
+const RUNTIMES_CACHE: u64 = 8 << 30;
 /// How long it may take to make an artifact ready, a whole runtime among what it links to, and after how long whoever waits is told.
 const COMPILE: Duration = Duration::from_hours(1);
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -43,8 +45,21 @@ impl Host {
         Self::with(Ok(Arc::clone(home)), memory, calls)
     }
 
+    /// A host that compiles runtimes for runs with fuel, too.
+    pub(crate) fn compiling_metered(cli: &Cli) -> Result<Self, Failure> {
+        let home = home::of(cli, None).map_err(|failure| failure.to_string());
+        Self::of(home, engine_config(1)?.with("compile-metered", true), 0)
+    }
+
     fn with(home: Result<Arc<dyn Home>, String>, memory: u64, calls: u16) -> Result<Self, Failure> {
-        let mut config = engine_config(calls)?;
+        Self::of(home, engine_config(calls)?, memory)
+    }
+
+    fn of(
+        home: Result<Arc<dyn Home>, String>,
+        mut config: EngineConfig,
+        memory: u64,
+    ) -> Result<Self, Failure> {
         config.memory = Some(memory.max(1 << 30));
         let at_hand = Arc::new(AtHand::new(home));
         let manager = Manager::builder()
@@ -86,15 +101,18 @@ pub(crate) const COMPILE_WORKER: &str = "compile-worker";
 
 /// What the engine is opened with, for this many calls at once.
 pub(crate) fn engine_config(calls: u16) -> Result<EngineConfig, Failure> {
+    let admitted = bindings::admitted()?;
+    let usual = Settings::default().code_cache_bytes;
     Ok(EngineConfig::from(Settings {
         code_cache: Some(cache("code")?),
+        code_cache_bytes: if admitted.is_empty() { usual } else { RUNTIMES_CACHE },
         compiler: Compiler::Process {
             program: this_program()?,
             arguments: vec![COMPILE_WORKER.to_owned()],
         },
         sandboxes: calls.into(),
         plugins: bindings::read()?,
-        admitted: bindings::admitted()?,
+        admitted,
         ..Settings::default()
     }))
 }

@@ -28,6 +28,9 @@ pub struct Settings {
     /// Plugins that the operator vouches for, such as a whole language's runtime: they may be larger than what anybody may bring
     /// ([`crate::Caps::ADMITTED`]), throw exceptions, and have files and an environment of their own.
     pub admitted: BTreeSet<Ref>,
+    /// Whether such a plugin is compiled for runs with fuel when one is wanted, which takes as long as it took without. Otherwise there are
+    /// such runs only where its code for them is in the code cache.
+    pub compile_metered: bool,
     /// The most memory that an op which links to such a plugin may say that its calls need, in bytes. Default 512 MiB.
     pub declared_memory: u64,
     /// Where modules are compiled. By default in this process.
@@ -46,6 +49,7 @@ impl Default for Settings {
             code_cache_bytes: 1 << 30,
             plugins: BTreeMap::new(),
             admitted: BTreeSet::new(),
+            compile_metered: false,
             declared_memory: 512 << 20,
             compiler: Compiler::default(),
             compile_limits: CompileLimits::default(),

@@ -76,6 +76,18 @@ impl DiskCache {
         folders.into_iter().flatten().find_map(|folder| self.open(folder, &name))
     }
 
+    /// Marks what nobody has as used: it is given up after what was used before.
+    pub(crate) fn mark_used(&self, of: &Compiled<'_>, engines: &ProfileEngines) {
+        let Some(name) = file_name(of, engines) else { return };
+        let stamp = self.folder.join(name).with_extension(STAMP);
+        let _ = File::open(stamp).and_then(|stamp| stamp.set_modified(SystemTime::now()));
+    }
+
+    /// Whether there is such a file. It is not looked into.
+    pub(crate) fn has(&self, of: &Compiled<'_>, engines: &ProfileEngines) -> bool {
+        file_name(of, engines).is_some_and(|name| self.folder.join(name).is_file())
+    }
+
     /// The same, mapped: what is read of it is read when it is.
     pub(crate) fn map(
         &self,
@@ -227,11 +239,12 @@ impl Owned {
         let path = entry.path();
         if path.extension().is_some_and(|ending| ending == CODE) {
             let data = entry.metadata()?;
-            self.bytes += data.len();
+            let bytes = allocated(&data);
+            self.bytes += bytes;
             // A file that has a stamp was used when that was.
             let stamped = fs::metadata(path.with_extension(STAMP)).and_then(|data| data.modified());
             let used = data.modified()?.max(stamped.unwrap_or(SystemTime::UNIX_EPOCH));
-            self.files.push((used, data.len(), path));
+            self.files.push((used, bytes, path));
         }
         Ok(())
     }
@@ -313,6 +326,16 @@ fn file_name(of: &Compiled<'_>, engines: &ProfileEngines) -> Option<String> {
     let (alg, digest, part) = (of.reference.alg(), of.reference.digest(), &of.part);
     let (compatibility, stack) = (engines.compatibility().ok()?, engines.profile().stack());
     Some(format!("{alg}-{digest}-{part}-{compatibility:016x}-{metered}-{stack}.{CODE}"))
+}
+
+/// The bytes that a file takes; its holes take none.
+pub(crate) fn allocated(data: &fs::Metadata) -> u64 {
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::MetadataExt::blocks(data).saturating_mul(512).min(data.len())
+    }
+    #[cfg(not(unix))]
+    data.len()
 }
 
 /// Writes bytes to a file, leaving holes where they are zeros.

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Engine, Extern, Func, Instance, InstancePre, Memory, Module, ModuleExport, Result};
 
+use super::disk_cache::allocated;
 use super::guest_store::GuestStore;
 use super::profile::{ProfileEngines, Shard};
 use crate::guest::{self, State, Stop, unlinked};
@@ -39,7 +40,7 @@ impl<T> Prepared<T> {
             engines: Arc::clone(engines),
             shards: std::iter::repeat_with(OnceLock::new).take(engines.shards()).collect(),
             first,
-            size: allocated(&file)?,
+            size: usize::try_from(allocated(&file.metadata()?)).unwrap_or(usize::MAX),
             file,
             make,
         };
@@ -84,16 +85,6 @@ impl<T> Prepared<T> {
     pub(crate) const fn size(&self) -> usize {
         self.size
     }
-}
-
-/// The bytes that a file takes; its holes take none.
-fn allocated(file: &File) -> std::io::Result<usize> {
-    let data = file.metadata()?;
-    #[cfg(unix)]
-    let bytes = std::os::unix::fs::MetadataExt::blocks(&data).saturating_mul(512).min(data.len());
-    #[cfg(not(unix))]
-    let bytes = data.len();
-    Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
 /// A module that imports only what every sandbox has.

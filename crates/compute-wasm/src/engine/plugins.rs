@@ -38,6 +38,10 @@ impl WasmEngine {
         let make = || self.op_image(artifact, shape, namespace, plugin, load);
         let image = self.prepare((&image, Kind::Memory), engines, Image::new, load, make)?;
         let surroundings = self.around_op(artifact, &linked.surroundings)?;
+        if let Some(cache) = self.code_cache.as_ref().filter(|_| self.is_admitted(plugin)) {
+            // What took minutes is not to be what was used least lately, of which ops are loaded all the time.
+            cache.mark_used(&code_of(plugin), engines);
+        }
         Ok(Program::Op { plugin: linked, image, surroundings })
     }
 
@@ -69,7 +73,7 @@ impl WasmEngine {
     ) -> Result<Arc<Plugin>, Unprepared> {
         let refused = |refusal| Error::refused(artifact.reference().clone(), refusal);
         check_linked(shape, guest::offered(), namespace).map_err(refused)?;
-        if self.language(plugin) != Language::Usual && load.profile != Profile::default() {
+        if self.is_admitted(plugin) && !self.is_compiled_for(plugin, load.profile)? {
             return Err(refused(Refusal::RuntimeProfile).into());
         }
         load.has(plugin)?;
@@ -84,6 +88,22 @@ impl WasmEngine {
             module::check_calls(&linked.shape).map_err(refused)?;
         }
         Ok(linked)
+    }
+
+    /// Whether an admitted plugin is compiled for such runs, or may be: each kind takes minutes, and nobody has it done but the operator.
+    fn is_compiled_for(&self, plugin: &Ref, profile: Profile) -> Result<bool, Error> {
+        let usual = Profile::default();
+        if profile == usual {
+            return Ok(true);
+        }
+        if profile != Profile::new(true, usual.stack()) {
+            return Ok(false);
+        }
+        if self.settings.compile_metered {
+            return Ok(true);
+        }
+        let engines = self.engines(profile, self.language(plugin), Purpose::Calls)?;
+        Ok(self.code_cache.as_ref().is_some_and(|cache| cache.has(&code_of(plugin), &engines)))
     }
 
     fn check_links(
@@ -108,9 +128,14 @@ impl WasmEngine {
             let mut load = *load;
             load.deadline = load.deadline.filter(|_| !self.is_admitted(reference));
             let load = &load;
-            let part = Compiled { reference, part: format!("plugin{IMAGE_VERSION}") };
             let code = || Ok::<_, Error>(whole.divide()?.code);
-            let code = self.prepare((&part, Kind::Code), &engines, Library::new, load, code)?;
+            let code = self.prepare(
+                (&code_of(reference), Kind::Code),
+                &engines,
+                Library::new,
+                load,
+                code,
+            )?;
             let Facts { interrupt_flag, surroundings, .. } = facts;
             Ok(Plugin { code, base: OnceLock::new(), shape, interrupt_flag, surroundings })
         })
@@ -220,7 +245,7 @@ impl WasmEngine {
             let (shape, facts) = self.facts(&whole, &engines, load)?;
             let part = |name: &str| Compiled { reference, part: format!("{name}{IMAGE_VERSION}") };
             let code = || Ok::<_, Error>(whole.divide()?.code);
-            let plugin = (&part("plugin"), Kind::Code);
+            let plugin = (&code_of(reference), Kind::Code);
             let code = self.prepare(plugin, &engines, Library::new, load, code)?;
             let base = (&part("base"), Kind::Memory);
             let base = self.prepare(base, &engines, Image::new, load, || {
@@ -237,6 +262,11 @@ impl WasmEngine {
             Ok(ImagePlugin { code, base, shape, memory, interrupt_flag, surroundings, base_bytes })
         })
     }
+}
+
+/// What a plugin's code is kept as.
+fn code_of(reference: &Ref) -> Compiled<'_> {
+    Compiled { reference, part: format!("plugin{IMAGE_VERSION}") }
 }
 
 /// A plugin's own bytes, got and taken apart where they are needed.

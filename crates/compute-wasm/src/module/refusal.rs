@@ -81,7 +81,7 @@ pub enum Refusal {
     NotAnOp,
     /// Its plugin is one that the operator has admitted, and takes minutes to compile: that is done once, and not for each kind of run.
     #[error(
-        "the runtime that it links to is compiled for runs without fuel and with the usual call stack: leave out the limits of both"
+        "the runtime that it links to is compiled for runs without fuel and with the usual call stack: leave out the limits of both; the operator can have it compiled for runs with fuel, too (`compute plugin add python --metered`)"
     )]
     RuntimeProfile,
     /// It exports something under another type.

@@ -218,6 +218,35 @@ fn nobody_has_a_runtime_compiled_for_runs_of_another_kind() {
 }
 
 #[test]
+fn whom_the_operator_lets_has_it_compiled_for_runs_with_fuel_and_everybody_then_runs_so() {
+    let cache = tempfile::tempdir().unwrap();
+    let plugin = plugin("folder/file.json", 0, true);
+    let op = op(&plugin);
+    let run = |compile_metered: bool| {
+        let settings = Settings {
+            admitted: [plugin.reference().clone()].into(),
+            code_cache: Some(cache.path().to_owned()),
+            compile_metered,
+            ..Settings::default()
+        };
+        let standard = Limits { wall: Some(Duration::from_secs(60)), ..Limits::default() };
+        let manager = Manager::builder()
+            .resolver(ArtifactMap::from([plugin.clone(), op.clone()]))
+            .engine(NAME, settings.into())
+            .limits(standard)
+            .build();
+        let limits = Limits { fuel: Some(1 << 40), ..Limits::default() };
+        manager.run_blocking(op.reference(), b"{}", &RunOptions::with_limits(limits))
+    };
+    assert!(run(false).is_err());
+    let fuel = |outcome: &Outcome| outcome.metrics.fuel.unwrap();
+    let first = run(true).unwrap();
+    assert_eq!(output(&first), r#"{"it":"is there"}"#);
+    let second = run(false).unwrap();
+    assert!(fuel(&first) > 0 && fuel(&first) == fuel(&second));
+}
+
+#[test]
 fn a_call_that_says_how_much_memory_it_may_use_has_no_more() {
     let plugin = plugin("folder/file.json", 0, true);
     let op = op(&plugin);

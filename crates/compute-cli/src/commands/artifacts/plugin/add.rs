@@ -38,7 +38,7 @@ pub(crate) fn add(cli: &Cli, args: &PluginAddArgs) -> Result<(), Failure> {
     for plugin in before.iter().chain([&reference]) {
         bindings::bind(&format!("{NAME}@{}", &plugin.digest()[..SHORT]), Some(plugin))?;
     }
-    compile(cli, plugin)?;
+    compile(cli, plugin, args.metered)?;
     print_line(reference)
 }
 
@@ -89,12 +89,15 @@ fn of_wheel(package: &Package, wheel: &Path) -> Result<Artifact, Failure> {
 }
 
 /// Compiles a plugin, and makes what its ops start from.
-fn compile(cli: &Cli, plugin: Artifact) -> Result<(), Failure> {
-    let host = Host::new(cli, 0, 1)?;
+fn compile(cli: &Cli, plugin: Artifact, is_metered: bool) -> Result<(), Failure> {
+    let host = Host::compiling_metered(cli)?;
     let reader = compute_python::reader(plugin.reference());
     host.at_hand.add(plugin);
     let bar = doing("compiling it for this machine, once: a minute or two");
-    let prepared = host.prepare(&reader, Limits::default());
+    let prepared = host.prepare(&reader, Limits::default()).and_then(|()| match is_metered {
+        true => host.prepare(&reader, Limits { fuel: Some(u64::MAX), ..Limits::default() }),
+        false => Ok(()),
+    });
     bar.finish_and_clear();
     prepared
 }
