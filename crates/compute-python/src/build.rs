@@ -2,6 +2,7 @@
 
 mod packages;
 mod pip;
+mod requirements;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;

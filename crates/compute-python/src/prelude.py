@@ -20,7 +20,8 @@ def _make():
     read, write = os.read, os.write
 
     def _tell(*parts):
-        _host.call(b"\0".join(part if isinstance(part, bytes) else part.encode("utf-8", "replace") for part in parts))
+        texts = (part if isinstance(part, bytes) else part.replace("\0", "\ufffd").encode("utf-8", "replace") for part in parts)
+        _host.call(b"\0".join(texts))
 
     def _words(values):
         return " ".join(value if isinstance(value, str) else _shown(value) for value in values)
@@ -157,7 +158,7 @@ def _make():
         """An exception's text, and its notes."""
         try:
             said = str(error)
-            for note in getattr(error, "__notes__", ()):
+            for note in list(getattr(error, "__notes__", ()))[:5]:
                 said += f"\n{note}"
             return said
         except BaseException:
@@ -349,8 +350,7 @@ def _make():
 
     def _stop(error):
         try:
-            # What was printed without an end of a line.
-            _sys.stderr.flush()
+            _flush()
             if isinstance(error, SystemExit):
                 code = error.code if type(error.code) in (int, str, type(None)) else "…"
                 error = RuntimeError(f"the op called sys.exit({code!r}): an op answers by returning")
@@ -358,6 +358,14 @@ def _make():
         except BaseException:
             # What it threw cannot even be looked at.
             _tell("f" + type(error).__name__, "(its text cannot be had)", "")
+
+    def _flush():
+        """Writes what was printed without an end of a line, whatever an op has made of its streams."""
+        try:
+            PRINTED.flush()
+        except ValueError:
+            # It was closed.
+            pass
 
     def _answer(data):
         answer = _run(state["op"], decode(str(data, "utf-8")))
@@ -405,7 +413,7 @@ def _make():
                 _host.call(ASKING)
             _seed()
             data = _answer(_input())
-            _sys.stderr.flush()
+            _flush()
             while data:
                 data = data[write(1, data):]
         except BaseException as error:
@@ -437,6 +445,11 @@ def _make():
             spec = importlib.util.spec_from_file_location(name, OWN + main)
             module = _sys.modules[name] = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
+            if "asyncio" in _sys.modules:
+                # For `asyncio.run` in a call.
+                import asyncio
+
+                asyncio.new_event_loop = asyncio.events.new_event_loop = _loop()[1]
             function = state["op"]
             if function is None:
                 raise RuntimeError(f"{main} declares no op: put @op before the function that a call calls")
@@ -449,7 +462,7 @@ def _make():
                     for _ in range(WARM):
                         encode(_run(function, {"input": copy.deepcopy(value)}))
             state["doing"] = ""
-            _sys.stderr.flush()
+            _flush()
         except BaseException as error:
             _stop(error)
             # Whoever executes this would show any other.
@@ -510,6 +523,7 @@ def _make():
         state["op"] = None
 
     ASKING = _asking()
+    PRINTED = _sys.stderr
     decode = json.JSONDecoder().decode
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode
     LIBRARY = list(_sys.path)

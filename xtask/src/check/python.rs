@@ -40,7 +40,7 @@ def large(input):
 "#;
 
 /// What is executed, and what is told of it.
-const TRIED: [(&str, &str); 29] = [
+const TRIED: [(&str, &str); 31] = [
     ("answer = 1 + 1", "2"),
     ("def f(n): return f(n + 1)\nf(0)", "RecursionError: maximum recursion depth exceeded"),
     ("import json; json.loads('[' * 100000)", "RecursionError"),
@@ -70,6 +70,8 @@ const TRIED: [(&str, &str); 29] = [
     ("answer = object()", "answer is of type object, which is no JSON"),
     ("import os; os.write(1, b'junk'); answer = 5", "the output is not JSON"),
     ("print('half', end=''); raise ValueError", "half\n"),
+    ("import sys; sys.stderr.close(); answer = 'fine'", "\"fine\"\n"),
+    ("raise ValueError('a\\0b')", "(given.py:1:"),
     ("raise ValueError('this') from KeyError('that')", "caused by KeyError: 'that'"),
     ("try: {}['k']\nexcept KeyError: raise ValueError('v')", "while handling KeyError: 'k'"),
     ("raise ExceptionGroup('both', [ValueError('one'), KeyError('two')])", "with KeyError: 'two'"),
@@ -132,6 +134,9 @@ fn first_steps(place: &Place<'_>) -> Result<()> {
     place.write("data.py", "from compute import op\nfrom importlib.resources import files\nimport parts.one\n\n\n@op\ndef data(input):\n    return files(parts).joinpath(\"words.txt\").read_text()\n")?;
     let said = place.ok(&["run", "data.py"])?;
     ensure!(said == "\"and data\\n\"\n", "{said}");
+    place.write("waits.py", "import asyncio\nfrom compute import op\n\n\nasync def two():\n    await asyncio.sleep(5)\n    return 2\n\n\n@op\ndef waits(input):\n    return asyncio.run(two())\n")?;
+    let said = place.ok(&["run", "waits.py"])?;
+    ensure!(said == "2\n", "{said}");
     place.write("large.py", LARGE)?;
     let said = place.ok(&["run", "large.py", "--input", "300"])?;
     ensure!(said == "314572800\n", "{said}");
@@ -183,7 +188,7 @@ fn packages(place: &Place<'_>) -> Result<()> {
         );
     }
     for direct in
-        ["-e .", "./own", "own @ https://example.org/own.tar.gz", "git+https://example.org/own"]
+        ["-e .", "./own", "own @ https://example.org/own.tar.gz", "${PWD}", "--no-binary=:all:"]
     {
         place.write("requirements.txt", &format!("six\n{direct}\n"))?;
         let failed = place.failed(&["run", "title.py"])?;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
-use std::io::{Cursor, Read as _, Write as _};
+use std::io::{Cursor, Read as _};
 use std::path::{Path, PathBuf};
 
 use compute::Algorithm;
@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 use zip::ZipArchive;
 
 use super::pip::{Chosen, Pip, PipError};
+use super::requirements::{self, Line, Named};
 use super::{BuildError, Has, MOST_BYTES, MOST_FILES};
 
 const REQUIREMENTS: &str = "requirements.txt";
 const PROJECT: &str = "pyproject.toml";
 const LOCK: &str = "pylock.toml";
-/// What stands before the name of another file of requirements, and how many such files there may be.
-const NAMING: [&str; 4] = ["-r", "--requirement", "-c", "--constraint"];
+/// How many files may name packages for an op.
 const MOST_NAMED: usize = 20;
 /// The largest wheel that is taken, in bytes.
 const MOST_WHEEL: u64 = 64 << 20;
@@ -27,10 +27,9 @@ const MOST_WHEEL: u64 = 64 << 20;
 /// The packages that ops in a folder may use.
 pub(super) struct Packages {
     folder: PathBuf,
-    /// The files that name them, of which the first may name others.
+    /// The files that name them.
     named_in: Vec<PathBuf>,
-    /// All their lines for pip.
-    requirements: String,
+    named: Named,
 }
 
 /// The lock file: what of it is written and read here.
@@ -60,7 +59,11 @@ struct Made {
 #[derive(Debug, Deserialize, Serialize)]
 struct Package {
     name: String,
+    /// What has none is a folder, such as the project itself.
+    #[serde(default)]
     version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    marker: Option<String>,
     #[serde(default)]
     wheels: Vec<Wheel>,
 }
@@ -102,16 +105,16 @@ impl Packages {
         let start = start.canonicalize().map_err(|error| failed(error.to_string()))?;
         for folder in start.ancestors() {
             let file = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
-            let mut packages = Self {
-                folder: folder.to_owned(),
-                named_in: Vec::new(),
-                requirements: String::new(),
-            };
+            let mut packages =
+                Self { folder: folder.to_owned(), named_in: Vec::new(), named: Named::default() };
             if let Some(path) = file(REQUIREMENTS) {
-                packages.add(path)?;
+                packages.add(path, false)?;
             } else if let Some(path) = file(PROJECT) {
-                packages.requirements = of_project(&path, &super::read(&path)?)?;
-                check_lines(&path, &packages.requirements)?;
+                for line in of_project(&path, &super::read(&path)?)? {
+                    let package = Line::of_package(&line);
+                    let package = package.ok_or_else(|| refused_line(&path, None, &line))?;
+                    packages.named.packages.push(package);
+                }
                 packages.named_in.push(path);
             } else if file(LOCK).is_none() {
                 continue;
@@ -121,8 +124,8 @@ impl Packages {
         Ok(None)
     }
 
-    /// Adds a file of requirements, and those that it names.
-    fn add(&mut self, path: PathBuf) -> Result<(), BuildError> {
+    /// Adds what a file of requirements names, or of constraints, and the files that it names.
+    fn add(&mut self, path: PathBuf, is_constraint: bool) -> Result<(), BuildError> {
         if self.named_in.contains(&path) {
             return Ok(());
         }
@@ -133,16 +136,20 @@ impl Packages {
             )));
         }
         let text = super::read(&path)?;
-        check_lines(&path, &text)?;
-        self.requirements.push_str(&text);
-        self.requirements.push('\n');
         let beside = path.parent().unwrap_or(Path::new("")).to_owned();
-        self.named_in.push(path);
-        for line in text.lines() {
-            let mut words = line.split_whitespace();
-            let option = words.next().filter(|word| NAMING.contains(word));
-            if let Some(name) = option.and_then(|_| words.next()) {
-                self.add(beside.join(name))?;
+        self.named_in.push(path.clone());
+        for (number, text) in requirements::lines(&text) {
+            let wrong = || refused_line(&path, Some(number), &text);
+            match Line::read(&text).ok_or_else(wrong)? {
+                Line::Package(package) if is_constraint => self.named.constraints.push(package),
+                Line::Package(package) => self.named.packages.push(package),
+                Line::Requirements(name) => self.add(beside.join(name), is_constraint)?,
+                Line::Constraints(name) => self.add(beside.join(name), true)?,
+                Line::Option(option) => self.named.options.push(option),
+                Line::Folder(option, name) => {
+                    let folder = beside.join(name);
+                    self.named.options.push(format!("{option}={}", folder.display()));
+                }
             }
         }
         Ok(())
@@ -150,7 +157,7 @@ impl Packages {
 
     /// What is named, by line.
     pub(super) fn lines(&self) -> Vec<&str> {
-        self.requirements.lines().filter(|line| !line.trim().is_empty()).collect()
+        self.named.packages.iter().map(String::as_str).collect()
     }
 
     /// Refuses lines that what the plugin has does not fit.
@@ -217,7 +224,7 @@ impl Packages {
         let path = self.folder.join(LOCK);
         let versions: String =
             has.iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
-        let of = format!("{}\0{versions}", self.requirements);
+        let of = format!("{:?}\0{versions}", self.named);
         let made = Made { of: Algorithm::Sha256.hex_digest(of.as_bytes()) };
         if path.is_file() {
             let text = super::read(&path)?;
@@ -251,16 +258,10 @@ impl Packages {
 
     /// What pip chooses.
     fn choose(&self, has: &Has) -> Result<Vec<Chosen>, BuildError> {
-        let Some(file) = self.named_in.first() else { return Ok(Vec::new()) };
-        let chosen = if file.ends_with(PROJECT) {
-            let mut list =
-                tempfile::NamedTempFile::new().map_err(|error| failed(error.to_string()))?;
-            list.write_all(self.requirements.as_bytes())
-                .map_err(|error| failed(error.to_string()))?;
-            Pip.choose(list.path(), has)
-        } else {
-            Pip.choose(file, has)
-        };
+        if self.named_in.is_empty() {
+            return Ok(Vec::new());
+        }
+        let chosen = Pip.choose(&self.named, has);
         chosen.map_err(|error| self.refused(&error, has))
     }
 
@@ -283,7 +284,13 @@ impl Lock {
         let has: BTreeSet<_> = has.keys().map(|name| normal(name)).collect();
         self.packages.retain_mut(|package| {
             package.wheels.retain(Wheel::is_pure);
-            !package.wheels.is_empty() && !has.contains(&normal(&package.name))
+            // Groups and extras are those of a project of its own.
+            let of_group = |marker: &String| {
+                ["dependency_groups", "extras"].iter().any(|word| marker.contains(word))
+            };
+            !package.wheels.is_empty()
+                && !package.marker.as_ref().is_some_and(of_group)
+                && !has.contains(&normal(&package.name))
         });
         self
     }
@@ -300,40 +307,31 @@ impl Wheel {
 impl From<Chosen> for Package {
     fn from(Chosen { name, version, url, sha256 }: Chosen) -> Self {
         let hashes = BTreeMap::from([("sha256".to_owned(), sha256)]);
-        Self { name, version, wheels: vec![Wheel { name: None, url: Some(url), hashes }] }
+        Self {
+            name,
+            version,
+            marker: None,
+            wheels: vec![Wheel { name: None, url: Some(url), hashes }],
+        }
     }
 }
 
-/// Refuses what has pip run code of somebody's: packages come by their names from an index, as wheels.
-fn check_lines(path: &Path, text: &str) -> Result<(), BuildError> {
-    for (number, line) in text.lines().enumerate() {
-        let line = line.split(" #").next().unwrap_or_default().trim();
-        let first = line.split_whitespace().next().unwrap_or_default();
-        let is_place = |word: &str| {
-            word.contains("://") || word.starts_with(['.', '/', '~']) || word.contains(['/', '\\'])
-        };
-        let by_name =
-            first.split(['=', '<', '>', '!', '~', ';', '[', '@']).next().unwrap_or_default();
-        let is_direct = ["-e", "--editable"].iter().any(|option| first.starts_with(option))
-            || (!first.starts_with(['-', '#'])
-                && (is_place(by_name) || line.contains(" @ ") || first.contains('@')));
-        if is_direct {
-            return Err(failed(format!(
-                "{}:{}: {line}: packages come by their names from an index, as wheels of pure Python; put what is your own beside the op",
-                path.display(),
-                number + 1
-            )));
-        }
-    }
-    Ok(())
+/// What is said of a line that is not taken.
+fn refused_line(path: &Path, number: Option<usize>, line: &str) -> BuildError {
+    let number = number.map(|number| format!(":{number}")).unwrap_or_default();
+    failed(format!(
+        "{}{number}: {line}: packages come by their names from an index, as wheels of pure Python, with versions, extras, markers and --hash, and \
+         what is your own is put beside the op; of options there are {}",
+        path.display(),
+        requirements::OPTIONS
+    ))
 }
 
 /// The lines for pip of a project's dependencies.
-fn of_project(path: &Path, text: &str) -> Result<String, BuildError> {
+fn of_project(path: &Path, text: &str) -> Result<Vec<String>, BuildError> {
     let project: Project =
         toml::from_str(text).map_err(|error| failed(format!("{}: {error}", path.display())))?;
-    let dependencies = project.project.map(|project| project.dependencies).unwrap_or_default();
-    Ok(dependencies.into_iter().map(|one| one + "\n").collect())
+    Ok(project.project.map(|project| project.dependencies).unwrap_or_default())
 }
 
 /// A package's name as names of packages are compared.

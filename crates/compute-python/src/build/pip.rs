@@ -11,6 +11,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::Has;
+use super::requirements::Named;
 
 /// pip, for which markers such as `python_version >= "3.13"` and `sys_platform == "win32"` are about the sandbox's CPython, and not about the one
 /// that pip runs on: no option of pip's says so.
@@ -84,8 +85,8 @@ impl Pip {
         run(command)
     }
 
-    /// What a file of requirements comes to, beside what is there already, whose versions stay.
-    pub(super) fn choose(self, requirements: &Path, has: &Has) -> Result<Vec<Chosen>, PipError> {
+    /// What is named comes to, beside what is there already, whose versions stay.
+    pub(super) fn choose(self, named: &Named, has: &Has) -> Result<Vec<Chosen>, PipError> {
         let failed = |error: std::io::Error| PipError::Failed(error.to_string());
         let folder = tempfile::tempdir().map_err(failed)?;
         let at = |name: &str| folder.path().join(name);
@@ -94,14 +95,17 @@ impl Pip {
             constraints.push_str(&format!("{name}=={version}\n"));
             stand_in(folder.path(), name, version).map_err(failed)?;
         }
+        constraints.push_str(&named.constraints.join("\n"));
         fs::write(at("constraints.txt"), constraints).map_err(failed)?;
+        fs::write(at("requirements.txt"), named.packages.join("\n")).map_err(failed)?;
         let mut command = Command::new("python3");
         command.args(["-c", FOR_THE_SANDBOX, "install"]).args(WITHOUT_QUESTIONS);
         command.args(["--dry-run", "--ignore-installed"]).args(pure());
         command.arg("--target").arg(at("target")).arg("--report").arg(at("report.json"));
         command.arg("--find-links").arg(folder.path());
         command.arg("--constraint").arg(at("constraints.txt"));
-        command.arg("--requirement").arg(requirements);
+        command.args(&named.options);
+        command.arg("--requirement").arg(at("requirements.txt")).current_dir(folder.path());
         run(command)?;
         let report = fs::read(at("report.json")).map_err(failed)?;
         let report: Report = serde_json::from_slice(&report)
