@@ -363,20 +363,27 @@ fn wheels<'a>(lock: &'a Lock, kept: &Path) -> Result<Vec<(&'a Package, Vec<u8>)>
         let bytes = is_small.then(|| fs::read(path).ok())??;
         (Algorithm::Sha256.hex_digest(&bytes) == *hash).then_some(bytes)
     };
-    let mut missing = String::new();
+    let (mut all, mut missing, mut lines) = (Vec::new(), Vec::new(), String::new());
     for package in &lock.packages {
         let hashes = pinned(package)?;
-        if !hashes.iter().any(|hash| have(hash).is_some()) {
-            missing.push_str(&format!("{}=={}", package.name, package.version));
-            hashes.iter().for_each(|hash| missing.push_str(&format!(" --hash=sha256:{hash}")));
-            missing.push('\n');
+        if let Some(wheel) = hashes.iter().find_map(have) {
+            all.push((package, wheel));
+            continue;
         }
+        let mut line = format!("{}=={}", package.name, package.version);
+        hashes.iter().for_each(|hash| line.push_str(&format!(" --hash=sha256:{hash}")));
+        // A lock is a file like any other: what pip is given is a package by its name.
+        let line =
+            Line::of_package(&line).ok_or_else(|| refused_line(Path::new(LOCK), None, &line))?;
+        lines.push_str(&line);
+        lines.push('\n');
+        missing.push((package, hashes));
     }
     if !missing.is_empty() {
         let io = |error: std::io::Error| failed(format!("{}: {error}", kept.display()));
         fs::create_dir_all(kept).map_err(io)?;
         let folder = tempfile::tempdir_in(kept).map_err(io)?;
-        Pip.download_pure(&missing, folder.path())
+        Pip.download_pure(&lines, folder.path())
             .map_err(|error| failed(format!("packages cannot be downloaded: {error}")))?;
         for entry in fs::read_dir(folder.path()).map_err(io)? {
             let path = entry.map_err(io)?.path();
@@ -386,9 +393,8 @@ fn wheels<'a>(lock: &'a Lock, kept: &Path) -> Result<Vec<(&'a Package, Vec<u8>)>
             }
         }
     }
-    let mut all = Vec::new();
-    for package in &lock.packages {
-        let wheel = pinned(package)?.iter().find_map(have);
+    for (package, hashes) in missing {
+        let wheel = hashes.iter().find_map(have);
         let wheel = wheel.ok_or_else(|| {
             failed(format!(
                 "{} {}: its wheel is not the one that {LOCK} pins, or has more than {} MiB",

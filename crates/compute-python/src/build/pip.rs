@@ -67,22 +67,12 @@ impl Pip {
     /// # Errors
     /// [`PipError`].
     pub fn download(self, requirements: &str, folder: &Path) -> Result<(), PipError> {
-        let list = folder.join("requirements.txt");
-        fs::write(&list, requirements).map_err(|error| PipError::Failed(error.to_string()))?;
-        let mut command = pip("download");
-        command.args(["--no-deps", "--only-binary", ":all:", "--require-hashes"]);
-        command.arg("--dest").arg(folder).arg("--requirement").arg(&list);
-        run(command)
+        download(requirements, folder, &["--only-binary", ":all:"])
     }
 
     /// The same for packages of pure Python.
     pub(super) fn download_pure(self, requirements: &str, folder: &Path) -> Result<(), PipError> {
-        let list = folder.join("requirements.txt");
-        fs::write(&list, requirements).map_err(|error| PipError::Failed(error.to_string()))?;
-        let mut command = pip("download");
-        command.args(["--no-deps", "--require-hashes"]).args(pure());
-        command.arg("--dest").arg(folder).arg("--requirement").arg(&list);
-        run(command)
+        download(requirements, folder, &pure())
     }
 
     /// What is named comes to, beside what is there already, whose versions stay.
@@ -156,10 +146,14 @@ struct Archive {
     hashes: BTreeMap<String, String>,
 }
 
-fn pip(what: &str) -> Command {
+fn download(requirements: &str, folder: &Path, which: &[&str]) -> Result<(), PipError> {
+    let list = folder.join("requirements.txt");
+    fs::write(&list, requirements).map_err(|error| PipError::Failed(error.to_string()))?;
     let mut command = Command::new("python3");
-    command.args(["-m", "pip", what, "--quiet"]).args(WITHOUT_QUESTIONS);
-    command
+    command.args(["-m", "pip", "download", "--quiet"]).args(WITHOUT_QUESTIONS);
+    command.args(["--no-deps", "--require-hashes"]).args(which);
+    command.arg("--dest").arg(folder).arg("--requirement").arg(&list);
+    run(command)
 }
 
 /// Wheels of pure Python alone: those for any platform.
