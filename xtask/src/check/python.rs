@@ -198,6 +198,26 @@ fn packages(place: &Place<'_>) -> Result<()> {
             "{failed}"
         );
     }
+    // From a folder of wheels, without an index: chosen there, and got there again by who has the lock alone.
+    let wheels = folder.join("wheels");
+    let names = ["python-slugify==8.0.4", "text-unidecode==1.3"];
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]);
+    run(pip.arg("--dest").arg(&wheels).args(names))?;
+    place.write("requirements.txt", "--no-index\n--find-links wheels\npython-slugify\n")?;
+    for has_lock in [false, true] {
+        if !has_lock {
+            fs::remove_file(folder.join("pylock.toml"))?;
+        }
+        fs::remove_dir_all(place.home.join("cache/compute/python"))?;
+        let said = place.ok(&["run", "title.py", "--input", "\"Ä b\""])?;
+        ensure!(said == "[\"a-b\",\"8.0.4\"]\n", "{said}");
+        let lock = fs::read_to_string(folder.join("pylock.toml"))?;
+        ensure!(
+            lock.contains("path = \"wheels/python_slugify-8.0.4-py2.py3-none-any.whl\""),
+            "{lock}"
+        );
+    }
     println!("packages of pure Python are in the op, and others are refused by name");
     Ok(())
 }

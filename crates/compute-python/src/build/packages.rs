@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use compute::Algorithm;
 use serde::{Deserialize, Serialize};
+use url::Url;
 use zip::ZipArchive;
 
 use super::pip::{Chosen, Pip, PipError};
@@ -74,6 +75,9 @@ struct Wheel {
     name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     url: Option<String>,
+    /// Where it is without a network: from the lock's folder, or from the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
     hashes: BTreeMap<String, String>,
 }
 
@@ -188,7 +192,7 @@ impl Packages {
         }
         let lock = self.lock(has)?;
         let mut unpacked = BTreeMap::new();
-        for (package, wheel) in wheels(&lock, kept)? {
+        for (package, wheel) in wheels(&lock, &self.named.options, kept)? {
             unpacked.insert(normal(&package.name), unpack(&package.name, wheel)?);
         }
         let provides = |one: &Unpacked| {
@@ -247,7 +251,7 @@ impl Packages {
         let lock = Lock {
             lock_version: "1.0".to_owned(),
             created_by: "compute".to_owned(),
-            packages: chosen.into_iter().map(Package::from).collect(),
+            packages: chosen.into_iter().map(|one| one.into_package(&self.folder)).collect(),
             tool: Tool { compute: Some(made) },
         };
         let text = toml::to_string(&lock).map_err(|error| failed(error.to_string()))?;
@@ -299,20 +303,26 @@ impl Lock {
 impl Wheel {
     /// Whether its name says that it is for any platform. Where it says nothing, that is seen when it is unpacked.
     fn is_pure(&self) -> bool {
-        let name = self.name.as_ref().or(self.url.as_ref());
+        let name = self.name.as_ref().or(self.url.as_ref()).or(self.path.as_ref());
         name.is_none_or(|name| name.ends_with("-none-any.whl"))
     }
 }
 
-impl From<Chosen> for Package {
-    fn from(Chosen { name, version, url, sha256 }: Chosen) -> Self {
+impl Chosen {
+    /// As it stands in a lock in this folder.
+    fn into_package(self, folder: &Path) -> Package {
+        let Self { name, version, url, sha256 } = self;
         let hashes = BTreeMap::from([("sha256".to_owned(), sha256)]);
-        Self {
-            name,
-            version,
-            marker: None,
-            wheels: vec![Wheel { name: None, url: Some(url), hashes }],
-        }
+        let file = Url::parse(&url).ok().and_then(|url| url.to_file_path().ok());
+        let wheel = match file {
+            Some(file) => {
+                let path = file.strip_prefix(folder).unwrap_or(&file);
+                let path = path.to_string_lossy().into_owned();
+                Wheel { name: None, url: None, path: Some(path), hashes }
+            }
+            None => Wheel { name: None, url: Some(url), path: None, hashes },
+        };
+        Package { name, version, marker: None, wheels: vec![wheel] }
     }
 }
 
@@ -335,7 +345,7 @@ fn of_project(path: &Path, text: &str) -> Result<Vec<String>, BuildError> {
 }
 
 /// A package's name as names of packages are compared.
-fn normal(name: &str) -> String {
+pub(super) fn normal(name: &str) -> String {
     let mut normal = String::new();
     for letter in name.chars() {
         match letter {
@@ -347,8 +357,12 @@ fn normal(name: &str) -> String {
     normal
 }
 
-/// The wheels that are pinned: those that are kept, and the others through pip.
-fn wheels<'a>(lock: &'a Lock, kept: &Path) -> Result<Vec<(&'a Package, Vec<u8>)>, BuildError> {
+/// The wheels that are pinned: those that are kept, and the others through pip, with options that say where they are.
+fn wheels<'a>(
+    lock: &'a Lock,
+    options: &[String],
+    kept: &Path,
+) -> Result<Vec<(&'a Package, Vec<u8>)>, BuildError> {
     let pinned = |package: &Package| -> Result<Vec<String>, BuildError> {
         let hashes = package.wheels.iter().filter_map(|wheel| wheel.hashes.get("sha256").cloned());
         let hashes: Vec<_> = hashes.filter(|hash| is_sha256(hash)).collect();
@@ -383,7 +397,7 @@ fn wheels<'a>(lock: &'a Lock, kept: &Path) -> Result<Vec<(&'a Package, Vec<u8>)>
         let io = |error: std::io::Error| failed(format!("{}: {error}", kept.display()));
         fs::create_dir_all(kept).map_err(io)?;
         let folder = tempfile::tempdir_in(kept).map_err(io)?;
-        Pip.download_pure(&lines, folder.path())
+        Pip.download_pure(&lines, folder.path(), options)
             .map_err(|error| failed(format!("packages cannot be downloaded: {error}")))?;
         for entry in fs::read_dir(folder.path()).map_err(io)? {
             let path = entry.map_err(io)?.path();

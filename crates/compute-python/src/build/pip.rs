@@ -1,6 +1,6 @@
 //! pip, which finds and gets packages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -11,6 +11,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::Has;
+use super::packages::normal;
 use super::requirements::Named;
 
 /// pip, for which markers such as `python_version >= "3.13"` and `sys_platform == "win32"` are about the sandbox's CPython, and not about the one
@@ -67,12 +68,17 @@ impl Pip {
     /// # Errors
     /// [`PipError`].
     pub fn download(self, requirements: &str, folder: &Path) -> Result<(), PipError> {
-        download(requirements, folder, &["--only-binary", ":all:"])
+        download(requirements, folder, &["--only-binary", ":all:"], &[])
     }
 
-    /// The same for packages of pure Python.
-    pub(super) fn download_pure(self, requirements: &str, folder: &Path) -> Result<(), PipError> {
-        download(requirements, folder, &pure())
+    /// The same for packages of pure Python, from where these options say that they are.
+    pub(super) fn download_pure(
+        self,
+        requirements: &str,
+        folder: &Path,
+        options: &[String],
+    ) -> Result<(), PipError> {
+        download(requirements, folder, &pure(), options)
     }
 
     /// What is named comes to, beside what is there already, whose versions stay.
@@ -100,9 +106,10 @@ impl Pip {
         let report = fs::read(at("report.json")).map_err(failed)?;
         let report: Report = serde_json::from_slice(&report)
             .map_err(|error| PipError::Failed(format!("its report cannot be read: {error}")))?;
-        let chosen =
-            report.install.into_iter().filter(|one| !one.download_info.url.starts_with("file:"));
+        let stand_ins: BTreeSet<_> = has.keys().map(|name| normal(name)).collect();
+        let chosen = report.install.into_iter();
         chosen
+            .filter(|one| !stand_ins.contains(&normal(&one.metadata.name)))
             .map(|one| {
                 let Installed { metadata: Metadata { name, version }, download_info } = one;
                 let mut hashes = download_info.archive_info.hashes;
@@ -146,12 +153,17 @@ struct Archive {
     hashes: BTreeMap<String, String>,
 }
 
-fn download(requirements: &str, folder: &Path, which: &[&str]) -> Result<(), PipError> {
+fn download(
+    requirements: &str,
+    folder: &Path,
+    which: &[&str],
+    options: &[String],
+) -> Result<(), PipError> {
     let list = folder.join("requirements.txt");
     fs::write(&list, requirements).map_err(|error| PipError::Failed(error.to_string()))?;
     let mut command = Command::new("python3");
     command.args(["-m", "pip", "download", "--quiet"]).args(WITHOUT_QUESTIONS);
-    command.args(["--no-deps", "--require-hashes"]).args(which);
+    command.args(["--no-deps", "--require-hashes"]).args(which).args(options);
     command.arg("--dest").arg(folder).arg("--requirement").arg(&list);
     run(command)
 }
