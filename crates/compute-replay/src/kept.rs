@@ -1,7 +1,5 @@
 //! Where records are kept: one a line, behind a checksum, in segments.
 
-use compute::Record;
-
 mod find;
 mod folder;
 mod log;
@@ -18,10 +16,11 @@ const SEGMENT: &str = "records";
 /// How long what comes before the JSON of a line is, in bytes.
 const SUM: usize = 9;
 
-/// A record as a line of a segment: the CRC-32 of its JSON in hex, a space, and the JSON, which has no line break.
-fn line_of(record: &Record) -> Vec<u8> {
+/// A record as a line of a segment, whose JSON this writes: the CRC-32 of the JSON in hex, a space, and the JSON, which has no line
+/// break.
+fn line_of(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut line = vec![b' '; SUM];
-    record.write_json(&mut line);
+    write(&mut line);
     let sum = crc32fast::hash(&line[SUM..]).to_be_bytes();
     // It has room for just that.
     let _ = hex::encode_to_slice(sum, &mut line[..SUM - 1]);

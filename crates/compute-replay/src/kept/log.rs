@@ -210,28 +210,37 @@ impl RecordLog {
         }
     }
 
-    /// Takes a record that has its id, and writes it down at once, on the calling thread: less work in all than for
-    /// [`RecordSink::take`], which leaves it to the log's thread.
-    pub fn take_sealed(&self, record: Record) {
+    /// Takes a record, and writes it down at once, on the calling thread: less work in all than for [`RecordSink::take`], which
+    /// leaves it to the log's thread. The record's id.
+    pub fn take_now(&self, mut record: Record) -> String {
         // A signature takes longer than all else.
         if self.log.signer.is_some() {
-            return self.take(record);
+            let record = record.sealed();
+            let id = record.id.clone();
+            self.take(record);
+            return id;
         }
-        let line = line_of(&record);
+        let line = line_of(|line| record.seal_into(line));
+        self.put(&line);
+        record.id
+    }
+
+    /// Puts a line behind those that wait, if there is room.
+    fn put(&self, line: &[u8]) {
         let size = line.len();
         if !self.has_room(size) {
             return self.lose();
         }
         let mut waiting = lock(&self.log.waiting);
         if let Some(Work::Lines(lines)) = waiting.work.back_mut()
-            && lines.has_room(&line)
+            && lines.has_room(line)
         {
-            lines.push(&line);
+            lines.push(line);
             waiting.bytes += size;
             return;
         }
         let mut lines = Lines::default();
-        lines.push(&line);
+        lines.push(line);
         self.give(waiting, Work::Lines(lines), size);
     }
 
@@ -376,15 +385,13 @@ impl Shared {
                     waiting.work.push_front(work);
                     break true;
                 }
-                Some(Work::Write(record, size)) => {
+                Some(Work::Write(mut record, size)) => {
                     drop(waiting);
-                    let record = record.sealed();
-                    let record = match &log.signer {
-                        Some(signer) => signer.sign(record),
-                        None => record,
-                    };
                     taken += size;
-                    lines.push(&line_of(&record));
+                    lines.push(&line_of(|line| match &log.signer {
+                        Some(signer) => signer.sign(record.sealed()).write_json(line),
+                        None => record.seal_into(line),
+                    }));
                     lock(&log.waiting).bytes -= size;
                     if lines.bytes.len() >= Lines::MOST {
                         break true;

@@ -139,6 +139,7 @@ proptest! {
         keep in any::<bool>(),
     ) {
         let input = serde_json::json!({ "text": text }).to_string();
+        let rid = text.clone();
         let mut options = with_secret("hunter2-hunter2");
         options.limits.fuel = fuel;
         if let Some(op) = &mut options.op {
@@ -147,7 +148,19 @@ proptest! {
             op.meta.rid = text;
         }
         let keep = if keep { RecordKeep::Bytes } else { RecordKeep::Digests };
-        for record in [recorded(input.as_bytes(), &options, keep), document(&input)] {
+        for (mut record, by) in [
+            (recorded(input.as_bytes(), &options, keep), String::new()),
+            (recorded(input.as_bytes(), &options, keep), rid.clone()),
+            (document(&input), String::new()),
+            (document(&input), rid),
+        ] {
+            record.by = by;
+            let (mut at_once, mut text) = (record.clone(), b"> ".to_vec());
+            at_once.id.clear();
+            at_once.seal_into(&mut text);
+            let record = record.sealed();
+            prop_assert_eq!(&at_once, &record);
+            prop_assert_eq!(&text[2..], record.to_json());
             let (json, id) = by_the_book(&record);
             prop_assert_eq!(String::from_utf8(record.to_json()).unwrap(), String::from_utf8(json).unwrap());
             prop_assert_eq!(&record.id, &id);
@@ -198,8 +211,8 @@ fn the_newest_that_are_wanted_are_found_in_any_segment() {
             RecordKeep::Bytes,
         );
         record.rid = format!("r-{number}");
-        let record = record.sealed();
-        if number % 10 == 0 { theirs.take_sealed(record) } else { log.take_sealed(record) }
+        let id = if number % 10 == 0 { &theirs } else { &log }.take_now(record.clone());
+        assert_eq!(id, record.sealed().id);
     }
     log.flush().unwrap();
     theirs.flush().unwrap();

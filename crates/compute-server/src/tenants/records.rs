@@ -85,9 +85,7 @@ impl Records {
     /// Hands a record to whoever writes it. Its id.
     fn keep(&self, mut record: Record) -> String {
         self.tenant.as_str().clone_into(&mut record.by);
-        let record = record.sealed();
-        let id = record.id.clone();
-        self.log.take_sealed(record);
+        let id = self.log.take_now(record);
         self.tell_lost();
         id
     }

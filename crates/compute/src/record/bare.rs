@@ -30,6 +30,32 @@ pub(super) fn json(record: &Record) -> Vec<u8> {
     text
 }
 
+/// The canonical form of a run's record that keeps no bytes and is not signed, at the end of a text: of what its id says, and what
+/// that leaves out, which sorts before and behind it.
+pub(super) fn complete(record: &Record, bare: &[u8], text: &mut Vec<u8>) {
+    let Record { at, by, id, wall_ns, .. } = record;
+    // The bare text begins with who asked, if that is known: `{"by":"…",`.
+    let mut asked = Vec::new();
+    if !by.is_empty() {
+        asked.extend(b"\"by\":");
+        canonical(by, &mut asked);
+        asked.push(b',');
+    }
+    let rest = bare.get(1 + asked.len()..bare.len() - 1).unwrap_or_default();
+    text.reserve(bare.len() + 160);
+    text.extend(b"{\"at\":");
+    canonical(at, text);
+    text.push(b',');
+    text.extend(asked);
+    text.extend(b"\"id\":");
+    canonical(id, text);
+    text.push(b',');
+    text.extend(rest);
+    text.extend(b",\"wall_ns\":");
+    canonical(wall_ns, text);
+    text.push(b'}');
+}
+
 /// The canonical form of anything.
 pub(super) fn general(value: &impl Serialize) -> Vec<u8> {
     serde_json_canonicalizer::to_vec(value).unwrap_or_default()
