@@ -18,6 +18,7 @@ const FUZZ_SECONDS: u32 = 10;
 pub(crate) fn test(args: &[String]) -> Result<()> {
     guests::build()?;
     tools::moto()?;
+    tools::postgres()?;
     for folder in ["examples", "crates/compute-js/tests/npm"] {
         tools::node_modules(&root().join(folder))?;
     }

@@ -21,7 +21,7 @@ const MAX_LINES: usize = 800;
 const MAX_FILES: usize = 12;
 
 /// The workspace's crates that each crate may depend on.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("compute", &[]),
     ("compute-store", &["compute"]),
     ("compute-wasm", &["compute"]),
@@ -30,6 +30,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("compute-js", &["compute", "compute-js-plugin", "compute-wasm"]),
     ("compute-python", &["compute", "compute-wasm"]),
     ("compute-state", &["compute", "compute-store"]),
+    ("compute-postgres", &["compute", "compute-state"]),
     ("compute-flow", &["compute", "compute-state", "compute-store", "txcl"]),
     ("compute-replay", &["compute", "compute-flow", "compute-state"]),
     ("compute-api", &["compute", "compute-flow", "compute-state", "compute-store"]),
@@ -54,6 +55,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
             "compute-flow",
             "compute-js",
             "compute-js-plugin",
+            "compute-postgres",
             "compute-python",
             "compute-replay",
             "compute-server",
@@ -66,11 +68,12 @@ const MAY_USE: [(&str, &[&str]); 14] = [
 ];
 
 /// Dependencies that only one crate may name.
-const ONLY: [(&str, &str); 7] = [
+const ONLY: [(&str, &str); 8] = [
     ("wasmtime", "compute-wasm"),
     ("object_store", "compute-store"),
     ("rolldown", "compute-js"),
     ("rusqlite", "compute-state"),
+    ("tokio-postgres", "compute-postgres"),
     ("axum", "compute-server"),
     ("reqwest", "compute-client"),
     ("clap", "compute-cli"),

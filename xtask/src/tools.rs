@@ -52,6 +52,46 @@ const DEBIAN_RUST: [&str; 17] = [
 /// Debian's wrk, and what it needs besides what every Debian has.
 const DEBIAN_WRK: [&str; 3] = ["wrk", "libluajit-5.1-2", "libluajit-5.1-common"];
 
+/// Debian's PostgreSQL, and what its programs need besides the C library and the compiler's.
+const DEBIAN_POSTGRES: [&str; 36] = [
+    "postgresql-15",
+    "postgresql-client-15",
+    "libaudit1",
+    "libcap-ng0",
+    "libcap2",
+    "libcom-err2",
+    "libffi8",
+    "libgcrypt20",
+    "libgmp10",
+    "libgnutls30",
+    "libgpg-error0",
+    "libgssapi-krb5-2",
+    "libhogweed6",
+    "libicu72",
+    "libidn2-0",
+    "libk5crypto3",
+    "libkeyutils1",
+    "libkrb5-3",
+    "libkrb5support0",
+    "libldap-2.5-0",
+    "liblz4-1",
+    "liblzma5",
+    "libnettle8",
+    "libp11-kit0",
+    "libpam0g",
+    "libpq5",
+    "libreadline8",
+    "libsasl2-2",
+    "libssl3",
+    "libsystemd0",
+    "libtasn1-6",
+    "libtinfo6",
+    "libunistring2",
+    "libxml2",
+    "libzstd1",
+    "zlib1g",
+];
+
 /// Debian's tests of CPython 3.11, and what they are run with.
 const DEBIAN_CPYTHON_TESTS: [&str; 2] = ["libpython3.11-testsuite", "libpython3.11-stdlib"];
 
@@ -144,6 +184,15 @@ pub(crate) fn wrk() -> Result<(PathBuf, PathBuf)> {
     })?;
     let system = folder.join("root/usr");
     Ok((system.join("bin/wrk"), system.join("lib/x86_64-linux-gnu")))
+}
+
+/// Debian's PostgreSQL, for the tests of what is kept there, which find it here.
+pub(crate) fn postgres() -> Result<()> {
+    let installed = tools().install("postgres", &DEBIAN_POSTGRES.join(" "), |folder| {
+        unpack_debian(folder, &DEBIAN_POSTGRES)
+            .context("PostgreSQL comes from Debian's packages, which `apt-get download` must reach")
+    });
+    installed.map(drop)
 }
 
 /// The tests of Debian's CPython.

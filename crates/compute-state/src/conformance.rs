@@ -12,12 +12,16 @@ mod tokens;
 mod traces;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use compute::Ref;
 
 use crate::{
     Bindings, Secrets, Stacks, State, StateQuotas, TenantName, Tokens, Vault, VaultSecrets,
 };
+
+/// How soon what another did must be seen, with time for a machine that does other things.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Opens the same state once more, as another process would.
 pub type Reopen = Box<dyn Fn() -> Arc<dyn State>>;

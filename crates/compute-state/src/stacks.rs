@@ -136,7 +136,8 @@ pub trait Catalogue: Stacks + SealedSecrets {
 
     /// A number that grows whenever a version becomes active, a secret changes, or what else is done with documents, whoever
     /// changed it. Each document
-    /// asks for it, so it takes microseconds, and waits for no writer. Who reads it first, and then what it is
+    /// asks for it, so it takes microseconds, and waits for no writer. What somebody else changed in another process is in it
+    /// within a second. Who reads it first, and then what it is
     /// about, has missed nothing that is older than the number.
     ///
     /// # Errors

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{Catalogue, StateError, TenantName, TokenCheck, TraceStore};
+use crate::{Catalogue, StacksError, StateError, TenantName, TokenCheck, TraceStore};
 
 /// All that is kept of stacks, tenants and secrets. Nothing of a tenant's is reached from another's.
 pub trait State: fmt::Debug + Send + Sync {
@@ -21,6 +22,11 @@ pub trait State: fmt::Debug + Send + Sync {
 
     /// Where it is, for people.
     fn location(&self) -> String;
+
+    /// How long whoever keeps it has not answered, if it does not now. What is known is used meanwhile; changes fail.
+    fn away_for(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// What is kept of one tenant. Each part is opened when it is asked for, and made if there is none: keep what you
@@ -66,6 +72,46 @@ pub struct StateQuotas {
     pub traces: usize,
     /// How many bytes of traces, about: 256 MiB.
     pub trace_bytes: u64,
+}
+
+/// How much there is in a tenant's catalogue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CatalogueSizes {
+    /// How many bytes the files of a version have.
+    pub version_bytes: u64,
+    /// How many stacks there are.
+    pub stacks: u64,
+    /// How many versions that were never active.
+    pub drafts: u64,
+    /// How many bytes their files have.
+    pub draft_bytes: u64,
+    /// How many versions the stack has.
+    pub versions: u64,
+    /// How many bytes the files of all versions have.
+    pub bytes: u64,
+}
+
+impl StateQuotas {
+    /// That this is no more than there may be.
+    ///
+    /// # Errors
+    /// [`StacksError::Quota`].
+    pub fn hold(&self, sizes: &CatalogueSizes) -> Result<(), StacksError> {
+        let limits = [
+            ("bytes of files of a version", sizes.version_bytes, self.version_bytes),
+            ("stacks", sizes.stacks, self.stacks),
+            ("versions that were never active", sizes.drafts, self.drafts),
+            (
+                "bytes of files of versions that were never active",
+                sizes.draft_bytes,
+                self.draft_bytes,
+            ),
+            ("versions of a stack", sizes.versions, self.versions),
+            ("bytes of files", sizes.bytes, self.bytes),
+        ];
+        let beyond = limits.into_iter().find(|(_, size, limit)| size > limit);
+        beyond.map_or(Ok(()), |(what, _, limit)| Err(StacksError::Quota { what, limit }))
+    }
 }
 
 impl Default for StateQuotas {

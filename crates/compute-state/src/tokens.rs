@@ -56,11 +56,16 @@ pub trait TokenCheck: Tokens {
     /// The token that this is, if it is one and has not ended.
     ///
     /// Each request asks, so it is answered from memory and waits for nobody who writes. A token that was made
-    /// anywhere works at once; one that was revoked by somebody else ends within 50 milliseconds.
+    /// anywhere works at once; one that was revoked by somebody else ends within a second, here within 50 milliseconds.
     ///
     /// # Errors
     /// [`TokensError::State`].
     fn check(&self, token: &str) -> Result<Option<TokenInfo>, TokensError>;
+
+    /// The same for callers that must not wait; nothing if it takes asking whoever keeps the tokens.
+    fn check_now(&self, token: &str) -> Option<Result<Option<TokenInfo>, TokensError>> {
+        Some(self.check(token))
+    }
 }
 
 /// What a token allows.
@@ -219,10 +224,9 @@ impl KeptToken {
     /// What is known of this token, if it is the one that is kept under its id and has not ended. An id that there
     /// isn't takes as long as one that there is.
     #[must_use]
-    pub fn check(kept: Option<Self>, token: &str) -> Option<TokenInfo> {
+    pub fn check(kept: Option<Self>, token: &str, now: Timestamp) -> Option<TokenInfo> {
         let (info, kept) = kept.map(|kept| (kept.info, kept.hash)).unzip();
         let same = bool::from(kept.unwrap_or_default().as_slice().ct_eq(hash(token).as_slice()));
-        let now = Timestamp::now();
         info.filter(|info| same && info.expires.is_none_or(|end| now < end))
     }
 }

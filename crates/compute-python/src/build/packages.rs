@@ -14,7 +14,7 @@ use url::Url;
 use zip::ZipArchive;
 
 use super::pip::{Chosen, Pip, PipError};
-use super::requirements::{self, Line, Named};
+use super::requirements::{self, Line, Named, normal};
 use super::{BuildError, Has, MOST_BYTES, MOST_FILES};
 
 const REQUIREMENTS: &str = "requirements.txt";
@@ -342,19 +342,6 @@ fn of_project(path: &Path, text: &str) -> Result<Vec<String>, BuildError> {
     let project: Project =
         toml::from_str(text).map_err(|error| failed(format!("{}: {error}", path.display())))?;
     Ok(project.project.map(|project| project.dependencies).unwrap_or_default())
-}
-
-/// A package's name as names of packages are compared.
-pub(super) fn normal(name: &str) -> String {
-    let mut normal = String::new();
-    for letter in name.chars() {
-        match letter {
-            '-' | '_' | '.' if normal.ends_with('-') => {}
-            '-' | '_' | '.' => normal.push('-'),
-            letter => normal.extend(letter.to_lowercase()),
-        }
-    }
-    normal
 }
 
 /// The wheels that are pinned: those that are kept, and the others through pip, with options that say where they are.

@@ -11,8 +11,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::Has;
-use super::packages::normal;
-use super::requirements::Named;
+use super::requirements::{Named, normal};
 
 /// pip, for which markers such as `python_version >= "3.13"` and `sys_platform == "win32"` are about the sandbox's CPython, and not about the one
 /// that pip runs on: no option of pip's says so.

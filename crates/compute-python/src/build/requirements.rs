@@ -105,6 +105,19 @@ impl Line {
     }
 }
 
+/// A package's name as names of packages are compared.
+pub(super) fn normal(name: &str) -> String {
+    let mut normal = String::new();
+    for letter in name.chars() {
+        match letter {
+            '-' | '_' | '.' if normal.ends_with('-') => {}
+            '-' | '_' | '.' => normal.push('-'),
+            letter => normal.extend(letter.to_lowercase()),
+        }
+    }
+    normal
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Line, lines};

@@ -4,13 +4,10 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Reopen;
+use super::{Reopen, SOON};
 use crate::{StateQuotas, TenantName, TokenCheck, TokenInfo, TokenScope, Tokens, TokensError};
 
 pub(super) const TESTS: [fn(&dyn Tokens); 1] = [tokens_are_made_listed_and_revoked];
-
-/// How soon what another did must be seen, with time for a machine that does other things.
-const SOON: Duration = Duration::from_millis(500);
 
 fn tokens_are_made_listed_and_revoked(tokens: &dyn Tokens) {
     let before: Vec<TokenInfo> = tokens.list(None).unwrap();

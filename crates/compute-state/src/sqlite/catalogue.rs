@@ -160,7 +160,7 @@ impl Stacks for SqliteCatalogue {
         let number = last + 1;
         self.sql(change.execute(
             "INSERT INTO versions (stack, number, hash, created, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![name, number, hash, Timestamp::now().as_millisecond(), quota::bytes_of(files)],
+            params![name, number, hash, Timestamp::now().as_millisecond(), quota::kept_bytes(files)],
         ))?;
         for file in files {
             self.sql(change.execute(

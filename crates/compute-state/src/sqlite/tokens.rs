@@ -170,7 +170,7 @@ impl TokenCheck for SqliteTokens {
             self.see()?;
             found = known();
         }
-        Ok(KeptToken::check(found, token))
+        Ok(KeptToken::check(found, token, Timestamp::now()))
     }
 }
 

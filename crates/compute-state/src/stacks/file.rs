@@ -23,6 +23,12 @@ impl File {
         self.path.starts_with("FILES/")
     }
 
+    /// How many bytes files have, with their paths: what quotas are about.
+    #[must_use]
+    pub fn bytes_of(files: &[Self]) -> u64 {
+        files.iter().map(|file| (file.path.len() + file.text.len()) as u64).sum()
+    }
+
     /// Whether it is a rule.
     #[must_use]
     pub fn is_rule(&self) -> bool {

@@ -433,7 +433,7 @@ impl TokenCheck for MemoryTokens {
     fn check(&self, token: &str) -> Result<Option<TokenInfo>, TokensError> {
         let all = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let kept = KeptToken::id_of(token).and_then(|id| all.get(id).cloned());
-        Ok(KeptToken::check(kept, token))
+        Ok(KeptToken::check(kept, token, Timestamp::now()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use super::quota::bytes_of;
+use super::quota::kept_bytes;
 use super::{SqliteCatalogue, files};
 use crate::{Draft, File, StacksError, manifest_hash};
 
@@ -43,7 +43,7 @@ impl SqliteCatalogue {
         let files = self.sql(files(&change, stack, *number))?;
         self.sql(change.execute(
             "UPDATE versions SET hash = ?3, bytes = ?4 WHERE stack = ?1 AND number = ?2",
-            params![name, number, manifest_hash(&files), bytes_of(&files)],
+            params![name, number, manifest_hash(&files), kept_bytes(&files)],
         ))?;
         self.sql(
             change.execute(

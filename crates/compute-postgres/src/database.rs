@@ -1,0 +1,324 @@
+//! A pool of connections, transactions of one tenant, and what their failures mean.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use compute_state::{BoxError, StateError, TenantName};
+use deadpool_postgres::{
+    Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime as PoolRuntime,
+    Transaction,
+};
+use tokio::runtime::Runtime;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{IsolationLevel, Row};
+
+use crate::address::{Address, CHANNEL, SESSION};
+use crate::watch::Watch;
+
+/// How long a caller waits for a connection that is free.
+const WAIT: Duration = Duration::from_secs(10);
+/// How often a change is tried that came too near to another.
+const TRIES: u32 = 5;
+
+/// A pool of connections to a database. Any thread may wait for what is done there.
+#[derive(Debug)]
+pub(crate) struct Database {
+    /// Nothing once this is dropped.
+    runtime: Option<Runtime>,
+    pool: Pool,
+    shown: String,
+    pub(crate) watch: Arc<Watch>,
+}
+
+/// Why a transaction goes no further.
+#[derive(Debug)]
+pub(crate) enum Stop<E> {
+    /// The database said so.
+    Sql(tokio_postgres::Error),
+    /// Whoever does it said so.
+    Told(E),
+}
+
+impl<E> From<tokio_postgres::Error> for Stop<E> {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+/// Whether those who take documents must see what a change does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    ByDocuments,
+    ByReaders,
+    /// By readers too, and it need not come one after the other.
+    InAnyOrder,
+}
+
+/// A transaction of one tenant.
+pub(crate) struct Change<'a> {
+    transaction: Transaction<'a>,
+    pub(crate) tenant: &'a str,
+}
+
+/// The values of a statement.
+pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+impl Change<'_> {
+    pub(crate) async fn rows(
+        &self,
+        statement: &str,
+        values: Values<'_>,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let statement = self.transaction.prepare_cached(statement).await?;
+        self.transaction.query(&statement, values).await
+    }
+
+    pub(crate) async fn row(
+        &self,
+        statement: &str,
+        values: Values<'_>,
+    ) -> Result<Row, tokio_postgres::Error> {
+        let statement = self.transaction.prepare_cached(statement).await?;
+        self.transaction.query_one(&statement, values).await
+    }
+
+    pub(crate) async fn row_if_any(
+        &self,
+        statement: &str,
+        values: Values<'_>,
+    ) -> Result<Option<Row>, tokio_postgres::Error> {
+        let statement = self.transaction.prepare_cached(statement).await?;
+        self.transaction.query_opt(&statement, values).await
+    }
+
+    /// How many rows it was about.
+    pub(crate) async fn does(
+        &self,
+        statement: &str,
+        values: Values<'_>,
+    ) -> Result<u64, tokio_postgres::Error> {
+        let statement = self.transaction.prepare_cached(statement).await?;
+        self.transaction.execute(&statement, values).await
+    }
+
+    /// Says whose transaction it is; the tables have nothing for one that does not.
+    async fn begin(&self) -> Result<(), tokio_postgres::Error> {
+        self.does("SELECT set_config('compute.tenant', $1, true)", &[&self.tenant]).await.map(drop)
+    }
+
+    /// Takes its turn: changes of a tenant come one after the other.
+    async fn lock(&self) -> Result<(), tokio_postgres::Error> {
+        let lock = "INSERT INTO compute.tenants (name) VALUES ($1) \
+             ON CONFLICT (name) DO UPDATE SET name = excluded.name";
+        self.does(lock, &[&self.tenant]).await.map(drop)
+    }
+
+    /// Counts the change, and tells everybody who listens. Its number.
+    async fn tell(&self) -> Result<i64, tokio_postgres::Error> {
+        let count =
+            "UPDATE compute.tenants SET change = change + 1 WHERE name = $1 RETURNING change";
+        let number: i64 = self.row(count, &[&self.tenant]).await?.get(0);
+        let payload = format!("tenant {} {number}", self.tenant);
+        self.does("SELECT pg_notify($1, $2)", &[&CHANNEL, &payload]).await?;
+        Ok(number)
+    }
+}
+
+impl Database {
+    /// A pool of so many connections at most; none is opened yet.
+    pub(crate) fn new(
+        address: &Address,
+        connections: usize,
+        watch: Arc<Watch>,
+    ) -> Result<Self, StateError> {
+        let failed = |source: BoxError| StateError::failed(address.shown.clone(), source);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("postgres")
+            .enable_all()
+            .build()
+            .map_err(|error| failed(error.into()))?;
+        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(address.config.clone(), address.tls.clone(), config);
+        let pool = Pool::builder(manager)
+            .max_size(connections)
+            .runtime(PoolRuntime::Tokio1)
+            .wait_timeout(Some(WAIT))
+            .create_timeout(Some(WAIT))
+            .post_create(Hook::async_fn(|client, _| {
+                Box::pin(
+                    async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) },
+                )
+            }))
+            .build()
+            .map_err(|error| failed(error.into()))?;
+        Ok(Self { runtime: Some(runtime), pool, shown: address.shown.clone(), watch })
+    }
+
+    /// Does this on the runtime of the connections, until it ends by itself.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(work);
+        }
+    }
+
+    /// Waits on this thread, whichever it is.
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        // The runtime's own thread drives the connections and the clocks.
+        let _entered = self.runtime.as_ref().map(|runtime| runtime.enter());
+        pollster::block_on(work)
+    }
+
+    /// Where it is, for people.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    pub(crate) async fn client(&self) -> Result<Client, StateError> {
+        // While it is away, one connection is tried, and not one for each caller.
+        if self.watch.is_away() {
+            return Err(self.away());
+        }
+        self.pool.get().await.map_err(|error| match error {
+            deadpool_postgres::PoolError::Backend(error) => self.failed(error),
+            error => StateError::unavailable(self.shown.clone(), error),
+        })
+    }
+
+    pub(crate) fn away(&self) -> StateError {
+        StateError::unavailable(self.shown.clone(), self.watch.why())
+    }
+
+    /// Changes what is a tenant's: all of it or nothing, one change after the other, on disk when it is answered. What is done is
+    /// done again where it came too near to another, or where a connection broke before the end.
+    pub(crate) fn change<T, E: From<StateError>>(
+        &self,
+        tenant: &TenantName,
+        seen: Seen,
+        work: impl AsyncFn(&Change<'_>) -> Result<T, Stop<E>>,
+    ) -> Result<T, E> {
+        self.wait(async {
+            let mut tries = 1;
+            loop {
+                let mut client = self.client().await?;
+                let tried = async {
+                    let transaction = client.transaction().await?;
+                    let change = Change { transaction, tenant: tenant.as_str() };
+                    change.begin().await?;
+                    if seen != Seen::InAnyOrder {
+                        change.lock().await?;
+                    }
+                    let done = work(&change).await?;
+                    let number = match seen {
+                        Seen::ByDocuments => Some(change.tell().await?),
+                        Seen::ByReaders | Seen::InAnyOrder => None,
+                    };
+                    Ok((done, number, change.transaction))
+                };
+                match tried.await {
+                    Ok((done, number, transaction)) => {
+                        // Whether one was done whose end got no answer is not known: it is not tried again.
+                        transaction.commit().await.map_err(|error| self.failed(error))?;
+                        if let Some(number) = number {
+                            self.watch.saw(tenant, number);
+                        }
+                        return Ok(done);
+                    }
+                    Err(Stop::Sql(error)) if tries < TRIES && may_be_tried_again(&error) => {}
+                    Err(stop) => return Err(self.stopped(stop)),
+                }
+                drop(client);
+                let pause = Duration::from_millis(fastrand::u64(5..30) * u64::from(tries));
+                tokio::time::sleep(pause).await;
+                tries += 1;
+            }
+        })
+    }
+
+    /// Reads what is a tenant's, as it is at one moment.
+    pub(crate) fn read<T, E: From<StateError>>(
+        &self,
+        tenant: &TenantName,
+        work: impl AsyncFn(&Change<'_>) -> Result<T, Stop<E>>,
+    ) -> Result<T, E> {
+        self.wait(async {
+            let mut tries = 1;
+            loop {
+                let mut client = self.client().await?;
+                let tried = async {
+                    let begin = client.build_transaction().read_only(true);
+                    let transaction =
+                        begin.isolation_level(IsolationLevel::RepeatableRead).start().await?;
+                    let read = Change { transaction, tenant: tenant.as_str() };
+                    read.begin().await?;
+                    let done = work(&read).await?;
+                    read.transaction.commit().await?;
+                    Ok(done)
+                };
+                match tried.await {
+                    Ok(done) => return Ok(done),
+                    Err(Stop::Sql(error)) if tries < TRIES && may_be_tried_again(&error) => {}
+                    Err(stop) => return Err(self.stopped(stop)),
+                }
+                tries += 1;
+            }
+        })
+    }
+
+    pub(crate) fn stopped<E: From<StateError>>(&self, stop: Stop<E>) -> E {
+        match stop {
+            Stop::Told(error) => error,
+            Stop::Sql(error) => self.failed(error).into(),
+        }
+    }
+
+    /// What a failure means: whether later may be better.
+    pub(crate) fn failed(&self, error: tokio_postgres::Error) -> StateError {
+        let is_away = error.is_closed() || error.code().is_none_or(is_passing);
+        // What it says itself, with what it adds, in place of `db error`.
+        let said: Option<BoxError> = error.as_db_error().map(|said| {
+            let more = [said.detail(), said.hint()].into_iter().flatten();
+            let more: String = more.map(|text| format!("; {text}")).collect();
+            format!("{} (SQLSTATE {}){more}", said.message(), said.code().code()).into()
+        });
+        let source = said.unwrap_or_else(|| error.into());
+        if is_away {
+            self.watch.look_soon();
+            StateError::unavailable(self.shown.clone(), source)
+        } else {
+            StateError::failed(self.shown.clone(), source)
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // Nobody waits for what goes on, whoever drops it.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Whether the same may succeed later: the server ends or begins, is a standby, has no room or no connections, or another was first.
+fn is_passing(code: &SqlState) -> bool {
+    // Connections, no resources, an operator, the system, transactions that another kept from it; and what is read-only.
+    let classes = ["08", "53", "57", "58", "40"];
+    classes.iter().any(|class| code.code().starts_with(class))
+        || [SqlState::LOCK_NOT_AVAILABLE, SqlState::READ_ONLY_SQL_TRANSACTION].contains(code)
+}
+
+/// Whether nothing of a transaction was done, and another try may succeed at once.
+fn may_be_tried_again(error: &tokio_postgres::Error) -> bool {
+    error.is_closed()
+        || error.code().is_some_and(|code| {
+            [
+                SqlState::T_R_SERIALIZATION_FAILURE,
+                SqlState::T_R_DEADLOCK_DETECTED,
+                SqlState::ADMIN_SHUTDOWN,
+                SqlState::CRASH_SHUTDOWN,
+            ]
+            .contains(code)
+        })
+}

@@ -1,0 +1,143 @@
+//! All that is kept in a database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use compute_state::{
+    Catalogue, State, StateError, StateQuotas, TenantName, TenantState, TokenCheck, TraceStore,
+    Vault,
+};
+
+use crate::address::Address;
+use crate::catalogue::PostgresCatalogue;
+use crate::database::Database;
+use crate::schema::migrate;
+use crate::tokens::PostgresTokens;
+use crate::traces::PostgresTraces;
+use crate::watch::{Watch, follow};
+
+/// What is sealed to tell whether vaults have one key.
+const CHECKED: &str = "compute";
+
+/// How a database is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PostgresSettings {
+    /// How much each tenant may keep.
+    pub quotas: StateQuotas,
+    /// How long what is known may be used while the database does not answer: 5 minutes.
+    pub stale: Duration,
+    /// How many connections there are at most, besides one that listens: 8.
+    pub connections: usize,
+}
+
+impl Default for PostgresSettings {
+    fn default() -> Self {
+        Self { quotas: StateQuotas::default(), stale: Duration::from_secs(300), connections: 8 }
+    }
+}
+
+/// State in a PostgreSQL database that any number of processes share.
+#[derive(Debug)]
+pub struct PostgresState {
+    database: Arc<Database>,
+    quotas: StateQuotas,
+}
+
+/// What seals secrets here is not what sealed those that are kept, or that cannot be told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyCheckError {
+    /// It has another key.
+    #[error(
+        "the key that seals secrets is not the one of {0}: all nodes have one key, in COMPUTE_SECRET_KEY or the file of --secret-key-file"
+    )]
+    Other(String),
+    /// It cannot be told.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl PostgresState {
+    /// Opens what is kept in the database at this address, as `libpq` writes it, and makes the tables if there are none.
+    ///
+    /// TLS is as `sslmode` (`disable`, `verify-full`) and `sslrootcert` in it say; without them, a server on this machine is
+    /// reached in the clear, and every other through TLS by a certificate that the system trusts. PostgreSQL is 14 or newer.
+    ///
+    /// # Errors
+    /// [`StateError::Newer`] if a later version of this program made the tables, [`StateError::Unavailable`] if the database does
+    /// not answer, [`StateError::Failed`] with what is wrong with the address or the rights.
+    pub fn open(address: &str, settings: PostgresSettings) -> Result<Self, StateError> {
+        let address = Address::read(address)
+            .map_err(|error| StateError::failed("the state in PostgreSQL", error))?;
+        let (watch, asked) = Watch::new(settings.stale);
+        let database = Database::new(&address, settings.connections.max(1), watch)?;
+        database.wait(async {
+            let mut client = database.client().await?;
+            migrate(&database, &mut client).await
+        })?;
+        let watch = Arc::downgrade(&database.watch);
+        database.spawn(follow(watch, address, asked));
+        Ok(Self { database: Arc::new(database), quotas: settings.quotas })
+    }
+
+    /// That this vault has the key that the secrets here are sealed with; the first that asks says which that is.
+    ///
+    /// # Errors
+    /// [`KeyCheckError::Other`] if it has another.
+    pub fn check_key(&self, vault: &Vault) -> Result<(), KeyCheckError> {
+        let failed = |source| StateError::failed("the key that seals secrets", source);
+        let sealed = vault.seal(CHECKED, CHECKED).map_err(failed)?;
+        let kept: Result<Vec<u8>, StateError> = self.database.wait(async {
+            let client = self.database.client().await?;
+            let keep =
+                "UPDATE compute.format SET key_check = COALESCE(key_check, $1) RETURNING key_check";
+            let row = client.query_one(keep, &[&sealed]).await;
+            row.map(|row| row.get(0)).map_err(|error| self.database.failed(error))
+        });
+        match vault.open(CHECKED, &kept?) {
+            Ok(text) if text == CHECKED => Ok(()),
+            _ => Err(KeyCheckError::Other(self.database.shown().to_owned())),
+        }
+    }
+}
+
+impl State for PostgresState {
+    fn tenant(&self, tenant: &TenantName) -> Result<Arc<dyn TenantState>, StateError> {
+        let (database, quotas) = (Arc::clone(&self.database), self.quotas);
+        Ok(Arc::new(PostgresTenant { database, name: tenant.clone(), quotas }))
+    }
+
+    fn tokens(&self) -> Result<Arc<dyn TokenCheck>, StateError> {
+        let (database, quotas) = (Arc::clone(&self.database), self.quotas);
+        Ok(Arc::new(PostgresTokens { database, quotas }))
+    }
+
+    fn location(&self) -> String {
+        self.database.shown().to_owned()
+    }
+
+    fn away_for(&self) -> Option<Duration> {
+        self.database.watch.away_for()
+    }
+}
+
+/// What is a tenant's.
+#[derive(Debug)]
+struct PostgresTenant {
+    database: Arc<Database>,
+    name: TenantName,
+    quotas: StateQuotas,
+}
+
+impl TenantState for PostgresTenant {
+    fn catalogue(&self) -> Result<Arc<dyn Catalogue>, StateError> {
+        let catalogue =
+            PostgresCatalogue::open(Arc::clone(&self.database), self.name.clone(), self.quotas)?;
+        Ok(Arc::new(catalogue))
+    }
+
+    fn traces(&self) -> Result<Arc<dyn TraceStore>, StateError> {
+        let (database, name) = (Arc::clone(&self.database), self.name.clone());
+        Ok(Arc::new(PostgresTraces::new(database, name, self.quotas)))
+    }
+}

@@ -1,0 +1,133 @@
+//! Tokens: the database has them, and memory answers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use compute_state::{
+    KeptToken, NewToken, StateQuotas, TenantName, TokenCheck, TokenInfo, TokenScope, Tokens,
+    TokensError,
+};
+use jiff::Timestamp;
+
+use crate::address::CHANNEL;
+use crate::database::{Change, Database, Seen, Stop};
+use crate::token_rows::read_token;
+
+const LIST: &str = "
+SELECT id, tenant, name, hash, scopes, created, expires FROM compute.tokens
+WHERE $1::text IS NULL OR tenant = $1 ORDER BY created, id";
+
+#[derive(Debug)]
+pub(crate) struct PostgresTokens {
+    pub(crate) database: Arc<Database>,
+    pub(crate) quotas: StateQuotas,
+}
+
+impl PostgresTokens {
+    /// Tells those who check tokens that this one changed.
+    async fn tell(change: &Change<'_>, id: &str) -> Result<(), tokio_postgres::Error> {
+        // Whoever changes tokens comes one after the other, so the numbers are told in order.
+        let count = "UPDATE compute.token_changes SET number = number + 1 RETURNING number";
+        let number: i64 = change.row(count, &[]).await?.get(0);
+        let payload = format!("token {id} {number}");
+        change.does("SELECT pg_notify($1, $2)", &[&CHANNEL, &payload]).await.map(drop)
+    }
+
+    fn none(id: &str) -> Stop<TokensError> {
+        Stop::Told(TokensError::none(id))
+    }
+}
+
+impl Tokens for PostgresTokens {
+    fn create(
+        &self,
+        tenant: Option<&TenantName>,
+        name: &str,
+        scopes: &BTreeSet<TokenScope>,
+        expires: Option<Timestamp>,
+    ) -> Result<NewToken, TokensError> {
+        let tenant = tenant.cloned().unwrap_or_default();
+        let (mut new, mut kept) = KeptToken::draw(&tenant, name, scopes, expires)?;
+        let whole = Timestamp::from_millisecond(self.database.watch.now().as_millisecond());
+        kept.info.created = whole.unwrap_or(kept.info.created);
+        new.info.created = kept.info.created;
+        let info = &kept.info;
+        let names: Vec<_> = scopes.iter().map(|scope| scope.name()).collect();
+        let (names, limit) = (names.join(","), self.quotas.tokens);
+        self.database.change(&tenant, Seen::ByReaders, async |change| {
+            let count = "SELECT count(*) FROM compute.tokens WHERE tenant = $1";
+            let count: i64 = change.row(count, &[&change.tenant]).await?.get(0);
+            if count >= i64::from(limit) {
+                return Err(Stop::Told(TokensError::TooMany { limit }));
+            }
+            let insert =
+                "INSERT INTO compute.tokens (id, tenant, name, hash, scopes, created, expires)
+                VALUES ($1, $2, $3, $4, $5, $6, $7)";
+            let (created, expires) =
+                (info.created.as_millisecond(), info.expires.map(Timestamp::as_millisecond));
+            let (name, hash) = (name.as_bytes(), kept.hash.as_slice());
+            change
+                .does(insert, &[&info.id, &change.tenant, &name, &hash, &names, &created, &expires])
+                .await?;
+            Ok(Self::tell(change, &info.id).await?)
+        })?;
+        self.database.watch.saw_token(&info.id, Some(kept.clone()));
+        Ok(new)
+    }
+
+    fn list(&self, tenant: Option<&TenantName>) -> Result<Vec<TokenInfo>, TokensError> {
+        let of = tenant.map(TenantName::as_str);
+        let whose = tenant.cloned().unwrap_or_default();
+        self.database.read(&whose, async |read| {
+            let rows = read.rows(LIST, &[&of]).await?;
+            Ok(rows.iter().filter_map(read_token).map(|one| one.info).collect())
+        })
+    }
+
+    fn revoke(&self, id: &str, tenant: Option<&TenantName>) -> Result<(), TokensError> {
+        // What has a U+0000 is no text there.
+        if !id.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(TokensError::none(id));
+        }
+        let of = tenant.map(TenantName::as_str);
+        let whose = tenant.cloned().unwrap_or_default();
+        self.database.change(&whose, Seen::ByReaders, async |change| {
+            let delete =
+                "DELETE FROM compute.tokens WHERE id = $1 AND ($2::text IS NULL OR tenant = $2)";
+            if change.does(delete, &[&id, &of]).await? == 0 {
+                return Err(Self::none(id));
+            }
+            Ok(Self::tell(change, id).await?)
+        })?;
+        self.database.watch.saw_token(id, None);
+        Ok(())
+    }
+}
+
+impl TokenCheck for PostgresTokens {
+    fn check(&self, token: &str) -> Result<Option<TokenInfo>, TokensError> {
+        if let Some(known) = self.check_now(token) {
+            return known;
+        }
+        // It may have been made elsewhere just now.
+        let watch = &self.database.watch;
+        let id = KeptToken::id_of(token).unwrap_or_default();
+        watch.ask_for_token(id);
+        if watch.is_away() {
+            return Err(self.database.away().into());
+        }
+        Ok(KeptToken::check(watch.token(id), token, watch.now()))
+    }
+
+    fn check_now(&self, token: &str) -> Option<Result<Option<TokenInfo>, TokensError>> {
+        let watch = &self.database.watch;
+        if watch.is_stale() {
+            return Some(Err(self.database.away().into()));
+        }
+        let known = match KeptToken::id_of(token) {
+            Some(id) => Some(watch.token(id)?),
+            None => None,
+        };
+        Some(Ok(KeptToken::check(known, token, watch.now())))
+    }
+}

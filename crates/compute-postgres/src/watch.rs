@@ -1,0 +1,373 @@
+//! What is known in memory of what changes: one connection listens, and asks every few seconds besides.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::{Duration, Instant};
+
+use compute_state::{BoxError, KeptToken, TenantName};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{mpsc, oneshot};
+use tokio_postgres::{AsyncMessage, Client, Connection, Notification, Socket};
+
+use crate::address::{Address, CHANNEL, SESSION};
+use crate::token_rows::{LOAD, LOAD_ONE, read_token};
+
+/// How often it is asked what has changed, at least and at most: a node that was told nothing finds it then.
+const POLL: std::ops::Range<u64> = 2000..4000;
+/// How long an answer may take before the connection counts as broken.
+const ANSWER: Duration = Duration::from_secs(3);
+/// After how long without an answer it is away, whatever else is known.
+const SILENT: Duration = Duration::from_secs(15);
+/// How soon a connection that broke is tried again, the first time and at most; each time half of it at random.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How many wait at most for a token that is not known.
+const WAITING: usize = 1024;
+/// How soon after another such question the next is put: so often may strangers have the database asked.
+const QUESTIONS: Duration = Duration::from_millis(20);
+
+/// What is known of what changes.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// The numbers of tenants whose catalogues are open.
+    tenants: RwLock<HashMap<TenantName, Weak<AtomicI64>>>,
+    tokens: RwLock<Known>,
+    /// When the database last answered.
+    heard: Mutex<Instant>,
+    is_away: AtomicBool,
+    why: Mutex<String>,
+    /// By how many milliseconds its clock is before this machine's.
+    ahead: AtomicI64,
+    /// How long what is known may be used.
+    stale: Duration,
+    asks: mpsc::Sender<Ask>,
+}
+
+/// The tokens, by id.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// How often they had changed.
+    number: Option<i64>,
+    all: HashMap<String, KeptToken>,
+}
+
+/// What the watch is asked to do.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// To see whether there is a token of this id.
+    Token(String, oneshot::Sender<()>),
+    /// To see whether the database is there.
+    Look,
+}
+
+/// Why the connection is of no use.
+type Broken = BoxError;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Watch {
+    /// What nothing is known of yet, and what it will be asked.
+    pub(crate) fn new(stale: Duration) -> (Arc<Self>, mpsc::Receiver<Ask>) {
+        let (asks, asked) = mpsc::channel(WAITING);
+        let watch = Self {
+            tenants: RwLock::default(),
+            tokens: RwLock::default(),
+            heard: Mutex::new(Instant::now()),
+            is_away: AtomicBool::new(false),
+            why: Mutex::default(),
+            ahead: AtomicI64::new(0),
+            stale,
+            asks,
+        };
+        (Arc::new(watch), asked)
+    }
+
+    /// The number of a tenant, which others' changes change from now on.
+    pub(crate) fn follow(&self, tenant: &TenantName) -> Arc<AtomicI64> {
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        let known = tenants.get(tenant).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let number = Arc::new(AtomicI64::new(0));
+            tenants.insert(tenant.clone(), Arc::downgrade(&number));
+            number
+        })
+    }
+
+    /// Knows that a tenant's number has grown to this.
+    pub(crate) fn saw(&self, tenant: &TenantName, number: i64) {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = tenants.get(tenant).and_then(Weak::upgrade) {
+            known.fetch_max(number, Ordering::AcqRel);
+        }
+    }
+
+    /// What is known of a token.
+    pub(crate) fn token(&self, id: &str) -> Option<KeptToken> {
+        self.tokens.read().unwrap_or_else(PoisonError::into_inner).all.get(id).cloned()
+    }
+
+    /// Knows a token, or that there is none of this id.
+    pub(crate) fn saw_token(&self, id: &str, token: Option<KeptToken>) {
+        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        match token {
+            Some(token) => drop(tokens.all.insert(id.to_owned(), token)),
+            None => drop(tokens.all.remove(id)),
+        }
+    }
+
+    /// Knows that a tenant's number is this, though it may have been larger: of a database that was put back to what it was.
+    fn is_at(&self, tenant: &TenantName, number: i64) {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = tenants.get(tenant).and_then(Weak::upgrade) {
+            known.store(number, Ordering::Release);
+        }
+    }
+
+    /// Waits until it is known whether there is a token of this id, or until that can't be.
+    pub(crate) fn ask_for_token(&self, id: &str) {
+        let (done, answered) = oneshot::channel();
+        if self.asks.try_send(Ask::Token(id.to_owned(), done)).is_ok() {
+            let _ = pollster::block_on(answered);
+        }
+    }
+
+    /// Has somebody see soon whether the database is there.
+    pub(crate) fn look_soon(&self) {
+        let _ = self.asks.try_send(Ask::Look);
+    }
+
+    /// Whether the database does not answer. Whoever asks it has stopped where nothing was heard for long.
+    pub(crate) fn is_away(&self) -> bool {
+        self.is_away.load(Ordering::Acquire) || lock(&self.heard).elapsed() > SILENT
+    }
+
+    /// How long the database has not answered, if it is away.
+    pub(crate) fn away_for(&self) -> Option<Duration> {
+        self.is_away().then(|| lock(&self.heard).elapsed())
+    }
+
+    /// Whether what is known is too old to be used.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.away_for().is_some_and(|time| time > self.stale)
+    }
+
+    /// Why the database is away.
+    pub(crate) fn why(&self) -> String {
+        lock(&self.why).clone()
+    }
+
+    /// The time, by the database's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        let ahead = SignedDuration::from_millis(self.ahead.load(Ordering::Relaxed));
+        Timestamp::now().checked_add(ahead).unwrap_or(Timestamp::MAX)
+    }
+
+    fn answered(&self) {
+        *lock(&self.heard) = Instant::now();
+        self.is_away.store(false, Ordering::Release);
+    }
+
+    fn lost(&self, why: &Broken) {
+        *lock(&self.why) = compute::with_causes(&**why).clone();
+        self.is_away.store(true, Ordering::Release);
+    }
+}
+
+/// Follows the database for as long as somebody has the watch.
+pub(crate) async fn follow(watch: Weak<Watch>, address: Address, mut asked: mpsc::Receiver<Ask>) {
+    let (first, most) = RETRY;
+    let mut pause = first;
+    loop {
+        let begun = Instant::now();
+        let Err(broken) = connected(&watch, &address, &mut asked).await else { return };
+        let Some(watch) = watch.upgrade() else { return };
+        if !watch.is_away() {
+            tracing::warn!(target: "request", "{} does not answer: {broken}", address.shown);
+        }
+        watch.lost(&broken);
+        drop(watch);
+        // Who waits is told at once.
+        while let Ok(ask) = asked.try_recv() {
+            drop(ask);
+        }
+        if begun.elapsed() > most {
+            pause = first;
+        }
+        // Not all nodes at one moment.
+        let half = pause / 2;
+        tokio::time::sleep(half + half.mul_f64(fastrand::f64())).await;
+        pause = (pause * 2).min(most);
+    }
+}
+
+/// Follows the database on one connection, until that breaks or nobody has the watch.
+async fn connected(
+    watch: &Weak<Watch>,
+    address: &Address,
+    asked: &mut mpsc::Receiver<Ask>,
+) -> Result<(), Broken> {
+    let connecting = address.config.connect(address.tls.clone());
+    let (client, connection) = tokio::time::timeout(ANSWER * 2, connecting).await??;
+    let (notes, mut told) = mpsc::unbounded_channel();
+    let pump = tokio::spawn(pump(connection, notes));
+    let followed = following(watch, &client, asked, &mut told).await;
+    pump.abort();
+    followed
+}
+
+async fn following(
+    watch: &Weak<Watch>,
+    client: &Client,
+    asked: &mut mpsc::Receiver<Ask>,
+    told: &mut mpsc::UnboundedReceiver<Notification>,
+) -> Result<(), Broken> {
+    let begin = format!("{SESSION}; LISTEN {CHANNEL}");
+    within(client.batch_execute(&begin)).await?;
+    let mut next_question = tokio::time::Instant::now();
+    let mut next_poll = next_question;
+    let mut is_first = true;
+    let mut questions: Vec<(String, oneshot::Sender<()>)> = Vec::new();
+    loop {
+        let is_asked = !questions.is_empty();
+        tokio::select! {
+            // What was changed comes before what strangers ask.
+            biased;
+            note = told.recv() => {
+                let note = note.ok_or("the connection was closed")?;
+                let Some(watch) = watch.upgrade() else { return Ok(()) };
+                watch.note(client, note.payload()).await?;
+            }
+            () = tokio::time::sleep_until(next_poll) => {
+                let Some(watch) = watch.upgrade() else { return Ok(()) };
+                // What is told from now on comes after it.
+                watch.look(client, std::mem::take(&mut is_first)).await?;
+                next_poll = tokio::time::Instant::now() + Duration::from_millis(fastrand::u64(POLL));
+            }
+            () = tokio::time::sleep_until(next_question), if is_asked => {
+                let Some(watch) = watch.upgrade() else { return Ok(()) };
+                let (ids, waiting): (Vec<_>, Vec<_>) = questions.drain(..).unzip();
+                watch.find(client, &ids).await?;
+                for one in waiting {
+                    let _ = one.send(());
+                }
+                next_question = tokio::time::Instant::now() + QUESTIONS;
+            }
+            ask = asked.recv() => match ask {
+                None => return Ok(()),
+                Some(Ask::Look) => next_poll = next_poll.min(tokio::time::Instant::now() + QUESTIONS),
+                Some(Ask::Token(id, done)) => questions.push((id, done)),
+            }
+        }
+    }
+}
+
+/// Keeps a connection going, and hands on what is told on it.
+async fn pump<S>(mut connection: Connection<Socket, S>, notes: mpsc::UnboundedSender<Notification>)
+where
+    S: tokio_postgres::tls::TlsStream + Unpin,
+{
+    let mut next = std::future::poll_fn(|context| connection.poll_message(context));
+    while let Some(Ok(message)) = (&mut next).await {
+        if let AsyncMessage::Notification(note) = message
+            && notes.send(note).is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// An answer that comes in time.
+async fn within<T>(
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Broken> {
+    match tokio::time::timeout(ANSWER, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(format!("no answer in {} s", ANSWER.as_secs()).into()),
+    }
+}
+
+impl Watch {
+    /// Takes what was told.
+    async fn note(&self, client: &Client, payload: &str) -> Result<(), Broken> {
+        let parts: Vec<_> = payload.split(' ').collect();
+        match &parts[..] {
+            ["tenant", tenant, number] => {
+                if let (Ok(tenant), Ok(number)) = (tenant.parse(), number.parse()) {
+                    self.saw(&tenant, number);
+                }
+            }
+            ["token", id, number] => {
+                let Ok(number) = number.parse::<i64>() else { return Ok(()) };
+                let known = self.tokens.read().unwrap_or_else(PoisonError::into_inner).number;
+                match known {
+                    Some(known) if number <= known => {}
+                    Some(known) if number == known + 1 => {
+                        self.find(client, &[(*id).to_owned()]).await?;
+                        let mut tokens =
+                            self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+                        tokens.number = Some(number);
+                    }
+                    _ => self.load(client).await?,
+                }
+            }
+            // What another version tells.
+            _ => {}
+        }
+        self.answered();
+        Ok(())
+    }
+
+    /// Asks what has changed.
+    async fn look(&self, client: &Client, is_first: bool) -> Result<(), Broken> {
+        let names: Vec<String> = {
+            let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+            tenants.retain(|_, number| number.strong_count() > 0);
+            tenants.keys().map(|name| name.as_str().to_owned()).collect()
+        };
+        let asked = "SELECT number, (extract(epoch FROM clock_timestamp()) * 1000)::bigint FROM compute.token_changes";
+        let now = Timestamp::now().as_millisecond();
+        let row = within(client.query_one(asked, &[])).await?;
+        let (number, clock): (i64, i64) = (row.get(0), row.get(1));
+        self.ahead.store(clock - now, Ordering::Relaxed);
+        if self.tokens.read().unwrap_or_else(PoisonError::into_inner).number != Some(number) {
+            self.load(client).await?;
+        }
+        if !names.is_empty() {
+            let asked = "SELECT name, change FROM compute.tenants WHERE name = ANY($1)";
+            for row in within(client.query(asked, &[&names])).await? {
+                match row.get::<_, &str>(0).parse() {
+                    Ok(tenant) if is_first => self.is_at(&tenant, row.get(1)),
+                    Ok(tenant) => self.saw(&tenant, row.get(1)),
+                    Err(_) => {}
+                }
+            }
+        }
+        self.answered();
+        Ok(())
+    }
+
+    /// Reads all tokens.
+    async fn load(&self, client: &Client) -> Result<(), Broken> {
+        // One statement sees one moment.
+        let rows = within(client.query(LOAD, &[])).await?;
+        let number = rows.first().map(|row| row.get::<_, i64>("number"));
+        let all = rows.iter().filter_map(read_token).map(|one| (one.info.id.clone(), one));
+        let all = all.collect();
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Known { number, all };
+        Ok(())
+    }
+
+    /// Reads the tokens of these ids.
+    async fn find(&self, client: &Client, ids: &[String]) -> Result<(), Broken> {
+        let rows = within(client.query(LOAD_ONE, &[&ids])).await?;
+        let found: HashMap<_, _> =
+            rows.iter().filter_map(read_token).map(|one| (one.info.id.clone(), one)).collect();
+        for id in ids {
+            self.saw_token(id, found.get(id).cloned());
+        }
+        self.answered();
+        Ok(())
+    }
+}
