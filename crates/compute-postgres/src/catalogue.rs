@@ -98,6 +98,22 @@ impl PostgresCatalogue {
         self.quotas.hold(&sizes).map_err(Stop::Told)
     }
 
+    /// Keeps the files of a version that has none, and what it is known by.
+    async fn keep_files(
+        change: &Change<'_>,
+        draft: &Draft,
+        files: &[File],
+    ) -> Result<(), tokio_postgres::Error> {
+        let (name, number) = (draft.stack.as_str(), number_of(draft.number));
+        let paths: Vec<_> = files.iter().map(|file| file.path.as_bytes()).collect();
+        let texts: Vec<_> = files.iter().map(|file| file.text.as_bytes()).collect();
+        let insert = "INSERT INTO compute.files (tenant, stack, number, key, path, text)
+            SELECT $1, $2, $3::int, sha256(path), path, text
+            FROM unnest($4::bytea[], $5::bytea[]) AS of(path, text)";
+        change.does(insert, &[&change.tenant, &name, &number, &paths, &texts]).await?;
+        Self::describe(change, draft, files).await
+    }
+
     /// Keeps what a version is known by, and what its files name, in place of what was.
     async fn describe(
         change: &Change<'_>,
@@ -257,13 +273,7 @@ impl Stacks for PostgresCatalogue {
             );
             let number: i32 = change.row(&insert, &[&change.tenant, &name, &hash]).await?.get(0);
             let draft = Draft::new(stack.clone(), whole(number));
-            let paths: Vec<_> = files.iter().map(|file| file.path.as_bytes()).collect();
-            let texts: Vec<_> = files.iter().map(|file| file.text.as_bytes()).collect();
-            let insert = "INSERT INTO compute.files (tenant, stack, number, key, path, text)
-                SELECT $1, $2, $3::int, sha256(path), path, text
-                FROM unnest($4::bytea[], $5::bytea[]) AS of(path, text)";
-            change.does(insert, &[&change.tenant, &name, &number, &paths, &texts]).await?;
-            Self::describe(change, &draft, files).await?;
+            Self::keep_files(change, &draft, files).await?;
             self.within_quota(change, &draft).await?;
             Ok(draft)
         })
@@ -385,6 +395,43 @@ impl Catalogue for PostgresCatalogue {
             return Err(self.database.away().into());
         }
         Ok(self.number.load(Ordering::Acquire))
+    }
+
+    fn restore(&self, version: &Version) -> Result<(), StacksError> {
+        let info = &version.info;
+        let (name, number) = (info.stack.as_str(), number_of(info.number));
+        let created = info.created.as_millisecond();
+        let activated = info.activated.map(Timestamp::as_millisecond);
+        self.change(Seen::ByDocuments, async |change| {
+            let insert = "INSERT INTO compute.stacks (tenant, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+            change.does(insert, &[&change.tenant, &name]).await?;
+            let kept = "SELECT hash FROM compute.versions WHERE tenant = $1 AND stack = $2 AND number = $3";
+            let kept = change.row_if_any(kept, &[&change.tenant, &name, &number]).await?;
+            match kept.map(|row| row.get::<_, String>(0)) {
+                Some(hash) if hash == info.hash => {}
+                Some(_) => {
+                    let (stack, number) = (info.stack.clone(), info.number);
+                    return Err(Stop::Told(StacksError::Taken { stack, number }));
+                }
+                None => {
+                    let insert = "INSERT INTO compute.versions
+                        (tenant, stack, number, hash, created, bytes, rules) VALUES ($1, $2, $3, $4, $5, 0, 0)";
+                    change
+                        .does(insert, &[&change.tenant, &name, &number, &info.hash, &created])
+                        .await?;
+                    let draft = Draft::new(info.stack.clone(), info.number);
+                    Self::keep_files(change, &draft, &version.files).await?;
+                }
+            }
+            let update = "UPDATE compute.versions SET created = $4, activated = $5
+                WHERE tenant = $1 AND stack = $2 AND number = $3";
+            change.does(update, &[&change.tenant, &name, &number, &created, &activated]).await?;
+            if info.active {
+                let update = "UPDATE compute.stacks SET active = $3 WHERE tenant = $1 AND name = $2";
+                change.does(update, &[&change.tenant, &name, &number]).await?;
+            }
+            Ok(())
+        })
     }
 
     fn refs(&self) -> Result<Vec<Ref>, StacksError> {

@@ -10,7 +10,7 @@ use compute_state::{
 
 use crate::address::Address;
 use crate::catalogue::PostgresCatalogue;
-use crate::database::Database;
+use crate::database::{Database, Stop};
 use crate::schema::migrate;
 use crate::tokens::PostgresTokens;
 use crate::traces::PostgresTraces;
@@ -110,6 +110,14 @@ impl State for PostgresState {
     fn tokens(&self) -> Result<Arc<dyn TokenCheck>, StateError> {
         let (database, quotas) = (Arc::clone(&self.database), self.quotas);
         Ok(Arc::new(PostgresTokens { database, quotas }))
+    }
+
+    fn tenants(&self) -> Result<Vec<TenantName>, StateError> {
+        self.database.read(&TenantName::default(), async |read| {
+            let rows = read.rows("SELECT name FROM compute.tenants ORDER BY name", &[]).await?;
+            let names = rows.iter().filter_map(|row| row.get::<_, &str>(0).parse().ok());
+            Ok::<_, Stop<StateError>>(names.collect())
+        })
     }
 
     fn location(&self) -> String {

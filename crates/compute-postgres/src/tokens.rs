@@ -24,6 +24,24 @@ pub(crate) struct PostgresTokens {
 }
 
 impl PostgresTokens {
+    /// Keeps a token, in place of one of its id.
+    async fn put(change: &Change<'_>, token: &KeptToken) -> Result<(), tokio_postgres::Error> {
+        let KeptToken { info, hash } = token;
+        let insert = "INSERT INTO compute.tokens (id, tenant, name, hash, scopes, created, expires)
+            VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET tenant = excluded.tenant,
+            name = excluded.name, hash = excluded.hash, scopes = excluded.scopes,
+            created = excluded.created, expires = excluded.expires";
+        let scopes: Vec<_> = info.scopes.iter().map(|scope| scope.name()).collect();
+        let (tenant, name, scopes) = (info.tenant.as_str(), info.name.as_bytes(), scopes.join(","));
+        let (created, expires) =
+            (info.created.as_millisecond(), info.expires.map(Timestamp::as_millisecond));
+        let hash = hash.as_slice();
+        change
+            .does(insert, &[&info.id, &tenant, &name, &hash, &scopes, &created, &expires])
+            .await?;
+        Self::tell(change, &info.id).await
+    }
+
     /// Tells those who check tokens that this one changed.
     async fn tell(change: &Change<'_>, id: &str) -> Result<(), tokio_postgres::Error> {
         // Whoever changes tokens comes one after the other, so the numbers are told in order.
@@ -51,27 +69,16 @@ impl Tokens for PostgresTokens {
         let whole = Timestamp::from_millisecond(self.database.watch.now().as_millisecond());
         kept.info.created = whole.unwrap_or(kept.info.created);
         new.info.created = kept.info.created;
-        let info = &kept.info;
-        let names: Vec<_> = scopes.iter().map(|scope| scope.name()).collect();
-        let (names, limit) = (names.join(","), self.quotas.tokens);
+        let limit = self.quotas.tokens;
         self.database.change(&tenant, Seen::ByReaders, async |change| {
             let count = "SELECT count(*) FROM compute.tokens WHERE tenant = $1";
             let count: i64 = change.row(count, &[&change.tenant]).await?.get(0);
             if count >= i64::from(limit) {
                 return Err(Stop::Told(TokensError::TooMany { limit }));
             }
-            let insert =
-                "INSERT INTO compute.tokens (id, tenant, name, hash, scopes, created, expires)
-                VALUES ($1, $2, $3, $4, $5, $6, $7)";
-            let (created, expires) =
-                (info.created.as_millisecond(), info.expires.map(Timestamp::as_millisecond));
-            let (name, hash) = (name.as_bytes(), kept.hash.as_slice());
-            change
-                .does(insert, &[&info.id, &change.tenant, &name, &hash, &names, &created, &expires])
-                .await?;
-            Ok(Self::tell(change, &info.id).await?)
+            Ok(Self::put(change, &kept).await?)
         })?;
-        self.database.watch.saw_token(&info.id, Some(kept.clone()));
+        self.database.watch.saw_token(&new.info.id, Some(kept));
         Ok(new)
     }
 
@@ -105,6 +112,21 @@ impl Tokens for PostgresTokens {
 }
 
 impl TokenCheck for PostgresTokens {
+    fn kept(&self) -> Result<Vec<KeptToken>, TokensError> {
+        self.database.read(&TenantName::default(), async |read| {
+            let rows = read.rows(LIST, &[&None::<&str>]).await?;
+            Ok(rows.iter().filter_map(read_token).collect())
+        })
+    }
+
+    fn restore(&self, token: &KeptToken) -> Result<(), TokensError> {
+        self.database.change(&token.info.tenant, Seen::ByReaders, async |change| {
+            Ok::<_, Stop<TokensError>>(Self::put(change, token).await?)
+        })?;
+        self.database.watch.saw_token(&token.info.id, Some(token.clone()));
+        Ok(())
+    }
+
     fn check(&self, token: &str) -> Result<Option<TokenInfo>, TokensError> {
         if let Some(known) = self.check_now(token) {
             return known;

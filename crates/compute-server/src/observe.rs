@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use compute_state::TenantName;
@@ -23,6 +23,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// For how long nothing was taken of answers that make room for others: of those who have a token, and of strangers.
 const STALLED: Duration = Duration::from_secs(1);
 const STRANGER_STALLED: Duration = Duration::from_millis(20);
+
+/// For how many seconds whoever keeps the state has not answered: what is known of it is used.
+const AWAY: HeaderName = HeaderName::from_static("x-compute-state-away");
 
 /// Observes every request: its time, its status, its place in a trace.
 pub(crate) async fn observe(
@@ -73,6 +76,9 @@ pub(crate) async fn observe(
     } else {
         tracing::debug!(target: "request", %method, route, status = code, wall_us, tenant, %trace);
     }
+    if let Some(away) = server.shared.state.away_for() {
+        response.headers_mut().insert(AWAY, away.as_secs().into());
+    }
     if let Ok(value) = HeaderValue::from_str(&observed.traceparent()) {
         response.headers_mut().insert(TRACEPARENT, value);
     }
@@ -107,7 +113,7 @@ async fn enter(server: &Server, headers: &HeaderMap, life: Option<&Arc<Life>>) -
 /// Whose token a request has, if it has one that holds.
 fn tenant(server: &Server, headers: &HeaderMap) -> Option<TenantName> {
     let token = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?.1;
-    Some(server.shared.tokens.check(token.trim()).ok()??.tenant)
+    Some(server.shared.tokens.check_now(token.trim())?.ok()??.tenant)
 }
 
 /// Whether a request needs no token.

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use compute::{Account, Artifact, ManagerBuilder, Ref};
 use compute_replay::RecordWriter;
-use compute_state::{Location, StateError, TenantName, TokenCheck, Vault};
+use compute_state::{Location, State, StateError, TenantName, TokenCheck, Vault};
+use tokio::sync::Semaphore;
 
 use crate::http::{Lives, Pace};
 use crate::telemetry::{GuestLog, Telemetry, TelemetryError, Watched};
@@ -18,6 +19,8 @@ const ENGINES: [&str; 1] = ["wasm"];
 /// Which part of the requests that there may be those without a token may be besides, and which part of the processors
 /// their connections may use: one in so many.
 const STRANGERS: usize = 8;
+/// How many threads look at once for tokens that are not known here.
+const LOOKING: usize = 8;
 /// How many bytes requests without a token may take.
 const NOBODY_MEMORY: u64 = 16 << 20;
 
@@ -30,7 +33,10 @@ pub struct Server {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
+    pub(crate) state: Arc<dyn State>,
     pub(crate) tokens: Arc<dyn TokenCheck>,
+    /// Taken by whoever looks for a token that is not known here.
+    pub(crate) looking: Semaphore,
     pub(crate) tenants: Tenants,
     pub(crate) classes: Classes,
     /// The memory of requests of nobody yet.
@@ -98,7 +104,8 @@ impl Server {
         manager: ManagerBuilder,
         settings: Settings,
     ) -> Result<Self, ServerError> {
-        let tokens = storage.state.tokens()?;
+        let state = Arc::clone(&storage.state);
+        let tokens = state.tokens()?;
         let location = format!("{} and {}", storage.store, storage.state.location());
         let guest_log = GuestLog::new()?;
         let logs_dropped = Arc::clone(&guest_log.dropped);
@@ -126,6 +133,7 @@ impl Server {
             memory: memory.clone(),
             logs_dropped,
             records: writer.clone(),
+            state: Arc::clone(&state),
         })?;
         let tenants = Tenants::new(storage, manager, &memory, settings, guest_log, writer);
         // What is wrong with the place is told now, and not to the first caller.
@@ -137,7 +145,9 @@ impl Server {
         let nobody = memory.child("the memory of requests without a token", NOBODY_MEMORY);
         Ok(Self {
             shared: Arc::new(Shared {
+                state,
                 tokens,
+                looking: Semaphore::new(LOOKING),
                 tenants,
                 classes,
                 nobody,

@@ -17,7 +17,7 @@ use axum::http::HeaderMap;
 use compute::{Account, Manager, Metrics, Printable, ResultStats, Seed, with_causes};
 use compute_flow::Trace;
 use compute_replay::RecordWriter;
-use compute_state::TenantName;
+use compute_state::{State, TenantName};
 use opentelemetry::metrics::{Counter, Histogram, MeterProvider as _};
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status as SpanStatus,
@@ -69,6 +69,7 @@ pub(crate) struct Watched {
     pub(crate) memory: Account,
     pub(crate) logs_dropped: Arc<AtomicU64>,
     pub(crate) records: Option<RecordWriter>,
+    pub(crate) state: Arc<dyn State>,
 }
 
 /// Telemetry cannot begin.
@@ -251,7 +252,7 @@ fn tenant_label(tenant: &TenantName) -> KeyValue {
 }
 
 fn watch(meter: &opentelemetry::metrics::Meter, watched: Watched) {
-    let Watched { sandboxes, manager, connections, memory, logs_dropped, records } = watched;
+    let Watched { sandboxes, manager, connections, memory, logs_dropped, records, state } = watched;
     let gauge =
         |name: &'static str, about: &'static str, read: Box<dyn Fn() -> u64 + Send + Sync>| {
             let gauge = meter.u64_observable_gauge(name).with_description(about);
@@ -334,6 +335,11 @@ fn watch(meter: &opentelemetry::metrics::Meter, watched: Watched) {
             Box::new(move || records.stats().lost),
         );
     }
+    gauge(
+        "compute.state.away",
+        "For how many seconds whoever keeps the state has not answered: 0 while it does",
+        Box::new(move || state.away_for().map_or(0, |away| away.as_secs().max(1))),
+    );
     gauge("process.memory.usage", "Resident memory, in bytes", Box::new(resident));
     gauge(
         "compute.guest_log.dropped",

@@ -79,8 +79,8 @@ pub(crate) struct Tenant {
     pub(crate) shadows: Shadows,
     /// Takes documents through what answers nobody: what computes log there is kept nowhere.
     pub(crate) shadow_processor: Processor,
-    /// What is recorded of single runs, and when that was read.
-    run_policy: ArcSwap<Option<(Instant, RecordPolicy)>>,
+    /// What is recorded of single runs, when that was last asked for, and at which change it was read.
+    run_policy: ArcSwap<Option<(Instant, i64, RecordPolicy)>>,
     vault: Vault,
     live: Arc<ArcSwap<Live>>,
     /// What of rules that are replaced may be there because documents still use it.
@@ -228,19 +228,25 @@ impl Tenant {
 
     /// What is recorded of single runs: as it was said at least a second ago, or by this process at any time.
     pub(crate) fn run_policy(&self) -> RecordPolicy {
-        if let Some((read, policy)) = **self.run_policy.load()
-            && read.elapsed() < POLICY
+        let known = **self.run_policy.load();
+        if let Some((asked, _, policy)) = known
+            && asked.elapsed() < POLICY
         {
             return policy;
         }
-        let policy = match self.catalogue.record_policies() {
-            Ok(policies) => policies.of(None),
-            Err(error) => {
-                warn(&error);
-                RecordPolicy::default()
+        let read = || -> Result<_, StacksError> {
+            let change = self.catalogue.change_number()?;
+            match known {
+                Some((_, read, policy)) if read == change => Ok((change, policy)),
+                _ => Ok((change, self.catalogue.record_policies()?.of(None))),
             }
         };
-        self.run_policy.store(Arc::new(Some((Instant::now(), policy))));
+        let (change, policy) = read().unwrap_or_else(|error| {
+            warn(&error);
+            // As it was, and read again as soon as that can be.
+            (i64::MIN, known.map_or_else(RecordPolicy::default, |(.., policy)| policy))
+        });
+        self.run_policy.store(Arc::new(Some((Instant::now(), change, policy))));
         policy
     }
 

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a suite tells what is wrong by its panics")]
 
 mod catalogue;
+mod copied;
 mod secrets;
 mod stacks;
 mod tokens;
@@ -46,6 +47,7 @@ pub fn all(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
     secrets::sealed(new);
     tokens::checked(new);
     traces::all(new);
+    copied::all(new);
 }
 
 /// Runs what is asked of [`Stacks`], each test on a tenant without any.

@@ -14,6 +14,7 @@ use crate::{
 };
 
 pub use bindings::FileBindings;
+use location::TENANTS;
 pub use location::{Location, tenant_folder, tenant_store};
 pub use traces::FolderTraces;
 
@@ -53,6 +54,20 @@ impl State for LocalState {
 
     fn tokens(&self) -> Result<Arc<dyn TokenCheck>, StateError> {
         Ok(Arc::new(SqliteTokens::open(&self.folder.join("access.sqlite"), self.quotas)?))
+    }
+
+    fn tenants(&self) -> Result<Vec<TenantName>, StateError> {
+        let folder = self.folder.join(TENANTS);
+        let mut tenants = vec![TenantName::default()];
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(tenants),
+            Err(error) => return Err(StateError::failed(folder.display().to_string(), error)),
+        };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        tenants.extend(names);
+        tenants.sort();
+        Ok(tenants)
     }
 
     fn location(&self) -> String {

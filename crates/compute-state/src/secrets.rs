@@ -59,6 +59,12 @@ pub trait SealedSecrets: fmt::Debug + Send + Sync {
     /// [`SecretError::Name`], [`SecretError::TooMany`] and [`SecretError::Quota`]; nothing is changed then.
     fn put_sealed(&self, name: &str, sealed: &[u8]) -> Result<(), SecretError>;
 
+    /// Keeps a sealed secret as it was elsewhere, in place of what was kept. Quotas are for what is new.
+    ///
+    /// # Errors
+    /// [`SecretError::Name`].
+    fn restore_sealed(&self, secret: &SecretInfo, sealed: &[u8]) -> Result<(), SecretError>;
+
     /// Forgets a secret.
     ///
     /// # Errors

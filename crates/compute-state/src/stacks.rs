@@ -144,6 +144,13 @@ pub trait Catalogue: Stacks + SealedSecrets {
     /// [`StacksError::State`].
     fn change_number(&self) -> Result<i64, StacksError>;
 
+    /// Keeps a version as it was elsewhere: with its number, its times, and whether it is active; one that is there and has the
+    /// same files is made so. Quotas are for what is new.
+    ///
+    /// # Errors
+    /// [`StacksError::Taken`] if another version has its number; nothing is changed then.
+    fn restore(&self, version: &Version) -> Result<(), StacksError>;
+
     /// Every ref that a rule of any version names, in order: what a garbage collection must keep.
     ///
     /// # Errors
@@ -257,6 +264,14 @@ pub enum StacksError {
         "the version {number} of the stack `{stack}` was active, so it never changes: make another"
     )]
     Immutable {
+        /// The stack.
+        stack: StackName,
+        /// The number.
+        number: u32,
+    },
+    /// Another version has this number already.
+    #[error("the stack `{stack}` has a version {number} already, with other files")]
+    Taken {
         /// The stack.
         stack: StackName,
         /// The number.

@@ -1,10 +1,14 @@
 //! All that is kept, and what of it is one tenant's: where a server or a command gets its parts from.
 
+mod copy;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{Catalogue, StacksError, StateError, TenantName, TokenCheck, TraceStore};
+
+pub use copy::{Copied, CopyError, copy};
 
 /// All that is kept of stacks, tenants and secrets. Nothing of a tenant's is reached from another's.
 pub trait State: fmt::Debug + Send + Sync {
@@ -19,6 +23,12 @@ pub trait State: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`StateError`] if they cannot be opened.
     fn tokens(&self) -> Result<Arc<dyn TokenCheck>, StateError>;
+
+    /// The tenants of whom something is kept, by name.
+    ///
+    /// # Errors
+    /// [`StateError`] if they cannot be read.
+    fn tenants(&self) -> Result<Vec<TenantName>, StateError>;
 
     /// Where it is, for people.
     fn location(&self) -> String;

@@ -62,7 +62,19 @@ pub trait TokenCheck: Tokens {
     /// [`TokensError::State`].
     fn check(&self, token: &str) -> Result<Option<TokenInfo>, TokensError>;
 
-    /// The same for callers that must not wait; nothing if it takes asking whoever keeps the tokens.
+    /// All tokens as they are kept, the oldest first.
+    ///
+    /// # Errors
+    /// [`TokensError::State`].
+    fn kept(&self) -> Result<Vec<KeptToken>, TokensError>;
+
+    /// Keeps a token as it was elsewhere, in place of one of its id. Quotas are for what is new.
+    ///
+    /// # Errors
+    /// [`TokensError::State`].
+    fn restore(&self, token: &KeptToken) -> Result<(), TokensError>;
+
+    /// The same as [`TokenCheck::check`] for callers that must not wait; nothing if it takes asking whoever keeps the tokens.
     fn check_now(&self, token: &str) -> Option<Result<Option<TokenInfo>, TokensError>> {
         Some(self.check(token))
     }

@@ -41,6 +41,17 @@ impl SealedSecrets for PostgresCatalogue {
         })
     }
 
+    fn restore_sealed(&self, secret: &SecretInfo, sealed: &[u8]) -> Result<(), SecretError> {
+        check_secret_name(&secret.name)?;
+        let (name, set) = (secret.name.as_str(), secret.set.as_millisecond());
+        self.database.change(&self.tenant, Seen::ByDocuments, async |change| {
+            let put = "INSERT INTO compute.secrets (tenant, name, sealed, set_at) VALUES ($1, $2, $3, $4)
+                ON CONFLICT (tenant, name) DO UPDATE SET sealed = excluded.sealed, set_at = excluded.set_at";
+            change.does(put, &[&change.tenant, &name, &sealed, &set]).await?;
+            Ok(())
+        })
+    }
+
     fn delete_secret(&self, name: &str) -> Result<(), SecretError> {
         // What is no name is none's, and may not be text there.
         check_secret_name(name).map_err(|_| SecretError::none(name))?;

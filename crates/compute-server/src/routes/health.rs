@@ -1,5 +1,6 @@
 //! Whether the server lives, whether it takes work, and what it does.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::State;
@@ -18,9 +19,10 @@ pub(super) async fn healthz() -> &'static str {
 
 /// Whether the server takes work
 ///
-/// Not while it shuts down, while it makes a language's plugin ready, or while the catalogue does not answer.
+/// Not while it shuts down, while it makes a language's plugin ready, or while what is known of the state is too old. Where whoever
+/// keeps the state does not answer and what is known is still used, it says so and is ready.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
-pub(super) async fn readyz(State(server): State<Server>) -> Answer<&'static str> {
+pub(super) async fn readyz(State(server): State<Server>) -> Answer<String> {
     if server.is_draining() {
         let detail = "the server is shutting down";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail));
@@ -30,7 +32,7 @@ pub(super) async fn readyz(State(server): State<Server>) -> Answer<&'static str>
             "the server makes the plugins of its languages ready; what needs none runs already";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "warming", detail));
     }
-    let shared = server.shared;
+    let shared = Arc::clone(&server.shared);
     let wall = shared.settings.admin_wall;
     // It has a place among others, of nobody's.
     let place = shared.classes.admin.enter("", Instant::now(), wall).await?;
@@ -39,8 +41,17 @@ pub(super) async fn readyz(State(server): State<Server>) -> Answer<&'static str>
         tenant.catalogue.change_number()?;
         Ok::<_, Problem>(())
     });
+    let state = Arc::clone(&server.shared.state);
     asked.await??;
-    Ok("ready")
+    Ok(match state.away_for() {
+        None => "ready".to_owned(),
+        Some(away) => {
+            let away = away.as_secs();
+            format!(
+                "ready, with what is known of the state: for {away} s nobody has answered who keeps it"
+            )
+        }
+    })
 }
 
 /// What the server does, in Prometheus' text format

@@ -10,6 +10,9 @@ use crate::{
     Catalogue, State as _, StateError, TenantName, TokenCheck, TraceStore, Vault, VaultError,
 };
 
+/// The folder of all tenants but the first.
+pub(super) const TENANTS: &str = "tenants";
+
 /// Where artifacts and stacks are kept, on this machine: a store, and a folder for all other state.
 ///
 /// Each tenant has a place of its own below the first one, so that nothing of another's can be reached from it.
@@ -107,5 +110,5 @@ pub fn tenant_folder(folder: &Path, tenant: &TenantName) -> PathBuf {
     if tenant.is_default() {
         return folder.to_owned();
     }
-    folder.join("tenants").join(tenant.as_str())
+    folder.join(TENANTS).join(tenant.as_str())
 }

@@ -3,6 +3,7 @@
 mod edit;
 mod policies;
 mod quota;
+mod restore;
 mod schema;
 mod secrets;
 
@@ -18,7 +19,7 @@ use crate::{
     ActiveStack, Catalogue, Draft, File, RecordPolicies, RecordPolicy, Shadow, StackName, Stacks,
     StacksError, StateError, StateQuotas, Version, VersionInfo, manifest_hash,
 };
-use edit::keep_refs;
+use edit::keep_files;
 
 /// What is kept of a tenant's stacks and secrets, in a SQLite file that several processes may use.
 #[derive(Debug)]
@@ -162,14 +163,8 @@ impl Stacks for SqliteCatalogue {
             "INSERT INTO versions (stack, number, hash, created, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![name, number, hash, Timestamp::now().as_millisecond(), quota::kept_bytes(files)],
         ))?;
-        for file in files {
-            self.sql(change.execute(
-                "INSERT INTO files (stack, number, path, text) VALUES (?1, ?2, ?3, ?4)",
-                params![name, number, file.path, file.text],
-            ))?;
-        }
         let draft = Draft { stack: stack.clone(), number };
-        self.sql(keep_refs(&change, &draft, files))?;
+        self.sql(keep_files(&change, &draft, files))?;
         self.within_quota(&change, &draft)?;
         self.sql(change.commit())?;
         Ok(draft)
@@ -269,6 +264,10 @@ impl Catalogue for SqliteCatalogue {
         // Each document asks for it.
         let mut query = self.sql(connection.prepare_cached("SELECT number FROM changes"))?;
         Ok(self.sql(query.query_row([], |row| row.get(0)))?)
+    }
+
+    fn restore(&self, version: &Version) -> Result<(), StacksError> {
+        self.restore_version(version)
     }
 
     fn refs(&self) -> Result<Vec<Ref>, StacksError> {

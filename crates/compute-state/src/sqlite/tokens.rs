@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::database::Database;
 use crate::{
@@ -106,7 +106,6 @@ impl Tokens for SqliteTokens {
         let (new, kept) =
             KeptToken::draw(tenant.unwrap_or(&TenantName::default()), name, scopes, expires)?;
         let info = &kept.info;
-        let names: Vec<_> = scopes.iter().map(|scope| scope.name()).collect();
         let mut connection = self.database.connection();
         let change = self.database.change(&mut connection)?;
         let count = "SELECT COUNT(*) FROM tokens WHERE tenant = ?1";
@@ -115,18 +114,7 @@ impl Tokens for SqliteTokens {
         if count >= self.limit {
             return Err(TokensError::TooMany { limit: self.limit });
         }
-        self.database.sql(change.execute(
-            "INSERT INTO tokens (id, tenant, name, hash, scopes, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![
-                info.id,
-                info.tenant.as_str(),
-                name,
-                kept.hash,
-                names.join(","),
-                info.created.as_millisecond(),
-                info.expires.map(Timestamp::as_millisecond),
-            ],
-        ))?;
+        self.database.sql(put(&change, &kept))?;
         self.database.sql(change.commit())?;
         drop(connection);
         self.see()?;
@@ -154,7 +142,38 @@ impl Tokens for SqliteTokens {
     }
 }
 
+/// Keeps a token, in place of one of its id.
+fn put(change: &Connection, token: &KeptToken) -> rusqlite::Result<usize> {
+    let KeptToken { info, hash } = token;
+    let scopes: Vec<_> = info.scopes.iter().map(|scope| scope.name()).collect();
+    change.execute(
+        "INSERT OR REPLACE INTO tokens (id, tenant, name, hash, scopes, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            info.id,
+            info.tenant.as_str(),
+            info.name,
+            hash,
+            scopes.join(","),
+            info.created.as_millisecond(),
+            info.expires.map(Timestamp::as_millisecond),
+        ],
+    )
+}
+
 impl TokenCheck for SqliteTokens {
+    fn kept(&self) -> Result<Vec<KeptToken>, TokensError> {
+        self.see()?;
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let mut kept: Vec<_> = known.values().cloned().collect();
+        kept.sort_by(|a, b| (a.info.created, &a.info.id).cmp(&(b.info.created, &b.info.id)));
+        Ok(kept)
+    }
+
+    fn restore(&self, token: &KeptToken) -> Result<(), TokensError> {
+        self.database.sql(put(&self.database.connection(), token))?;
+        Ok(self.see()?)
+    }
+
     fn check(&self, token: &str) -> Result<Option<TokenInfo>, TokensError> {
         let id = KeptToken::id_of(token);
         // Another that looks at this moment looks for all.

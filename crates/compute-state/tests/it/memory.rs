@@ -44,6 +44,10 @@ impl State for MemoryState {
         Ok(Arc::clone(&self.tokens) as _)
     }
 
+    fn tenants(&self) -> Result<Vec<TenantName>, StateError> {
+        Ok(lock(&self.tenants).keys().cloned().collect())
+    }
+
     fn location(&self) -> String {
         "memory".to_owned()
     }
@@ -340,6 +344,26 @@ impl Catalogue for MemoryCatalogue {
         Ok(lock(&self.kept).changes)
     }
 
+    fn restore(&self, version: &Version) -> Result<(), StacksError> {
+        let Version { info, files, .. } = version;
+        self.change(|kept| {
+            let stack = kept.stacks.entry(info.stack.clone()).or_default();
+            if let Some(there) = stack.versions.get(&info.number)
+                && manifest_hash(&there.files()) != info.hash
+            {
+                return Err(StacksError::Taken { stack: info.stack.clone(), number: info.number });
+            }
+            let files = files.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
+            let (created, activated) = (info.created, info.activated);
+            stack.versions.insert(info.number, KeptVersion { created, activated, files });
+            if info.active {
+                stack.active = Some(info.number);
+            }
+            kept.changes += 1;
+            Ok(())
+        })
+    }
+
     fn refs(&self) -> Result<Vec<Ref>, StacksError> {
         let kept = self.read();
         let versions = kept.stacks.values().flat_map(|stack| stack.versions.values());
@@ -367,6 +391,15 @@ impl SealedSecrets for MemoryCatalogue {
             if bytes as u64 > self.quotas.secret_bytes {
                 return Err(SecretError::Quota { limit: self.quotas.secret_bytes });
             }
+            Ok(())
+        })
+    }
+
+    fn restore_sealed(&self, secret: &SecretInfo, sealed: &[u8]) -> Result<(), SecretError> {
+        check_secret_name(&secret.name)?;
+        self.change(|kept| {
+            kept.secrets.insert(secret.name.clone(), (secret.set, sealed.to_vec()));
+            kept.changes += 1;
             Ok(())
         })
     }
@@ -430,6 +463,19 @@ impl Tokens for MemoryTokens {
 }
 
 impl TokenCheck for MemoryTokens {
+    fn kept(&self) -> Result<Vec<KeptToken>, TokensError> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let mut kept: Vec<_> = kept.values().cloned().collect();
+        kept.sort_by(|a, b| (a.info.created, &a.info.id).cmp(&(b.info.created, &b.info.id)));
+        Ok(kept)
+    }
+
+    fn restore(&self, token: &KeptToken) -> Result<(), TokensError> {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(token.info.id.clone(), token.clone());
+        Ok(())
+    }
+
     fn check(&self, token: &str) -> Result<Option<TokenInfo>, TokensError> {
         let all = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let kept = KeptToken::id_of(token).and_then(|id| all.get(id).cloned());

@@ -80,12 +80,22 @@ impl SqliteCatalogue {
     }
 }
 
-/// Keeps what the files of a version name.
-pub(super) fn keep_refs(
+/// Keeps the files of a version that has none.
+pub(super) fn keep_files(
     change: &Transaction<'_>,
     draft: &Draft,
     files: &[File],
 ) -> rusqlite::Result<()> {
+    let insert = "INSERT INTO files (stack, number, path, text) VALUES (?1, ?2, ?3, ?4)";
+    for file in files {
+        change
+            .execute(insert, params![draft.stack.as_str(), draft.number, file.path, file.text])?;
+    }
+    keep_refs(change, draft, files)
+}
+
+/// Keeps what the files of a version name.
+fn keep_refs(change: &Transaction<'_>, draft: &Draft, files: &[File]) -> rusqlite::Result<()> {
     for file in files.iter().filter(|file| file.is_rule()) {
         for reference in compute::scan_refs(&file.text) {
             change.execute(

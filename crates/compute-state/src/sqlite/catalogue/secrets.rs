@@ -8,6 +8,8 @@ use rusqlite::params;
 use super::{SqliteCatalogue, time};
 use crate::{SealedSecrets, SecretError, SecretInfo, check_secret_name};
 
+const PUT: &str = "INSERT OR REPLACE INTO secrets (name, sealed, set_at) VALUES (?1, ?2, ?3)";
+
 impl SealedSecrets for SqliteCatalogue {
     fn secrets(&self) -> Result<Vec<SecretInfo>, SecretError> {
         let connection = self.reader();
@@ -33,10 +35,17 @@ impl SealedSecrets for SqliteCatalogue {
         if u64::from(bytes) + sealed.len() as u64 > self.quotas.secret_bytes {
             return Err(SecretError::Quota { limit: self.quotas.secret_bytes });
         }
-        self.sql(change.execute(
-            "INSERT OR REPLACE INTO secrets (name, sealed, set_at) VALUES (?1, ?2, ?3)",
-            params![name, sealed, Timestamp::now().as_millisecond()],
-        ))?;
+        let now = Timestamp::now().as_millisecond();
+        self.sql(change.execute(PUT, params![name, sealed, now]))?;
+        self.sql(change.execute("UPDATE changes SET number = number + 1", []))?;
+        Ok(self.sql(change.commit())?)
+    }
+
+    fn restore_sealed(&self, secret: &SecretInfo, sealed: &[u8]) -> Result<(), SecretError> {
+        check_secret_name(&secret.name)?;
+        let mut connection = self.connection();
+        let change = self.change(&mut connection)?;
+        self.sql(change.execute(PUT, params![secret.name, sealed, secret.set.as_millisecond()]))?;
         self.sql(change.execute("UPDATE changes SET number = number + 1", []))?;
         Ok(self.sql(change.commit())?)
     }
