@@ -26,7 +26,7 @@ pub(crate) use records::{
 };
 pub(crate) use server::{
     ConfigArgs, ConfigCommand, LogFormat, SecretArgs, SecretCommand, ServeArgs, ServeOptions,
-    TokenArgs, TokenCommand, TokenCreateArgs,
+    StateCommand, StateCopyArgs, TokenArgs, TokenCommand, TokenCreateArgs,
 };
 
 /// Run content-addressed functions: JSON in, JSON out, each call in a fresh sandbox.
@@ -123,6 +123,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Make, list and end the tokens that a server takes
     Token(TokenArgs),
+    /// Move what is kept of stacks, secrets and tokens
+    State(StateCopyArgs),
     /// Set, list and forget the secrets that rules may name
     Secret(SecretArgs),
     /// Show settings, and where each came from
@@ -470,6 +472,10 @@ pub(crate) struct GcArgs {
     /// Keep this, and what it links to; what versions of stacks name is kept anyway
     #[arg(long = "root", value_name = "REF", num_args = 1..)]
     pub(crate) roots: Vec<Ref>,
+
+    /// Whose artifacts [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tenant: Option<compute_state::TenantName>,
 
     /// Keep what was stored more recently than this
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = values::duration)]

@@ -158,6 +158,9 @@ impl From<VaultError> for Failure {
         let key = std::env::var(SECRET_KEY).ok().filter(|key| !key.is_empty());
         match (&error, key) {
             (VaultError::Key(_), Some(_)) => Self::usage(format!("{SECRET_KEY}: {error}")),
+            (VaultError::NoKey(_) | VaultError::OtherKey(_), _) => Self::usage(format!(
+                "{error}: put it into {SECRET_KEY} (64 hex digits; `openssl rand -hex 32` draws some for a new one), or name its file with --secret-key-file"
+            )),
             _ => Self::host(&error),
         }
     }

@@ -1,6 +1,7 @@
 //! Where a command's stacks and artifacts are: on this machine, or on a server.
 
 mod local;
+mod place;
 mod server;
 
 use std::collections::BTreeMap;
@@ -12,8 +13,7 @@ use compute::{Record, RecordHead, RecordQuery};
 use compute_client::blocking::Client;
 use compute_flow::Workspace;
 use compute_state::{
-    Draft, Location, Secrets, StackName, Stacks, StacksError, TenantName, Tokens, Traces,
-    VersionInfo,
+    Draft, Secrets, StackName, Stacks, StacksError, TenantName, Tokens, Traces, VersionInfo,
 };
 use compute_store::Store;
 
@@ -21,7 +21,8 @@ use crate::args::Cli;
 use crate::failure::Failure;
 use crate::user;
 use local::Local;
-pub(crate) use local::{location_for, vault};
+pub(crate) use local::place_for;
+pub(crate) use place::Place;
 use server::{Remote, connect};
 
 /// Where a command's stacks and artifacts are, and what it can do there.
@@ -62,8 +63,8 @@ pub(crate) trait Home: fmt::Debug + Send + Sync {
         None
     }
 
-    /// The place, if the work is done on this machine.
-    fn location(&self) -> Option<&Location> {
+    /// The place, if the command does the work itself.
+    fn place(&self) -> Option<&Place> {
         None
     }
 }
@@ -86,7 +87,7 @@ impl From<Failure> for NotActive {
 pub(crate) fn of(cli: &Cli, state: Option<&Path>) -> Result<Arc<dyn Home>, Failure> {
     Ok(match &cli.server {
         Some(url) => Arc::new(Remote(connect(url, None)?)),
-        None => Arc::new(Local(local::location(cli, state)?)),
+        None => Arc::new(Local(local::place(cli, state)?)),
     })
 }
 
@@ -96,30 +97,30 @@ pub(crate) fn secrets_here(
     home: &dyn Home,
     state: Option<&Path>,
 ) -> Result<BTreeMap<String, String>, Failure> {
-    match home.location() {
+    match home.place() {
         Some(_) => set_secrets(home),
-        None => set_secrets(&*at(local::location(cli, state)?)),
+        None => set_secrets(&*at(local::place(cli, state)?)),
     }
 }
 
 /// The secrets that are set here; none of a server's.
 pub(crate) fn set_secrets(home: &dyn Home) -> Result<BTreeMap<String, String>, Failure> {
-    let Some(location) = home.location() else { return Ok(BTreeMap::new()) };
+    let Some(place) = home.place() else { return Ok(BTreeMap::new()) };
     // What was never made has none, and is not made for this.
-    if !location.state.exists() {
+    if !place.is_there() {
         return Ok(BTreeMap::new());
     }
-    let catalogue = location.catalogue()?;
+    let catalogue = place.catalogue(&TenantName::default())?;
     // The vault is made where there is none: not for nothing.
     if catalogue.secrets()?.is_empty() {
         return Ok(BTreeMap::new());
     }
-    Ok(catalogue.open_secrets(&vault(location, None)?)?)
+    Ok(catalogue.open_secrets(&place.vault(None)?)?)
 }
 
-/// One on this machine.
-pub(crate) fn at(location: Location) -> Arc<dyn Home> {
-    Arc::new(Local(location))
+/// One that a command works on itself.
+pub(crate) fn at(place: Place) -> Arc<dyn Home> {
+    Arc::new(Local(place))
 }
 
 /// The store that the command names, or the user's own.
@@ -162,14 +163,17 @@ pub(crate) fn of_target(
     if let Some(url) = &target.server {
         return Ok(Arc::new(Remote(connect(url, target.token_env.as_deref())?)));
     }
-    let mut location = local::location(cli, state)?;
-    if let (None, Some(folder)) = (state, &target.state) {
-        location.state = workspace.root.join(folder);
-    }
+    // A folder is in the workspace; a database is where it is.
+    let of_target =
+        target.state.as_deref().map(|named| match compute_postgres::is_address(named) {
+            true => Path::new(named).to_owned(),
+            false => workspace.root.join(named),
+        });
+    let mut place = local::place(cli, state.or(of_target.as_deref()))?;
     if let (None, Some(url)) = (&cli.store, &target.store) {
-        location.store = user::url_of(url, &workspace.root)?;
+        place.store = user::url_of(url, &workspace.root)?;
     }
-    Ok(at(location))
+    Ok(at(place))
 }
 
 /// The versions of a stack; if there is no such stack, the error names one like it.

@@ -85,6 +85,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Replay(args) => commands::records::replay::replay(cli, args),
         Command::Serve(args) => commands::server::serve::serve(cli, args),
         Command::Token(args) => commands::server::token::token(cli, args),
+        Command::State(args) => commands::server::state::state(cli, args),
         Command::Secret(args) => commands::server::secret::secret(cli, args),
         Command::Config(args) => commands::server::config::config(cli, args),
         Command::Dev(args) => commands::stacks::dev::dev(cli, args),

@@ -63,8 +63,37 @@ pub fn is_address(text: &str) -> bool {
     ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme))
 }
 
+/// An address as it may be shown: without its password.
+#[must_use]
+pub fn without_password(address: &str) -> String {
+    const HIDDEN: &str = "(hidden)";
+    let (base, query) = address.split_once('?').unwrap_or((address, ""));
+    let base = match base.split_once("://") {
+        Some((scheme, rest)) => match rest.rsplit_once('@') {
+            Some((user, rest)) if user.contains(':') => {
+                let user = user.split(':').next().unwrap_or_default();
+                format!("{scheme}://{user}:{HIDDEN}@{rest}")
+            }
+            _ => base.to_owned(),
+        },
+        None => base.to_owned(),
+    };
+    let parts = query.split('&').filter(|part| !part.is_empty());
+    let parts: Vec<_> = parts
+        .map(|part| match part.split_once('=') {
+            // Only these say nothing secret.
+            Some(("host" | "port" | "user" | "dbname" | "sslmode" | "sslrootcert", _)) => {
+                part.to_owned()
+            }
+            Some((name, _)) => format!("{name}={HIDDEN}"),
+            None => HIDDEN.to_owned(),
+        })
+        .collect();
+    if parts.is_empty() { base } else { format!("{base}?{}", parts.join("&")) }
+}
+
 impl Address {
-    /// Reads an address as `libpq` writes it, with `sslmode` (`disable`, `require`, `verify-full`) and `sslrootcert`. A server's
+    /// Reads an address as `libpq` writes it, whose password may be in `PGPASSWORD`, with `sslmode` (`disable`, `require`, `verify-full`) and `sslrootcert`. A server's
     /// certificate is always checked; without `sslmode`, one on this machine is reached in the clear, and every other through TLS.
     pub(crate) fn read(text: &str) -> Result<Self, AddressError> {
         let (base, query) = text.split_once('?').unwrap_or((text, ""));
@@ -83,6 +112,9 @@ impl Address {
         let mut config: Config = plain
             .parse()
             .map_err(|error: tokio_postgres::Error| AddressError::Malformed(error.to_string()))?;
+        if let (None, Some(password)) = (config.get_password(), std::env::var_os("PGPASSWORD")) {
+            config.password(password.as_encoded_bytes());
+        }
         if config.get_hosts().is_empty() {
             return Err(AddressError::Malformed("it names no host".to_owned()));
         }
@@ -159,7 +191,7 @@ fn tls(protected: bool, roots: Option<&str>) -> Result<MakeRustlsConnect, Addres
 mod tests {
     use tokio_postgres::config::SslMode;
 
-    use super::Address;
+    use super::{Address, without_password};
 
     #[test]
     fn the_way_is_protected_unless_it_is_here_or_said_otherwise() {
@@ -200,5 +232,16 @@ mod tests {
         let address =
             Address::read("postgres://u:hunter2@localhost:5433/d?password=hunter3").unwrap();
         assert_eq!(address.shown, "PostgreSQL's database d at localhost:5433");
+        for (text, shown) in [
+            ("postgres://u:hunter2@h/d", "postgres://u:(hidden)@h/d"),
+            (
+                "postgres://u:a@b:c@h/d?sslmode=disable&password=x",
+                "postgres://u:(hidden)@h/d?sslmode=disable&password=(hidden)",
+            ),
+            ("postgres://u@h:1,i:2/d", "postgres://u@h:1,i:2/d"),
+            ("/var/lib/compute", "/var/lib/compute"),
+        ] {
+            assert_eq!(without_password(text), shown);
+        }
     }
 }

@@ -20,6 +20,11 @@ use crate::database::{Change, Database, Seen, Stop};
 /// The time, by the database's clock.
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
+/// For how long no version is kept that names what was released, in milliseconds.
+const RELEASING: i64 = 10_000;
+/// For how long it is remembered, so that who was cut off meanwhile is told, in milliseconds.
+const REMEMBERED: i64 = 24 * 3_600_000;
+
 const STACKS: &str = "
 SELECT s.name, s.active, (SELECT count(*)::int FROM compute.versions v WHERE v.tenant = $1 AND v.stack = s.name),
     (SELECT activated FROM compute.versions v WHERE v.tenant = $1 AND v.stack = s.name AND v.number = s.active)
@@ -135,6 +140,18 @@ impl PostgresCatalogue {
         let insert = "INSERT INTO compute.refs (tenant, stack, number, ref)
             SELECT DISTINCT $1, $2, $3::int, ref FROM unnest($4::text[]) AS of(ref)";
         change.does(insert, &[&change.tenant, &stack, &number, &refs]).await.map(drop)
+    }
+
+    /// That nothing that a version names is about to go.
+    async fn all_there(change: &Change<'_>, draft: &Draft) -> Result<(), Stopped> {
+        let query = format!(
+            "SELECT r.ref FROM compute.refs r JOIN compute.released d ON d.tenant = r.tenant AND d.ref = r.ref
+             WHERE r.tenant = $1 AND r.stack = $2 AND r.number = $3 AND d.at > {NOW} - $4 LIMIT 1"
+        );
+        let (stack, number) = (draft.stack.as_str(), number_of(draft.number));
+        let row = change.row_if_any(&query, &[&change.tenant, &stack, &number, &RELEASING]).await?;
+        let released = row.and_then(|row| row.get::<_, &str>(0).parse().ok());
+        released.map_or(Ok(()), |one| Err(Stop::Told(StacksError::Released(one))))
     }
 
     /// That a version is there, and was never active.
@@ -274,6 +291,7 @@ impl Stacks for PostgresCatalogue {
             let number: i32 = change.row(&insert, &[&change.tenant, &name, &hash]).await?.get(0);
             let draft = Draft::new(stack.clone(), whole(number));
             Self::keep_files(change, &draft, files).await?;
+            Self::all_there(change, &draft).await?;
             self.within_quota(change, &draft).await?;
             Ok(draft)
         })
@@ -309,6 +327,7 @@ impl Stacks for PostgresCatalogue {
             }
             let files = files(change, stack, *number).await?;
             Self::describe(change, draft, &files).await?;
+            Self::all_there(change, draft).await?;
             self.within_quota(change, draft).await
         })
     }
@@ -431,6 +450,25 @@ impl Catalogue for PostgresCatalogue {
                 change.does(update, &[&change.tenant, &name, &number]).await?;
             }
             Ok(())
+        })
+    }
+
+    fn release(&self, artifact: &Ref) -> Result<bool, StacksError> {
+        let artifact = artifact.as_str();
+        self.change(Seen::ByReaders, async |change| {
+            let named = "SELECT 1 FROM compute.refs WHERE tenant = $1 AND ref = $2 LIMIT 1";
+            if change.row_if_any(named, &[&change.tenant, &artifact]).await?.is_some() {
+                return Ok(false);
+            }
+            let forget = format!("DELETE FROM compute.released WHERE at < {NOW} - $1");
+            change.does(&forget, &[&REMEMBERED]).await?;
+            let put = format!(
+                "INSERT INTO compute.released (tenant, ref, at) VALUES ($1, $2, {NOW})
+                 ON CONFLICT (tenant, ref) DO UPDATE SET at = excluded.at"
+            );
+            change.does(&put, &[&change.tenant, &artifact]).await?;
+            change.notify(&format!("released {} {artifact}", change.tenant)).await?;
+            Ok(true)
         })
     }
 

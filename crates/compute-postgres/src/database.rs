@@ -114,13 +114,17 @@ impl Change<'_> {
         self.does(lock, &[&self.tenant]).await.map(drop)
     }
 
+    /// Tells those who listen, once it is committed.
+    pub(crate) async fn notify(&self, told: &str) -> Result<(), tokio_postgres::Error> {
+        self.does("SELECT pg_notify($1, $2)", &[&CHANNEL, &told]).await.map(drop)
+    }
+
     /// Counts the change, and tells everybody who listens. Its number.
     async fn tell(&self) -> Result<i64, tokio_postgres::Error> {
         let count =
             "UPDATE compute.tenants SET change = change + 1 WHERE name = $1 RETURNING change";
         let number: i64 = self.row(count, &[&self.tenant]).await?.get(0);
-        let payload = format!("tenant {} {number}", self.tenant);
-        self.does("SELECT pg_notify($1, $2)", &[&CHANNEL, &payload]).await?;
+        self.notify(&format!("tenant {} {number}", self.tenant)).await?;
         Ok(number)
     }
 }

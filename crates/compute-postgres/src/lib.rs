@@ -31,5 +31,5 @@ mod tokens;
 mod traces;
 mod watch;
 
-pub use address::{AddressError, is_address};
-pub use state::{KeyCheckError, PostgresSettings, PostgresState};
+pub use address::{AddressError, is_address, without_password};
+pub use state::{PostgresSettings, PostgresState};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use compute_state::{
-    Catalogue, State, StateError, StateQuotas, TenantName, TenantState, TokenCheck, TraceStore,
-    Vault,
+    Catalogue, Released, State, StateError, StateQuotas, TenantName, TenantState, TokenCheck,
+    TraceStore, Vault, VaultError,
 };
 
 use crate::address::Address;
@@ -13,7 +13,7 @@ use crate::catalogue::PostgresCatalogue;
 use crate::database::{Database, Stop};
 use crate::schema::migrate;
 use crate::tokens::PostgresTokens;
-use crate::traces::PostgresTraces;
+use crate::traces::{PostgresTraces, TraceWriter};
 use crate::watch::{Watch, follow};
 
 /// What is sealed to tell whether vaults have one key.
@@ -40,25 +40,13 @@ impl Default for PostgresSettings {
 #[derive(Debug)]
 pub struct PostgresState {
     database: Arc<Database>,
+    writer: Arc<TraceWriter>,
     quotas: StateQuotas,
 }
 
-/// What seals secrets here is not what sealed those that are kept, or that cannot be told.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyCheckError {
-    /// It has another key.
-    #[error(
-        "the key that seals secrets is not the one of {0}: all nodes have one key, in COMPUTE_SECRET_KEY or the file of --secret-key-file"
-    )]
-    Other(String),
-    /// It cannot be told.
-    #[error(transparent)]
-    State(#[from] StateError),
-}
-
 impl PostgresState {
-    /// Opens what is kept in the database at this address, as `libpq` writes it, and makes the tables if there are none.
+    /// Opens what is kept in the database at this address, as `libpq` writes it, and makes the tables if there are none. The password
+    /// may be in the variable `PGPASSWORD`.
     ///
     /// TLS is as `sslmode` (`disable`, `verify-full`) and `sslrootcert` in it say; without them, a server on this machine is
     /// reached in the clear, and every other through TLS by a certificate that the system trusts. PostgreSQL is 14 or newer.
@@ -77,16 +65,17 @@ impl PostgresState {
         })?;
         let watch = Arc::downgrade(&database.watch);
         database.spawn(follow(watch, address, asked));
-        Ok(Self { database: Arc::new(database), quotas: settings.quotas })
+        let database = Arc::new(database);
+        let writer = TraceWriter::start(Arc::clone(&database), settings.quotas)?;
+        Ok(Self { database, writer: Arc::new(writer), quotas: settings.quotas })
     }
 
     /// That this vault has the key that the secrets here are sealed with; the first that asks says which that is.
     ///
     /// # Errors
-    /// [`KeyCheckError::Other`] if it has another.
-    pub fn check_key(&self, vault: &Vault) -> Result<(), KeyCheckError> {
-        let failed = |source| StateError::failed("the key that seals secrets", source);
-        let sealed = vault.seal(CHECKED, CHECKED).map_err(failed)?;
+    /// [`VaultError::OtherKey`] if it has another, [`VaultError::State`] if that cannot be told.
+    pub fn check_key(&self, vault: &Vault) -> Result<(), VaultError> {
+        let sealed = vault.seal(CHECKED, CHECKED)?;
         let kept: Result<Vec<u8>, StateError> = self.database.wait(async {
             let client = self.database.client().await?;
             let keep =
@@ -96,15 +85,16 @@ impl PostgresState {
         });
         match vault.open(CHECKED, &kept?) {
             Ok(text) if text == CHECKED => Ok(()),
-            _ => Err(KeyCheckError::Other(self.database.shown().to_owned())),
+            _ => Err(VaultError::OtherKey(self.database.shown().to_owned())),
         }
     }
 }
 
 impl State for PostgresState {
     fn tenant(&self, tenant: &TenantName) -> Result<Arc<dyn TenantState>, StateError> {
-        let (database, quotas) = (Arc::clone(&self.database), self.quotas);
-        Ok(Arc::new(PostgresTenant { database, name: tenant.clone(), quotas }))
+        let (database, writer) = (Arc::clone(&self.database), Arc::clone(&self.writer));
+        let (name, quotas) = (tenant.clone(), self.quotas);
+        Ok(Arc::new(PostgresTenant { database, writer, name, quotas }))
     }
 
     fn tokens(&self) -> Result<Arc<dyn TokenCheck>, StateError> {
@@ -124,6 +114,10 @@ impl State for PostgresState {
         self.database.shown().to_owned()
     }
 
+    fn on_release(&self, told: Box<Released>) {
+        self.database.watch.on_release(told);
+    }
+
     fn away_for(&self) -> Option<Duration> {
         self.database.watch.away_for()
     }
@@ -133,6 +127,7 @@ impl State for PostgresState {
 #[derive(Debug)]
 struct PostgresTenant {
     database: Arc<Database>,
+    writer: Arc<TraceWriter>,
     name: TenantName,
     quotas: StateQuotas,
 }
@@ -146,6 +141,7 @@ impl TenantState for PostgresTenant {
 
     fn traces(&self) -> Result<Arc<dyn TraceStore>, StateError> {
         let (database, name) = (Arc::clone(&self.database), self.name.clone());
-        Ok(Arc::new(PostgresTraces::new(database, name, self.quotas)))
+        let writer = Arc::clone(&self.writer);
+        Ok(Arc::new(PostgresTraces::new(database, writer, name, self.quotas)))
     }
 }

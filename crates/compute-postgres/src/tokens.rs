@@ -9,7 +9,6 @@ use compute_state::{
 };
 use jiff::Timestamp;
 
-use crate::address::CHANNEL;
 use crate::database::{Change, Database, Seen, Stop};
 use crate::token_rows::read_token;
 
@@ -47,8 +46,7 @@ impl PostgresTokens {
         // Whoever changes tokens comes one after the other, so the numbers are told in order.
         let count = "UPDATE compute.token_changes SET number = number + 1 RETURNING number";
         let number: i64 = change.row(count, &[]).await?.get(0);
-        let payload = format!("token {id} {number}");
-        change.does("SELECT pg_notify($1, $2)", &[&CHANNEL, &payload]).await.map(drop)
+        change.notify(&format!("token {id} {number}")).await
     }
 
     fn none(id: &str) -> Stop<TokensError> {

@@ -1,57 +1,60 @@
 //! Traces, bounded in number and in bytes.
 
+mod writer;
+
 use std::io::{self, Cursor, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use compute_state::{
     StateError, StateQuotas, TenantName, TraceStore, TraceText, Traces, TracesError, WriteText,
 };
 
-use crate::database::{Database, Seen, Stop};
+use crate::database::{Database, Stop};
+pub(crate) use writer::TraceWriter;
 
-/// How many are written before the oldest are deleted.
-const SLACK: u64 = 100;
-/// The part of the bytes that there may be which is written before the oldest are deleted.
-const PART: u64 = 16;
 /// The longest trace, in bytes: it is one value.
 const LONGEST: u64 = 16 << 20;
+/// How many traces that nobody asked for are written of a tenant each second, by one process, and how many at once. More would be
+/// deleted in seconds.
+const USUAL: (f64, f64) = (100.0, 200.0);
 
 #[derive(Debug)]
 pub(crate) struct PostgresTraces {
     database: Arc<Database>,
+    writer: Arc<TraceWriter>,
     tenant: TenantName,
-    /// How many are kept.
-    most: i64,
-    /// How many bytes of them.
-    quota: u64,
-    /// How many were written here since the oldest were last deleted, and their bytes.
-    written: [AtomicU64; 2],
+    limit: u64,
+    /// How many more may be written that nobody asked for, and since when that is so.
+    room: Mutex<(f64, Instant)>,
 }
 
 impl PostgresTraces {
-    pub(crate) fn new(database: Arc<Database>, tenant: TenantName, quotas: StateQuotas) -> Self {
-        let most = i64::try_from(quotas.traces).unwrap_or(i64::MAX);
-        // The first finds what others left.
-        let written = [AtomicU64::new(SLACK), AtomicU64::new(0)];
-        Self { database, tenant, most, quota: quotas.trace_bytes, written }
+    pub(crate) fn new(
+        database: Arc<Database>,
+        writer: Arc<TraceWriter>,
+        tenant: TenantName,
+        quotas: StateQuotas,
+    ) -> Self {
+        let (limit, room) =
+            (quotas.trace_bytes.min(LONGEST), Mutex::new((USUAL.1, Instant::now())));
+        Self { database, writer, tenant, limit, room }
     }
 
-    /// Whether it is time to delete the oldest.
-    fn is_due(&self, bytes: u64) -> bool {
-        let [traces, all] = &self.written;
-        let number = traces.fetch_add(1, Ordering::Relaxed);
-        let bytes = all.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let is_due = number >= SLACK || bytes > self.quota / PART;
-        if is_due {
-            self.written.iter().for_each(|count| count.store(0, Ordering::Relaxed));
-        }
-        is_due
+    fn has_room(&self) -> bool {
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let (rate, most) = USUAL;
+        let now = Instant::now();
+        let left = (room.0 + now.duration_since(room.1).as_secs_f64() * rate).min(most);
+        let has_room = left >= 1.0;
+        *room = (if has_room { left - 1.0 } else { left }, now);
+        has_room
     }
 }
 
 impl Traces for PostgresTraces {
     fn ids(&self) -> Result<Vec<String>, TracesError> {
+        self.writer.settle();
         self.database.read(&self.tenant, async |read| {
             let ids = "SELECT id FROM compute.traces WHERE tenant = $1 ORDER BY place";
             let rows = read.rows(ids, &[&read.tenant]).await?;
@@ -61,6 +64,7 @@ impl Traces for PostgresTraces {
     }
 
     fn read_text(&self, id: &str) -> Result<TraceText, TracesError> {
+        self.writer.settle();
         let none = || Stop::Told(TracesError::NotFound(id.to_owned()));
         let text: Vec<u8> = self.database.read(&self.tenant, async |read| {
             let one = "SELECT text FROM compute.traces WHERE tenant = $1 AND key = sha256($2)";
@@ -83,32 +87,18 @@ impl Traces for PostgresTraces {
 
 impl TraceStore for PostgresTraces {
     fn write(&self, id: &str, text: &mut WriteText<'_>) -> Result<(), TracesError> {
-        let mut bounded = Bounded { text: Vec::new(), limit: self.quota.min(LONGEST), full: false };
+        let mut bounded = Bounded { text: Vec::new(), limit: self.limit, full: false };
         let written = text(&mut bounded);
         if bounded.full {
             return Err(TracesError::TooLarge { limit: bounded.limit });
         }
         written.map_err(|error| StateError::failed("the trace", error))?;
-        let text = bounded.text;
-        let is_due = self.is_due(text.len() as u64);
-        let quota = i64::try_from(self.quota).unwrap_or(i64::MAX);
-        self.database.change(&self.tenant, Seen::InAnyOrder, async |change| {
-            // It need not be on disk when it is answered.
-            change.does("SELECT set_config('synchronous_commit', 'off', true)", &[]).await?;
-            let keep = "INSERT INTO compute.traces (tenant, key, id, text) VALUES ($1, sha256($2), $2, $3)
-                ON CONFLICT (tenant, key) DO UPDATE SET text = excluded.text, place = DEFAULT";
-            change.does(keep, &[&change.tenant, &id.as_bytes(), &text]).await?;
-            if is_due {
-                let sweep = "DELETE FROM compute.traces t USING (
-                        SELECT key, row_number() OVER newest AS number,
-                            sum(octet_length(text)) OVER newest AS bytes
-                        FROM compute.traces WHERE tenant = $1 WINDOW newest AS (ORDER BY place DESC)
-                    ) old
-                    WHERE t.tenant = $1 AND t.key = old.key AND (old.number > $2 OR old.bytes > $3)";
-                change.does(sweep, &[&change.tenant, &self.most, &quota]).await?;
-            }
-            Ok(())
-        })
+        self.writer.take(&self.tenant, id, bounded.text);
+        Ok(())
+    }
+
+    fn write_some(&self, id: &str, text: &mut WriteText<'_>) -> Result<(), TracesError> {
+        if self.has_room() { self.write(id, text) } else { Ok(()) }
     }
 }
 

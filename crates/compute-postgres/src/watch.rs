@@ -1,11 +1,12 @@
 //! What is known in memory of what changes: one connection listens, and asks every few seconds besides.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-use compute_state::{BoxError, KeptToken, TenantName};
+use compute_state::{BoxError, KeptToken, Released, TenantName};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::{AsyncMessage, Client, Connection, Notification, Socket};
@@ -17,6 +18,8 @@ use crate::token_rows::{LOAD, LOAD_ONE, read_token};
 const POLL: std::ops::Range<u64> = 2000..4000;
 /// How long an answer may take before the connection counts as broken.
 const ANSWER: Duration = Duration::from_secs(3);
+/// How late a change may be seen that says when it was, in milliseconds: it may have waited for others before its end.
+const LATE: i64 = 15_000;
 /// After how long without an answer it is away, whatever else is known.
 const SILENT: Duration = Duration::from_secs(15);
 /// How soon a connection that broke is tried again, the first time and at most; each time half of it at random.
@@ -41,6 +44,18 @@ pub(crate) struct Watch {
     /// How long what is known may be used.
     stale: Duration,
     asks: mpsc::Sender<Ask>,
+    /// Is told of artifacts that others have released.
+    on_release: OnceLock<Told>,
+    /// Until when those are known, by the database's clock.
+    released: AtomicI64,
+}
+
+struct Told(Box<Released>);
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Told")
+    }
 }
 
 /// The tokens, by id.
@@ -80,6 +95,8 @@ impl Watch {
             ahead: AtomicI64::new(0),
             stale,
             asks,
+            on_release: OnceLock::new(),
+            released: AtomicI64::new(0),
         };
         (Arc::new(watch), asked)
     }
@@ -100,6 +117,19 @@ impl Watch {
         let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = tenants.get(tenant).and_then(Weak::upgrade) {
             known.fetch_max(number, Ordering::AcqRel);
+        }
+    }
+
+    /// Has this called with artifacts that others release.
+    pub(crate) fn on_release(&self, told: Box<Released>) {
+        let _ = self.on_release.set(Told(told));
+    }
+
+    fn tell_released(&self, tenant: &str, artifact: &str) {
+        if let (Some(Told(told)), Ok(tenant), Ok(artifact)) =
+            (self.on_release.get(), tenant.parse(), artifact.parse())
+        {
+            told(&tenant, &artifact);
         }
     }
 
@@ -312,6 +342,7 @@ impl Watch {
                     _ => self.load(client).await?,
                 }
             }
+            ["released", tenant, artifact] => self.tell_released(tenant, artifact),
             // What another version tells.
             _ => {}
         }
@@ -331,6 +362,15 @@ impl Watch {
         let row = within(client.query_one(asked, &[])).await?;
         let (number, clock): (i64, i64) = (row.get(0), row.get(1));
         self.ahead.store(clock - now, Ordering::Relaxed);
+        // Those that went before are loaded nowhere here.
+        let known = self.released.load(Ordering::Relaxed);
+        if known > 0 {
+            let asked = "SELECT tenant, ref FROM compute.released WHERE at > $1";
+            for row in within(client.query(asked, &[&(known - LATE)])).await? {
+                self.tell_released(row.get(0), row.get(1));
+            }
+        }
+        self.released.store(clock, Ordering::Relaxed);
         if self.tokens.read().unwrap_or_else(PoisonError::into_inner).number != Some(number) {
             self.load(client).await?;
         }

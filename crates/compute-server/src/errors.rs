@@ -139,6 +139,9 @@ impl From<StacksError> for Problem {
                 Self::new(StatusCode::CONFLICT, "quota_exceeded", with_causes(&error))
                     .with("limit", limit)
             }
+            StacksError::Released(_) => {
+                Self::new(StatusCode::CONFLICT, "artifact_deleted", with_causes(&error))
+            }
             StacksError::Immutable { .. } => {
                 Self::new(StatusCode::CONFLICT, "version_immutable", with_causes(&error))
             }

@@ -143,7 +143,7 @@ impl Server {
             source: error.into(),
         })?;
         let nobody = memory.child("the memory of requests without a token", NOBODY_MEMORY);
-        Ok(Self {
+        let server = Self {
             shared: Arc::new(Shared {
                 state,
                 tokens,
@@ -161,7 +161,15 @@ impl Server {
                 draining: AtomicBool::new(false),
                 warming: AtomicUsize::new(0),
             }),
-        })
+        };
+        // What another that shares the state has deleted is not run here either.
+        let shared = Arc::downgrade(&server.shared);
+        server.shared.state.on_release(Box::new(move |tenant, artifact| {
+            if let Some(shared) = shared.upgrade() {
+                shared.tenants.forget(tenant, artifact);
+            }
+        }));
+        Ok(server)
     }
 
     /// Lets every tenant link to these artifacts of the first one's: the plugins that the operator has bound to names.

@@ -366,6 +366,14 @@ impl Tenants {
         }
     }
 
+    /// Runs an artifact of a tenant no more that has gone.
+    pub(crate) fn forget(&self, name: &TenantName, artifact: &Ref) {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tenant) = entries.get(name).and_then(|entry| entry.opened()) {
+            tenant.manager.forget(artifact);
+        }
+    }
+
     /// What a tenant may take.
     pub(crate) fn entry(&self, name: &TenantName) -> Arc<Entry> {
         let known = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();

@@ -54,7 +54,9 @@ pub use stacks::{
     ActiveStack, Catalogue, Draft, File, RecordPolicies, RecordPolicy, Recorded, RecordedError,
     Shadow, Share, ShareError, Stacks, StacksError, Version, VersionInfo, manifest_hash,
 };
-pub use state::{CatalogueSizes, Copied, CopyError, State, StateQuotas, TenantState, copy};
+pub use state::{
+    CatalogueSizes, Copied, CopyError, Released, State, StateQuotas, TenantState, copy,
+};
 pub use tokens::{
     KeptToken, NewToken, ScopeError, TokenCheck, TokenInfo, TokenScope, Tokens, TokensError,
 };

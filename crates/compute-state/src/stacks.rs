@@ -151,6 +151,15 @@ pub trait Catalogue: Stacks + SealedSecrets {
     /// [`StacksError::Taken`] if another version has its number; nothing is changed then.
     fn restore(&self, version: &Version) -> Result<(), StacksError>;
 
+    /// Says that an artifact goes, unless a rule of a version names it: whether it may. Others who share what is kept forget it, and
+    /// for ten seconds keep no version that names it. Whoever says so deletes it then, and says so once more.
+    ///
+    /// # Errors
+    /// [`StacksError::State`].
+    fn release(&self, artifact: &Ref) -> Result<bool, StacksError> {
+        Ok(!self.refs()?.contains(artifact))
+    }
+
     /// Every ref that a rule of any version names, in order: what a garbage collection must keep.
     ///
     /// # Errors
@@ -277,6 +286,9 @@ pub enum StacksError {
         /// The number.
         number: u32,
     },
+    /// An artifact that it names goes at this moment.
+    #[error("{0} was deleted a moment ago: upload it again, and try again in ten seconds")]
+    Released(Ref),
     /// There is as much as there may be.
     #[error("there may be at most {limit} {what}")]
     Quota {

@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use compute::Ref;
+
 use crate::{Catalogue, StacksError, StateError, TenantName, TokenCheck, TraceStore};
 
 pub use copy::{Copied, CopyError, copy};
@@ -33,11 +35,20 @@ pub trait State: fmt::Debug + Send + Sync {
     /// Where it is, for people.
     fn location(&self) -> String;
 
+    /// Has this called with each artifact that another process which shares it says has gone ([`Catalogue::release`]), at least once,
+    /// maybe more often, within a second.
+    fn on_release(&self, told: Box<Released>) {
+        drop(told);
+    }
+
     /// How long whoever keeps it has not answered, if it does not now. What is known is used meanwhile; changes fail.
     fn away_for(&self) -> Option<Duration> {
         None
     }
 }
+
+/// Is told that an artifact of a tenant has gone.
+pub type Released = dyn Fn(&TenantName, &Ref) + Send + Sync;
 
 /// What is kept of one tenant. Each part is opened when it is asked for, and made if there is none: keep what you
 /// get. Two that were opened see each other's changes.

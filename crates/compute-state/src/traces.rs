@@ -57,12 +57,20 @@ pub trait Traces: fmt::Debug + Send + Sync {
 /// Traces, for whoever makes them.
 pub trait TraceStore: Traces {
     /// Keeps the text that the function writes, in place of what was kept under this id: readers see the old text
-    /// or the new one. Any text is an id, and none reaches what is not a trace. The oldest traces are deleted where
+    /// or the new one, who reads by this object at once, and others within a second. Any text is an id, and none reaches what is not a trace. The oldest traces are deleted where
     /// there are too many, sooner or later. It need not be durable when it is answered.
     ///
     /// # Errors
     /// [`TracesError::TooLarge`] if it is larger than all traces together may be; nothing is kept then.
     fn write(&self, id: &str, text: &mut WriteText<'_>) -> Result<(), TracesError>;
+
+    /// The same for a trace that nobody asked for: where many come, one may be left out.
+    ///
+    /// # Errors
+    /// As [`TraceStore::write`].
+    fn write_some(&self, id: &str, text: &mut WriteText<'_>) -> Result<(), TracesError> {
+        self.write(id, text)
+    }
 }
 
 /// A trace's text, as it is read.

@@ -34,8 +34,15 @@ impl FromStr for Expected {
 /// Where the stacks are.
 #[derive(Debug, Args)]
 pub(crate) struct StateArgs {
-    /// The folder of the stacks and the traces [default: in the user's data folder]
-    #[arg(long, env = "COMPUTE_STATE", value_name = "DIR", global = true)]
+    /// Where stacks, secrets, tokens and traces are: a folder, or postgres://USER@HOST/DATABASE, which many servers share
+    /// [default: in the user's data folder]
+    #[arg(
+        long,
+        env = "COMPUTE_STATE",
+        value_name = "DIR|URL",
+        global = true,
+        hide_env_values = true
+    )]
     pub(crate) state: Option<PathBuf>,
 }
 

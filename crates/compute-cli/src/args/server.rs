@@ -18,6 +18,7 @@ Examples:
   compute serve --dev                          # on this machine, without tokens
   compute token create --scope admin           # then, with tokens:
   compute serve --listen 0.0.0.0:7700 --store s3://bucket/prefix --state /var/lib/compute
+  compute serve --store s3://bucket/prefix --state postgres://compute@db/compute   # one of many
 
 Each option is also an environment variable; `compute config show` says where each value came
 from. The key that seals secrets is in COMPUTE_SECRET_KEY (64 hex digits) or a file. OpenTelemetry's
@@ -103,9 +104,22 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "COMPUTE_RECORD_AGE", value_name = "TIME", default_value = "7d", value_parser = values::some_time)]
     pub(crate) record_age: Duration,
 
+    /// The folder in which this server keeps records, each tenant's in its own [default: --state, or with a database one of the
+    /// user's data folder]
+    #[arg(long, env = "COMPUTE_RECORDS", value_name = "DIR")]
+    pub(crate) records: Option<PathBuf>,
+
     /// Sign records: with a key of each tenant, made of the key that seals secrets
     #[arg(long, env = "COMPUTE_SIGN_RECORDS", value_parser = clap::builder::BoolishValueParser::new())]
     pub(crate) sign_records: bool,
+
+    /// How long a server goes on with what it knows of stacks, secrets and tokens while the database of --state does not answer
+    #[arg(long, env = "COMPUTE_STALE", value_name = "TIME", default_value = "5m", value_parser = values::duration)]
+    pub(crate) stale: Duration,
+
+    /// How many connections to the database of --state there are at most, besides one that listens
+    #[arg(long, env = "COMPUTE_STATE_CONNECTIONS", value_name = "N", default_value = "8", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) state_connections: u16,
 
     /// How many connections may be open
     #[arg(long, env = "COMPUTE_MAX_CONNECTIONS", value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..))]
@@ -203,6 +217,34 @@ pub(crate) struct TokenCreateArgs {
     /// Print the token and what is known of it as a line of JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StateCopyArgs {
+    #[command(subcommand)]
+    pub(crate) command: StateCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StateCommand {
+    /// Copy all tenants' stacks, secrets and tokens, and see that they are the same afterwards
+    #[command(after_help = "\
+Examples:
+  compute state copy /var/lib/compute postgres://compute@db/compute
+  compute state copy postgres://compute@db/compute ./back
+
+Stop the servers first. Traces and records stay where they are, and so does the key that seals
+secrets: whoever uses the copy needs it in COMPUTE_SECRET_KEY or --secret-key-file. A copy that
+was broken off goes on where it stopped; one to a place that has other stacks is refused.")]
+    Copy {
+        /// Where they are: a folder, or postgres://USER@HOST/DATABASE
+        #[arg(value_name = "FROM")]
+        from: PathBuf,
+
+        /// Where they go
+        #[arg(value_name = "TO")]
+        to: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -3,4 +3,5 @@
 pub(crate) mod config;
 pub(crate) mod secret;
 pub(crate) mod serve;
+pub(crate) mod state;
 pub(crate) mod token;

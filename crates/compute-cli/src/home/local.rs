@@ -9,14 +9,14 @@ use compute::{Record, RecordHead, RecordQuery};
 use compute_flow::ActivationError;
 use compute_replay::{FoundRecord, FoundRecords, find_record, find_records, read_record};
 use compute_state::{
-    Catalogue, Draft, Location, SecretError, SecretInfo, Secrets, Stacks, TenantName, Tokens,
-    Traces, Vault, VaultError,
+    Catalogue, Draft, SecretError, SecretInfo, Secrets, Stacks, TenantName, Tokens, Traces,
 };
 use compute_store::Store;
 
+use super::place::Place;
 use super::{Home, NotActive, damaged, none, warn};
 use crate::args::Cli;
-use crate::failure::{Failure, SECRET_KEY};
+use crate::failure::Failure;
 use crate::user;
 
 /// How long it may take to check what is to become active.
@@ -24,15 +24,15 @@ const ACTIVATION: Duration = Duration::from_secs(600);
 
 /// A place on this machine.
 #[derive(Debug)]
-pub(super) struct Local(pub(super) Location);
+pub(super) struct Local(pub(super) Place);
 
 impl Home for Local {
     fn store(&self) -> Result<Arc<dyn Store>, Failure> {
-        Ok(self.0.open_store()?)
+        self.0.open_store()
     }
 
     fn stacks(&self) -> Result<Arc<dyn Stacks>, Failure> {
-        Ok(self.0.catalogue()?)
+        Ok(self.0.catalogue(&TenantName::default())?)
     }
 
     fn activate(&self, drafts: &[Draft]) -> Result<(), NotActive> {
@@ -53,9 +53,9 @@ impl Home for Local {
         tenant: Option<&TenantName>,
         key_file: Option<&Path>,
     ) -> Result<Arc<dyn Secrets>, Failure> {
-        let sealed = self.0.tenant(&tenant.cloned().unwrap_or_default()).catalogue()?;
-        let (location, key_file) = (self.0.clone(), key_file.map(Path::to_owned));
-        Ok(Arc::new(LocalSecrets { sealed, location, key_file }))
+        let sealed = self.0.catalogue(&tenant.cloned().unwrap_or_default())?;
+        let (place, key_file) = (self.0.clone(), key_file.map(Path::to_owned));
+        Ok(Arc::new(LocalSecrets { sealed, place, key_file }))
     }
 
     fn tokens(&self) -> Result<Arc<dyn Tokens>, Failure> {
@@ -87,7 +87,7 @@ impl Home for Local {
         }
     }
 
-    fn location(&self) -> Option<&Location> {
+    fn place(&self) -> Option<&Place> {
         Some(&self.0)
     }
 }
@@ -103,7 +103,7 @@ impl Local {
         &self,
         find: impl FnOnce(&Path) -> io::Result<FoundRecords>,
     ) -> Result<Vec<FoundRecord>, Failure> {
-        let folder = self.0.state.join("records");
+        let folder = self.0.server_folder()?.join("records");
         let found = find(&folder).map_err(|error| {
             Failure::Host(format!("the records in {}: {error}", folder.display()))
         })?;
@@ -126,7 +126,7 @@ fn read(found: &FoundRecord) -> Result<Record, Failure> {
 #[derive(Debug)]
 struct LocalSecrets {
     sealed: Arc<dyn Catalogue>,
-    location: Location,
+    place: Place,
     key_file: Option<PathBuf>,
 }
 
@@ -136,7 +136,7 @@ impl Secrets for LocalSecrets {
     }
 
     fn set(&self, name: &str, value: &str) -> Result<(), SecretError> {
-        let vault = vault(&self.location, self.key_file.as_deref())?;
+        let vault = self.place.vault(self.key_file.as_deref())?;
         self.sealed.set_secret(&vault, name, value)
     }
 
@@ -145,33 +145,20 @@ impl Secrets for LocalSecrets {
     }
 }
 
-/// The place on this machine, for a command that has no use for a server.
-pub(crate) fn location_for(
-    cli: &Cli,
-    state: Option<&Path>,
-    command: &str,
-) -> Result<Location, Failure> {
+/// The place that a command works on itself which has no use for a server.
+pub(crate) fn place_for(cli: &Cli, state: Option<&Path>, command: &str) -> Result<Place, Failure> {
     if cli.server.is_some() {
         return Err(Failure::usage(format!(
             "`compute {command}` works on this machine, and not on a server: leave out --server (COMPUTE_SERVER)"
         )));
     }
-    location(cli, state)
+    place(cli, state)
 }
 
-pub(super) fn location(cli: &Cli, state: Option<&Path>) -> Result<Location, Failure> {
-    let state = match state {
-        Some(folder) => folder.to_owned(),
-        None => user::data("state")?,
-    };
-    Ok(Location::new(user::store_url(cli)?, state))
-}
-
-/// What seals the secrets of a place: the key in the environment, in this file, or beside them.
-pub(crate) fn vault(location: &Location, file: Option<&Path>) -> Result<Vault, VaultError> {
-    match (std::env::var(SECRET_KEY), file) {
-        (Ok(key), _) if !key.is_empty() => Vault::new(&key),
-        (_, Some(file)) => Vault::from_file(file),
-        _ => location.vault(),
-    }
+pub(super) fn place(cli: &Cli, state: Option<&Path>) -> Result<Place, Failure> {
+    let store = user::store_url(cli)?;
+    Ok(match state {
+        Some(state) => Place::new(store, state),
+        None => Place::new(store, &user::data("state")?),
+    })
 }

@@ -7,6 +7,7 @@ mod budgets;
 mod docs;
 mod forecasts;
 mod neighbours;
+mod nodes;
 mod provable;
 mod records;
 mod running;

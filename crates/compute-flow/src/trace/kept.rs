@@ -13,6 +13,14 @@ impl Trace {
         traces.write(&self.id, &mut |text| Ok(serde_json::to_writer(text, self)?))
     }
 
+    /// The same for a trace that nobody asked for: where many come, one may be left out.
+    ///
+    /// # Errors
+    /// As [`Trace::write`].
+    pub fn write_some(&self, traces: &dyn TraceStore) -> Result<(), TracesError> {
+        traces.write_some(&self.id, &mut |text| Ok(serde_json::to_writer(text, self)?))
+    }
+
     /// The trace of this id, or the one whose id begins so.
     ///
     /// # Errors

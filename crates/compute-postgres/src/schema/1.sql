@@ -97,6 +97,15 @@ CREATE TABLE compute.traces (
 );
 CREATE INDEX ON compute.traces (tenant, place);
 
+-- Artifacts that went lately: no version names them meanwhile, and who has them loaded forgets them.
+CREATE TABLE compute.released (
+    tenant text COLLATE "C" NOT NULL REFERENCES compute.tenants,
+    ref text COLLATE "C" NOT NULL,
+    at bigint NOT NULL,
+    PRIMARY KEY (tenant, ref)
+);
+CREATE INDEX ON compute.released (at);
+
 -- A transaction says whose it is. What a statement forgets to say is refused here, whoever owns the tables.
 DO $$
 DECLARE name text;

@@ -1,8 +1,8 @@
 //! The tables: made once, by one of many; whose rows are whose; which program may use them.
 
 use compute_postgres::testing::Cluster;
-use compute_postgres::{KeyCheckError, PostgresSettings, PostgresState};
-use compute_state::{File, State as _, StateError, Vault};
+use compute_postgres::{PostgresSettings, PostgresState};
+use compute_state::{File, State as _, StateError, Vault, VaultError};
 
 fn open(address: &str) -> Result<PostgresState, StateError> {
     PostgresState::open(address, PostgresSettings::default())
@@ -67,7 +67,7 @@ fn all_nodes_have_one_key() {
     here.check_key(&one).unwrap();
     there.check_key(&one).unwrap();
     let error = there.check_key(&two).unwrap_err();
-    assert!(matches!(error, KeyCheckError::Other(_)), "{error:?}");
+    assert!(matches!(error, VaultError::OtherKey(_)), "{error:?}");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use compute::{
-    Algorithm, Artifact, Limits, LoadedArtifact, Phase, Reason, Ref, Resolver as _, RunOptions,
-    Status,
+    Algorithm, Artifact, Cancel, Limits, LoadedArtifact, Phase, Reason, Ref, Resolver as _,
+    RunOptions, Status,
 };
 use compute_store::{MAX_BYTES, Manifest, NewArtifact, StoreError};
 use futures_util::StreamExt as _;
@@ -20,6 +20,7 @@ use super::caller::{Admitted, Caller, Read, Update};
 use super::extract::{ArtifactPath, Path, Query};
 use super::{Answer, Refusals};
 use crate::telemetry::warn;
+use crate::tenants::Tenant;
 use crate::wire::{Attached, Computes, Uploaded};
 use crate::{Problem, Server};
 
@@ -364,8 +365,8 @@ pub(super) async fn delete(
     // No version that names it becomes active meanwhile.
     let _changing = tenant.changing.lock().await;
     let deleted = undamaged(store.head(&reference).await)?;
-    let named = admitted.run(|tenant, _| tenant.catalogue.refs()).await??;
     let referenced = |detail: String| Err(Problem::new(StatusCode::CONFLICT, "referenced", detail));
+    let named = admitted.run(|tenant, _| tenant.catalogue.refs()).await??;
     if named.contains(&reference) {
         return referenced(format!("a version of a stack names {reference}"));
     }
@@ -385,8 +386,20 @@ pub(super) async fn delete(
             }
         }
     }
+    // Others that share the stacks keep no version that names it from now on.
+    let released = {
+        let reference = reference.clone();
+        move |tenant: &Tenant, _: &Cancel| tenant.catalogue.release(&reference)
+    };
+    if !admitted.run(released.clone()).await?? {
+        return referenced(format!("a version of a stack names {reference}"));
+    }
     store.delete(&reference).await?;
     tenant.manager.forget(&reference);
+    // Whoever has loaded it since forgets it, too. If that cannot be told now, it was told before.
+    if let Err(error) = admitted.run(released).await? {
+        warn(&error);
+    }
     for attachment in &attached {
         store.delete_attachment(attachment).await?;
     }

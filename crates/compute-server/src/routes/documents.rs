@@ -269,9 +269,13 @@ where
                 let fuel: u64 = metrics().filter_map(|metrics| metrics.fuel).sum();
                 put("x-compute-fuel", &fuel.to_string());
             }
-            if options.detail != Detail::Off
-                && let Err(error) = trace.write(&*tenant.traces)
-            {
+            let traces = &*tenant.traces;
+            let written = match options.detail {
+                Detail::Off => Ok(()),
+                _ if options.asks_for_trace => trace.write(traces),
+                _ => trace.write_some(traces),
+            };
+            if let Err(error) = written {
                 // The document has its answer all the same.
                 warn(&error);
             }

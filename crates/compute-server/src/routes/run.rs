@@ -71,6 +71,8 @@ pub(super) struct RequestOptions {
     /// Of a single run; of a document, its rules say it.
     pub(super) cache: bool,
     pub(super) detail: Detail,
+    /// Whether the request says how much of a trace there is to be.
+    pub(super) asks_for_trace: bool,
 }
 
 impl RequestOptions {
@@ -99,6 +101,7 @@ impl RequestOptions {
             return Err(Problem::bad("invalid_header", detail));
         }
         let detail: Option<String> = read(headers, "x-compute-trace", "off, summary or full")?;
+        let asks_for_trace = detail.is_some();
         let detail = match detail.as_deref() {
             Some("off") => Detail::Off,
             None | Some("summary") => Detail::Summary,
@@ -116,6 +119,7 @@ impl RequestOptions {
             now: now.transpose()?,
             cache: read(headers, "x-compute-cache", "true or false")?.unwrap_or(false),
             detail,
+            asks_for_trace,
         })
     }
 }

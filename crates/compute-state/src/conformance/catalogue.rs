@@ -14,6 +14,7 @@ pub(super) fn all(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
         the_change_number_grows_and_others_see_it,
         every_ref_of_every_version_is_told,
         names_are_only_names,
+        what_is_named_is_not_released,
         tenants_are_apart,
     ] {
         test(&new(StateQuotas::default()));
@@ -108,6 +109,16 @@ fn every_ref_of_every_version_is_told(state: &Reopen) {
     assert_eq!(refs(), ["00", "aa"], "what can be gone back to");
 }
 
+fn what_is_named_is_not_released(state: &Reopen) {
+    let catalogue = of(state, "default");
+    let exec = |of: &str| format!("EXEC \"compute://sha256/{of}\"");
+    let named: compute::Ref = "compute://sha256/aa".parse().unwrap();
+    catalogue.draft(&name("a"), &[File::new("1/a.txcl", exec("aa"))]).unwrap();
+    assert!(!catalogue.release(&named).unwrap());
+    assert!(of(state, "acme").release(&named).unwrap(), "another tenant's is another");
+    assert!(catalogue.release(&"compute://sha256/bb".parse().unwrap()).unwrap());
+}
+
 /// Whatever a path or a name says, it is kept as it is and reaches nothing else.
 fn names_are_only_names(state: &Reopen) {
     let catalogue = of(state, "default");
@@ -153,6 +164,7 @@ fn tenants_are_apart(state: &Reopen) {
         assert_eq!(catalogue.open_secrets(&vault).unwrap()["KEY"], tenant);
         let traces = state().tenant(&tenant.parse().unwrap()).unwrap().traces().unwrap();
         let mut text = String::new();
+        super::traces::until_seen(&*traces, 1);
         traces.read_text("t").unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, tenant);
     }

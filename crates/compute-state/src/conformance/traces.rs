@@ -2,8 +2,9 @@
 
 use std::io::{self, Read as _};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::Reopen;
+use super::{Reopen, SOON};
 use crate::{StateQuotas, TenantName, TraceStore, TracesError};
 
 /// How many more than the quota says there may be for a while.
@@ -36,11 +37,21 @@ fn read(traces: &dyn TraceStore, id: &str) -> Result<String, TracesError> {
     Ok(text)
 }
 
+/// Waits until so many are seen by another.
+pub(super) fn until_seen(there: &dyn TraceStore, number: usize) {
+    let until = Instant::now() + SOON;
+    while there.ids().unwrap().len() < number {
+        assert!(Instant::now() < until, "what was written elsewhere is not seen");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn traces_are_read_as_they_were_written(state: &Reopen) {
     let (traces, there) = (open(state), open(state));
     assert!(traces.ids().unwrap().is_empty());
     write(&*traces, "abc-1", "one");
     write(&*traces, "abd-2", "zwei ä");
+    until_seen(&*there, 2);
     for traces in [&*traces, &*there] {
         assert_eq!(traces.ids().unwrap(), ["abc-1", "abd-2"]);
         assert_eq!(read(traces, "abc-1").unwrap(), "one");

@@ -9,7 +9,7 @@ use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use compute::RecordKey;
 
-use crate::TenantName;
+use crate::{StateError, TenantName};
 
 /// The length of a key, in bytes.
 const KEY: usize = 32;
@@ -52,6 +52,15 @@ pub enum VaultError {
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     Random,
+    /// Those who share what is kept share one key, and none was given.
+    #[error("whoever shares {0} has the one key that seals its secrets, and none is given")]
+    NoKey(String),
+    /// Those who share what is kept share one key, and this is another.
+    #[error("the key that seals secrets is not the one of {0}, which all who share it have")]
+    OtherKey(String),
+    /// Whose key it is cannot be told.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 impl Vault {

@@ -1,6 +1,7 @@
 //! `compute gc`: deletes what no root needs.
 
 use bytesize::ByteSize;
+use compute_state::tenant_store;
 use compute_store::GcOptions;
 
 use crate::args::{Cli, GcArgs};
@@ -9,11 +10,12 @@ use crate::home;
 use crate::show::print_line;
 
 pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
-    let location = home::location_for(cli, args.state.state.as_deref(), "gc")?;
-    let store = location.open_store()?;
+    let place = home::place_for(cli, args.state.state.as_deref(), "gc")?;
+    let tenant = args.tenant.clone().unwrap_or_default();
+    let store = compute_store::open(&tenant_store(&place.store, &tenant))?;
     let mut roots = args.roots.clone();
     // Every version of every stack can be gone back to.
-    roots.extend(location.catalogue()?.refs()?);
+    roots.extend(place.catalogue(&tenant)?.refs()?);
     if roots.is_empty() {
         return Err(Failure::usage(
             "there are no stacks, and no --root: everything would be deleted; name what to keep",

@@ -2,6 +2,7 @@
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _};
+use compute_postgres::without_password;
 use serde::Serialize;
 
 use crate::args::{Cli, ConfigArgs, ConfigCommand};
@@ -75,8 +76,9 @@ fn setting(matches: &ArgMatches, arg: &clap::Arg) -> Option<Setting> {
     // `--help` is no setting, and has no value.
     let source = matches.try_contains_id(id).ok().map(|_| matches.value_source(id))?;
     let raw = matches.try_get_raw(id).ok().flatten();
-    let value =
-        raw.and_then(|mut values| values.next()).map(|one| one.to_string_lossy().into_owned());
+    let value = raw
+        .and_then(|mut values| values.next())
+        .map(|one| without_password(&one.to_string_lossy()));
     let from = match source {
         Some(ValueSource::CommandLine) => "option".to_owned(),
         Some(ValueSource::EnvVariable) => variable.clone().unwrap_or_default(),

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use bytesize::ByteSize;
 use compute::{Limits, Manager};
 use compute_flow::ProcessorSettings;
-use compute_server::{Quotas, Server, Settings};
+use compute_postgres::PostgresSettings;
+use compute_server::{Quotas, Server, Settings, Storage};
 use compute_wasm::NAME;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
@@ -55,7 +56,12 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
             ByteSize::b(LEAST_REQUEST_MEMORY)
         )));
     }
-    let location = home::location_for(cli, args.state.state.as_deref(), "serve")?;
+    let place = home::place_for(cli, args.state.state.as_deref(), "serve")?;
+    let place = place.with_settings(PostgresSettings {
+        stale: options.stale,
+        connections: usize::from(options.state_connections),
+        ..PostgresSettings::default()
+    });
     let _log = log(options)?;
     let mut settings = settings(options);
     settings.max_connections = files_for(settings.max_connections)?;
@@ -64,15 +70,20 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
     let manager = Manager::builder()
         .engine(NAME, host::engine_config(calls)?.with("declared-memory", declared))
         .cache_bytes(options.cache.as_u64());
-    if !options.dev && location.tokens()?.list(None)?.is_empty() {
+    if !options.dev && place.tokens()?.list(None)?.is_empty() {
         tell(
             "warning: there are no tokens, so it refuses everybody: `compute token create --scope admin` makes one, --dev asks for none"
                 .to_owned(),
         );
     }
-    let vault = home::vault(&location, options.secret_key_file.as_deref())?;
+    let storage = Storage {
+        vault: place.vault(options.secret_key_file.as_deref())?,
+        state: place.state()?,
+        records: Some(options.records.clone().map_or_else(|| place.server_folder(), Ok)?),
+        store: place.store,
+    };
     let server =
-        Server::open(location, vault, manager, settings).map_err(|error| Failure::host(&error))?;
+        Server::open_on(storage, manager, settings).map_err(|error| Failure::host(&error))?;
     let server = server
         .with_plugins(bindings::read()?.into_values())
         .with_carried_plugins([compute_js_plugin::plugin()].into_iter().chain(plugins::all()?));

@@ -18,7 +18,7 @@ use crate::work::project;
 
 pub(crate) fn dev(cli: &Cli, args: &DevArgs) -> Result<(), Failure> {
     let root = project::find(args.folder.as_deref())?.root;
-    let home = home::at(home::location_for(cli, args.state.state.as_deref(), "dev")?);
+    let home = home::at(home::place_for(cli, args.state.state.as_deref(), "dev")?);
     let host = Host::at(&home, 0, parallel::threads())?;
 
     let mut watch = Watch::new()?;

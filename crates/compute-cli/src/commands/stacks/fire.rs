@@ -11,14 +11,14 @@ use compute_flow::{
     Snapshot, Stage, Trace,
 };
 use compute_replay::DocumentRecorder;
-use compute_state::Location;
+use compute_state::TenantName;
 use jiff::Timestamp;
 use txcl::{Code, Diagnostic};
 
 use super::trace::read;
 use crate::args::{Cli, FireArgs, TraceDetail};
 use crate::failure::Failure;
-use crate::home::{self, Home};
+use crate::home::{self, Home, Place};
 use crate::host::Host;
 use crate::input;
 use crate::parallel;
@@ -32,10 +32,10 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     if let Some(client) = home.server() {
         return remote(client, &*home, args);
     }
-    let Some(location) = home.location() else {
+    let Some(place) = home.place() else {
         return Err(Failure::usage("there is no state here"));
     };
-    let snapshot = snapshot(location)?;
+    let snapshot = snapshot(place)?;
     let stage = stage(&args.stage, &snapshot)?;
     let host = Host::at(&home, 0, parallel::threads())?;
     let mut settings = ProcessorSettings::default();
@@ -97,7 +97,7 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
         crate::show::tell!("warning: {}", printable(&mask.text(warning)));
     }
     answer.trace.iter().for_each(|trace| tell(trace, Some(&host)));
-    keep(args, location, &answer)?;
+    keep(args, place, &answer)?;
     match &answer.result {
         Ok(document) => print_line(document),
         Err(failure) => Err(told(failure, &host, &mask)),
@@ -169,8 +169,8 @@ fn uncompiled(answer: &Answer) -> Option<Ref> {
 }
 
 /// The active versions, as they are now.
-fn snapshot(location: &Location) -> Result<Snapshot, Failure> {
-    let catalogue = location.catalogue()?;
+fn snapshot(place: &Place) -> Result<Snapshot, Failure> {
+    let catalogue = place.catalogue(&TenantName::default())?;
     let mut snapshot = Snapshot::default();
     for active in catalogue.all_active()? {
         let files = catalogue.version(&active.stack, active.number)?.files;
@@ -208,9 +208,9 @@ fn tell(trace: &Trace, host: Option<&Host>) {
 }
 
 /// Keeps the trace, and shows it if it was asked for.
-fn keep(args: &FireArgs, location: &Location, answer: &Answer) -> Result<(), Failure> {
+fn keep(args: &FireArgs, place: &Place, answer: &Answer) -> Result<(), Failure> {
     let Some(trace) = &answer.trace else { return Ok(()) };
-    let traces = location.traces()?;
+    let traces = place.traces()?;
     match args.trace {
         Some(TraceDetail::Off) => return Ok(()),
         None | Some(TraceDetail::Summary) => trace.summary().write(&*traces)?,

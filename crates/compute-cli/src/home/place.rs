@@ -1,0 +1,129 @@
+//! Where stacks and artifacts are kept that a command works on itself: in a folder of this machine, or in a database.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use compute_postgres::{PostgresSettings, PostgresState, is_address};
+use compute_state::{
+    Catalogue, LocalState, State, StateError, TenantName, TokenCheck, TraceStore, Vault, VaultError,
+};
+use compute_store::Store;
+
+use crate::failure::{Failure, SECRET_KEY};
+use crate::user;
+
+/// Where stacks and artifacts are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// The store's URL.
+    pub(crate) store: String,
+    state: StatePlace,
+    settings: PostgresSettings,
+    /// Opened when it is first asked for.
+    opened: Arc<OnceLock<Opened>>,
+}
+
+/// Where all but artifacts are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum StatePlace {
+    Folder(PathBuf),
+    Postgres(String),
+}
+
+#[derive(Clone, Debug)]
+enum Opened {
+    Folder(Arc<LocalState>),
+    Postgres(Arc<PostgresState>),
+}
+
+impl Place {
+    /// This store's artifacts, with the state in this folder, or at this address of a database.
+    pub(crate) fn new(store: String, state: &Path) -> Self {
+        let address = state.to_str().filter(|text| is_address(text));
+        let state = match address {
+            Some(address) => StatePlace::Postgres(address.to_owned()),
+            None => StatePlace::Folder(state.to_owned()),
+        };
+        Self { store, state, settings: PostgresSettings::default(), opened: Arc::default() }
+    }
+
+    /// The same, where a database is used so.
+    pub(crate) fn with_settings(self, settings: PostgresSettings) -> Self {
+        Self { settings, opened: Arc::default(), ..self }
+    }
+
+    /// The state's folder, if it is one.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match &self.state {
+            StatePlace::Folder(folder) => Some(folder),
+            StatePlace::Postgres(_) => None,
+        }
+    }
+
+    /// Whether anything was ever kept there, as far as that can be told without making it.
+    pub(crate) fn is_there(&self) -> bool {
+        self.folder().is_none_or(Path::exists)
+    }
+
+    pub(crate) fn open_store(&self) -> Result<Arc<dyn Store>, Failure> {
+        Ok(compute_store::open(&self.store)?)
+    }
+
+    fn opened(&self) -> Result<&Opened, StateError> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let opened = match &self.state {
+            StatePlace::Folder(folder) => Opened::Folder(Arc::new(LocalState::new(folder))),
+            StatePlace::Postgres(address) => {
+                Opened::Postgres(Arc::new(PostgresState::open(address, self.settings)?))
+            }
+        };
+        Ok(self.opened.get_or_init(|| opened))
+    }
+
+    /// All that is kept but artifacts.
+    pub(crate) fn state(&self) -> Result<Arc<dyn State>, StateError> {
+        Ok(match self.opened()? {
+            Opened::Folder(state) => Arc::clone(state) as _,
+            Opened::Postgres(state) => Arc::clone(state) as _,
+        })
+    }
+
+    /// The stacks and the secrets of a tenant.
+    pub(crate) fn catalogue(&self, tenant: &TenantName) -> Result<Arc<dyn Catalogue>, Failure> {
+        Ok(self.state()?.tenant(tenant)?.catalogue()?)
+    }
+
+    pub(crate) fn tokens(&self) -> Result<Arc<dyn TokenCheck>, Failure> {
+        Ok(self.state()?.tokens()?)
+    }
+
+    /// The traces of the first tenant's documents.
+    pub(crate) fn traces(&self) -> Result<Arc<dyn TraceStore>, Failure> {
+        Ok(self.state()?.tenant(&TenantName::default())?.traces()?)
+    }
+
+    /// What seals the secrets here: the key in the environment, in this file, or beside them.
+    pub(crate) fn vault(&self, file: Option<&Path>) -> Result<Vault, VaultError> {
+        let named = match (std::env::var(SECRET_KEY), file) {
+            (Ok(key), _) if !key.is_empty() => Some(Vault::new(&key)?),
+            (_, Some(file)) => Some(Vault::from_file(file)?),
+            _ => None,
+        };
+        match (self.opened()?, named) {
+            (Opened::Folder(_), Some(vault)) => Ok(vault),
+            (Opened::Folder(state), None) => state.vault(),
+            (Opened::Postgres(state), Some(vault)) => state.check_key(&vault).map(|()| vault),
+            (Opened::Postgres(state), None) => Err(VaultError::NoKey(state.location())),
+        }
+    }
+
+    /// The folder for what a server on this machine keeps here: what it records.
+    pub(crate) fn server_folder(&self) -> Result<PathBuf, Failure> {
+        match &self.state {
+            StatePlace::Folder(folder) => Ok(folder.clone()),
+            StatePlace::Postgres(_) => user::data("server"),
+        }
+    }
+}
