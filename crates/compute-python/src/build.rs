@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use bytesize::ByteSize;
-use compute::{Algorithm, Artifact, Error, Limits, Ref, RunOptions, Runner};
+use compute::{Algorithm, Artifact, Error, Limits, Reason, Ref, RunOptions, Runner};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -69,6 +69,11 @@ pub enum BuildError {
         /// Why.
         problem: String,
     },
+    /// A source nests deeper than CPython's compiler can follow.
+    #[error(
+        "a source of the op nests too deeply to be compiled: take what is long apart, or put it into a file of data"
+    )]
+    TooDeep,
     /// The files are more than an op may have.
     #[error("the op's files are more than an op may have, those of packages among them: {MOST_FILES} files, {} MiB", MOST_BYTES >> 20)]
     TooMuch,
@@ -184,9 +189,10 @@ pub fn build(
     // What is named there has to fit what the plugin has, too.
     if has_others && let Some(packages) = Packages::near(folder)? {
         let has = reading.packages()?;
-        packages.check(&reading.misfits(&packages.lines())?, &has)?;
+        let misfits = |lines: &[&str], has: &Has| reading.misfits(lines, has);
+        packages.check(&misfits(&packages.lines(), &has)?, &has)?;
         read.extend(packages.files());
-        for (path, contents) in packages.get(&missing, &has, kept)? {
+        for (path, contents) in packages.get(&missing, &has, &misfits, kept)? {
             bytes += contents.len();
             files.push(file(PACKAGES, &path, &contents));
         }
@@ -259,7 +265,10 @@ impl Reading<'_> {
         let options = RunOptions::with_limits(limits);
         let input = input.to_string();
         let outcome = self.runner.run_blocking(&self.reader, input.as_bytes(), &options)?;
-        let said = outcome.result.map_err(|failure| BuildError::Reader(failure.to_string()))?;
+        let said = outcome.result.map_err(|failure| match failure.reason {
+            Reason::StackLimit { .. } => BuildError::TooDeep,
+            _ => BuildError::Reader(failure.to_string()),
+        })?;
         serde_json::from_slice(&said).map_err(|error| BuildError::Reader(error.to_string()))
     }
 
@@ -275,9 +284,9 @@ impl Reading<'_> {
         }
     }
 
-    /// Which lines of requirements what the plugin has does not fit.
-    fn misfits(&self, requirements: &[&str]) -> Result<Vec<String>, BuildError> {
-        self.ask(&json!({"requirements": requirements}))
+    /// Which lines of requirements these versions of packages don't fit.
+    fn misfits(&self, requirements: &[&str], has: &Has) -> Result<Vec<String>, BuildError> {
+        self.ask(&json!({"requirements": requirements, "has": has}))
     }
 
     /// The packages that the plugin has.

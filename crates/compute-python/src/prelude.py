@@ -94,6 +94,8 @@ def _make():
         def declare(function):
             if not callable(function):
                 raise TypeError("@op stands before a function")
+            if "." in getattr(function, "__qualname__", "").rpartition("<locals>.")[2]:
+                raise TypeError(f"@op stands before a function, and {function.__qualname__} is a method: nobody has an object for it")
             if state["op"] is not None:
                 raise RuntimeError("@op stands before two functions: an op is one file, and one function in it")
             state["op"], state["warmup"] = function, warmup
@@ -124,7 +126,7 @@ def _make():
     def _fail(error):
         name = type(error).__name__
         if type(error) is SyntaxError and type(error.filename) is str and error.filename.startswith(OWN):
-            place = f"at <module> ({error.filename[len(OWN):]}:{error.lineno or 0}:{error.offset or 1})"
+            place = f"at <module> ({error.filename[len(OWN):]}:{max(error.lineno or 1, 1)}:{max(error.offset or 1, 1)})"
             _tell("f" + name, error.msg or "", place)
             return
         message = _said(error)
@@ -307,12 +309,29 @@ def _make():
             return {key: _typed(one, hints[key], f"{path}.{key}") if key in hints else one for key, one in value.items()}
         return value
 
+    def _takes(function, code):
+        if code is not None and not code.co_flags & 4:
+            return min(code.co_argcount, 2)
+        # What wraps another, or is none of ours.
+        import inspect
+
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError):
+            return 2
+        takes = 0
+        for one in parameters:
+            if one.kind is one.VAR_POSITIONAL:
+                return 2
+            takes += one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+        return min(takes, 2)
+
     def _declared(function):
         """How many parameters an op takes, and what its first is to be."""
         import typing
 
         code = getattr(function, "__code__", None)
-        takes = 2 if code is None or code.co_flags & 4 else min(code.co_argcount, 2)
+        takes = _takes(function, code)
         hint = None
         if code is not None and code.co_argcount and code.co_varnames[0] in getattr(function, "__annotations__", {}):
             hint = typing.get_type_hints(function, include_extras=True)[code.co_varnames[0]]
@@ -328,7 +347,7 @@ def _make():
             return dataclasses.asdict(value)
         for name in ("tolist", "to_dict", "isoformat"):
             method = getattr(value, name, None)
-            if method is not None:
+            if method is not None and not (name == "isoformat" and value != value):
                 return method()
         if isinstance(value, (set, frozenset, tuple)):
             return list(value)
@@ -426,9 +445,28 @@ def _make():
 
         @staticmethod
         def find_spec(name, path=None, target=None):
-            if path is None and name in _sys.stdlib_module_names:
-                return PathFinder.find_spec(name, LIBRARY)
-            return None
+            if path is not None or name not in _sys.stdlib_module_names:
+                return None
+            spec = PathFinder.find_spec(name, LIBRARY)
+            if name == "asyncio":
+                spec.loader = _Asyncio(spec.loader)
+            return spec
+
+    class _Asyncio:
+        """Loads asyncio with a loop of ours: any other would wait for sockets, which there are none of."""
+
+        def __init__(self, loader):
+            self._loader = loader
+
+        def __getattr__(self, name):
+            return getattr(self._loader, name)
+
+        def create_module(self, spec):
+            return self._loader.create_module(spec)
+
+        def exec_module(self, module):
+            self._loader.exec_module(module)
+            module.new_event_loop = module.events.new_event_loop = _loop()[1]
 
     def _missing(names):
         """Of some modules' names those that neither the library nor a package here has."""
@@ -445,11 +483,6 @@ def _make():
             spec = importlib.util.spec_from_file_location(name, OWN + main)
             module = _sys.modules[name] = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
-            if "asyncio" in _sys.modules:
-                # For `asyncio.run` in a call.
-                import asyncio
-
-                asyncio.new_event_loop = asyncio.events.new_event_loop = _loop()[1]
             function = state["op"]
             if function is None:
                 raise RuntimeError(f"{main} declares no op: put @op before the function that a call calls")

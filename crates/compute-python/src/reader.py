@@ -7,10 +7,11 @@ from compute import op, _missing
 def packages():
     from importlib.metadata import distributions
 
-    return {found.name: found.version for found in distributions()}
+    # What of matplotlib is data is not where it looks for it, so it cannot be imported.
+    return {found.name: found.version for found in distributions() if found.name != "matplotlib"}
 
 
-def fits(line):
+def fits(line, has):
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
@@ -19,7 +20,7 @@ def fits(line):
     except InvalidRequirement:
         # What is none of a package, pip tells.
         return True
-    has = {canonicalize_name(name): version for name, version in packages().items()}.get(canonicalize_name(named.name))
+    has = {canonicalize_name(name): version for name, version in has.items()}.get(canonicalize_name(named.name))
     if has is None or (named.marker is not None and not named.marker.evaluate()):
         return True
     return named.specifier.contains(has, prereleases=True)
@@ -27,19 +28,20 @@ def fits(line):
 
 @op
 def read(input):
-    """Which modules a source imports; or, of the plugin, which packages it has; or which lines of requirements they do not fit."""
+    """Which modules a source imports; or, of the plugin, which packages it has; or which lines of requirements some packages don't fit."""
     if "packages" in input:
         return packages()
     if "requirements" in input:
-        return [line for line in input["requirements"] if not fits(line)]
+        return [line for line in input["requirements"] if not fits(line, input["has"])]
     file, source = input["file"], input["source"]
     try:
         tree = ast.parse(source, file)
         compile(tree, file, "exec", dont_inherit=True)
     except SyntaxError as error:
-        return {"message": error.msg, "line": error.lineno or 1, "column": error.offset or 1}
+        return {"message": error.msg, "line": max(error.lineno or 1, 1), "column": max(error.offset or 1, 1)}
     except (ValueError, RecursionError, MemoryError) as error:
-        return {"message": str(error), "line": 1, "column": 1}
+        said = str(error) or "it is more than can be compiled"
+        return {"message": f"{type(error).__name__}: {said}", "line": 1, "column": 1}
     package = file.removesuffix(".py").removesuffix("/__init__").split("/")
     if not file.endswith("/__init__.py"):
         package = package[:-1]

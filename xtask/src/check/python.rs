@@ -77,6 +77,50 @@ const TRIED: [(&str, &str); 31] = [
     ("raise ExceptionGroup('both', [ValueError('one'), KeyError('two')])", "with KeyError: 'two'"),
 ];
 
+/// What people write, and what comes of it.
+const ODD: [(&str, &str, &str); 8] = [
+    (
+        "lazily",
+        "from compute import op\n\n\n@op\ndef lazily(input):\n    import asyncio\n\n    async def main():\n        await asyncio.sleep(3)\n        return input\n\n    return asyncio.run(main())\n",
+        "7\n",
+    ),
+    (
+        "early",
+        "import asyncio\nfrom compute import op\n\n\nasync def three():\n    await asyncio.sleep(0)\n    return 3\n\n\nTHREE = asyncio.run(three())\n\n\n@op\ndef early(input):\n    return THREE\n",
+        "3\n",
+    ),
+    (
+        "wrapped",
+        "import functools\nfrom compute import op\n\n\ndef same(function):\n    @functools.wraps(function)\n    def called(*given, **more):\n        return function(*given, **more)\n\n    return called\n\n\n@op\n@same\ndef wrapped(input):\n    return input\n",
+        "7\n",
+    ),
+    (
+        "partly",
+        "import functools\nfrom compute import op\n\n\ndef both(one, input):\n    return [one, input]\n\n\nop(functools.partial(both, 3))\n",
+        "[3,7]\n",
+    ),
+    (
+        "method",
+        "from compute import op\n\n\nclass Of:\n    @op\n    def method(self, input):\n        return 1\n",
+        "@op stands before a function, and Of.method is a method",
+    ),
+    (
+        "times",
+        "import pandas\nfrom compute import op\n\n\n@op\ndef times(input):\n    return {\"at\": pandas.NaT}\n",
+        "answer.at is of type NaTType, which is no JSON",
+    ),
+    (
+        "begins",
+        "from compute import op\n\nX = bytes(range(256)) * 1200000\n\n\n@op\ndef begins(input):\n    return 1\n",
+        "what it begins with is more than that",
+    ),
+    (
+        "codec",
+        "# coding: nonsense\nfrom compute import op\n\n\n@op\ndef codec(input):\n    return 1\n",
+        "codec.py:1:1",
+    ),
+];
+
 /// What must come out otherwise with another seed, and the same with the same.
 const DRAWN: &str = "import random, uuid, os, secrets, numpy
 answer = [random.random(), str(uuid.uuid4()), os.urandom(8).hex(), secrets.token_hex(8),
@@ -137,6 +181,14 @@ fn first_steps(place: &Place<'_>) -> Result<()> {
     place.write("waits.py", "import asyncio\nfrom compute import op\n\n\nasync def two():\n    await asyncio.sleep(5)\n    return 2\n\n\n@op\ndef waits(input):\n    return asyncio.run(two())\n")?;
     let said = place.ok(&["run", "waits.py"])?;
     ensure!(said == "2\n", "{said}");
+    // What is imported where it is used, and what is decorated by others, is as elsewhere.
+    for (name, source, told) in ODD {
+        place.write(&format!("{name}.py"), source)?;
+        let output = place.output(&["run", &format!("{name}.py"), "--input", "7"])?;
+        let said =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        ensure!(said.contains(told), "{name}: {told}\nsaid: {said}");
+    }
     place.write("large.py", LARGE)?;
     let said = place.ok(&["run", "large.py", "--input", "300"])?;
     ensure!(said == "314572800\n", "{said}");
@@ -218,8 +270,62 @@ fn packages(place: &Place<'_>) -> Result<()> {
             "{lock}"
         );
     }
+    // What a wheel says that it needs is not had from an address, which would be built: by somebody's code.
+    let evil = folder.join("evil");
+    place.write(
+        "evil/pyproject.toml",
+        "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n[project]\nname = \"evil\"\nversion = \"1.0\"\n",
+    )?;
+    place.write("evil/backend.py", "open('RAN', 'w')\n")?;
+    let metadata = format!(
+        "Metadata-Version: 2.1\nName: lure\nVersion: 1.0\nRequires-Dist: evil @ file://{}\n",
+        evil.display()
+    );
+    wheel(&wheels, "lure-1.0", &[("slugify.py", ""), ("lure-1.0.dist-info/METADATA", &metadata)])?;
+    place.write("requirements.txt", "--no-index\n--find-links wheels\nlure\n")?;
+    let failed = place.failed(&["run", "title.py"])?;
+    ensure!(failed.contains("is needed by an address"), "{failed}");
+    ensure!(!evil.join("RAN").exists() && !folder.join("RAN").exists(), "somebody's code ran");
+    // A lock that another tool has made is held to what is named, and names what cannot be brought.
+    let lock = |file: &str| {
+        format!(
+            "lock-version = \"1.0\"\ncreated-by = \"uv\"\n[[packages]]\nname = \"python-slugify\"\nversion = \"8.0.4\"\nwheels = [{{ name = \"{file}\", hashes = {{ sha256 = \"{}\" }} }}]\n",
+            "0".repeat(64)
+        )
+    };
+    for (named, file, told) in [
+        (
+            "python-slugify==7.0.0",
+            "python_slugify-8.0.4-py3-none-any.whl",
+            "pins other versions than are named: python-slugify==7.0.0",
+        ),
+        (
+            "python-slugify",
+            "python_slugify-8.0.4-cp315-cp315-manylinux_2_17_x86_64.whl",
+            "pins no wheel of pure Python of python-slugify",
+        ),
+    ] {
+        place.write("requirements.txt", &format!("{named}\n"))?;
+        place.write("pylock.toml", &lock(file))?;
+        let failed = place.failed(&["run", "title.py"])?;
+        ensure!(failed.contains(told), "{failed}");
+    }
+    fs::remove_file(folder.join("pylock.toml"))?;
     println!("packages of pure Python are in the op, and others are refused by name");
     Ok(())
+}
+
+/// A wheel of these files.
+fn wheel(folder: &Path, name: &str, files: &[(&str, &str)]) -> Result<()> {
+    let path = folder.join(format!("{name}-py3-none-any.whl"));
+    let script = "import sys, zipfile\nwith zipfile.ZipFile(sys.argv[1], 'w') as made:\n    for name, text in zip(sys.argv[2::2], sys.argv[3::2]):\n        made.writestr(name, text)\n    made.writestr(NAME + '.dist-info/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n    made.writestr(NAME + '.dist-info/RECORD', '')\n";
+    let script = format!("NAME = {name:?}\n{script}");
+    let mut python = Command::new("python3");
+    python.arg("-c").arg(script).arg(path);
+    for (name, text) in files {
+        python.args([name, text]);
+    }
+    run(&mut python)
 }
 
 /// A workspace whose rules run JavaScript and Python, and a Python op of several files.

@@ -106,6 +106,7 @@ pub(crate) fn build_python(host: &Host, path: &Path) -> Result<compute_python::B
         PythonError::Syntax(wrong) => Failure::Source(vec![syntax_error(*wrong)]),
         error @ (PythonError::Read { .. }
         | PythonError::TooMuch
+        | PythonError::TooDeep
         | PythonError::Memory(_)
         | PythonError::Package(_)) => Failure::usage_of(&error),
         error => Failure::host(&error),
@@ -253,8 +254,14 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// Writes a file.
 pub(crate) fn write(path: &Path, bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
-    std::fs::write(path, bytes)
-        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))
+    let was_there = path.exists();
+    std::fs::write(path, bytes).map_err(|error| {
+        // Half of a file is worse than none.
+        if !was_there {
+            let _ = std::fs::remove_file(path);
+        }
+        Failure::usage(format!("cannot write {}: {error}", path.display()))
+    })
 }
 
 /// Writes a file, and makes the folder that it is in.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
-use std::io::{Cursor, Read as _};
+use std::io::{Cursor, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use compute::Algorithm;
@@ -24,6 +24,9 @@ const LOCK: &str = "pylock.toml";
 const MOST_NAMED: usize = 20;
 /// The largest wheel that is taken, in bytes.
 const MOST_WHEEL: u64 = 64 << 20;
+
+/// Which lines of requirements these versions of packages don't fit.
+pub(super) type Misfits<'a> = dyn Fn(&[&str], &Has) -> Result<Vec<String>, BuildError> + 'a;
 
 /// The packages that ops in a folder may use.
 pub(super) struct Packages {
@@ -185,12 +188,13 @@ impl Packages {
         &self,
         modules: &BTreeSet<String>,
         has: &Has,
+        misfits: &Misfits<'_>,
         kept: &Path,
     ) -> Result<BTreeMap<String, Vec<u8>>, BuildError> {
         if modules.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let lock = self.lock(has)?;
+        let lock = self.lock(has, misfits)?;
         let mut unpacked = BTreeMap::new();
         for (package, wheel) in wheels(&lock, &self.named.options, kept)? {
             unpacked.insert(normal(&package.name), unpack(&package.name, wheel)?);
@@ -224,7 +228,7 @@ impl Packages {
     }
 
     /// The lock, made if there is none of what is named now.
-    fn lock(&self, has: &Has) -> Result<Lock, BuildError> {
+    fn lock(&self, has: &Has, misfits: &Misfits<'_>) -> Result<Lock, BuildError> {
         let path = self.folder.join(LOCK);
         let versions: String =
             has.iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
@@ -243,8 +247,25 @@ impl Packages {
                 )));
             }
             // One that somebody else's tool has made is taken as it is.
-            if lock.tool.compute.as_ref().is_none_or(|other| *other == made) {
-                return Ok(lock.of_pure_python(has));
+            match &lock.tool.compute {
+                Some(other) if *other != made => {}
+                Some(_) => return Ok(lock.of_pure_python(has)),
+                None => {
+                    let pinned = lock.packages.iter();
+                    let pinned: Has = pinned
+                        .map(|one| (one.name.clone(), one.version.clone()))
+                        .filter(|(_, version)| !version.is_empty())
+                        .collect();
+                    let misfits = misfits(&self.lines(), &pinned)?;
+                    if !misfits.is_empty() {
+                        return Err(failed(format!(
+                            "{} pins other versions than are named: {}; have the tool that made it make it anew, or delete it",
+                            path.display(),
+                            misfits.join(", ")
+                        )));
+                    }
+                    return lock.of_pure_python_alone(has);
+                }
             }
         }
         let chosen = self.choose(has)?;
@@ -255,8 +276,18 @@ impl Packages {
             tool: Tool { compute: Some(made) },
         };
         let text = toml::to_string(&lock).map_err(|error| failed(error.to_string()))?;
-        fs::write(&path, text)
-            .map_err(|error| failed(format!("{} cannot be written: {error}", path.display())))?;
+        // Whole, or not at all.
+        let write = || {
+            let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+            file.write_all(text.as_bytes())?;
+            // Others build from it, too.
+            #[cfg(unix)]
+            file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+            file.persist(&path).map(drop).map_err(|error| error.error)
+        };
+        write().map_err(|error: std::io::Error| {
+            failed(format!("{} cannot be written: {error}", path.display()))
+        })?;
         Ok(lock)
     }
 
@@ -283,6 +314,29 @@ impl Packages {
 }
 
 impl Lock {
+    /// The same for one that somebody else's tool has made: what is pinned that is for some platform alone is told, as far as
+    /// the plugin has none of it.
+    fn of_pure_python_alone(self, has: &Has) -> Result<Self, BuildError> {
+        let have: BTreeSet<_> = has.keys().map(|name| normal(name)).collect();
+        let is_impure = |one: &&Package| {
+            !one.version.is_empty()
+                && one.marker.is_none()
+                && !have.contains(&normal(&one.name))
+                && !one.wheels.iter().any(Wheel::is_pure)
+        };
+        let impure: Vec<_> =
+            self.packages.iter().filter(is_impure).map(|one| one.name.as_str()).collect();
+        if impure.is_empty() {
+            return Ok(self.of_pure_python(has));
+        }
+        let list: Vec<_> = has.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        Err(failed(format!(
+            "{LOCK} pins no wheel of pure Python of {}: an op brings such packages alone, and uses what the plugin has of others: {}",
+            impure.join(", "),
+            list.join(", ")
+        )))
+    }
+
     /// Without what the plugin has, and without wheels for some platform alone.
     fn of_pure_python(mut self, has: &Has) -> Self {
         let has: BTreeSet<_> = has.keys().map(|name| normal(name)).collect();

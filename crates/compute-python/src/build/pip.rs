@@ -18,6 +18,9 @@ use super::requirements::{Named, normal};
 const FOR_THE_SANDBOX: &str = r#"
 import sys
 from pip._internal.cli.main import main
+from pip._internal.exceptions import InstallationError
+from pip._internal.req.req_install import InstallRequirement
+from pip._vendor.packaging.requirements import Requirement
 import pip._vendor.packaging.markers as markers
 known = markers.default_environment
 def environment():
@@ -26,6 +29,18 @@ def environment():
             "sys_platform": "wasi", "platform_system": "wasi", "platform_machine": "wasm32", "platform_release": "",
             "platform_version": ""}
 markers.default_environment = environment
+
+# What a wheel says that it needs may be an address, which pip would have built: that runs somebody's code.
+begin = Requirement.__init__
+def named(self, text):
+    begin(self, text)
+    if self.url:
+        raise InstallationError(f"{text!r} is needed by an address, and not by a name from an index")
+def unbuilt(self, *given, **more):
+    raise InstallationError(f"{self} would have to be built")
+assert hasattr(InstallRequirement, "prepare_metadata") and hasattr(InstallRequirement, "load_pyproject_toml"), "another pip"
+Requirement.__init__ = named
+InstallRequirement.load_pyproject_toml = unbuilt
 sys.exit(main(sys.argv[1:]))
 "#;
 const WITHOUT_QUESTIONS: [&str; 2] = ["--disable-pip-version-check", "--no-input"];
@@ -190,6 +205,11 @@ fn run(mut command: Command) -> Result<(), PipError> {
     }
     let [said, failed] =
         [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+    // Of where in pip it happened, nobody learns anything.
+    let failed = match failed.rfind("\nTraceback (most recent call last):") {
+        Some(_) => failed.trim().lines().next_back().unwrap_or_default().to_owned(),
+        None => failed,
+    };
     let why = said.find(CONFLICT).map(|at| said[at..].lines().take(20).collect::<Vec<_>>());
     let why = why.map(|lines| format!("\n{}", lines.join("\n"))).unwrap_or_default();
     Err(PipError::Failed(format!("{}{why}", failed.trim())))

@@ -14,7 +14,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -49,12 +49,13 @@ pub(crate) struct Compiled<'a> {
 pub(crate) struct DiskCache {
     folder: PathBuf,
     capacity: u64,
-    key: OnceLock<Option<[u8; KEY_BYTES]>>,
+    /// The key, once it was read or made; another if the file has another by now.
+    key: Mutex<Option<[u8; KEY_BYTES]>>,
 }
 
 impl DiskCache {
     pub(crate) fn new(folder: &Path, capacity: u64) -> Self {
-        Self { folder: folder.to_owned(), capacity, key: OnceLock::new() }
+        Self { folder: folder.to_owned(), capacity, key: Mutex::new(None) }
     }
 
     /// The code that this machine compiled for this artifact and profile, if it is there and whole: a
@@ -73,7 +74,13 @@ impl DiskCache {
         let name = file_name(of, engines)?;
         let own = tenant.map(|tenant| self.folder_of(tenant));
         let folders = [Some(&self.folder), own.as_ref()];
-        folders.into_iter().flatten().find_map(|folder| self.open(folder, &name))
+        folders.into_iter().flatten().find_map(|folder| {
+            self.open(folder, &name).or_else(|| {
+                // One that is there and does not fit may be of another key.
+                let (known, there) = (self.key(false), folder.join(&name).is_file());
+                (there && self.key(true) != known).then(|| self.open(folder, &name)).flatten()
+            })
+        })
     }
 
     /// Marks what nobody has as used: it is given up after what was used before.
@@ -108,6 +115,9 @@ impl DiskCache {
         // Opening what is no file may take for ever.
         fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
         let mut file = File::open(&path).ok()?;
+        if !holes_are_safe(&file) && reserve(&file).is_err() {
+            return None;
+        }
         let code_bytes = file.metadata().ok()?.len().checked_sub(MAC_BYTES as u64)?;
         let stamp = (code_bytes >= STAMPED).then(|| self.stamp(name, &file)).flatten();
         let stamp_path = path.with_extension(STAMP);
@@ -166,6 +176,8 @@ impl DiskCache {
         code: &[u8],
     ) -> Option<File> {
         let name = file_name(of, engines)?;
+        // What is kept is for those who come later, with the key that is there then.
+        self.key(true)?;
         let mut mac = self.start_mac(&name, code.len() as u64)?;
         mac.add(0, code);
         let folder = tenant.map_or_else(|| self.folder.clone(), |tenant| self.folder_of(tenant));
@@ -216,10 +228,19 @@ impl DiskCache {
         Ok(())
     }
 
+    /// This machine's key. It is read again if it `may_be_another`: whoever deletes the cache deletes the key with it, and the next
+    /// process makes one.
+    fn key(&self, may_be_another: bool) -> Option<[u8; KEY_BYTES]> {
+        let mut key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        if key.is_none() || may_be_another {
+            *key = machine_key(&self.folder).ok();
+        }
+        *key
+    }
+
     /// A MAC over the file's name and size; the code itself follows.
     fn start_mac(&self, name: &str, code_bytes: u64) -> Option<Mac> {
-        let key = self.key.get_or_init(|| machine_key(&self.folder).ok()).as_ref()?;
-        let mut hasher = blake3::Hasher::new_keyed(key);
+        let mut hasher = blake3::Hasher::new_keyed(&self.key(false)?);
         hasher.update(&(name.len() as u64).to_le_bytes());
         hasher.update(name.as_bytes());
         hasher.update(&code_bytes.to_le_bytes());
@@ -255,6 +276,9 @@ fn write(folder: &Path, name: &str, code: &[u8], mac: &blake3::Hash) -> io::Resu
     write_sparse(file.as_file_mut(), code)?;
     file.seek(SeekFrom::Start(code.len() as u64))?;
     file.write_all(mac.as_bytes())?;
+    if !holes_are_safe(file.as_file()) {
+        reserve(file.as_file())?;
+    }
     let mut file = file.persist(folder.join(name))?;
     file.rewind()?;
     Ok(file)
@@ -336,6 +360,41 @@ pub(crate) fn allocated(data: &fs::Metadata) -> u64 {
     }
     #[cfg(not(unix))]
     data.len()
+}
+
+/// Whether reading a hole in a mapped file takes no room. In memory (tmpfs) it does, and where there is none, whoever reads it is
+/// killed.
+fn holes_are_safe(file: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        const IN_MEMORY: [rustix::fs::FsWord; 2] = [0x0102_1994, 0x8584_58f6];
+        rustix::fs::fstatfs(file).is_ok_and(|about| !IN_MEMORY.contains(&about.f_type))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        true
+    }
+}
+
+/// Takes room for the holes of a file.
+fn reserve(file: &File) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        let about = file.metadata()?;
+        if allocated(&about) >= about.len() {
+            return Ok(());
+        }
+        // Whoever may not write to it can take no room for it either.
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
+        let file = fs::OpenOptions::new().write(true).open(path)?;
+        Ok(rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, about.len())?)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        Ok(())
+    }
 }
 
 /// Writes bytes to a file, leaving holes where they are zeros.

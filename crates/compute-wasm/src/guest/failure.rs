@@ -69,7 +69,11 @@ pub(crate) fn reason(
     };
     // A sandbox that cannot even be made did nothing else wrong.
     let unmade = matches!(error.downcast_ref::<Stop>(), Some(Stop::Unlinked(_)));
-    let then = || own.as_ref().filter(|_| !unmade).map_or_else(String::new, ToString::to_string);
+    let then = || match &own {
+        Some(own) if !unmade => own.to_string(),
+        Some(_) => String::new(),
+        None => UNBEGUN.to_owned(),
+    };
     if state.memory_bytes.refused {
         Some(Reason::MemoryLimit { limit: bounds.memory, then: then() })
     } else if state.table_elements.refused {
@@ -78,6 +82,9 @@ pub(crate) fn reason(
         own
     }
 }
+
+/// What became of a guest that was refused memory before it did anything.
+const UNBEGUN: &str = "was not begun: what it begins with is more than that. An op in Python says what it needs, such as @op(memory=\"512MiB\")";
 
 /// The guest's functions that were running, innermost first. Those of a plugin are not the author's.
 fn frames(error: &wasmtime::Error, state: &State) -> Vec<String> {

@@ -11,7 +11,9 @@ use super::unescaped::Unescaped;
 pub(super) fn forms_of(secret: &str) -> Vec<Vec<u8>> {
     let json = Value::from(secret).to_string();
     let json = &json[1..json.len() - 1];
-    let mut forms = vec![secret.to_owned()];
+    // As what escapes bytes has it, `\xc3\xa9`: each byte as a character.
+    let by_byte = (!secret.is_ascii()).then(|| secret.bytes().map(char::from).collect());
+    let mut forms: Vec<String> = std::iter::once(secret.to_owned()).chain(by_byte).collect();
     for text in [secret, json] {
         forms.extend([hex::encode(text), hex::encode_upper(text)]);
         // Base64 writes the same bytes in three ways, by where they begin; what it shares with the bytes

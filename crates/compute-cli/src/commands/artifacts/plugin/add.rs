@@ -11,7 +11,7 @@ use crate::args::{Cli, PluginAddArgs, Runtime};
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::show::print_line;
-use crate::user::{bindings, plugins};
+use crate::user::{self, bindings, plugins};
 use crate::work::target;
 
 /// The most that a file of a package is, unpacked.
@@ -39,6 +39,13 @@ pub(crate) fn add(cli: &Cli, args: &PluginAddArgs) -> Result<(), Failure> {
         bindings::bind(&format!("{NAME}@{}", &plugin.digest()[..SHORT]), Some(plugin))?;
     }
     compile(cli, plugin, args.metered)?;
+    let code = user::cache("code")?;
+    if !is_kept(&code, reference.digest()) {
+        crate::show::tell!(
+            "warning: what was compiled could not be kept in {}, so whatever uses it compiles it again: it takes some 400 MiB there",
+            code.display()
+        );
+    }
     print_line(reference)
 }
 
@@ -100,6 +107,15 @@ fn compile(cli: &Cli, plugin: Artifact, is_metered: bool) -> Result<(), Failure>
     });
     bar.finish_and_clear();
     prepared
+}
+
+/// Whether this folder has compiled code of this artifact.
+fn is_kept(folder: &Path, digest: &str) -> bool {
+    let mut names = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    names.any(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        name.contains(digest) && name.ends_with(".code")
+    })
 }
 
 /// Shows a person that something goes on.
