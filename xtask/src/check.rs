@@ -4,6 +4,8 @@ mod cpython;
 mod determinism;
 mod python;
 
+use std::fs;
+
 use anyhow::Result;
 
 use crate::{api, cargo, fuzz, guests, plugin, root, run, tidy, tools};
@@ -36,6 +38,7 @@ pub(crate) fn ci() -> Result<()> {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     tidy::tidy(false)?;
     deny()?;
+    deploy()?;
     plugin::prelude(true)?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     test(&[])?;
@@ -45,6 +48,22 @@ pub(crate) fn ci() -> Result<()> {
     // The workspace, as clippy has checked it: what it depends on is not checked again.
     run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     fuzz::fuzz_all(FUZZ_SECONDS)
+}
+
+/// What is deployed says what its schema knows: no name that nobody reads.
+pub(crate) fn deploy() -> Result<()> {
+    let folder = root().join("deploy");
+    let compose = folder.join("compose.yaml");
+    let schema = ["--quiet", "--builtin-schema", "vendor.compose-spec"];
+    run(tools::check_jsonschema()?.args(schema).arg(compose))?;
+    for entry in fs::read_dir(folder.join("kubernetes"))? {
+        let path = entry?.path();
+        // That of kustomize is none of Kubernetes'.
+        if path.file_name().is_some_and(|name| name != "kustomization.yaml") {
+            run(tools::kubernetes_validate()?.arg(path))?;
+        }
+    }
+    Ok(())
 }
 
 /// What the lock file names: its licenses and where it comes from. Known vulnerabilities are in a git repository that no

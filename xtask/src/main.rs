@@ -85,6 +85,8 @@ enum Chore {
     Cpython,
     /// Check the server against its OpenAPI document, with schemathesis
     Api,
+    /// Check what is in `deploy/` against the schemas of Kubernetes and Docker Compose
+    Deploy,
     /// Everything that must hold before a change lands
     Ci,
 }
@@ -105,6 +107,7 @@ fn main() -> Result<()> {
         Chore::Python => check::python(),
         Chore::Cpython => check::cpython(),
         Chore::Api => api::check(),
+        Chore::Deploy => check::deploy(),
         Chore::Ci => check::ci(),
     }
 }

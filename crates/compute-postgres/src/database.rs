@@ -1,6 +1,7 @@
 //! A pool of connections, transactions of one tenant, and what their failures mean.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use compute_state::{BoxError, StateError, TenantName};
@@ -9,6 +10,7 @@ use deadpool_postgres::{
     Transaction,
 };
 use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{IsolationLevel, Row};
@@ -18,6 +20,8 @@ use crate::watch::Watch;
 
 /// How long a caller waits for a connection that is free.
 const WAIT: Duration = Duration::from_secs(10);
+/// How many reads of a tenant there are at once.
+const READS: usize = 2;
 /// How often a change is tried that came too near to another.
 const TRIES: u32 = 5;
 
@@ -28,7 +32,17 @@ pub(crate) struct Database {
     runtime: Option<Runtime>,
     pool: Pool,
     shown: String,
+    /// What each tenant may do at once.
+    turns: Mutex<HashMap<TenantName, Arc<Turns>>>,
     pub(crate) watch: Arc<Watch>,
+}
+
+/// A tenant's changes and reads at this moment: whoever asks for many, or has changes wait for one another, takes no connection from
+/// others meanwhile.
+#[derive(Debug)]
+struct Turns {
+    changes: Semaphore,
+    reads: Semaphore,
 }
 
 /// Why a transaction goes no further.
@@ -157,7 +171,8 @@ impl Database {
             }))
             .build()
             .map_err(|error| failed(error.into()))?;
-        Ok(Self { runtime: Some(runtime), pool, shown: address.shown.clone(), watch })
+        let shown = address.shown.clone();
+        Ok(Self { runtime: Some(runtime), pool, shown, turns: Mutex::default(), watch })
     }
 
     /// Does this on the runtime of the connections, until it ends by itself.
@@ -190,6 +205,23 @@ impl Database {
         })
     }
 
+    fn turns(&self, tenant: &TenantName) -> Arc<Turns> {
+        let mut all = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Turns { changes: Semaphore::new(1), reads: Semaphore::new(READS) });
+        Arc::clone(all.entry(tenant.clone()).or_insert_with(new))
+    }
+
+    /// Waits for a turn.
+    async fn turn<'a>(&self, turns: &'a Semaphore) -> Result<SemaphorePermit<'a>, StateError> {
+        match tokio::time::timeout(WAIT, turns.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(StateError::unavailable(
+                self.shown.clone(),
+                "a tenant's changes wait for one another for too long",
+            )),
+        }
+    }
+
     pub(crate) fn away(&self) -> StateError {
         StateError::unavailable(self.shown.clone(), self.watch.why())
     }
@@ -203,6 +235,11 @@ impl Database {
         work: impl AsyncFn(&Change<'_>) -> Result<T, Stop<E>>,
     ) -> Result<T, E> {
         self.wait(async {
+            let turns = self.turns(tenant);
+            let _turn = match seen {
+                Seen::InAnyOrder => None,
+                Seen::ByDocuments | Seen::ByReaders => Some(self.turn(&turns.changes).await?),
+            };
             let mut tries = 1;
             loop {
                 let mut client = self.client().await?;
@@ -247,6 +284,8 @@ impl Database {
         work: impl AsyncFn(&Change<'_>) -> Result<T, Stop<E>>,
     ) -> Result<T, E> {
         self.wait(async {
+            let turns = self.turns(tenant);
+            let _turn = self.turn(&turns.reads).await?;
             let mut tries = 1;
             loop {
                 let mut client = self.client().await?;

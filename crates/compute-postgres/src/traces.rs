@@ -3,11 +3,11 @@
 mod writer;
 
 use std::io::{self, Cursor, Write};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
 
 use compute_state::{
-    StateError, StateQuotas, TenantName, TraceStore, TraceText, Traces, TracesError, WriteText,
+    StateError, StateQuotas, TenantName, TraceRoom, TraceStore, TraceText, Traces, TracesError,
+    WriteText,
 };
 
 use crate::database::{Database, Stop};
@@ -15,18 +15,14 @@ pub(crate) use writer::TraceWriter;
 
 /// The longest trace, in bytes: it is one value.
 const LONGEST: u64 = 16 << 20;
-/// How many traces that nobody asked for are written of a tenant each second, by one process, and how many at once. More would be
-/// deleted in seconds.
-const USUAL: (f64, f64) = (100.0, 200.0);
-
 #[derive(Debug)]
 pub(crate) struct PostgresTraces {
     database: Arc<Database>,
     writer: Arc<TraceWriter>,
     tenant: TenantName,
     limit: u64,
-    /// How many more may be written that nobody asked for, and since when that is so.
-    room: Mutex<(f64, Instant)>,
+    /// Room for those that nobody asked for.
+    room: TraceRoom,
 }
 
 impl PostgresTraces {
@@ -36,19 +32,8 @@ impl PostgresTraces {
         tenant: TenantName,
         quotas: StateQuotas,
     ) -> Self {
-        let (limit, room) =
-            (quotas.trace_bytes.min(LONGEST), Mutex::new((USUAL.1, Instant::now())));
+        let (limit, room) = (quotas.trace_bytes.min(LONGEST), TraceRoom::default());
         Self { database, writer, tenant, limit, room }
-    }
-
-    fn has_room(&self) -> bool {
-        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
-        let (rate, most) = USUAL;
-        let now = Instant::now();
-        let left = (room.0 + now.duration_since(room.1).as_secs_f64() * rate).min(most);
-        let has_room = left >= 1.0;
-        *room = (if has_room { left - 1.0 } else { left }, now);
-        has_room
     }
 }
 
@@ -98,7 +83,7 @@ impl TraceStore for PostgresTraces {
     }
 
     fn write_some(&self, id: &str, text: &mut WriteText<'_>) -> Result<(), TracesError> {
-        if self.has_room() { self.write(id, text) } else { Ok(()) }
+        if self.room.take() { self.write(id, text) } else { Ok(()) }
     }
 }
 

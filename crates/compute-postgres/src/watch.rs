@@ -14,6 +14,12 @@ use tokio_postgres::{AsyncMessage, Client, Connection, Notification, Socket};
 use crate::address::{Address, CHANNEL, SESSION};
 use crate::token_rows::{LOAD, LOAD_ONE, read_token};
 
+/// All that is asked every few seconds, in one statement: an idle server costs the database no more.
+const LOOK: &str = "
+SELECT 'clock', (extract(epoch FROM clock_timestamp()) * 1000)::bigint, '', ''
+UNION ALL SELECT 'tokens', number, '', '' FROM compute.token_changes
+UNION ALL SELECT 'tenant', change, name, '' FROM compute.tenants WHERE name = ANY($1)
+UNION ALL SELECT 'released', at, tenant, ref FROM compute.released WHERE at > $2";
 /// How often it is asked what has changed, at least and at most: a node that was told nothing finds it then.
 const POLL: std::ops::Range<u64> = 2000..4000;
 /// How long an answer may take before the connection counts as broken.
@@ -357,31 +363,29 @@ impl Watch {
             tenants.retain(|_, number| number.strong_count() > 0);
             tenants.keys().map(|name| name.as_str().to_owned()).collect()
         };
-        let asked = "SELECT number, (extract(epoch FROM clock_timestamp()) * 1000)::bigint FROM compute.token_changes";
         let now = Timestamp::now().as_millisecond();
-        let row = within(client.query_one(asked, &[])).await?;
-        let (number, clock): (i64, i64) = (row.get(0), row.get(1));
-        self.ahead.store(clock - now, Ordering::Relaxed);
-        // Those that went before are loaded nowhere here.
+        // Those that went before this is known are loaded nowhere here.
         let known = self.released.load(Ordering::Relaxed);
-        if known > 0 {
-            let asked = "SELECT tenant, ref FROM compute.released WHERE at > $1";
-            for row in within(client.query(asked, &[&(known - LATE)])).await? {
-                self.tell_released(row.get(0), row.get(1));
-            }
-        }
-        self.released.store(clock, Ordering::Relaxed);
-        if self.tokens.read().unwrap_or_else(PoisonError::into_inner).number != Some(number) {
-            self.load(client).await?;
-        }
-        if !names.is_empty() {
-            let asked = "SELECT name, change FROM compute.tenants WHERE name = ANY($1)";
-            for row in within(client.query(asked, &[&names])).await? {
-                match row.get::<_, &str>(0).parse() {
-                    Ok(tenant) if is_first => self.is_at(&tenant, row.get(1)),
-                    Ok(tenant) => self.saw(&tenant, row.get(1)),
-                    Err(_) => {}
+        let since = if known > 0 { known - LATE } else { i64::MAX };
+        let rows = within(client.query(LOOK, &[&names, &since])).await?;
+        for row in &rows {
+            let (what, number): (&str, i64) = (row.get(0), row.get(1));
+            let (name, artifact): (&str, &str) = (row.get(2), row.get(3));
+            match (what, name.parse()) {
+                ("clock", _) => {
+                    self.ahead.store(number - now, Ordering::Relaxed);
+                    self.released.store(number, Ordering::Relaxed);
                 }
+                ("tokens", _) => {
+                    let known = self.tokens.read().unwrap_or_else(PoisonError::into_inner).number;
+                    if known != Some(number) {
+                        self.load(client).await?;
+                    }
+                }
+                ("tenant", Ok(tenant)) if is_first => self.is_at(&tenant, number),
+                ("tenant", Ok(tenant)) => self.saw(&tenant, number),
+                ("released", _) => self.tell_released(name, artifact),
+                _ => {}
             }
         }
         self.answered();

@@ -60,4 +60,4 @@ pub use state::{
 pub use tokens::{
     KeptToken, NewToken, ScopeError, TokenCheck, TokenInfo, TokenScope, Tokens, TokensError,
 };
-pub use traces::{TraceStore, TraceText, Traces, TracesError, WriteText};
+pub use traces::{TraceRoom, TraceStore, TraceText, Traces, TracesError, WriteText};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::StateError;
 use crate::error::BoxError;
@@ -64,12 +66,41 @@ pub trait TraceStore: Traces {
     /// [`TracesError::TooLarge`] if it is larger than all traces together may be; nothing is kept then.
     fn write(&self, id: &str, text: &mut WriteText<'_>) -> Result<(), TracesError>;
 
-    /// The same for a trace that nobody asked for: where many come, one may be left out.
+    /// The same for a trace that nobody asked for, of what went well: where many come, one may be left out ([`TraceRoom`]).
     ///
     /// # Errors
     /// As [`TraceStore::write`].
     fn write_some(&self, id: &str, text: &mut WriteText<'_>) -> Result<(), TracesError> {
         self.write(id, text)
+    }
+}
+
+/// How many traces that nobody asked for are written each second where many come. A thousand are kept, so more would push each
+/// other out in seconds, and cost more than what they are about.
+const EACH_SECOND: f64 = 100.0;
+/// How many at once.
+const AT_ONCE: f64 = 1000.0;
+
+/// Room for traces that nobody asked for: of one tenant, in one process, 1,000 at once and 100 each second.
+#[derive(Debug)]
+pub struct TraceRoom(Mutex<(f64, Instant)>);
+
+impl Default for TraceRoom {
+    fn default() -> Self {
+        Self(Mutex::new((AT_ONCE, Instant::now())))
+    }
+}
+
+impl TraceRoom {
+    /// Takes room for one, if there is some.
+    pub fn take(&self) -> bool {
+        let mut room = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (left, since) = *room;
+        let now = Instant::now();
+        let left = (left + now.duration_since(since).as_secs_f64() * EACH_SECOND).min(AT_ONCE);
+        let is_room = left >= 1.0;
+        *room = (if is_room { left - 1.0 } else { left }, now);
+        is_room
     }
 }
 

@@ -115,3 +115,30 @@ fn a_database_that_was_put_back_is_followed_from_where_it_is() {
     cluster.resume();
     until("it is where the database is", || here.change_number().unwrap() == 1);
 }
+
+#[test]
+fn a_tenant_whose_changes_wait_keeps_no_connection_from_others() {
+    let cluster = Cluster::start();
+    let state = open(&cluster.database("one"), Duration::from_secs(300));
+    let of = |tenant: &str| state.tenant(&tenant.parse().unwrap()).unwrap().catalogue().unwrap();
+    let (busy, other, stack) = (of("acme"), of("other"), "s".parse().unwrap());
+    let draft = |of: &dyn Catalogue, text: String| of.draft(&stack, &[File::new("1/a.txcl", text)]);
+    draft(&*busy, "EMIT .a = 0".into()).unwrap();
+    std::thread::scope(|scope| {
+        // As another node does that is in the middle of a change.
+        let held =
+            "SELECT 1 FROM compute.tenants WHERE name = 'acme' FOR UPDATE; SELECT pg_sleep(8)";
+        scope.spawn(|| cluster.sql("one", held));
+        std::thread::sleep(Duration::from_millis(500));
+        for number in 1..=40 {
+            let (busy, draft) = (&busy, &draft);
+            scope.spawn(move || drop(draft(&**busy, format!("EMIT .a = {number}"))));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        let begun = Instant::now();
+        draft(&*other, "EMIT .a = 1".into()).unwrap();
+        busy.stacks().unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    });
+    assert!(busy.versions(&stack).unwrap().len() > 1, "they went on");
+}

@@ -272,7 +272,7 @@ where
             let traces = &*tenant.traces;
             let written = match options.detail {
                 Detail::Off => Ok(()),
-                _ if options.asks_for_trace => trace.write(traces),
+                _ if options.asks_for_trace || answer.result.is_err() => trace.write(traces),
                 _ => trace.write_some(traces),
             };
             if let Err(error) = written {

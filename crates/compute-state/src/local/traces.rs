@@ -10,7 +10,9 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest as _, Sha256};
 
 use crate::secrets::make_folder;
-use crate::{StateError, StateQuotas, TraceStore, TraceText, Traces, TracesError, WriteText};
+use crate::{
+    StateError, StateQuotas, TraceRoom, TraceStore, TraceText, Traces, TracesError, WriteText,
+};
 
 /// How many are written before the oldest are deleted, so that the folder is not read for each.
 const SLACK: u64 = 100;
@@ -31,6 +33,8 @@ pub struct FolderTraces {
     quota: u64,
     /// What this process has written.
     written: Written,
+    /// Room for those that nobody asked for.
+    room: TraceRoom,
 }
 
 #[derive(Debug)]
@@ -61,7 +65,7 @@ impl FolderTraces {
             sweep: Mutex::new(()),
         };
         let (most, quota) = (quotas.traces, quotas.trace_bytes);
-        Self { folder: folder.into(), most, quota, written }
+        Self { folder: folder.into(), most, quota, written, room: TraceRoom::default() }
     }
 
     /// The only file whose name begins so.
@@ -173,6 +177,10 @@ impl Traces for FolderTraces {
 }
 
 impl TraceStore for FolderTraces {
+    fn write_some(&self, id: &str, text: &mut WriteText<'_>) -> Result<(), TracesError> {
+        if self.room.take() { self.write(id, text) } else { Ok(()) }
+    }
+
     fn write(&self, id: &str, text: &mut WriteText<'_>) -> Result<(), TracesError> {
         let failed = |source| self.failed(source);
         make_folder(&self.folder).map_err(failed)?;
