@@ -379,11 +379,11 @@ pub(crate) struct LimitArgs {
     pub(crate) memory: Option<ByteSize>,
 
     /// Time for the whole run [default: 5s; on a server, its own]
-    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    #[arg(long, value_name = "TIME", value_parser = values::some_time)]
     pub(crate) wall: Option<Duration>,
 
     /// Meter the run, and stop it after this many instructions
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::some_fuel)]
     pub(crate) fuel: Option<u64>,
 }
 

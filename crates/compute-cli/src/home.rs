@@ -4,12 +4,12 @@ mod local;
 mod place;
 mod server;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use compute::{Record, RecordHead, RecordQuery};
+use compute::{Record, RecordHead, RecordQuery, with_causes};
 use compute_client::blocking::Client;
 use compute_flow::Workspace;
 use compute_state::{
@@ -52,8 +52,12 @@ pub(crate) trait Home: fmt::Debug + Send + Sync {
     /// The newest records that are wanted and kept there, the oldest of them first.
     fn record_heads(&self, query: &RecordQuery, last: usize) -> Result<Vec<RecordHead>, Failure>;
 
-    /// The same, whole.
-    fn records(&self, query: &RecordQuery, last: usize) -> Result<Vec<Record>, Failure>;
+    /// The same, whole; and what is wrong with those of them that cannot be read.
+    fn records(
+        &self,
+        query: &RecordQuery,
+        last: usize,
+    ) -> Result<(Vec<Record>, Vec<String>), Failure>;
 
     /// The record of this id, of one that begins so, or of the request of this id.
     fn record(&self, id: &str) -> Result<Record, Failure>;
@@ -91,16 +95,43 @@ pub(crate) fn of(cli: &Cli, state: Option<&Path>) -> Result<Arc<dyn Home>, Failu
     })
 }
 
-/// The secrets that are set on this machine, whatever the home: a server gives none.
+/// Secrets, by name: each, or why it cannot be opened.
+pub(crate) type OpenedSecrets = BTreeMap<String, Result<String, String>>;
+
+/// Those of the secrets of these names that are set on this machine, whatever the home: a server gives none. Without names, all.
+/// Nothing is made for it, no key either.
 pub(crate) fn secrets_here(
     cli: &Cli,
     home: &dyn Home,
     state: Option<&Path>,
-) -> Result<BTreeMap<String, String>, Failure> {
-    match home.place() {
-        Some(_) => set_secrets(home),
-        None => set_secrets(&*at(local::place(cli, state)?)),
+    names: Option<&BTreeSet<String>>,
+) -> Result<OpenedSecrets, Failure> {
+    let place = match home.place() {
+        Some(place) => place.clone(),
+        None => local::place(cli, state)?,
+    };
+    if names.is_some_and(BTreeSet::is_empty) || !place.is_there() {
+        return Ok(BTreeMap::new());
     }
+    let mut sealed = place.catalogue(&TenantName::default())?.sealed_secrets()?;
+    sealed.retain(|name, _| names.is_none_or(|names| names.contains(name)));
+    if sealed.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let vault = place.vault_if_made();
+    let open = |(name, sealed): (String, Vec<u8>)| {
+        let opened = match &vault {
+            Ok(Some(vault)) => vault.open(&name, &sealed).map_err(|error| with_causes(&error)),
+            Ok(None) => Err(format!(
+                "the secret `{name}` is sealed, and the key that it was sealed with is not here: use that key, or give it with --secret {name}=…"
+            )),
+            Err(error) => {
+                Err(format!("the secret `{name}` cannot be opened: {}", with_causes(error)))
+            }
+        };
+        (name, opened)
+    };
+    Ok(sealed.into_iter().map(open).collect())
 }
 
 /// The secrets that are set here; none of a server's.
@@ -220,7 +251,17 @@ fn damaged(lines: u64, place: &str) {
     }
 }
 
-/// Tells of one record that cannot be read.
-fn warn(failure: &Failure) {
-    crate::show::tell!("warning: {failure}");
+/// Records that could be read, and what is wrong with the others: one that cannot be read keeps nobody from the rest.
+fn parted(read: impl Iterator<Item = Result<Record, Failure>>) -> (Vec<Record>, Vec<String>) {
+    let (mut records, mut unread) = (Vec::new(), Vec::new());
+    for one in read {
+        match one {
+            Ok(record) => records.push(record),
+            Err(failure) => {
+                crate::show::tell!("warning: {failure}");
+                unread.push(failure.to_string());
+            }
+        }
+    }
+    (records, unread)
 }

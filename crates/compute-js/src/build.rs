@@ -83,7 +83,26 @@ pub fn build(
     options: &BuildOptions,
     compiler: &dyn Runner,
 ) -> Result<Built, BuildError> {
-    let bundle = on_large_stack(|| bundle::bundle(file, options.minify))?;
+    build_from(file, None, options, compiler)
+}
+
+/// The same, of nothing but what is in a folder: a build that would read another file is [`BuildError::Refused`].
+pub(crate) fn build_within(
+    folder: &Path,
+    file: &Path,
+    options: &BuildOptions,
+    compiler: &dyn Runner,
+) -> Result<Built, BuildError> {
+    build_from(file, Some(folder), options, compiler)
+}
+
+fn build_from(
+    file: &Path,
+    within: Option<&Path>,
+    options: &BuildOptions,
+    compiler: &dyn Runner,
+) -> Result<Built, BuildError> {
+    let bundle = on_large_stack(|| bundle::bundle(file, options.minify, within))?;
     let Bundle { code, source_map, modules, sources, warnings, origin } = bundle;
     let plugin = compute_js_plugin::plugin();
     let bytecode = compile::compile(&code, plugin.reference(), options, compiler)?;

@@ -1,5 +1,6 @@
 //! From a file and all that it imports to one module: rolldown, in process.
 
+mod confine;
 mod halves;
 mod importers;
 mod map;
@@ -32,6 +33,7 @@ use crate::lower::{self, Lower};
 use crate::node::{self, Needed, NodeModules};
 use crate::sdk;
 
+use confine::Confine;
 use halves::{Halves, package_of};
 use importers::Importers;
 use map::{relative_sources, with_statements};
@@ -76,8 +78,12 @@ const CONDITIONS: [&str; 5] = ["worker", "workerd", "edge-light", "wintercg", "b
 const EXTENSIONS: [&str; 9] =
     [".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".cjs", ".cts", ".json"];
 
-/// Bundles a file with all that it imports.
-pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
+/// Bundles a file with all that it imports; within a folder, if one is given, and with nothing outside it.
+pub(crate) fn bundle(
+    file: &Path,
+    minify: bool,
+    within: Option<&Path>,
+) -> Result<Bundle, BuildError> {
     let file = std::fs::canonicalize(file)
         .map_err(|source| BuildError::Read { path: file.to_owned(), source })?;
     let project = project(&file);
@@ -85,13 +91,15 @@ pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
         .enable_all()
         .build()
         .map_err(BuildError::host)?;
+    let confine = within.map(|folder| Arc::new(Confine::new(folder, &project, resolve_options())));
     let importers = || {
         let importers = Arc::new(Importers::default());
         let halves = Halves::new(&CONDITIONS, &EXTENSIONS, BTreeSet::new());
         let options = options(&file, &project, minify);
         // It fails as it did.
         let needed = Arc::new(Needed::default());
-        let _ = runtime.block_on(generate(options, halves, needed, importers.clone()));
+        let _ =
+            runtime.block_on(generate(options, halves, needed, importers.clone(), confine.clone()));
         importers
     };
     let mut by_main = BTreeSet::new();
@@ -99,9 +107,15 @@ pub(crate) fn bundle(file: &Path, minify: bool) -> Result<Bundle, BuildError> {
     let reads = Arc::new(Reads::default());
     let output = loop {
         let halves = Halves::new(&CONDITIONS, &EXTENSIONS, by_main.clone());
-        let made =
-            generate(options(&file, &project, minify), halves, needed.clone(), reads.clone());
+        let options = options(&file, &project, minify);
+        let made = generate(options, halves, needed.clone(), reads.clone(), confine.clone());
         let output = runtime.block_on(made);
+        if let Some(path) = confine.as_ref().and_then(|confine| confine.outside()) {
+            let path = path.display();
+            return Err(BuildError::Refused(format!(
+                "the build also reads {path}, which is not among them"
+            )));
+        }
         // A default export that is not there may be in a package's other half.
         let hidden = output.as_ref().err().map(|errors| hidden_halves(errors, &project));
         let before = by_main.len();
@@ -146,8 +160,11 @@ async fn generate(
     halves: Halves,
     needed: Arc<Needed>,
     observer: SharedPluginable,
+    confine: Option<Arc<Confine>>,
 ) -> Result<rolldown::BundleOutput, BatchedBuildDiagnostic> {
     let mut plugins: Vec<SharedPluginable> = vec![observer, Arc::new(Sdk)];
+    // Before all that look for files.
+    plugins.extend(confine.map(|confine| confine as SharedPluginable));
     plugins.push(Arc::new(NodeModules::new(needed.clone())));
     plugins.push(Arc::new(halves));
     plugins.push(Arc::new(Lower::new(needed)));
@@ -261,7 +278,6 @@ fn project(file: &Path) -> PathBuf {
 }
 
 fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
-    let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
     BundlerOptions {
         input: Some(vec![InputItem {
             name: Some("op".into()),
@@ -289,21 +305,7 @@ fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
         // Names from paths would make the digest depend on the folder.
         profiler_names: Some(false),
         legal_comments: Some(LegalComments::None),
-        resolve: Some(ResolveOptions {
-            // The bundler adds `import` or `require`, by how it is imported.
-            condition_names: names(&CONDITIONS),
-            main_fields: names(&["browser", "module", "main"]),
-            extensions: names(&EXTENSIONS),
-            // `node:buffer` is the package `buffer` where that is installed, and else is not there.
-            alias: Some(
-                node::BUILTINS
-                    .map(|name| (format!("node:{name}"), vec![Some(name.to_owned())]))
-                    .into(),
-            ),
-            // What a file of a folder's links leads to must not decide what is built.
-            symlinks: Some(true),
-            ..ResolveOptions::default()
-        }),
+        resolve: Some(resolve_options()),
         define: Some(
             [("process.env.NODE_ENV", "\"production\"")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -319,6 +321,24 @@ fn options(file: &Path, project: &Path, minify: bool) -> BundlerOptions {
                 .into(),
         ),
         ..BundlerOptions::default()
+    }
+}
+
+/// How imports are found.
+fn resolve_options() -> ResolveOptions {
+    let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+    ResolveOptions {
+        // The bundler adds `import` or `require`, by how it is imported.
+        condition_names: names(&CONDITIONS),
+        main_fields: names(&["browser", "module", "main"]),
+        extensions: names(&EXTENSIONS),
+        // `node:buffer` is the package `buffer` where that is installed, and else is not there.
+        alias: Some(
+            node::BUILTINS.map(|name| (format!("node:{name}"), vec![Some(name.to_owned())])).into(),
+        ),
+        // What a file of a folder's links leads to must not decide what is built.
+        symlinks: Some(true),
+        ..ResolveOptions::default()
     }
 }
 

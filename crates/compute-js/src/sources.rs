@@ -15,7 +15,7 @@ use compute::{Ref, Runner};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::build::{Built, build};
+use crate::build::{Built, build_within};
 use crate::bundle::Origin;
 use crate::error::BuildError;
 use crate::options::BuildOptions;
@@ -114,7 +114,7 @@ impl Sources {
     /// What this op was built from, with these options. It was tried: building it elsewhere gave the same op.
     ///
     /// # Errors
-    /// [`BuildError::Unfit`] if it is too much, or does not give the same op elsewhere; what [`build`] says.
+    /// [`BuildError::Unfit`] if it is too much, or does not give the same op elsewhere; what [`build`](crate::build) says.
     pub fn of(
         built: &Built,
         options: &BuildOptions,
@@ -240,12 +240,13 @@ impl Sources {
     /// Builds it in a folder of its own, without what earlier builds kept, from nothing but these files.
     ///
     /// # Errors
-    /// [`BuildError::Refused`] if the build read a file that is not among them; what [`build`] says.
+    /// [`BuildError::Refused`] if the build would read a file that is not among them, of which nothing is read then; what [`build`](crate::build) says.
     pub fn rebuild(&self, compiler: &dyn Runner) -> Result<Built, BuildError> {
         let folder = tempfile::tempdir().map_err(BuildError::host)?;
         let root = folder.path().canonicalize().map_err(BuildError::host)?;
         self.write(&root)?;
-        let built = build(&root.join(&self.entry), &self.options(), compiler)?;
+        let entry = root.join(&self.entry);
+        let built = build_within(&root, &entry, &self.options(), compiler)?;
         if let Some(file) = self.unknown_input(&built, &root) {
             let path = file.display();
             return Err(BuildError::Refused(format!(

@@ -1,11 +1,13 @@
 //! Records documents, and takes them through stacks again.
 
+mod stopped;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use compute::{
-    Charge, Content, DocumentRecord, Mask, Record, RecordKeep, RecordKey, RecordedLimits,
+    Charge, Content, DocumentRecord, Error, Mask, Record, RecordKeep, RecordKey, RecordedLimits,
     RecordedSecrets, Recording, Runner, Status, StepRecord, Subject,
 };
 use compute_flow::{Answer, Detail, Processor, ProcessorSettings, Reason, Request, Snapshot};
@@ -14,8 +16,11 @@ use serde_json::Value;
 
 use crate::difference::{Difference, changes};
 use crate::replay::{
-    Again, Unrepeatable, Verdict, compare_outputs, compare_runs, ended, kept, secret, verdict,
+    Again, Unrepeatable, Verdict, compare_outputs, compare_runs, ended, is_by_time, kept, secret,
+    unmasked, verdict,
 };
+
+use stopped::{CANCELLED, DEADLINE, Stopped};
 
 /// How many steps of one document are recorded.
 const MOST_STEPS: usize = 1000;
@@ -155,7 +160,7 @@ impl DocumentRecorder {
         };
         let at = Timestamp::try_from(began).unwrap_or(Timestamp::UNIX_EPOCH);
         let wall = trace.map_or(0, |trace| trace.wall_ns);
-        Record::new(Subject::Document(Box::new(document)), answer.rid.clone(), at, wall)
+        Record::new(Subject::Document(Box::new(document)), mask.text(&answer.rid), at, wall)
     }
 }
 
@@ -168,7 +173,8 @@ impl std::fmt::Debug for DocumentRecorder {
 /// Takes a recorded document through these stacks, and compares what came of it. With `other`, they are not those that it went
 /// through: then answers are compared alone.
 ///
-/// `settings` are what documents may use here; a document that time stopped is not compared.
+/// `settings` are what documents may use here. A document that time stopped within steps that were metered is stopped there again;
+/// another one is not compared.
 pub fn replay_document(
     record: &Record,
     snapshot: &Snapshot,
@@ -183,17 +189,22 @@ pub fn replay_document(
         return (Verdict::Incomparable(Unrepeatable::Host(what)), None);
     };
     let by_time = |one: &DocumentRecord| {
-        matches!(&*one.status, "deadline" | "cancelled")
-            || one.steps.iter().any(|step| step.run.status == "wall-limit")
+        matches!(&*one.status, DEADLINE | CANCELLED)
+            || one.steps.iter().any(|step| is_by_time(&step.run))
     };
-    if !other && by_time(document) {
+    let stops = if by_time(document) { Stopped::of(document, runner) } else { None };
+    if !other && by_time(document) && stops.is_none() {
         // It would take as long, for nothing.
-        return (Verdict::Incomparable(Unrepeatable::Stopped("time".to_owned())), None);
+        return (Verdict::Incomparable(Unrepeatable::DocumentStopped), None);
     }
+    // Other versions need not come to the same steps.
+    let stops = stops.filter(|_| !other);
+    let is_stopped = stops.is_some();
+    let runner = stops.map_or_else(|| Arc::clone(runner), |stops| Arc::new(stops) as _);
     match request_of(record, document, (secrets, other), key) {
         Ok(mut request) => {
             let settings = ProcessorSettings { mocks: document.mocks, ..settings };
-            let processor = Processor::with_settings(Arc::clone(runner), settings);
+            let processor = Processor::with_settings(runner, settings);
             let (key, keep) = (key.clone(), RecordKeep::Bytes);
             let recorder = DocumentRecorder::new(&processor, snapshot, &mut request, key, keep);
             let answer = processor.process(snapshot, &request);
@@ -201,8 +212,8 @@ pub fn replay_document(
             let Subject::Document(after) = &again.subject else {
                 return (Verdict::Identical, None);
             };
-            let verdict = if by_time(document) || by_time(after) {
-                Verdict::Incomparable(Unrepeatable::Stopped("time".to_owned()))
+            let verdict = if by_time(document) && !is_stopped || by_time(after) {
+                Verdict::Incomparable(Unrepeatable::DocumentStopped)
             } else {
                 verdict(compare(document, after, other))
             };
@@ -228,7 +239,7 @@ fn request_of(
     let mut request = Request::new(stage, kept("input", &document.input)?);
     let stamp = kept("stamp", &document.stamp)?;
     request.stamp = serde_json::from_slice(&stamp).map_err(|_| unread("stamp"))?;
-    request.rid = Some(record.rid.clone());
+    request.rid = Some(unmasked("request's id", &record.rid)?.to_owned());
     request.now = SystemTime::try_from(document.now).map_err(|_| unread("time"))?;
     request.seed = document.seed.parse().map_err(|_| unread("seed"))?;
     request.fuel = document.fuel;
@@ -250,11 +261,12 @@ pub fn compare_answers(before: &Answer, after: &Answer, mask: &Mask) -> Verdict 
         Err(Reason::Guest(guest)) => {
             matches!(guest.status(), Status::WallLimit | Status::Cancelled)
         }
-        Err(reason) => matches!(reason.code(), "deadline" | "cancelled" | "busy"),
+        Err(Reason::Host(error)) => matches!(error, Error::Busy { .. }),
+        Err(reason) => matches!(reason.code(), DEADLINE | CANCELLED),
         Ok(_) => false,
     };
     if by_time(before) || by_time(after) {
-        return Verdict::Incomparable(Unrepeatable::Stopped("time".to_owned()));
+        return Verdict::Incomparable(Unrepeatable::DocumentStopped);
     }
     let status = |answer: &Answer| match &answer.result {
         Ok(_) => "ok".to_owned(),
@@ -284,7 +296,10 @@ const WEB: &str = "._txc.web.res";
 
 fn compare(before: &DocumentRecord, after: &DocumentRecord, other: bool) -> Vec<Difference> {
     let mut found = Vec::new();
-    if before.status != after.status || !other && before.reason != after.reason {
+    // Its time ended within a step, which ends otherwise here.
+    let stopped_alike = before.status == DEADLINE && after.status == "compute_failed";
+    if !stopped_alike && (before.status != after.status || !other && before.reason != after.reason)
+    {
         found.push(Difference::Status {
             before: ended(&before.status, before.reason.as_deref()),
             after: ended(&after.status, after.reason.as_deref()),
@@ -313,7 +328,8 @@ fn compare(before: &DocumentRecord, after: &DocumentRecord, other: bool) -> Vec<
             found.push(Difference::Step { rule: step.rule.clone(), what });
         }
     }
-    for step in &after.steps {
+    // What had no time left there has it here.
+    for step in after.steps.iter().filter(|_| !stopped_alike) {
         let same = |one: &StepRecord| one.rule == step.rule && one.run.seed == step.run.seed;
         if !before.steps.iter().any(same) {
             let what = vec![gone("not run", &step.run.status)];

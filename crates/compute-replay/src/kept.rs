@@ -4,11 +4,13 @@ mod find;
 mod folder;
 mod log;
 mod segments;
+mod sweep;
 
 pub use find::{FoundRecord, FoundRecords, find_record, find_records};
 pub use folder::{Damage, KeptRecord, read_records, write_record};
 pub use log::{LogStats, RecordLog, RecordWriter};
 pub use segments::LogSettings;
+pub use sweep::LogSweep;
 
 /// What the names of segments end with.
 const SEGMENT: &str = "records";

@@ -18,8 +18,8 @@ mod summary;
 pub use difference::{Change, Difference, changes};
 pub use document::{DocumentRecorder, compare_answers, replay_document};
 pub use kept::{
-    Damage, FoundRecord, FoundRecords, KeptRecord, LogSettings, LogStats, RecordLog, RecordWriter,
-    find_record, find_records, read_records, write_record,
+    Damage, FoundRecord, FoundRecords, KeptRecord, LogSettings, LogStats, LogSweep, RecordLog,
+    RecordWriter, find_record, find_records, read_records, write_record,
 };
 pub use replay::{Again, Against, Unrepeatable, Verdict, compare_runs, replay_run};
 pub use signature::{ReadError, RecordSigner, SignatureError, read_record};

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use compute::{Content, Error, Failure, RecordKey, Ref, RunRecord, Runner, Secrets, with_causes};
+use compute::{
+    Content, Error, Failure, Limits, MASKED, Outcome, Phase, Reason, RecordKey, Ref, RunRecord,
+    Runner, Secrets, Status, with_causes,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -30,7 +33,9 @@ pub enum Verdict {
 #[non_exhaustive]
 pub enum Unrepeatable {
     /// Its input is not kept.
-    #[error("the record keeps the digest of its {0} alone: give the bytes, or record with them")]
+    #[error(
+        "the record keeps the digest of its {0} alone, which says nothing to run: record with bytes (`compute record policy all --keep bytes`)"
+    )]
     NotKept(String),
     /// Its input held a secret, which no record has.
     #[error("its {0} held a secret, which is masked in the record")]
@@ -46,6 +51,19 @@ pub enum Unrepeatable {
     /// Time or a person stopped it, and nobody knows where.
     #[error("it was stopped by {0}, and was not metered: where it was then is not repeated")]
     Stopped(String),
+    /// Time or a person stopped a document, and not within steps that were metered alone.
+    #[error(
+        "time or its caller stopped the document, and not within metered steps alone: where it was then is not repeated"
+    )]
+    DocumentStopped,
+    /// What is to be tried is no part of its way.
+    #[error("it goes through {through}, and not through {other}, which is to be tried")]
+    Elsewhere {
+        /// The stacks that it goes through.
+        through: String,
+        /// The stacks that are to be tried.
+        other: String,
+    },
     /// An artifact is gone.
     #[error("{0}")]
     Gone(String),
@@ -82,7 +100,7 @@ pub fn replay_run(
     key: &RecordKey,
     against: &Against,
 ) -> (Verdict, Option<Again<RunRecord>>) {
-    if against.reference.is_none() && record.status == "wall-limit" && record.fuel.is_none() {
+    if against.reference.is_none() && record.status == "wall-limit" && !is_metered(record) {
         // It would take as long, for nothing.
         let what = "its wall limit".to_owned();
         return (Verdict::Incomparable(Unrepeatable::Stopped(what)), None);
@@ -104,11 +122,44 @@ pub(crate) fn verdict(differences: Vec<Difference>) -> Verdict {
     if differences.is_empty() { Verdict::Identical } else { Verdict::Different(differences) }
 }
 
+/// Whether time or a person stopped a run.
+pub(crate) fn is_by_time(run: &RunRecord) -> bool {
+    matches!(&*run.status, "wall-limit" | "cancelled")
+}
+
+/// Whether it is known where it was when it ended.
+fn is_metered(run: &RunRecord) -> bool {
+    run.fuel.is_some_and(|fuel| fuel > 0)
+}
+
+/// Gives a run time, and has it stop at the instruction at which time stopped the recorded one, where they were counted.
+pub(crate) fn stop_there(record: &RunRecord, limits: &mut Limits) {
+    if is_by_time(record) && is_metered(record) {
+        limits.fuel = record.fuel;
+    }
+    let wall = Duration::from_nanos(record.limits.wall_ns);
+    limits.wall = Some(wall.saturating_mul(PATIENCE.0) + PATIENCE.1);
+}
+
+/// What came of a run that was stopped there, told as it was told when time stopped it.
+pub(crate) fn as_recorded(record: &RunRecord, mut outcome: Outcome) -> Outcome {
+    if is_by_time(record)
+        && let Err(failure) = &mut outcome.result
+        && failure.status() == Status::FuelLimit
+    {
+        let limit = Duration::from_nanos(record.limits.wall_ns);
+        failure.reason = match &*record.status {
+            "cancelled" => Reason::Cancelled { phase: Phase::Guest },
+            _ => Reason::WallLimit { limit, phase: Phase::Guest },
+        };
+    }
+    outcome
+}
+
 /// Why two runs cannot be compared though both were made: one was stopped by time.
 fn stopped(before: &RunRecord, after: &RunRecord) -> Option<Unrepeatable> {
-    let by_time = |run: &RunRecord| matches!(&*run.status, "wall-limit" | "cancelled");
-    let metered = before.fuel.is_some() && after.status == "fuel-limit";
-    if by_time(after) || by_time(before) && !metered {
+    let metered = is_metered(before) && after.status == "fuel-limit";
+    if is_by_time(after) || is_by_time(before) && !metered {
         let what = if before.status == "cancelled" { "its caller" } else { "its wall limit" };
         return Some(Unrepeatable::Stopped(what.to_owned()));
     }
@@ -129,6 +180,7 @@ fn repeat(
     let mut given = Vec::new();
     if let Some(op) = &record.op {
         kept("environment values", &op.env)?;
+        unmasked("request's id", &op.meta.rid)?;
         for (name, digest) in &op.secrets.digests {
             let value = secret(name, digest, &op.secrets.key, secrets, key)?;
             given.push((name.clone(), value));
@@ -138,21 +190,17 @@ fn repeat(
     let mut options = record.options(secrets).ok_or_else(|| {
         Unrepeatable::Host("its limits, its seed or its context cannot be read".into())
     })?;
-    if record.status == "wall-limit" || record.status == "cancelled" {
-        // To the same instruction, where they were counted.
-        options.limits.fuel = record.fuel.or(options.limits.fuel);
-    }
-    options.limits.wall =
-        options.limits.wall.map(|wall| wall.saturating_mul(PATIENCE.0) + PATIENCE.1);
+    stop_there(record, &mut options.limits);
     let reference = against.reference.as_ref().unwrap_or(&record.reference);
     let outcome =
         runner.run_blocking(reference, &input, &options).map_err(|error| match &error {
             Error::NotFound { .. } => Unrepeatable::Gone(with_causes(&error)),
             _ => Unrepeatable::Host(with_causes(&error)),
         })?;
-    let record = RunRecord::new(reference, &input, &options, &outcome, (key, None), true);
-    let failure = outcome.result.err().map(|failure| (reference.clone(), failure));
-    Ok(Again { record, failure })
+    let again = RunRecord::new(reference, &input, &options, &outcome, (key, None), true);
+    let failure =
+        as_recorded(record, outcome).result.err().map(|failure| (reference.clone(), failure));
+    Ok(Again { record: again, failure })
 }
 
 /// A secret that a run had, as it is set here.
@@ -179,11 +227,16 @@ pub(crate) fn kept(what: &str, content: &Content) -> Result<Vec<u8>, Unrepeatabl
     content.bytes().ok_or_else(|| Unrepeatable::NotKept(what.to_owned()))
 }
 
+/// A text of a record, if no secret is masked in it.
+pub(crate) fn unmasked<'a>(what: &str, text: &'a str) -> Result<&'a str, Unrepeatable> {
+    if text.contains(MASKED) { Err(Unrepeatable::Masked(what.to_owned())) } else { Ok(text) }
+}
+
 /// What is otherwise in the second of two runs. Of runs of different computes, how they ended and what they answered alone.
 #[must_use]
 pub fn compare_runs(before: &RunRecord, after: &RunRecord, other: bool) -> Vec<Difference> {
     let mut found = Vec::new();
-    let stopped_alike = before.status == "wall-limit" && after.status == "fuel-limit";
+    let stopped_alike = is_by_time(before) && after.status == "fuel-limit";
     if !stopped_alike && (before.status != after.status || !other && before.reason != after.reason)
     {
         found.push(Difference::Status {

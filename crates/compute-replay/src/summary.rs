@@ -28,6 +28,8 @@ pub struct Summary {
     pub different: usize,
     /// How many cannot be compared.
     pub incomparable: usize,
+    /// How many more cannot be read: what they would have been is not known.
+    pub unread: usize,
     /// How the answers changed, the most frequent first.
     pub groups: Vec<Group>,
     /// Fuel before and after, where both were metered.

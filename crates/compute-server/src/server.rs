@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use compute::{Account, Artifact, ManagerBuilder, Ref};
-use compute_replay::RecordWriter;
 use compute_state::{Location, State, StateError, TenantName, TokenCheck, Vault};
 use tokio::sync::Semaphore;
 
 use crate::http::{Lives, Pace};
 use crate::telemetry::{GuestLog, Telemetry, TelemetryError, Watched};
-use crate::tenants::{TenantError, Tenants};
+use crate::tenants::{TenantError, Tenants, record_writer};
 use crate::work::{Classes, Requests};
 use crate::{Settings, Storage};
 
@@ -124,8 +123,7 @@ impl Server {
         let classes = Classes::new(&settings);
         let connections = Arc::<AtomicUsize>::default();
         let memory = Account::new("the memory of all requests", settings.memory);
-        let writer = storage.records.as_ref().map(|_| RecordWriter::start(settings.record_memory));
-        let writer = writer.transpose()?;
+        let writer = record_writer(storage.records.clone(), &settings)?;
         let telemetry = Telemetry::new(Watched {
             sandboxes: classes.sandboxes.admission.clone(),
             manager: manager.clone(),

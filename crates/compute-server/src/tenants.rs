@@ -18,10 +18,10 @@ use compute::{
     Manager, Mask, Outcome, OverLimit, Ref, RunOptions, Runner,
 };
 use compute_flow::{Processor, RuleProblem, Snapshot, Stack};
-use compute_replay::{LogSettings, RecordWriter};
+use compute_replay::RecordWriter;
 use compute_state::{
     Catalogue, RecordPolicies, RecordPolicy, SecretError, StackName, StacksError, StateError,
-    TenantName, TraceStore, Vault, VersionInfo, tenant_folder, tenant_store,
+    TenantName, TraceStore, Vault, VersionInfo, tenant_store,
 };
 use compute_store::{Store, StoreError};
 
@@ -32,7 +32,7 @@ use crate::work::Requests;
 use resolver::{Plugins, TenantResolver};
 use usage::Usage;
 
-pub(crate) use records::{Records, drawn};
+pub(crate) use records::{Records, drawn, record_writer};
 pub(crate) use shadows::{LiveShadow, ShadowCounts, Shadows};
 pub use storage::Storage;
 pub(crate) use usage::QuotaError;
@@ -41,9 +41,6 @@ pub(crate) use usage::QuotaError;
 const NOTHING: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x05\x03\x01\0\x01\x07\x13\x02\x06memory\x02\0\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
 /// How long it may take to compile and run it.
 const CHECK: Duration = Duration::from_secs(30);
-
-/// The folder of a tenant's records, in that of its state.
-const RECORDS: &str = "records";
 
 /// How long what is recorded of runs may be as it was before somebody else changed it.
 const POLICY: Duration = Duration::from_secs(1);
@@ -444,12 +441,8 @@ impl Tenants {
     /// Where a tenant's requests are recorded.
     fn records(&self, name: &TenantName) -> Option<Arc<Records>> {
         let (writer, folder) = (self.writer.as_ref()?, self.storage.records.as_ref()?);
-        let folder = tenant_folder(folder, name).join(RECORDS);
-        let settings = LogSettings {
-            bytes: self.settings.record_bytes,
-            age: self.settings.record_age,
-            waiting: self.settings.record_memory / 2,
-        };
+        let folder = records::folder_of(folder, name);
+        let settings = records::log_settings(&self.settings);
         let key = self.storage.vault.record_key(name);
         let is_signed = self.settings.sign_records;
         Some(Arc::new(Records::new(writer, folder, settings, key, name.clone(), is_signed)))

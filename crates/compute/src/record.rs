@@ -45,7 +45,7 @@ pub struct Record {
     /// What it is known by: 64 hex digits, from what it says.
     #[serde(default)]
     pub id: String,
-    /// The id of the request, which its trace has as well; empty if it has none.
+    /// The id of the request, which its trace has as well, with secrets masked; empty if it has none.
     #[serde(default)]
     pub rid: String,
     /// [`RECORD_SCHEMA`].
@@ -127,7 +127,7 @@ impl Record {
         let wall = outcome.metrics.wall;
         let at = SystemTime::now().checked_sub(wall).unwrap_or(SystemTime::UNIX_EPOCH);
         let at = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH);
-        let rid = options.op.as_ref().map_or("", |op| &op.meta.rid);
+        let rid = run.op.as_ref().map(|op| op.meta.rid.clone()).unwrap_or_default();
         let wall = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
         Self::new(Subject::Run(Box::new(run)), rid, at, wall)
     }

@@ -320,11 +320,11 @@ pub(crate) struct FireArgs {
     pub(crate) seed: Option<Seed>,
 
     /// Time for the whole document [default: 30s]
-    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    #[arg(long, value_name = "TIME", value_parser = values::some_time)]
     pub(crate) wall: Option<Duration>,
 
     /// Meter each compute, and stop it after this many instructions
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::some_fuel)]
     pub(crate) fuel: Option<u64>,
 
     /// Write a record of the document, which `compute replay` repeats: a file that ends with .json, or a folder

@@ -41,6 +41,14 @@ pub(crate) fn some_time(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err("it must be more than 0".into()) } else { Ok(time) }
 }
 
+/// An amount of fuel, and not none.
+pub(crate) fn some_fuel(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be more than 0".into()),
+        parsed => parsed.map_err(|_| "write a whole number such as 1000000".into()),
+    }
+}
+
 /// A length of time such as `50ms`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     // A day is one of 24 hours.

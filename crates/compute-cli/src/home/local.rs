@@ -14,7 +14,7 @@ use compute_state::{
 use compute_store::Store;
 
 use super::place::Place;
-use super::{Home, NotActive, damaged, none, warn};
+use super::{Home, NotActive, damaged, none, parted};
 use crate::args::Cli;
 use crate::failure::Failure;
 use crate::user;
@@ -70,10 +70,12 @@ impl Home for Local {
         Ok(self.found(query, last)?.into_iter().map(|one| one.head).collect())
     }
 
-    fn records(&self, query: &RecordQuery, last: usize) -> Result<Vec<Record>, Failure> {
-        let read = self.found(query, last)?.into_iter().map(|found| read(&found));
-        // One that cannot be read keeps nobody from the others.
-        Ok(read.filter_map(|one| one.inspect_err(warn).ok()).collect())
+    fn records(
+        &self,
+        query: &RecordQuery,
+        last: usize,
+    ) -> Result<(Vec<Record>, Vec<String>), Failure> {
+        Ok(parted(self.found(query, last)?.iter().map(read)))
     }
 
     fn record(&self, id: &str) -> Result<Record, Failure> {

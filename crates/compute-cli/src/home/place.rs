@@ -106,16 +106,25 @@ impl Place {
 
     /// What seals the secrets here: the key in the environment, in this file, or beside them.
     pub(crate) fn vault(&self, file: Option<&Path>) -> Result<Vault, VaultError> {
-        let named = match (std::env::var(SECRET_KEY), file) {
-            (Ok(key), _) if !key.is_empty() => Some(Vault::new(&key)?),
-            (_, Some(file)) => Some(Vault::from_file(file)?),
-            _ => None,
+        let named = match (named_key()?, file) {
+            (None, Some(file)) => Some(Vault::from_file(file)?),
+            (named, _) => named,
         };
         match (self.opened()?, named) {
             (Opened::Folder(_), Some(vault)) => Ok(vault),
             (Opened::Folder(state), None) => state.vault(),
             (Opened::Postgres(state), Some(vault)) => state.check_key(&vault).map(|()| vault),
             (Opened::Postgres(state), None) => Err(VaultError::NoKey(state.location())),
+        }
+    }
+
+    /// The same, but that no key is made: nothing where there is none.
+    pub(crate) fn vault_if_made(&self) -> Result<Option<Vault>, VaultError> {
+        match (self.opened()?, named_key()?) {
+            (Opened::Folder(_), Some(vault)) => Ok(Some(vault)),
+            (Opened::Folder(state), None) => state.vault_if_made(),
+            (Opened::Postgres(state), Some(vault)) => state.check_key(&vault).map(|()| Some(vault)),
+            (Opened::Postgres(_), None) => Ok(None),
         }
     }
 
@@ -126,4 +135,10 @@ impl Place {
             StatePlace::Postgres(_) => user::data("server"),
         }
     }
+}
+
+/// What the environment says that secrets are sealed with.
+fn named_key() -> Result<Option<Vault>, VaultError> {
+    let key = std::env::var(SECRET_KEY).ok().filter(|key| !key.is_empty());
+    key.map(|key| Vault::new(&key)).transpose()
 }

@@ -10,7 +10,7 @@ use compute_replay::read_record;
 use compute_state::{Draft, Secrets, Stacks, TenantName, Tokens, Traces};
 use compute_store::Store;
 
-use super::{Home, NotActive, damaged, none, warn};
+use super::{Home, NotActive, damaged, none, parted};
 use crate::failure::Failure;
 
 /// The variable that holds the token, unless a target names another.
@@ -86,11 +86,13 @@ impl Home for Remote {
         Ok(list.records)
     }
 
-    fn records(&self, query: &RecordQuery, last: usize) -> Result<Vec<Record>, Failure> {
-        // One that cannot be read keeps nobody from the others.
+    fn records(
+        &self,
+        query: &RecordQuery,
+        last: usize,
+    ) -> Result<(Vec<Record>, Vec<String>), Failure> {
         let exported = self.0.export_records(query, last)?;
-        let read = exported.iter().map(|json| read(json));
-        Ok(read.filter_map(|one| one.inspect_err(warn).ok()).collect())
+        Ok(parted(exported.iter().map(|json| read(json))))
     }
 
     fn record(&self, id: &str) -> Result<Record, Failure> {

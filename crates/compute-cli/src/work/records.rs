@@ -17,23 +17,39 @@ use crate::user;
 /// The file of the key with which secrets are known in this user's records.
 const KEY: &str = "record.key";
 
-/// The key with which secrets are known in this user's records; made where there is none.
+/// The key with which secrets are known in this user's records, if there is one.
+pub(crate) fn key_if_made() -> Result<Option<RecordKey>, Failure> {
+    read_key(&user::settings_folder()?.join(KEY))
+}
+
+fn read_key(file: &Path) -> Result<Option<RecordKey>, Failure> {
+    match std::fs::read(file) {
+        Ok(bytes) => {
+            let bytes: [u8; 32] = bytes.try_into().map_err(|_| {
+                key_failed(
+                    file,
+                    &"it has not 32 bytes: delete it, and secrets in older records are not compared",
+                )
+            })?;
+            Ok(Some(RecordKey::new(bytes)))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(key_failed(file, &error)),
+    }
+}
+
+fn key_failed(file: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::Host(format!("the key of records, {}: {error}", file.display()))
+}
+
+/// The same; made where there is none.
 pub(crate) fn key() -> Result<RecordKey, Failure> {
     let folder = user::settings_folder()?;
     let file = folder.join(KEY);
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::Host(format!("the key of records, {}: {error}", file.display()))
-    };
+    let failed = |error: &dyn std::fmt::Display| key_failed(&file, error);
     loop {
-        match std::fs::read(&file) {
-            Ok(bytes) => {
-                let bytes: [u8; 32] = bytes.try_into().map_err(|_| {
-                    failed(&"it has not 32 bytes: delete it, and secrets in older records are not compared")
-                })?;
-                return Ok(RecordKey::new(bytes));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(&error)),
+        if let Some(key) = read_key(&file)? {
+            return Ok(key);
         }
         std::fs::create_dir_all(&folder).map_err(|error| failed(&error))?;
         let bytes = compute::Seed::random();
@@ -81,6 +97,14 @@ const LAST: usize = 1000;
 /// What stands for the newest records of a place.
 pub(crate) const RECORDED: &str = "recorded";
 
+/// Records of several places.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    pub(crate) kept: Vec<KeptRecord>,
+    /// What is wrong with those that cannot be read.
+    pub(crate) unread: Vec<String>,
+}
+
 /// The records of these files and folders, those of these ids, and those that are `recorded`; of no names, these. Those alone that
 /// are wanted.
 pub(crate) fn gather(
@@ -88,42 +112,40 @@ pub(crate) fn gather(
     names: &[PathBuf],
     wanted: &WantedArgs,
 ) -> Result<Vec<KeptRecord>, Failure> {
-    gather_and_count(home, names, wanted).map(|(kept, _)| kept)
+    gather_all(home, names, wanted).map(|gathered| gathered.kept)
 }
 
-/// The same, and how many cannot be read.
-pub(crate) fn gather_and_count(
+/// The same, and what cannot be read.
+pub(crate) fn gather_all(
     home: &dyn Home,
     names: &[PathBuf],
     wanted: &WantedArgs,
-) -> Result<(Vec<KeptRecord>, usize), Failure> {
+) -> Result<Gathered, Failure> {
     let query = wanted.query();
     let of_home = |record| KeptRecord { record, file: PathBuf::new() };
-    let recorded = || -> Result<Vec<KeptRecord>, Failure> {
-        let records = home.records(&query, wanted.last.unwrap_or(LAST))?;
-        Ok(records.into_iter().map(of_home).collect())
+    let recorded = || -> Result<Gathered, Failure> {
+        let (records, unread) = home.records(&query, wanted.last.unwrap_or(LAST))?;
+        Ok(Gathered { kept: records.into_iter().map(of_home).collect(), unread })
     };
-    let mut kept = Vec::new();
+    let mut gathered = Gathered::default();
     let mut files = Vec::new();
-    let mut unread = 0;
     for name in names {
         let text = name.to_string_lossy();
         if name.exists() || text.contains(['/', '.']) {
             files.push(name.clone());
         } else if text == RECORDED {
-            kept.extend(recorded()?);
+            gathered.add(recorded()?);
         } else {
-            kept.push(of_home(home.record(&text)?));
+            gathered.kept.push(of_home(home.record(&text)?));
         }
     }
     if names.is_empty() {
-        kept = recorded()?;
+        gathered = recorded()?;
     }
     if !files.is_empty() {
-        let (read, damaged) = read(&files)?;
-        kept.extend(read);
-        unread = damaged;
+        gathered.add(read(&files)?);
     }
+    let kept = &mut gathered.kept;
     if query != RecordQuery::default() {
         kept.retain(|kept| head(&kept.record, &query).is_some());
     }
@@ -133,7 +155,15 @@ pub(crate) fn gather_and_count(
     if kept.is_empty() {
         return Err(Failure::usage(absent(&query)));
     }
-    Ok((kept, unread))
+    Ok(gathered)
+}
+
+impl Gathered {
+    /// These, too.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.kept.extend(other.kept);
+        self.unread.extend(other.unread);
+    }
 }
 
 /// That there are no such records.
@@ -151,28 +181,27 @@ pub(crate) fn head(record: &Record, query: &RecordQuery) -> Option<RecordHead> {
 }
 
 /// All records of these files and folders, the oldest first. What is no record is told, and the rest is read.
-fn read(paths: &[PathBuf]) -> Result<(Vec<KeptRecord>, usize), Failure> {
-    let mut records = Vec::new();
-    let (mut damaged, mut unread) = (None, 0);
+fn read(paths: &[PathBuf]) -> Result<Gathered, Failure> {
+    let Gathered { mut kept, mut unread } = Gathered::default();
     for path in paths {
         if !path.exists() {
             return Err(super::target::missing(path));
         }
         for one in read_records(path) {
             match one {
-                Ok(record) => records.push(record),
+                Ok(record) => kept.push(record),
                 Err(damage) => {
                     crate::show::tell!("warning: {damage}");
-                    (damaged, unread) = (Some(damage), unread + 1);
+                    unread.push(damage.to_string());
                 }
             }
         }
     }
-    records.sort_by_key(|kept: &KeptRecord| kept.record.at);
-    match (records.is_empty(), damaged) {
-        (true, Some(damage)) => Err(Failure::usage(damage.to_string())),
+    kept.sort_by_key(|kept: &KeptRecord| kept.record.at);
+    match (kept.is_empty(), unread.last()) {
+        (true, Some(damage)) => Err(Failure::usage(damage)),
         (true, None) => Err(Failure::usage("there are no records there")),
-        _ => Ok((records, unread)),
+        _ => Ok(Gathered { kept, unread }),
     }
 }
 

@@ -347,13 +347,69 @@ fn hostile_sources_are_refused_before_anything_is_written() {
     let (code, words) = stored.verify_with(b"{\"schema\": ");
     assert_eq!(code, Some(3));
     assert!(words.contains("the document is damaged: EOF"), "{words}");
-    // What is not among them is not read, wherever it is.
-    let outside = stored.home.0.path().join("outside.json");
-    std::fs::write(&outside, "{}").unwrap();
-    let import = format!("import x from {outside:?}; export const greet = () => x;\n");
-    let (code, words) = stored.changed(|sources| add(sources, "src/words.ts", &import));
-    assert_eq!(code, Some(3), "{words}");
-    assert!(words.contains("outside.json, which is not among them"), "{words}");
+}
+
+#[test]
+fn sources_that_lead_to_other_files_are_refused_and_show_none_of_their_lines() {
+    type Lead = fn(&mut Value, &str);
+    let stored = Stored::new();
+    let outside = stored.home.0.path().join("outside");
+    std::fs::create_dir_all(outside.join("folder")).unwrap();
+    let settings = ["folder/package.json", "folder/tsconfig.json"];
+    for name in ["private", "private.json", "private.ts"].into_iter().chain(settings) {
+        std::fs::write(outside.join(name), "root:x hunter2:0\n").unwrap();
+    }
+    let leads: [(&str, Lead); 11] = [
+        ("an import", |all, to| import(all, &format!("import x from \"{to}/private\";"))),
+        ("an import of JSON", |all, to| {
+            import(all, &format!("import x from \"{to}/private.json\";"))
+        }),
+        ("an import with a query", |all, to| {
+            import(all, &format!("import x from \"{to}/private.ts?raw\";"))
+        }),
+        ("a relative import", |all, to| {
+            import(all, &format!("import x from \"{}{to}/private\";", "../".repeat(30)))
+        }),
+        ("an import of a folder", |all, to| {
+            import(all, &format!("import x from \"{to}/folder\";"))
+        }),
+        ("a call of require", |all, to| {
+            import(all, &format!("const x = require(\"{to}/private\");"))
+        }),
+        ("an import in a call", |all, to| {
+            import(all, &format!("const x = import(\"{to}/private\");"))
+        }),
+        ("what a tsconfig.json extends", |all, to| {
+            add(all, "tsconfig.json", &format!("{{\"extends\":\"{to}/private\"}}"))
+        }),
+        ("what a tsconfig.json refers to", |all, to| {
+            add(
+                all,
+                "tsconfig.json",
+                &format!("{{\"files\":[],\"references\":[{{\"path\":\"{to}/folder\"}}]}}"),
+            )
+        }),
+        ("a path in a tsconfig.json", |all, to| {
+            let paths = json!({ "compilerOptions": { "paths": { "#words": [format!("{to}/private.ts")] } } });
+            add(all, "tsconfig.json", &paths.to_string());
+        }),
+        ("what a package begins with", |all, to| {
+            let main = format!("{}{to}/private.ts", "../".repeat(30));
+            let package = json!({ "name": "kept", "main": main });
+            add(all, "node_modules/kept/package.json", &package.to_string());
+        }),
+    ];
+    for (what, lead) in leads {
+        let (code, words) = stored.changed(|sources| lead(sources, outside.to_str().unwrap()));
+        assert!(!words.contains("hunter2"), "{what}: {words}");
+        assert_eq!(code, Some(3), "{what}: {words}");
+        assert!(words.contains("which is not among them"), "{what}: {words}");
+    }
+}
+
+/// Puts this into a file that the op imports.
+fn import(sources: &mut Value, line: &str) {
+    add(sources, "src/words.ts", &format!("{line}\nexport const greet = () => x;\n"));
 }
 
 fn add_last(sources: &mut Value, number: usize) {

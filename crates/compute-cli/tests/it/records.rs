@@ -1,6 +1,7 @@
 //! Records on the command line: what happened becomes something that is repeated, tested and compared.
 
 mod served;
+mod unfit;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -130,15 +131,25 @@ fn bad_records_say_what_is_wrong_and_the_rest_is_read() {
         assert!(told.contains(expected), "{name}: {told}");
         desk.write(&format!("runs/{file}"), text);
     }
-    let (code, out, told) = desk.run(&["replay", "runs"]);
-    assert_eq!((code, out.as_str()), (Some(0), "identical\n"), "{told}");
+    // One of them may be what differs.
+    let (code, out, told) = desk.run(&["replay", "runs", "--junit", "report.xml"]);
+    assert_eq!(code, Some(3), "{told}");
+    assert_eq!(out, "1 of 1 the same\n4 records cannot be read\n");
     assert_eq!(told.matches("warning: ").count(), cases.len(), "{told}");
+    let report = std::fs::read_to_string(desk.path("report.xml")).unwrap();
+    assert!(report.contains("tests=\"5\"") && report.contains("errors=\"4\""), "{report}");
+    let (code, out, _) = desk.run(&["replay", "runs", "--json"]);
+    let summary: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &summary["same"], &summary["unread"]), (Some(3), &1.into(), &4.into()));
     assert_eq!(desk.run(&["replay", "nowhere"]).0, Some(2));
     // An artifact that is gone.
     std::fs::remove_dir_all(desk.path("data")).unwrap();
     let (code, out, told) = desk.run(&["replay", "runs"]);
     assert_eq!(code, Some(3), "{out}{told}");
-    assert!(out.contains("not compared: ") && out.contains("compute://sha256/"), "{out}");
+    assert!(
+        out.contains("1 record cannot be compared") && out.contains("compute://sha256/"),
+        "{out}"
+    );
 }
 
 #[test]
@@ -175,8 +186,11 @@ fn what_time_stopped_is_compared_where_it_was_metered() {
     let (code, out, _) = run("plain.json", &[]);
     assert_eq!(code, Some(3));
     assert!(out.contains("it was stopped by its wall limit, and was not metered"), "{out}");
-    let (code, out, _) = run("metered.json", &["--fuel", "1000000000000"]);
+    let (code, out, told) = run("metered.json", &["--fuel", "1000000000000"]);
     assert_eq!((code, out.as_str()), (Some(0), "identical\n"));
+    // It is told as it was, whatever stopped it here.
+    assert!(told.contains("the wall limit of 200ms was reached"), "{told}");
+    assert!(told.contains("[wall-limit]") && !told.contains("fuel"), "{told}");
 }
 
 /// A workspace whose one rule prices a document, by this rate.

@@ -5,13 +5,14 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use compute::{Record, RecordSink};
 
 use super::segments::{LogSettings, Segments};
+use super::sweep::LogSweep;
 use super::{Lines, line_of};
 use crate::signature::RecordSigner;
 
@@ -120,6 +121,15 @@ impl RecordWriter {
     /// # Errors
     /// Those of starting a thread.
     pub fn start(most: usize) -> io::Result<Self> {
+        Self::start_with(most, None)
+    }
+
+    /// The same, which also forgets what becomes too old in these folders, from now on and once in a while: also in those that
+    /// have no log here.
+    ///
+    /// # Errors
+    /// Those of starting a thread.
+    pub fn start_with(most: usize, sweep: Option<LogSweep>) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             more: Condvar::new(),
@@ -131,7 +141,7 @@ impl RecordWriter {
         let working = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("compute-records".to_owned())
-            .spawn(move || working.work())?;
+            .spawn(move || working.work(sweep))?;
         Ok(Self(Arc::new(Writer { shared, thread: Some(thread) })))
     }
 
@@ -319,9 +329,10 @@ fn size_of_record(record: &Record) -> usize {
 }
 
 impl Shared {
-    fn work(&self) {
-        let mut known: Vec<std::sync::Weak<Log>> = Vec::new();
+    fn work(&self, mut sweep: Option<LogSweep>) {
+        let mut known: Vec<Weak<Log>> = Vec::new();
         let mut swept = Instant::now();
+        sweep.iter_mut().for_each(|sweep| sweep.some(|_| false));
         loop {
             let log = {
                 let mut state = lock(&self.state);
@@ -357,9 +368,13 @@ impl Shared {
             if swept.elapsed() >= SWEEP {
                 swept = Instant::now();
                 known.retain(|one| one.strong_count() > 0);
-                for log in known.iter().filter_map(std::sync::Weak::upgrade) {
+                let open: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
+                for log in &open {
                     let _ = lock(&log.segments).forget_old();
                 }
+                let is_open =
+                    |folder: &Path| open.iter().any(|log| lock(&log.segments).folder() == folder);
+                sweep.iter_mut().for_each(|sweep| sweep.some(is_open));
             }
         }
     }

@@ -64,6 +64,10 @@ impl Segments {
         self.settings.bytes / SEGMENTS as u64
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Why the last line could not be written; nothing if it was.
     pub(super) fn failed(&self) -> Option<&str> {
         self.failed.as_ref().map(|failed| &*failed.why)

@@ -38,6 +38,15 @@ fn a_run_is_repeated_or_says_why_not() {
         recorded(b"{\"n\":\"first-secret\"}", &with_secret("first-secret"), RecordKeep::Bytes);
     let why = Unrepeatable::Masked("input".into());
     assert_eq!(replayed(&masked, &same, key()), Verdict::Incomparable(why));
+    let mut named = with_secret("first-secret");
+    if let Some(op) = &mut named.op {
+        op.meta.rid = "about first-secret".to_owned();
+    }
+    let masked = recorded(b"{}", &named, RecordKeep::Bytes);
+    assert_eq!(masked.rid, "about [redacted]");
+    assert!(!String::from_utf8_lossy(&masked.to_json()).contains("first-secret"));
+    let why = Unrepeatable::Masked("request's id".into());
+    assert_eq!(replayed(&masked, &same, key()), Verdict::Incomparable(why));
 }
 
 #[test]

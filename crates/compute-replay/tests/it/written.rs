@@ -8,7 +8,8 @@ use compute::{
 };
 use compute_flow::{Processor, Request, Snapshot, Stack};
 use compute_replay::{
-    DocumentRecorder, LogSettings, ReadError, RecordSigner, RecordWriter, find_records, read_record,
+    DocumentRecorder, LogSettings, LogSweep, ReadError, RecordSigner, RecordWriter, find_records,
+    read_record,
 };
 use compute_state::File;
 use proptest::prelude::*;
@@ -257,6 +258,29 @@ fn the_newest_that_are_wanted_are_found_in_any_segment() {
             .records
             .is_empty()
     );
+}
+
+#[test]
+fn what_is_too_old_goes_from_folders_that_nobody_writes_to() {
+    let root = tempfile::tempdir().unwrap();
+    // More than are looked through at once: the first of them go at once, and nobody waits for the rest.
+    let folders: Vec<_> = (0..150).map(|n| root.path().join(format!("{n:03}"))).collect();
+    let then = std::time::SystemTime::now() - std::time::Duration::from_hours(24 * 8);
+    for folder in &folders {
+        std::fs::create_dir(folder).unwrap();
+        let path = folder.join("0000000000000001.records");
+        std::fs::write(&path, "").unwrap();
+        std::fs::File::options().append(true).open(&path).unwrap().set_modified(then).unwrap();
+    }
+    let left = |folder: &std::path::PathBuf| std::fs::read_dir(folder).unwrap().count();
+    let found = folders.clone();
+    let sweep = LogSweep::new(LogSettings::default(), move || found.clone());
+    let writer = RecordWriter::start_with(1 << 20, Some(sweep)).unwrap();
+    let log = writer.log(&root.path().join("log"), LogSettings::default(), None);
+    log.take(recorded(b"1", &RunOptions::default(), RecordKeep::Bytes));
+    // It is written after that.
+    log.flush().unwrap();
+    assert_eq!(folders.iter().map(left).sum::<usize>(), 50);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use compute::{
     Ref, RunOptions, Runner as _, Seed,
 };
 use compute_flow::Detail;
+use compute_state::check_secret_name;
 use compute_store::MAX_BYTES;
 use jiff::Timestamp;
 use utoipa::IntoParams;
@@ -294,6 +295,7 @@ pub(super) async fn once(
     }
     let env = request.env.map(Env::new).transpose()?.unwrap_or_default();
     let secrets = request.secrets.0;
+    secrets.keys().try_for_each(|name| check_secret_name(name))?;
     if secrets.values().map(String::len).sum::<usize>() > MAX_SECRETS {
         let detail = format!("the secrets of a run have at most {MAX_SECRETS} bytes");
         let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "secret_too_large", detail);

@@ -2,20 +2,54 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use compute::{Account, Outcome, Record, RecordKeep, RecordKey, Ref, RunOptions, RunSink};
 use compute_flow::{Answer, Processor, Request, Snapshot};
-use compute_replay::{DocumentRecorder, LogSettings, RecordLog, RecordSigner, RecordWriter};
-use compute_state::{RecordPolicy, Recorded, TenantName};
+use compute_replay::{
+    DocumentRecorder, LogSettings, LogSweep, RecordLog, RecordSigner, RecordWriter,
+};
+use compute_state::{LocalState, RecordPolicy, Recorded, State as _, TenantName, tenant_folder};
+
+use crate::Settings;
 
 /// How often it is told that records are lost.
 const TELL: Duration = Duration::from_secs(60);
 /// How long whoever looks for records, or ends the server, waits for those that are not written yet.
 const SETTLE: Duration = Duration::from_secs(2);
+
+/// The folder of a tenant's records, in that of its state.
+const RECORDS: &str = "records";
+
+/// Where a tenant's records are, below the folder for those of all.
+pub(super) fn folder_of(folder: &Path, tenant: &TenantName) -> PathBuf {
+    tenant_folder(folder, tenant).join(RECORDS)
+}
+
+pub(super) const fn log_settings(settings: &Settings) -> LogSettings {
+    LogSettings {
+        bytes: settings.record_bytes,
+        age: settings.record_age,
+        waiting: settings.record_memory / 2,
+    }
+}
+
+/// Writes the records of all tenants, if there is a place for them, and forgets old ones: also of tenants that ask for nothing.
+pub(crate) fn record_writer(
+    folder: Option<PathBuf>,
+    settings: &Settings,
+) -> std::io::Result<Option<RecordWriter>> {
+    let Some(folder) = folder else { return Ok(None) };
+    let find = move || {
+        let below = LocalState::new(&folder).tenants().unwrap_or_default();
+        below.iter().map(|name| folder_of(&folder, name)).collect()
+    };
+    let sweep = LogSweep::new(log_settings(settings), find);
+    RecordWriter::start_with(settings.record_memory, Some(sweep)).map(Some)
+}
 
 /// The records of a tenant: found in segments in a folder, written by a thread that all tenants share.
 #[derive(Debug)]

@@ -160,7 +160,7 @@ impl RunRecord {
         let own = options.op.as_ref().filter(|op| !op.secrets.is_empty());
         let mask = own.map_or_else(|| mask.unwrap_or(&none), |op| op.secrets.mask());
         let op = options.op.as_ref().map(|op| OpRecord {
-            meta: op.meta.clone(),
+            meta: Meta { rid: mask.text(&op.meta.rid).into_owned(), ..op.meta.clone() },
             env: Content::new(op.env.get().as_bytes(), mask, keep),
             secrets: key.recorded(&op.secrets),
             always: op.always,

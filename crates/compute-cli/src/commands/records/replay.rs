@@ -1,5 +1,7 @@
 //! `compute replay`: records run again, and what is otherwise.
 
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,19 +14,15 @@ use compute_replay::{
 };
 use compute_state::{StackName, Stacks};
 use indicatif::{ProgressBar, ProgressStyle};
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::record::line_of;
 use crate::args::{Cli, ReplayArgs, WantedArgs};
 use crate::failure::Failure;
-use crate::home::{self, Home};
+use crate::home::{self, Home, OpenedSecrets};
 use crate::host::Host;
 use crate::parallel;
-use crate::show::{count, print_json, print_line, printable, report};
-use crate::work::{compiled, records, target};
+use crate::work::records::{self, Gathered};
+use crate::work::{compiled, target};
 
-/// How many lines of one record's differences are shown.
-const LINES: usize = 20;
 /// The most memory that records may ask for.
 const MEMORY: u64 = 4 << 30;
 
@@ -39,7 +37,7 @@ struct Replayed {
 
 pub(crate) fn replay(cli: &Cli, args: &ReplayArgs) -> Result<(), Failure> {
     let home = home::of(cli, args.state.state.as_deref())?;
-    let kept = records::gather(&*home, &args.records, &args.wanted)?;
+    let Gathered { kept, unread } = records::gather_all(&*home, &args.records, &args.wanted)?;
     if let Some(key) = &args.signed_by {
         let is_theirs =
             |kept: &KeptRecord| kept.record.signature.as_ref().is_some_and(|one| one.key == *key);
@@ -52,21 +50,27 @@ pub(crate) fn replay(cli: &Cli, args: &ReplayArgs) -> Result<(), Failure> {
         }
     }
     let host = Host::at(&home, memory_of(&kept), parallel::threads())?;
-    let mut secrets = home::secrets_here(cli, &*home, args.state.state.as_deref())?;
-    secrets.extend(args.secret.iter().cloned());
     let against = against(&host, &*home, args)?;
+    let named: BTreeSet<String> =
+        kept.iter().flat_map(|kept| secrets_of(&kept.record)).cloned().collect();
+    // Other versions may name others.
+    let named = if matches!(against, Other::Versions(_)) { None } else { Some(&named) };
+    let mut secrets = home::secrets_here(cli, &*home, args.state.state.as_deref(), named)?;
+    secrets.extend(args.secret.iter().cloned().map(|(name, value)| (name, Ok(value))));
     let replayed = run_again(&host, &*home, kept, secrets, against)?;
     if let Some(file) = &args.junit {
-        write_junit(file, &replayed)?;
+        told::write_junit(file, &replayed, &unread)?;
     }
-    tell(&host, args, &replayed)
+    told::tell(&host, args, &replayed, unread.len())
 }
 
-/// What came of recorded documents that were taken through other versions.
-pub(crate) struct Compared {
-    pub(crate) summary: Summary,
-    /// How many records cannot be read.
-    pub(crate) unread: usize,
+/// The names of the secrets that a record names.
+fn secrets_of(record: &Record) -> impl Iterator<Item = &String> {
+    let secrets = match &record.subject {
+        Subject::Run(run) => run.op.as_ref().map(|op| &op.secrets),
+        Subject::Document(document) => Some(&document.secrets),
+    };
+    secrets.into_iter().flat_map(|secrets| secrets.digests.keys())
 }
 
 /// Takes recorded documents through these versions in place of those that they went through, and shows what is otherwise: of those
@@ -76,10 +80,10 @@ pub(crate) fn against_versions(
     host: &Host,
     records: &[std::path::PathBuf],
     stacks: Vec<Arc<Stack>>,
-    secrets: BTreeMap<String, String>,
-) -> Result<Compared, Failure> {
+    secrets: OpenedSecrets,
+) -> Result<Summary, Failure> {
     let changed: Vec<StackName> = stacks.iter().map(|stack| stack.name().clone()).collect();
-    let (mut kept, mut unread) = (Vec::new(), 0);
+    let mut gathered = Gathered::default();
     for name in records {
         let recorded = name.to_string_lossy() == records::RECORDED && !name.exists();
         // The newest of each stack: others may have many more.
@@ -91,17 +95,15 @@ pub(crate) fn against_versions(
             false => vec![WantedArgs::default()],
         };
         for wanted in wanted {
-            match records::gather_and_count(&**home, std::slice::from_ref(name), &wanted) {
-                Ok((found, damaged)) => {
-                    kept.extend(found);
-                    unread += damaged;
-                }
+            match records::gather_all(&**home, std::slice::from_ref(name), &wanted) {
+                Ok(found) => gathered.add(found),
                 // Of one stack there may be none.
                 Err(Failure::Usage(_)) if recorded => {}
                 Err(failure) => return Err(failure),
             }
         }
     }
+    let Gathered { mut kept, unread } = gathered;
     let mut seen = BTreeSet::new();
     kept.retain(|kept| {
         matches!(kept.record.subject, Subject::Document(_))
@@ -112,9 +114,9 @@ pub(crate) fn against_versions(
         let subjects = [Some(&one.kept.record.subject), one.again.as_deref()];
         subjects.into_iter().flatten().any(|subject| goes_through(subject, &changed))
     });
-    let summary = summary(&replayed);
-    print_summary(&summary, &replayed, true)?;
-    Ok(Compared { summary, unread })
+    let summary = told::summary(&replayed, unread.len());
+    told::print_summary(&summary, &replayed, true)?;
+    Ok(summary)
 }
 
 /// Whether a document goes through one of these stacks, or would if there were rules where it begins.
@@ -125,15 +127,41 @@ fn goes_through(subject: &Subject, stacks: &[StackName]) -> bool {
     overlay || stacks.iter().any(|stack| document.versions.contains_key(stack.as_str()))
 }
 
+/// That a document went, and goes, through none of the stacks that are to be tried.
+fn elsewhere(before: &Subject, after: &Subject, stacks: &[Arc<Stack>]) -> Option<Unrepeatable> {
+    let names: Vec<StackName> = stacks.iter().map(|stack| stack.name().clone()).collect();
+    if [before, after].iter().any(|subject| goes_through(subject, &names)) {
+        return None;
+    }
+    let Subject::Document(document) = before else { return None };
+    let quoted = |names: &mut dyn Iterator<Item = &str>| {
+        names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    };
+    Some(Unrepeatable::Elsewhere {
+        through: quoted(&mut document.versions.keys().map(String::as_str)),
+        other: quoted(&mut names.iter().map(StackName::as_str)),
+    })
+}
+
 fn run_again(
     host: &Host,
     home: &dyn Home,
     kept: Vec<KeptRecord>,
-    secrets: BTreeMap<String, String>,
+    opened: OpenedSecrets,
     against: Other,
 ) -> Result<Vec<Replayed>, Failure> {
-    let key = records::key()?;
-    let replayer = Replayer { host, home, key, secrets, against, snapshots: Mutex::default() };
+    // A key that nobody has knows no secret.
+    let random = || RecordKey::new(*compute::Seed::random().as_bytes());
+    let key = records::key_if_made()?.unwrap_or_else(random);
+    let (mut secrets, mut sealed) = (BTreeMap::new(), BTreeMap::new());
+    for (name, opened) in opened {
+        match opened {
+            Ok(value) => drop(secrets.insert(name, value)),
+            Err(why) => drop(sealed.insert(name, why)),
+        }
+    }
+    let snapshots = Mutex::default();
+    let replayer = Replayer { host, home, key, secrets, sealed, against, snapshots };
     replayer.prepare(&kept)?;
     let bar = progress(kept.len());
     let replayed = parallel::map(kept, |kept| {
@@ -212,6 +240,8 @@ struct Replayer<'a> {
     home: &'a dyn Home,
     key: RecordKey,
     secrets: BTreeMap<String, String>,
+    /// Why secrets that are set here cannot be opened.
+    sealed: BTreeMap<String, String>,
     against: Other,
     /// By the versions that they are of.
     snapshots: Mutex<HashMap<BTreeMap<String, String>, Active>>,
@@ -244,6 +274,9 @@ impl Replayer<'_> {
     }
 
     fn replay(&self, record: &Record) -> (Verdict, Option<Again<Subject>>) {
+        if let Some(why) = secrets_of(record).find_map(|name| self.sealed.get(name)) {
+            return (Verdict::Incomparable(Unrepeatable::Host(why.clone())), None);
+        }
         let secret = |name: &str| self.secrets.get(name).cloned();
         match (&record.subject, &self.against) {
             (Subject::Run(_), Other::Versions(_)) => {
@@ -296,7 +329,13 @@ impl Replayer<'_> {
                 );
                 let again = again
                     .map(|again| Again { record: again.record.subject, failure: again.failure });
-                (verdict, again)
+                let elsewhere = match (&again, &self.against) {
+                    (Some(again), Other::Versions(new)) => {
+                        elsewhere(&record.subject, &again.record, new)
+                    }
+                    _ => None,
+                };
+                (elsewhere.map_or(verdict, Verdict::Incomparable), again)
             }
         }
     }
@@ -325,138 +364,4 @@ impl Replayer<'_> {
         }
         Ok(snapshot)
     }
-}
-
-fn summary(replayed: &[Replayed]) -> Summary {
-    let mut summary = Summary::default();
-    for one in replayed {
-        summary.add(&one.kept.record.id, &one.verdict);
-        if let (Subject::Run(before), Some(Subject::Run(after))) =
-            (&one.kept.record.subject, one.again.as_deref())
-        {
-            let fuel = before.fuel.zip(after.fuel);
-            summary.measure(fuel, (before.peak_memory, after.peak_memory));
-        }
-    }
-    summary.done()
-}
-
-/// Says what came of it.
-fn tell(host: &Host, args: &ReplayArgs, replayed: &[Replayed]) -> Result<(), Failure> {
-    let summary = summary(replayed);
-    if args.json {
-        print_json(&summary)?;
-    } else if let [one] = replayed {
-        print_one(host, one)?;
-    } else {
-        print_summary(&summary, replayed, args.against.is_some())?;
-    }
-    let compared = summary.same + summary.different;
-    match (summary.different, compared) {
-        (0, 0) => Err(Failure::Host(format!(
-            "none of {} can be compared",
-            count(summary.records, "record")
-        ))),
-        (0, _) => Ok(()),
-        (different, _) => {
-            Err(Failure::Guest(format!("{different} of {compared} came out otherwise")))
-        }
-    }
-}
-
-fn print_one(host: &Host, one: &Replayed) -> Result<(), Failure> {
-    // What failed, at its author's line, where the artifact says where that is.
-    if let Some((reference, failure)) = &one.failure {
-        let map = target::stored_source_map(host, reference);
-        crate::show::tell!("{}", printable(&report::failure(failure, map.as_ref())));
-    }
-    match &one.verdict {
-        Verdict::Identical => print_line("identical"),
-        Verdict::Different(differences) => {
-            for line in differences.iter().flat_map(|one| lines(&one.to_string())) {
-                print_line(printable(&line))?;
-            }
-            Ok(())
-        }
-        Verdict::Incomparable(why) => print_line(printable(&format!("not compared: {why}"))),
-        _ => Ok(()),
-    }
-}
-
-fn lines(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = text.lines().take(LINES).map(str::to_owned).collect();
-    let more = text.lines().count().saturating_sub(LINES);
-    if more > 0 {
-        lines.push(format!("… and {more} more"));
-    }
-    lines
-}
-
-fn print_summary(summary: &Summary, replayed: &[Replayed], other: bool) -> Result<(), Failure> {
-    let compared = summary.same + summary.different;
-    let mut head = format!("{} of {compared} the same", summary.same);
-    if summary.different > 0 {
-        head.push_str(&format!(", {} differ", summary.different));
-    }
-    print_line(head)?;
-    for group in &summary.groups {
-        let id = &group.example[..12.min(group.example.len())];
-        let records = count(group.records, "record");
-        print_line(printable(&format!("  {}: {records}, as {id}", group.place)))?;
-        for (before, after, times) in &group.ways {
-            print_line(printable(&format!("      {before} → {after} ({times})")))?;
-        }
-    }
-    for (name, spreads) in [("fuel", summary.fuel), ("memory", summary.memory)] {
-        if let Some((before, after)) = spreads.filter(|(before, after)| before != after) {
-            print_line(format!(
-                "  {name}: median {} → {}, p99 {} → {}, most {} → {}",
-                before.median, after.median, before.p99, after.p99, before.max, after.max
-            ))?;
-        }
-    }
-    if summary.incomparable > 0 {
-        print_line(format!("{} cannot be compared:", count(summary.incomparable, "record")))?;
-        let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-        for one in replayed {
-            if let Verdict::Incomparable(why) = &one.verdict {
-                *reasons.entry(why.to_string()).or_default() += 1;
-            }
-        }
-        for (why, records) in reasons.iter().take(LINES) {
-            print_line(printable(&format!("  {why} ({records})")))?;
-        }
-    }
-    let failing = replayed.iter().find(|one| {
-        let ok = |subject: &Subject| subject.status() == "ok";
-        ok(&one.kept.record.subject) && one.again.as_deref().is_some_and(|again| !ok(again))
-    });
-    if let (true, Some(one)) = (other, failing) {
-        print_line(printable(&format!("the first that now fails: {}", line_of(&one.kept.record))))?;
-    }
-    Ok(())
-}
-
-fn write_junit(file: &std::path::Path, replayed: &[Replayed]) -> Result<(), Failure> {
-    let mut suite = TestSuite::new("replay");
-    for one in replayed {
-        let mut status = TestCaseStatus::success();
-        match &one.verdict {
-            Verdict::Different(differences) => {
-                status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-                let text: Vec<_> = differences.iter().map(ToString::to_string).collect();
-                status.set_message(text.join("\n"));
-            }
-            Verdict::Incomparable(why) => {
-                status = TestCaseStatus::skipped();
-                status.set_message(why.to_string());
-            }
-            _ => {}
-        }
-        suite.add_test_case(TestCase::new(line_of(&one.kept.record), status));
-    }
-    let mut report = Report::new("compute");
-    report.add_test_suite(suite);
-    let xml = report.to_string().map_err(|error| Failure::host(&error))?;
-    target::write(file, xml)
 }

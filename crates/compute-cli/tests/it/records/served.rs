@@ -273,15 +273,50 @@ fn runs_of_a_server_are_recorded_and_no_secret_is_in_any() {
     assert_eq!(status, 200);
     let id = header(&headers, "x-compute-record").unwrap();
     assert_eq!(site.run(&author, &["replay", id]).1, "identical\n");
-    let body = json!({ "ref": reference, "input": { "name": "Ada" }, "secrets": { "KEY": "hunter2-hunter2" } });
+    let body = json!({ "ref": reference, "rid": "for hunter2-hunter2", "input": { "name": "Ada" }, "secrets": { "KEY": "hunter2-hunter2" } });
     let (status, _, answer) = site.send("/v1/run", &body);
     assert_eq!(status, 200, "{answer}");
     let answer: Value = serde_json::from_str(&answer).unwrap();
     let record =
         site.ok(&author, &["record", "show", answer["record"].as_str().unwrap(), "--json"]);
     assert!(!record.contains("hunter2"), "{record}");
+    // The op may have seen it.
+    let id_of_run = answer["record"].as_str().unwrap();
+    let secret = ["replay", id_of_run, "--secret", "KEY=hunter2-hunter2"];
+    let (code, out, _) = site.run(&author, &secret);
+    assert_eq!(code, Some(3), "{out}");
+    assert!(out.contains("its request's id held a secret"), "{out}");
     let by_tenant: Value = serde_json::from_str(&record).unwrap();
     assert_eq!(by_tenant["by"], "default");
+    // What is no name of a secret is none here either.
+    for name in ["", "a\0b", "a b", &"x".repeat(129)] {
+        let body = json!({ "ref": reference, "secrets": { name: "value" } });
+        let (status, _, answer) = site.send("/v1/run", &body);
+        assert!(status == 400 && answer.contains("invalid_name"), "{name:?}: {answer}");
+    }
+    // Without its bytes it says how they are kept.
+    site.ok(&author, &["record", "policy", "all", "--keep", "digests"]);
+    let (_, headers, _) = site.send(&path, &json!({ "name": "Ada" }));
+    let (code, out, _) =
+        site.run(&author, &["replay", header(&headers, "x-compute-record").unwrap()]);
+    assert_eq!(code, Some(3), "{out}");
+    assert!(out.contains("`compute record policy all --keep bytes`"), "{out}");
+    site.ok(&author, &["record", "policy", "all"]);
+    // A document whose request is named after a secret of the tenant.
+    shop(&author, TOTAL);
+    site.ok(&author, &["apply", "shop"]);
+    let mut command = author.0.command(&["secret", "set", "API_KEY"]);
+    command.env("COMPUTE_SERVER", &site.url).env("COMPUTE_TOKEN", &site.token);
+    assert_eq!(said(&author.0.finish(command, b"tenant-wide-secret")).0, Some(0));
+    let client = reqwest::blocking::Client::new();
+    let request = client.post(format!("{}/stacks/shop", site.url)).bearer_auth(&site.token);
+    let request = request.header("x-compute-rid", "tenant-wide-secret");
+    let document = json!({ "net": 1, "address": { "country": "de" } }).to_string();
+    let answer = request.body(document).send().unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+    let id_of_document = answer.headers()["x-compute-record"].to_str().unwrap();
+    let record = site.ok(&author, &["record", "show", id_of_document, "--json"]);
+    assert!(record.contains("[redacted]") && !record.contains("tenant-wide"), "{record}");
     // Another tenant sees none of them.
     let token = site.home.stdout(&["token", "create", "--tenant", "acme", "--scope", "admin"], b"");
     let client = reqwest::blocking::Client::new();
@@ -299,6 +334,28 @@ fn runs_of_a_server_are_recorded_and_no_secret_is_in_any() {
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(folder).unwrap().permissions());
     assert_eq!(mode & 0o077, 0, "{mode:o}");
+}
+
+#[test]
+fn old_records_of_a_tenant_that_asks_for_nothing_go_after_a_restart() {
+    let mut site = Site::start();
+    let folder = site.home.0.path().join("data/compute/state/tenants/acme/records");
+    std::fs::create_dir_all(&folder).unwrap();
+    let [old, new] = [1, 2].map(|number| folder.join(format!("{number:016}.records")));
+    let write = |path: &std::path::Path, days: u64| {
+        std::fs::write(path, "").unwrap();
+        let then = std::time::SystemTime::now() - std::time::Duration::from_hours(24 * days);
+        std::fs::File::options().append(true).open(path).unwrap().set_modified(then).unwrap();
+    };
+    write(&old, 30);
+    write(&new, 1);
+    site.serve();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while old.exists() {
+        assert!(std::time::Instant::now() < deadline, "it is still there");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(new.exists());
 }
 
 #[test]
