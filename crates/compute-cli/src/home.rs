@@ -22,7 +22,7 @@ use crate::failure::Failure;
 use crate::user;
 use local::Local;
 pub(crate) use local::place_for;
-pub(crate) use place::Place;
+pub(crate) use place::{Place, named_key};
 use server::{Remote, connect};
 
 /// Where a command's stacks and artifacts are, and what it can do there.

@@ -13,7 +13,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use url::form_urlencoded;
 
 /// How long it may take to be connected.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(2);
 /// After how long a connection that says nothing is asked whether it is there, and how long one may leave what was sent
 /// unacknowledged.
 const QUIET: Duration = Duration::from_secs(10);
@@ -93,6 +93,12 @@ pub fn without_password(address: &str) -> String {
 }
 
 impl Address {
+    /// How long it may take to come to the host that answers: each may have two addresses, of which none does.
+    pub(crate) fn patience(&self) -> Duration {
+        let hosts = u32::try_from(self.config.get_hosts().len()).unwrap_or(u32::MAX);
+        CONNECT * hosts.saturating_mul(2).saturating_add(2)
+    }
+
     /// Reads an address as `libpq` writes it, whose password may be in `PGPASSWORD`, with `sslmode` (`disable`, `require`, `verify-full`) and `sslrootcert`. A server's
     /// certificate is always checked; without `sslmode`, one on this machine is reached in the clear, and every other through TLS.
     pub(crate) fn read(text: &str) -> Result<Self, AddressError> {
@@ -118,13 +124,15 @@ impl Address {
         if config.get_hosts().is_empty() {
             return Err(AddressError::Malformed("it names no host".to_owned()));
         }
-        let is_here = config.get_hosts().iter().all(|host| match host {
-            Host::Unix(_) => true,
-            Host::Tcp(name) => {
-                name == "localhost"
-                    || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-            }
-        });
+        let addresses = config.get_hostaddrs();
+        let is_here = addresses.iter().all(std::net::IpAddr::is_loopback)
+            && config.get_hosts().iter().all(|host| match host {
+                Host::Unix(_) => true,
+                Host::Tcp(name) => {
+                    name == "localhost"
+                        || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+                }
+            });
         let protected = match mode.as_deref() {
             None => !is_here,
             Some("disable") => false,
@@ -201,6 +209,7 @@ mod tests {
             ("postgres:///d?host=/run/postgresql&user=u", SslMode::Disable),
             ("postgres://u@db.example.org/d?sslmode=disable", SslMode::Disable),
             ("postgres://u@localhost/d?sslmode=require", SslMode::Require),
+            ("postgres://u@localhost/d?hostaddr=10.0.0.5", SslMode::Require),
             ("postgresql://u@a:1,b:2/d?sslmode=disable", SslMode::Disable),
         ] {
             match Address::read(text) {

@@ -21,7 +21,7 @@ use crate::database::{Change, Database, Seen, Stop};
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /// For how long no version is kept that names what was released, in milliseconds.
-const RELEASING: i64 = 10_000;
+const RELEASING: i64 = 30_000;
 /// For how long it is remembered, so that who was cut off meanwhile is told, in milliseconds.
 const REMEMBERED: i64 = 24 * 3_600_000;
 

@@ -1,6 +1,7 @@
 //! A pool of connections, transactions of one tenant, and what their failures mean.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use crate::watch::Watch;
 
 /// How long a caller waits for a connection that is free.
 const WAIT: Duration = Duration::from_secs(10);
+/// How long a transaction may take up to its end, and its end, seen from here.
+const MOST: Duration = Duration::from_secs(15);
 /// How many reads of a tenant there are at once.
 const READS: usize = 2;
 /// How often a change is tried that came too near to another.
@@ -32,6 +35,8 @@ pub(crate) struct Database {
     runtime: Option<Runtime>,
     pool: Pool,
     shown: String,
+    /// How often the connection of the watch was lost when one was last taken.
+    losses: AtomicU64,
     /// What each tenant may do at once.
     turns: Mutex<HashMap<TenantName, Arc<Turns>>>,
     pub(crate) watch: Arc<Watch>,
@@ -58,6 +63,16 @@ impl<E> From<tokio_postgres::Error> for Stop<E> {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Sql(error)
     }
+}
+
+/// How a transaction ended that was not done, as far as is known.
+enum Ended<E> {
+    /// There was no answer.
+    Silent,
+    /// It was to be done, and whether it was is not known.
+    Unknown(tokio_postgres::Error),
+    /// It was not done.
+    Stopped(Stop<E>),
 }
 
 /// Whether those who take documents must see what a change does.
@@ -135,8 +150,10 @@ impl Change<'_> {
 
     /// Counts the change, and tells everybody who listens. Its number.
     async fn tell(&self) -> Result<i64, tokio_postgres::Error> {
-        let count =
-            "UPDATE compute.tenants SET change = change + 1 WHERE name = $1 RETURNING change";
+        // No number comes again, not even where a database takes the place of another that knew more.
+        let count = "UPDATE compute.tenants SET change = GREATEST(change + 1,
+                (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+            WHERE name = $1 RETURNING change";
         let number: i64 = self.row(count, &[&self.tenant]).await?.get(0);
         self.notify(&format!("tenant {} {number}", self.tenant)).await?;
         Ok(number)
@@ -172,7 +189,8 @@ impl Database {
             .build()
             .map_err(|error| failed(error.into()))?;
         let shown = address.shown.clone();
-        Ok(Self { runtime: Some(runtime), pool, shown, turns: Mutex::default(), watch })
+        let (losses, turns) = (AtomicU64::new(0), Mutex::default());
+        Ok(Self { runtime: Some(runtime), pool, shown, losses, turns, watch })
     }
 
     /// Does this on the runtime of the connections, until it ends by itself.
@@ -199,6 +217,11 @@ impl Database {
         if self.watch.is_away() {
             return Err(self.away());
         }
+        // What is idle since before the last loss leads nowhere, maybe without a word.
+        let losses = self.watch.losses();
+        if self.losses.swap(losses, Ordering::AcqRel) != losses {
+            self.pool.retain(|_, _| false);
+        }
         self.pool.get().await.map_err(|error| match error {
             deadpool_postgres::PoolError::Backend(error) => self.failed(error),
             error => StateError::unavailable(self.shown.clone(), error),
@@ -220,6 +243,15 @@ impl Database {
                 "a tenant's changes wait for one another for too long",
             )),
         }
+    }
+
+    /// What is said of a connection that does not answer, which nobody uses again.
+    fn silent(&self, client: Client) -> StateError {
+        drop(Client::take(client));
+        self.watch.look_soon();
+        let why =
+            format!("no answer in {} s; a change may have been made all the same", MOST.as_secs());
+        StateError::unavailable(self.shown.clone(), why)
     }
 
     pub(crate) fn away(&self) -> StateError {
@@ -257,17 +289,31 @@ impl Database {
                     };
                     Ok((done, number, change.transaction))
                 };
-                match tried.await {
-                    Ok((done, number, transaction)) => {
-                        // Whether one was done whose end got no answer is not known: it is not tried again.
-                        transaction.commit().await.map_err(|error| self.failed(error))?;
+                // Whether one was done whose end got no answer is not known: it is not tried again. The server's own limit of time
+                // does not hold for its end.
+                let ended = match tokio::time::timeout(MOST, tried).await {
+                    Err(_) => Err(Ended::Silent),
+                    Ok(Err(stop)) => Err(Ended::Stopped(stop)),
+                    Ok(Ok((done, number, transaction))) => {
+                        match tokio::time::timeout(MOST, transaction.commit()).await {
+                            Err(_) => Err(Ended::Silent),
+                            Ok(Err(error)) => Err(Ended::Unknown(error)),
+                            Ok(Ok(())) => Ok((done, number)),
+                        }
+                    }
+                };
+                match ended {
+                    Ok((done, number)) => {
                         if let Some(number) = number {
                             self.watch.saw(tenant, number);
                         }
                         return Ok(done);
                     }
-                    Err(Stop::Sql(error)) if tries < TRIES && may_be_tried_again(&error) => {}
-                    Err(stop) => return Err(self.stopped(stop)),
+                    Err(Ended::Silent) => return Err(self.silent(client).into()),
+                    Err(Ended::Unknown(error)) => return Err(self.failed(error).into()),
+                    Err(Ended::Stopped(Stop::Sql(error)))
+                        if tries < TRIES && may_be_tried_again(&error) => {}
+                    Err(Ended::Stopped(stop)) => return Err(self.stopped(stop)),
                 }
                 drop(client);
                 let pause = Duration::from_millis(fastrand::u64(5..30) * u64::from(tries));
@@ -299,10 +345,12 @@ impl Database {
                     read.transaction.commit().await?;
                     Ok(done)
                 };
-                match tried.await {
-                    Ok(done) => return Ok(done),
-                    Err(Stop::Sql(error)) if tries < TRIES && may_be_tried_again(&error) => {}
-                    Err(stop) => return Err(self.stopped(stop)),
+                let tried = tokio::time::timeout(MOST, tried).await.ok();
+                match tried {
+                    Some(Ok(done)) => return Ok(done),
+                    None => return Err(self.silent(client).into()),
+                    Some(Err(Stop::Sql(error))) if tries < TRIES && may_be_tried_again(&error) => {}
+                    Some(Err(stop)) => return Err(self.stopped(stop)),
                 }
                 tries += 1;
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use compute::Account;
 use compute_state::{
     Catalogue, Released, State, StateError, StateQuotas, TenantName, TenantState, TokenCheck,
     TraceStore, Vault, VaultError,
@@ -18,6 +19,9 @@ use crate::watch::{Watch, follow};
 
 /// What is sealed to tell whether vaults have one key.
 const CHECKED: &str = "compute";
+
+/// How many bytes of traces may be in memory while they are read, half of them of one tenant.
+const READING: u64 = 128 << 20;
 
 /// How a database is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,8 @@ impl Default for PostgresSettings {
 pub struct PostgresState {
     database: Arc<Database>,
     writer: Arc<TraceWriter>,
+    /// The memory of traces that are read.
+    reading: Account,
     quotas: StateQuotas,
 }
 
@@ -67,7 +73,8 @@ impl PostgresState {
         database.spawn(follow(watch, address, asked));
         let database = Arc::new(database);
         let writer = TraceWriter::start(Arc::clone(&database), settings.quotas)?;
-        Ok(Self { database, writer: Arc::new(writer), quotas: settings.quotas })
+        let reading = Account::new("the memory of traces that are read", READING);
+        Ok(Self { database, writer: Arc::new(writer), reading, quotas: settings.quotas })
     }
 
     /// That this vault has the key that the secrets here are sealed with; the first that asks says which that is.
@@ -93,8 +100,8 @@ impl PostgresState {
 impl State for PostgresState {
     fn tenant(&self, tenant: &TenantName) -> Result<Arc<dyn TenantState>, StateError> {
         let (database, writer) = (Arc::clone(&self.database), Arc::clone(&self.writer));
-        let (name, quotas) = (tenant.clone(), self.quotas);
-        Ok(Arc::new(PostgresTenant { database, writer, name, quotas }))
+        let (name, reading, quotas) = (tenant.clone(), self.reading.clone(), self.quotas);
+        Ok(Arc::new(PostgresTenant { database, writer, reading, name, quotas }))
     }
 
     fn tokens(&self) -> Result<Arc<dyn TokenCheck>, StateError> {
@@ -128,6 +135,7 @@ impl State for PostgresState {
 struct PostgresTenant {
     database: Arc<Database>,
     writer: Arc<TraceWriter>,
+    reading: Account,
     name: TenantName,
     quotas: StateQuotas,
 }
@@ -142,6 +150,7 @@ impl TenantState for PostgresTenant {
     fn traces(&self) -> Result<Arc<dyn TraceStore>, StateError> {
         let (database, name) = (Arc::clone(&self.database), self.name.clone());
         let writer = Arc::clone(&self.writer);
-        Ok(Arc::new(PostgresTraces::new(database, writer, name, self.quotas)))
+        let memory = (writer, &self.reading);
+        Ok(Arc::new(PostgresTraces::new(database, memory, name, self.quotas)))
     }
 }

@@ -76,7 +76,7 @@ impl Tokens for PostgresTokens {
             }
             Ok(Self::put(change, &kept).await?)
         })?;
-        self.database.watch.saw_token(&new.info.id, Some(kept));
+        // Whoever asks for it finds it; it may have been revoked since.
         Ok(new)
     }
 
@@ -104,7 +104,7 @@ impl Tokens for PostgresTokens {
             }
             Ok(Self::tell(change, id).await?)
         })?;
-        self.database.watch.saw_token(id, None);
+        self.database.watch.revoked(id);
         Ok(())
     }
 }
@@ -121,7 +121,7 @@ impl TokenCheck for PostgresTokens {
         self.database.change(&token.info.tenant, Seen::ByReaders, async |change| {
             Ok::<_, Stop<TokensError>>(Self::put(change, token).await?)
         })?;
-        self.database.watch.saw_token(&token.info.id, Some(token.clone()));
+        self.database.watch.forget_token(&token.info.id);
         Ok(())
     }
 
@@ -131,6 +131,9 @@ impl TokenCheck for PostgresTokens {
         }
         // It may have been made elsewhere just now.
         let watch = &self.database.watch;
+        if watch.is_away() {
+            return Err(self.database.away().into());
+        }
         let id = KeptToken::id_of(token).unwrap_or_default();
         watch.ask_for_token(id);
         if watch.is_away() {

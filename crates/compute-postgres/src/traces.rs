@@ -2,9 +2,10 @@
 
 mod writer;
 
-use std::io::{self, Cursor, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::sync::Arc;
 
+use compute::{Account, Charge};
 use compute_state::{
     StateError, StateQuotas, TenantName, TraceRoom, TraceStore, TraceText, Traces, TracesError,
     WriteText,
@@ -23,17 +24,24 @@ pub(crate) struct PostgresTraces {
     limit: u64,
     /// Room for those that nobody asked for.
     room: TraceRoom,
+    /// The memory of those that wait to be written, and of those that are read.
+    waiting: Account,
+    reading: Account,
 }
 
 impl PostgresTraces {
     pub(crate) fn new(
         database: Arc<Database>,
-        writer: Arc<TraceWriter>,
+        (writer, reading): (Arc<TraceWriter>, &Account),
         tenant: TenantName,
         quotas: StateQuotas,
     ) -> Self {
         let (limit, room) = (quotas.trace_bytes.min(LONGEST), TraceRoom::default());
-        Self { database, writer, tenant, limit, room }
+        let half = |of: &Account, name| of.child(name, of.limit() / 2);
+        let waiting =
+            half(&writer.memory, "the memory of a tenant's traces that wait to be written");
+        let reading = half(reading, "the memory of a tenant's traces that are read");
+        Self { database, writer, tenant, limit, room, waiting, reading }
     }
 }
 
@@ -51,22 +59,38 @@ impl Traces for PostgresTraces {
     fn read_text(&self, id: &str) -> Result<TraceText, TracesError> {
         self.writer.settle();
         let none = || Stop::Told(TracesError::NotFound(id.to_owned()));
-        let text: Vec<u8> = self.database.read(&self.tenant, async |read| {
-            let one = "SELECT text FROM compute.traces WHERE tenant = $1 AND key = sha256($2)";
-            if let Some(row) = read.row_if_any(one, &[&read.tenant, &id.as_bytes()]).await? {
-                return Ok(row.get(0));
+        let (text, charge) = self.database.read(&self.tenant, async |read| {
+            let one = "SELECT key, octet_length(text) FROM compute.traces WHERE tenant = $1 AND key = sha256($2)";
+            let mut found = read.rows(one, &[&read.tenant, &id.as_bytes()]).await?;
+            if found.is_empty() && !id.is_empty() {
+                let starts = "SELECT key, octet_length(text) FROM compute.traces
+                    WHERE tenant = $1 AND substring(id FROM 1 FOR octet_length($2::bytea)) = $2 LIMIT 2";
+                found = read.rows(starts, &[&read.tenant, &id.as_bytes()]).await?;
             }
-            if id.is_empty() {
-                return Err(none());
-            }
-            let starts = "SELECT key FROM compute.traces
-                WHERE tenant = $1 AND substring(id FROM 1 FOR octet_length($2::bytea)) = $2 LIMIT 2";
-            let keys = read.rows(starts, &[&read.tenant, &id.as_bytes()]).await?;
-            let [one] = &keys[..] else { return Err(none()) };
+            let [one] = &found[..] else { return Err(none()) };
+            // As long as somebody reads it: how slowly, the reader decides.
+            let size = usize::try_from(one.get::<_, i32>(1)).unwrap_or(0);
+            let charge = self.reading.charge(size).map_err(|error| {
+                Stop::Told(StateError::unavailable("the trace", error).into())
+            })?;
             let text = "SELECT text FROM compute.traces WHERE tenant = $1 AND key = $2";
-            Ok(read.row(text, &[&read.tenant, &one.get::<_, &[u8]>(0)]).await?.get(0))
+            let text: Vec<u8> =
+                read.row(text, &[&read.tenant, &one.get::<_, &[u8]>(0)]).await?.get(0);
+            Ok((text, charge))
         })?;
-        Ok(Box::new(Cursor::new(text)))
+        Ok(Box::new(Reading { text: Cursor::new(text), _charge: charge }))
+    }
+}
+
+/// A trace that is read.
+struct Reading {
+    text: Cursor<Vec<u8>>,
+    _charge: Charge,
+}
+
+impl Read for Reading {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.text.read(buffer)
     }
 }
 
@@ -78,7 +102,7 @@ impl TraceStore for PostgresTraces {
             return Err(TracesError::TooLarge { limit: bounded.limit });
         }
         written.map_err(|error| StateError::failed("the trace", error))?;
-        self.writer.take(&self.tenant, id, bounded.text);
+        self.writer.take(&self.waiting, &self.tenant, id, bounded.text);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ UNION ALL SELECT 'released', at, tenant, ref FROM compute.released WHERE at > $2
 const POLL: std::ops::Range<u64> = 2000..4000;
 /// How long an answer may take before the connection counts as broken.
 const ANSWER: Duration = Duration::from_secs(3);
+/// How long what was read may take until it is known: an answer, and time for a machine that does other things.
+const ON_ITS_WAY: Duration = Duration::from_secs(30);
 /// How late a change may be seen that says when it was, in milliseconds: it may have waited for others before its end.
 const LATE: i64 = 15_000;
 /// After how long without an answer it is away, whatever else is known.
@@ -52,6 +54,10 @@ pub(crate) struct Watch {
     asks: mpsc::Sender<Ask>,
     /// Is told of artifacts that others have released.
     on_release: OnceLock<Told>,
+    /// The tokens that were revoked here a moment ago.
+    revoked: Mutex<Vec<(Instant, String)>>,
+    /// How often the connection was lost.
+    losses: AtomicU64,
     /// Until when those are known, by the database's clock.
     released: AtomicI64,
 }
@@ -102,6 +108,8 @@ impl Watch {
             stale,
             asks,
             on_release: OnceLock::new(),
+            revoked: Mutex::default(),
+            losses: AtomicU64::new(0),
             released: AtomicI64::new(0),
         };
         (Arc::new(watch), asked)
@@ -144,8 +152,22 @@ impl Watch {
         self.tokens.read().unwrap_or_else(PoisonError::into_inner).all.get(id).cloned()
     }
 
+    /// Does not know a token any more: it is asked for when somebody has it.
+    pub(crate) fn forget_token(&self, id: &str) {
+        self.saw_token(id, None);
+    }
+
+    /// Knows that a token was revoked here, whatever was read before that and is still on its way.
+    pub(crate) fn revoked(&self, id: &str) {
+        let mut revoked = lock(&self.revoked);
+        revoked.retain(|(at, _)| at.elapsed() < ON_ITS_WAY);
+        revoked.push((Instant::now(), id.to_owned()));
+        drop(revoked);
+        self.saw_token(id, None);
+    }
+
     /// Knows a token, or that there is none of this id.
-    pub(crate) fn saw_token(&self, id: &str, token: Option<KeptToken>) {
+    fn saw_token(&self, id: &str, token: Option<KeptToken>) {
         let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
         match token {
             Some(token) => drop(tokens.all.insert(id.to_owned(), token)),
@@ -205,7 +227,13 @@ impl Watch {
         self.is_away.store(false, Ordering::Release);
     }
 
+    /// How often the connection was lost: others were, too, then.
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Acquire)
+    }
+
     fn lost(&self, why: &Broken) {
+        self.losses.fetch_add(1, Ordering::AcqRel);
         *lock(&self.why) = compute::with_causes(&**why).clone();
         self.is_away.store(true, Ordering::Release);
     }
@@ -245,7 +273,7 @@ async fn connected(
     asked: &mut mpsc::Receiver<Ask>,
 ) -> Result<(), Broken> {
     let connecting = address.config.connect(address.tls.clone());
-    let (client, connection) = tokio::time::timeout(ANSWER * 2, connecting).await??;
+    let (client, connection) = tokio::time::timeout(address.patience(), connecting).await??;
     let (notes, mut told) = mpsc::unbounded_channel();
     let pump = tokio::spawn(pump(connection, notes));
     let followed = following(watch, &client, asked, &mut told).await;
@@ -378,7 +406,8 @@ impl Watch {
                 }
                 ("tokens", _) => {
                     let known = self.tokens.read().unwrap_or_else(PoisonError::into_inner).number;
-                    if known != Some(number) {
+                    // What has the same number may be another history: of a database that took the place of one.
+                    if is_first || known != Some(number) {
                         self.load(client).await?;
                     }
                 }
@@ -398,7 +427,10 @@ impl Watch {
         let rows = within(client.query(LOAD, &[])).await?;
         let number = rows.first().map(|row| row.get::<_, i64>("number"));
         let all = rows.iter().filter_map(read_token).map(|one| (one.info.id.clone(), one));
-        let all = all.collect();
+        let mut all: HashMap<_, _> = all.collect();
+        for (_, id) in lock(&self.revoked).iter().filter(|(at, _)| at.elapsed() < ON_ITS_WAY) {
+            all.remove(id);
+        }
         *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Known { number, all };
         Ok(())
     }
@@ -408,8 +440,9 @@ impl Watch {
         let rows = within(client.query(LOAD_ONE, &[&ids])).await?;
         let found: HashMap<_, _> =
             rows.iter().filter_map(read_token).map(|one| (one.info.id.clone(), one)).collect();
+        let is_revoked = |id: &String| lock(&self.revoked).iter().any(|(_, one)| one == id);
         for id in ids {
-            self.saw_token(id, found.get(id).cloned());
+            self.saw_token(id, found.get(id).filter(|_| !is_revoked(id)).cloned());
         }
         self.answered();
         Ok(())

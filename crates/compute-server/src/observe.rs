@@ -24,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 const STALLED: Duration = Duration::from_secs(1);
 const STRANGER_STALLED: Duration = Duration::from_millis(20);
 
+/// The paths of those who ask whether the server lives and takes work.
+const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 /// For how many seconds whoever keeps the state has not answered: what is known of it is used.
 const AWAY: HeaderName = HeaderName::from_static("x-compute-state-away");
 
@@ -36,7 +38,11 @@ pub(crate) async fn observe(
     let started = Instant::now();
     // One too many is told so without a body: that could wait to be read, too.
     let life = request.extensions().get::<Arc<Life>>().cloned();
-    let Some(present) = enter(&server, request.headers(), life.as_ref()).await else {
+    let present = match PROBES.contains(&request.uri().path()) {
+        true => server.shared.probes.enter().ok(),
+        false => enter(&server, request.headers(), life.as_ref()).await,
+    };
+    let Some(present) = present else {
         let retry = [(header::RETRY_AFTER, "1")];
         return (StatusCode::SERVICE_UNAVAILABLE, retry).into_response();
     };

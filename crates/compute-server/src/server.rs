@@ -18,8 +18,11 @@ const ENGINES: [&str; 1] = ["wasm"];
 /// Which part of the requests that there may be those without a token may be besides, and which part of the processors
 /// their connections may use: one in so many.
 const STRANGERS: usize = 8;
-/// How many threads look at once for tokens that are not known here.
+/// How many threads look at once for tokens that are not known here, and how many wait for that besides.
 const LOOKING: usize = 8;
+const LOOKERS: usize = 64;
+/// How many requests there may be at once that ask whether the server lives and takes work: whatever strangers do, it is told.
+const PROBES: usize = 64;
 /// How many bytes requests without a token may take.
 const NOBODY_MEMORY: u64 = 16 << 20;
 
@@ -36,6 +39,9 @@ pub(crate) struct Shared {
     pub(crate) tokens: Arc<dyn TokenCheck>,
     /// Taken by whoever looks for a token that is not known here.
     pub(crate) looking: Semaphore,
+    /// Those that look, and that wait for it.
+    pub(crate) lookers: Requests,
+    pub(crate) probes: Requests,
     pub(crate) tenants: Tenants,
     pub(crate) classes: Classes,
     /// The memory of requests of nobody yet.
@@ -146,6 +152,8 @@ impl Server {
                 state,
                 tokens,
                 looking: Semaphore::new(LOOKING),
+                lookers: Requests::new(LOOKERS),
+                probes: Requests::new(PROBES),
                 tenants,
                 classes,
                 nobody,

@@ -8,7 +8,7 @@ mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -44,6 +44,10 @@ const CHECK: Duration = Duration::from_secs(30);
 
 /// How long what is recorded of runs may be as it was before somebody else changed it.
 const POLICY: Duration = Duration::from_secs(1);
+
+/// How long documents wait for one that reads what is active, and how soon it is tried again where it could not be read.
+const RENEWING: Duration = Duration::from_secs(15);
+const UNREADABLE: Duration = Duration::from_secs(1);
 
 /// How long it may take to make an artifact ready before anybody asks for it.
 const WARM: Duration = Duration::from_hours(1);
@@ -84,6 +88,8 @@ pub(crate) struct Tenant {
     replaced: Account,
     /// What the rules and the mask in `live` take. Held by whoever makes it anew.
     renewing: Mutex<Charge>,
+    /// When what is kept could last not be read.
+    unread: Mutex<Option<Instant>>,
     /// Held by whoever changes what a version is made of, or makes one active.
     pub(crate) changing: tokio::sync::Mutex<()>,
 }
@@ -127,6 +133,17 @@ pub(crate) enum LiveError {
     TooLarge(#[from] OverLimit),
 }
 
+impl LiveError {
+    /// Whether the same may succeed later.
+    fn is_unavailable(&self) -> bool {
+        matches!(
+            self,
+            Self::Stacks(StacksError::State(StateError::Unavailable { .. }))
+                | Self::Secret(SecretError::State(StateError::Unavailable { .. }))
+        )
+    }
+}
+
 /// A tenant's place cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TenantError {
@@ -145,13 +162,52 @@ impl fmt::Debug for Tenant {
 impl Tenant {
     /// The active versions and the secrets. Where something changed, by this process or another, only what
     /// changed is made ready anew.
+    ///
+    /// What cannot be read now is as it was, if it was read before.
     pub(crate) fn live(&self) -> Result<Arc<Live>, LiveError> {
         let change = Some(self.catalogue.change_number()?);
         let live = self.live.load_full();
-        if live.change == change {
+        if live.change == change || live.change.is_some() && self.is_unreadable() {
             return Ok(live);
         }
-        let mut renewing = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.renewed() {
+            Err(error) if live.change.is_some() && error.is_unavailable() => {
+                warn(&error);
+                let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+                *unread = Some(Instant::now());
+                Ok(live)
+            }
+            renewed => renewed,
+        }
+    }
+
+    /// Whether what is kept could not be read a moment ago: not every document asks again.
+    fn is_unreadable(&self) -> bool {
+        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        unread.is_some_and(|at| at.elapsed() < UNREADABLE)
+    }
+
+    /// The turn of one that renews it. The others wait, and not for ever.
+    fn renewing(&self) -> Result<MutexGuard<'_, Charge>, LiveError> {
+        let begun = Instant::now();
+        loop {
+            match self.renewing.try_lock() {
+                Ok(renewing) => return Ok(renewing),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < RENEWING => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let late =
+                        StateError::unavailable("what is active", "it takes long to be read");
+                    return Err(StacksError::from(late).into());
+                }
+            }
+        }
+    }
+
+    fn renewed(&self) -> Result<Arc<Live>, LiveError> {
+        let mut renewing = self.renewing()?;
         // Read before the versions: what changes meanwhile is seen by the next document.
         let change = Some(self.catalogue.change_number()?);
         let live = self.live.load_full();
@@ -279,7 +335,6 @@ pub(crate) struct Tenants {
     rules: Account,
     replaced: Account,
     entries: RwLock<HashMap<TenantName, Arc<Entry>>>,
-    opening: Mutex<()>,
 }
 
 /// What a tenant's requests may take together, and the tenant, once it is opened.
@@ -291,6 +346,8 @@ pub(crate) struct Entry {
     /// What of the processors goes to its connections.
     pub(crate) pace: Arc<Pace>,
     tenant: OnceLock<Arc<Tenant>>,
+    /// Held by whoever opens it.
+    opening: Mutex<()>,
 }
 
 impl Entry {
@@ -323,7 +380,6 @@ impl Tenants {
             ),
             replaced: Account::new(REPLACED, settings.rule_memory),
             entries: RwLock::default(),
-            opening: Mutex::new(()),
         }
     }
 
@@ -384,6 +440,7 @@ impl Tenants {
                     memory: self.memory.child("the memory of a tenant's requests", tenant_memory),
                     pace: Arc::new(Pace::one_in(2)),
                     tenant: OnceLock::new(),
+                    opening: Mutex::new(()),
                 })
             };
             Arc::clone(entries.entry(name.clone()).or_insert_with(new))
@@ -393,8 +450,10 @@ impl Tenants {
     /// A tenant. Its files are opened, so this is for threads that may wait.
     pub(crate) fn open(&self, name: &TenantName) -> Result<Arc<Tenant>, TenantError> {
         let entry = self.entry(name);
-        let _opening: MutexGuard<'_, ()> =
-            self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tenant) = entry.opened() {
+            return Ok(tenant);
+        }
+        let _opening = entry.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tenant) = entry.opened() {
             return Ok(tenant);
         }
@@ -432,6 +491,7 @@ impl Tenants {
             live,
             replaced: self.replaced.child(REPLACED, self.settings.rule_memory / 2),
             renewing: Mutex::new(rules.empty()),
+            unread: Mutex::new(None),
             changing: tokio::sync::Mutex::new(()),
             store,
         });

@@ -152,7 +152,7 @@ pub trait Catalogue: Stacks + SealedSecrets {
     fn restore(&self, version: &Version) -> Result<(), StacksError>;
 
     /// Says that an artifact goes, unless a rule of a version names it: whether it may. Others who share what is kept forget it, and
-    /// for ten seconds keep no version that names it. Whoever says so deletes it then, and says so once more.
+    /// for half a minute keep no version that names it. Whoever says so deletes it then, and says so once more.
     ///
     /// # Errors
     /// [`StacksError::State`].
@@ -287,7 +287,7 @@ pub enum StacksError {
         number: u32,
     },
     /// An artifact that it names goes at this moment.
-    #[error("{0} was deleted a moment ago: upload it again, and try again in ten seconds")]
+    #[error("{0} was deleted a moment ago: upload it again, and try again in half a minute")]
     Released(Ref),
     /// There is as much as there may be.
     #[error("there may be at most {limit} {what}")]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use compute_postgres::{PostgresSettings, PostgresState, is_address};
+use compute_postgres::{PostgresSettings, PostgresState, is_address, without_password};
 use compute_state::{
     Catalogue, LocalState, State, StateError, TenantName, TokenCheck, TraceStore, Vault, VaultError,
 };
@@ -104,6 +104,22 @@ impl Place {
         Ok(self.state()?.tenant(&TenantName::default())?.traces()?)
     }
 
+    /// Where the state is, for people.
+    pub(crate) fn shown(&self) -> String {
+        match &self.state {
+            StatePlace::Folder(folder) => folder.display().to_string(),
+            StatePlace::Postgres(address) => without_password(address),
+        }
+    }
+
+    /// That this is the key of all who share the state; the first who says so decides.
+    pub(crate) fn check_key(&self, vault: &Vault) -> Result<(), VaultError> {
+        match self.opened()? {
+            Opened::Folder(_) => Ok(()),
+            Opened::Postgres(state) => state.check_key(vault),
+        }
+    }
+
     /// What seals the secrets here: the key in the environment, in this file, or beside them.
     pub(crate) fn vault(&self, file: Option<&Path>) -> Result<Vault, VaultError> {
         let named = match (named_key()?, file) {
@@ -138,7 +154,7 @@ impl Place {
 }
 
 /// What the environment says that secrets are sealed with.
-fn named_key() -> Result<Option<Vault>, VaultError> {
+pub(crate) fn named_key() -> Result<Option<Vault>, VaultError> {
     let key = std::env::var(SECRET_KEY).ok().filter(|key| !key.is_empty());
     key.map(|key| Vault::new(&key)).transpose()
 }

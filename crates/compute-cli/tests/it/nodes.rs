@@ -134,7 +134,12 @@ fn what_one_node_changes_all_nodes_know() {
     let wrong = format!("compute_{}_{}", "0".repeat(16), "A".repeat(43));
     assert_eq!(fire_with(urls[1], &wrong).status(), 401);
 
+    // What changed last and was not read yet keeps nobody from going on.
+    let put = client.put(format!("{}/v1/secrets/NEW", urls[0])).bearer_auth(&token);
+    assert!(put.body(r#"{"value":"x"}"#).send().unwrap().status().is_success());
+    std::thread::sleep(Duration::from_millis(300));
     nodes.cluster.crash();
+    assert_eq!(fire_with(urls[1], &token).status(), 200);
     until("it says that it is away", || {
         let answer = fire_with(urls[1], &token);
         answer.status() == 200 && answer.headers().contains_key("x-compute-state-away")
@@ -169,7 +174,8 @@ fn state_moves_to_a_database_and_back() {
     let key = std::fs::read_to_string(old.join("secret.key")).unwrap();
     let copy = |from: &str, to: &str| {
         let mut command = nodes.home.command(&["state", "copy", from, to]);
-        command.env_remove("COMPUTE_SECRET_KEY");
+        // One that was drawn for the nodes, and opens nothing.
+        command.env("COMPUTE_SECRET_KEY", KEY);
         nodes.home.finish(command, b"")
     };
     let copied = copy(text(&old), &nodes.address);

@@ -70,6 +70,8 @@ CREATE TABLE compute.refs (
     FOREIGN KEY (tenant, stack, number) REFERENCES compute.versions ON DELETE CASCADE
 );
 
+CREATE INDEX ON compute.refs (tenant, ref);
+
 CREATE TABLE compute.shadows (
     tenant text COLLATE "C" NOT NULL,
     stack text COLLATE "C" NOT NULL,

@@ -1,36 +1,41 @@
 //! Writes traces beside the work: those of all tenants that came together are written together.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use compute::{Account, Charge};
 use compute_state::{StateError, StateQuotas, TenantName};
 
 use crate::database::{Database, Seen, Stop};
 
 /// How many bytes of traces wait at most; what comes beyond is lost, and nobody waits for it.
-const WAITING: usize = 32 << 20;
+const WAITING: u64 = 32 << 20;
 /// How many are written together.
 const TOGETHER: usize = 500;
 /// How long it takes from one time to the next, at least.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long whoever reads waits for what was written.
 const SETTLE: Duration = Duration::from_secs(5);
+/// What a tenant's turn is locked by, beside its name: any number that others don't take.
+const TURN: i32 = 0x7472_6163;
 /// How many of a tenant are written before the oldest are deleted.
 const SLACK: u64 = 100;
 /// The part of the bytes that a tenant may have which is written before the oldest are deleted.
 const PART: u64 = 16;
 
-/// Takes traces, and has a thread write them.
+/// Takes traces, and has a thread write them. When it goes, it waits until those that wait are written.
 #[derive(Debug)]
 pub(crate) struct TraceWriter {
-    works: mpsc::Sender<Work>,
-    waiting: Arc<AtomicUsize>,
+    /// Nothing once this is dropped.
+    works: Option<mpsc::Sender<Work>>,
+    ended: Mutex<mpsc::Receiver<()>>,
+    /// The memory of those that wait.
+    pub(crate) memory: Account,
 }
 
 enum Work {
-    Trace(TenantName, String, Vec<u8>),
+    Trace(TenantName, String, Vec<u8>, Charge),
     /// Is answered when all that came before is written, or lost.
     Settle(mpsc::Sender<()>),
 }
@@ -39,41 +44,55 @@ impl TraceWriter {
     /// Starts the thread; it ends with this.
     pub(crate) fn start(database: Arc<Database>, quotas: StateQuotas) -> Result<Self, StateError> {
         let (works, taken) = mpsc::channel();
-        let waiting = Arc::<AtomicUsize>::default();
+        let (end, ended) = mpsc::channel();
         let thread = Thread {
             most: i64::try_from(quotas.traces).unwrap_or(i64::MAX),
             quota: quotas.trace_bytes,
             written: HashMap::new(),
-            waiting: Arc::clone(&waiting),
             database,
         };
         let started = std::thread::Builder::new().name("traces".to_owned());
-        let started = started.spawn(move || thread.run(&taken));
+        let started = started.spawn(move || {
+            thread.run(&taken);
+            drop(end);
+        });
         started.map_err(|error| StateError::failed("a thread for traces", error))?;
-        Ok(Self { works, waiting })
+        let memory = Account::new("the memory of traces that wait to be written", WAITING);
+        Ok(Self { works: Some(works), ended: Mutex::new(ended), memory })
     }
 
-    /// Takes a trace. What there is no room for is lost.
-    pub(crate) fn take(&self, tenant: &TenantName, id: &str, text: Vec<u8>) {
-        let size = text.len() + id.len();
-        let waiting = self.waiting.fetch_add(size, Ordering::AcqRel) + size;
-        let sent = waiting <= WAITING
-            && self.works.send(Work::Trace(tenant.clone(), id.to_owned(), text)).is_ok();
+    /// Takes a trace, whose memory is charged to this account, a part of this one's. What there is no room for is lost.
+    pub(crate) fn take(&self, own: &Account, tenant: &TenantName, id: &str, text: Vec<u8>) {
+        let charge = own.charge(text.len() + id.len());
+        let sent = match (charge, &self.works) {
+            (Ok(charge), Some(works)) => {
+                works.send(Work::Trace(tenant.clone(), id.to_owned(), text, charge)).is_ok()
+            }
+            _ => false,
+        };
         if !sent {
-            self.waiting.fetch_sub(size, Ordering::AcqRel);
             tracing::debug!(target: "request", %tenant, "a trace is lost: too many wait");
         }
     }
 
     /// Waits until all that was taken is written, or lost.
     pub(crate) fn settle(&self) {
-        if self.waiting.load(Ordering::Acquire) == 0 {
+        if self.memory.used() == 0 {
             return;
         }
         let (done, settled) = mpsc::channel();
-        if self.works.send(Work::Settle(done)).is_ok() {
+        let sent = self.works.as_ref().is_some_and(|works| works.send(Work::Settle(done)).is_ok());
+        if sent {
             let _ = settled.recv_timeout(SETTLE);
         }
+    }
+}
+
+impl Drop for TraceWriter {
+    fn drop(&mut self) {
+        self.works = None;
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = ended.recv_timeout(SETTLE);
     }
 }
 
@@ -84,7 +103,6 @@ struct Thread {
     quota: u64,
     /// How many were written of each tenant since the oldest were deleted, and their bytes.
     written: HashMap<TenantName, (u64, u64)>,
-    waiting: Arc<AtomicUsize>,
 }
 
 impl Thread {
@@ -92,11 +110,11 @@ impl Thread {
         while let Ok(first) = works.recv() {
             let begun = Instant::now();
             let (mut traces, mut settling) = (BTreeMap::new(), Vec::new());
-            let mut size = 0;
+            let mut charges = Vec::new();
             for work in std::iter::once(first).chain(works.try_iter()).take(TOGETHER) {
                 match work {
-                    Work::Trace(tenant, id, text) => {
-                        size += text.len() + id.len();
+                    Work::Trace(tenant, id, text, charge) => {
+                        charges.push(charge);
                         let own: &mut BTreeMap<_, _> = traces.entry(tenant).or_default();
                         // In the place of one that came before it.
                         own.insert(id, (own.len(), text));
@@ -109,7 +127,7 @@ impl Thread {
                     tracing::debug!(target: "request", %tenant, "traces are lost: {}", compute::with_causes(&error));
                 }
             }
-            self.waiting.fetch_sub(size, Ordering::AcqRel);
+            drop(charges);
             let is_waited_for = !settling.is_empty();
             for done in settling {
                 let _ = done.send(());
@@ -135,6 +153,8 @@ impl Thread {
         self.database.change(tenant, Seen::InAnyOrder, async |change| {
             // It need not be on disk when it is answered.
             change.does("SELECT set_config('synchronous_commit', 'off', true)", &[]).await?;
+            // Of two nodes that write traces of the same ids, one comes after the other.
+            change.does("SELECT pg_advisory_xact_lock($1, hashtext($2))", &[&TURN, &change.tenant]).await?;
             let keep = "INSERT INTO compute.traces (tenant, key, id, text)
                 SELECT $1, sha256(id), id, text
                 FROM unnest($2::bytea[], $3::bytea[]) WITH ORDINALITY AS of(id, text, place) ORDER BY place

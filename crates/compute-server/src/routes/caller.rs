@@ -209,10 +209,18 @@ async fn tenant(
     Ok(info.tenant)
 }
 
+/// How long a request waits until its token is looked for.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Has somebody asked who keeps the tokens: whoever sends any word as one keeps no thread from others.
 async fn look_for(token: String, server: &Server) -> Result<Option<TokenInfo>, Problem> {
-    // It is never closed.
-    let looking = server.shared.looking.acquire().await;
+    let busy = || {
+        let detail = "too many ask with tokens that are not known here";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
+    };
+    let _looker = server.shared.lookers.enter().map_err(|_| busy())?;
+    let looking = tokio::time::timeout(LOOK, server.shared.looking.acquire()).await;
+    let looking = looking.map_err(|_| busy())?;
     let tokens = Arc::clone(&server.shared.tokens);
     let looked = tokio::task::spawn_blocking(move || tokens.check(&token)).await;
     drop(looking);

@@ -366,10 +366,6 @@ pub(super) async fn delete(
     let _changing = tenant.changing.lock().await;
     let deleted = undamaged(store.head(&reference).await)?;
     let referenced = |detail: String| Err(Problem::new(StatusCode::CONFLICT, "referenced", detail));
-    let named = admitted.run(|tenant, _| tenant.catalogue.refs()).await??;
-    if named.contains(&reference) {
-        return referenced(format!("a version of a stack names {reference}"));
-    }
     // Nothing is attached meanwhile to another.
     let _deleting = tenant.usage.deleting().await;
     let mut attached: HashSet<Ref> =
@@ -397,8 +393,13 @@ pub(super) async fn delete(
     store.delete(&reference).await?;
     tenant.manager.forget(&reference);
     // Whoever has loaded it since forgets it, too. If that cannot be told now, it was told before.
-    if let Err(error) = admitted.run(released).await? {
-        warn(&error);
+    match admitted.run(released).await? {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(
+            target: "request",
+            "{reference} was deleted, and a version was made meanwhile that names it: upload it again"
+        ),
+        Err(error) => warn(&error),
     }
     for attachment in &attached {
         store.delete_attachment(attachment).await?;

@@ -69,15 +69,15 @@ pub(crate) fn reason(
     };
     // A sandbox that cannot even be made did nothing else wrong.
     let unmade = matches!(error.downcast_ref::<Stop>(), Some(Stop::Unlinked(_)));
-    let then = || match &own {
+    let then = |unbegun: &str| match &own {
         Some(own) if !unmade => own.to_string(),
         Some(_) => String::new(),
-        None => UNBEGUN.to_owned(),
+        None => unbegun.to_owned(),
     };
     if state.memory_bytes.refused {
-        Some(Reason::MemoryLimit { limit: bounds.memory, then: then() })
+        Some(Reason::MemoryLimit { limit: bounds.memory, then: then(UNBEGUN) })
     } else if state.table_elements.refused {
-        Some(Reason::TableLimit { limit: bounds.table_elements, then: then() })
+        Some(Reason::TableLimit { limit: bounds.table_elements, then: then("") })
     } else {
         own
     }

@@ -151,7 +151,8 @@ fn a_minimum_above_the_limit_of_the_call_is_refused() {
     let outcome = run_loaded(text, Limits { memory: Some(1 << 20), ..NONE });
     assert_eq!(
         failure(&outcome),
-        "the guest was refused memory beyond its limit of 1048576 bytes [memory-limit]"
+        "the guest was refused memory beyond its limit of 1048576 bytes, and then was not begun: what it begins with is more than that. \
+         An op in Python says what it needs, such as @op(memory=\"512MiB\") [memory-limit]"
     );
     let text = r#"(module (table 5000 funcref) (func (export "_start")))"#;
     let outcome = run_loaded(text, Limits { table_elements: Some(100), ..NONE });

@@ -21,7 +21,17 @@ pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
             "there are no stacks, and no --root: everything would be deleted; name what to keep",
         ));
     }
-    let options = GcOptions { roots, min_age: args.min_age, dry_run: args.dry_run };
+    let mut options = GcOptions { roots, min_age: args.min_age, dry_run: args.dry_run };
+    // Servers that share a database run nothing more of what goes, and make no version of it meanwhile.
+    if place.folder().is_none() && !args.dry_run {
+        let catalogue = place.catalogue(&tenant)?;
+        let dry = GcOptions { dry_run: true, ..options.clone() };
+        for artifact in pollster::block_on(compute_store::gc(&*store, &dry))?.swept.artifacts {
+            if !catalogue.release(&artifact)? {
+                options.roots.push(artifact);
+            }
+        }
+    }
     let report = pollster::block_on(compute_store::gc(&*store, &options))?;
     let swept = &report.swept;
     for reference in swept.artifacts.iter().chain(&swept.attachments) {

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use compute_state::{Copied, CopyError, copy};
+use compute_state::{Copied, CopyError, State, Vault, copy};
 
 use crate::args::{Cli, StateCommand, StateCopyArgs};
 use crate::failure::{Failure, SECRET_KEY};
-use crate::home::Place;
+use crate::home::{Place, named_key};
 use crate::user;
 
 pub(crate) fn state(cli: &Cli, args: &StateCopyArgs) -> Result<(), Failure> {
@@ -21,11 +21,12 @@ pub(crate) fn state(cli: &Cli, args: &StateCopyArgs) -> Result<(), Failure> {
     {
         return Err(Failure::usage("both are the same folder"));
     }
-    // What opens the secrets there is what opens them here.
     let key_file =
         old.folder().map(|folder| folder.join("secret.key")).filter(|file| file.exists());
-    if new.folder().is_none() && key_file.is_some() {
-        new.vault(key_file.as_deref())?;
+    if new.folder().is_none()
+        && let Some(vault) = opens_all(&*old.state()?, &old, key_file.as_deref())?
+    {
+        new.check_key(&vault)?;
     }
     let mut shown = Copied::default();
     let copied = copy(&*old.state()?, &*new.state()?, &mut |done| {
@@ -57,6 +58,32 @@ pub(crate) fn state(cli: &Cli, args: &StateCopyArgs) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+/// What opens all secrets of a state: the key in the environment, or in this file; nothing if there are none.
+fn opens_all(
+    state: &dyn State,
+    place: &Place,
+    key_file: Option<&Path>,
+) -> Result<Option<Vault>, Failure> {
+    let mut sealed = Vec::new();
+    for tenant in state.tenants()? {
+        sealed.extend(state.tenant(&tenant)?.catalogue()?.sealed_secrets()?);
+    }
+    if sealed.is_empty() {
+        return Ok(None);
+    }
+    let of_file = key_file.map(Vault::from_file).transpose()?;
+    let opens =
+        |vault: &Vault| sealed.iter().all(|(name, sealed)| vault.open(name, sealed).is_ok());
+    let found = [named_key()?, of_file].into_iter().flatten().find(opens);
+    found.map(Some).ok_or_else(|| {
+        let file = key_file.map(|file| format!(" or in {}", file.display())).unwrap_or_default();
+        Failure::usage(format!(
+            "no key that is at hand opens all secrets of {}: put the one that they were sealed with into {SECRET_KEY}{file}, or forget those that nothing opens (`compute secret rm`)",
+            place.shown()
+        ))
+    })
 }
 
 fn same_folder(one: &Path, other: &Path) -> bool {
