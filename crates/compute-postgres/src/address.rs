@@ -63,10 +63,13 @@ pub fn is_address(text: &str) -> bool {
     ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme))
 }
 
-/// An address as it may be shown: without its password.
+/// An address as it may be shown: without its password. What is none is shown as it is.
 #[must_use]
 pub fn without_password(address: &str) -> String {
     const HIDDEN: &str = "(hidden)";
+    if !is_address(address) {
+        return address.to_owned();
+    }
     let (base, query) = address.split_once('?').unwrap_or((address, ""));
     let base = match base.split_once("://") {
         Some((scheme, rest)) => match rest.rsplit_once('@') {
@@ -249,6 +252,7 @@ mod tests {
             ),
             ("postgres://u@h:1,i:2/d", "postgres://u@h:1,i:2/d"),
             ("/var/lib/compute", "/var/lib/compute"),
+            ("s3://bucket/a?b=c", "s3://bucket/a?b=c"),
         ] {
             assert_eq!(without_password(text), shown);
         }

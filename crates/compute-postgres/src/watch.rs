@@ -234,7 +234,7 @@ impl Watch {
 
     fn lost(&self, why: &Broken) {
         self.losses.fetch_add(1, Ordering::AcqRel);
-        *lock(&self.why) = compute::with_causes(&**why).clone();
+        *lock(&self.why) = compute::with_causes(&**why);
         self.is_away.store(true, Ordering::Release);
     }
 }

@@ -18,9 +18,6 @@ use location::TENANTS;
 pub use location::{Location, tenant_folder, tenant_store};
 pub use traces::FolderTraces;
 
-/// The file of the key that seals secrets.
-const KEY: &str = "secret.key";
-
 /// What is kept in a folder: SQLite files and a folder of traces for each tenant, which several processes may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalState {
@@ -45,15 +42,21 @@ impl LocalState {
     /// # Errors
     /// As [`Vault::from_file`].
     pub fn vault(&self) -> Result<Vault, VaultError> {
-        Vault::from_file(&self.folder.join(KEY))
+        Vault::from_file(&self.key_file())
     }
 
-    /// The same, if there is a key.
+    /// The file of the key that seals secrets here, whether it is there or not.
+    #[must_use]
+    pub fn key_file(&self) -> PathBuf {
+        self.folder.join("secret.key")
+    }
+
+    /// What seals secrets here, if there is a key.
     ///
     /// # Errors
     /// As [`Vault::from_file`].
     pub fn vault_if_made(&self) -> Result<Option<Vault>, VaultError> {
-        let file = self.folder.join(KEY);
+        let file = self.key_file();
         file.exists().then(|| Vault::from_file(&file)).transpose()
     }
 }

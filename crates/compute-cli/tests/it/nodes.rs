@@ -114,7 +114,8 @@ fn what_one_node_changes_all_nodes_know() {
     let traced = client.post(format!("{}/stacks/shop", urls[0])).bearer_auth(&token);
     let traced = traced.header("x-compute-trace", "summary").body("{}").send().unwrap();
     let rid = traced.headers()["x-compute-rid"].to_str().unwrap().to_owned();
-    assert_eq!(get(urls[1], &format!("/v1/traces/{rid}")).status(), 200);
+    let path = format!("/v1/traces/{rid}");
+    until("a trace is read elsewhere", || get(urls[1], &path).status() == 200);
     // What one deletes, none runs, though all have it loaded.
     let echo = remote(&["put", "tests/cmd/guests/echo.wat"]);
     let path = echo.trim().trim_start_matches("compute://");

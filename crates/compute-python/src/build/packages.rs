@@ -303,12 +303,11 @@ impl Packages {
     /// What is said where pip finds no packages that fit.
     fn refused(&self, error: &PipError, has: &Has) -> BuildError {
         let PipError::Failed(said) = error else { return failed(error.to_string()) };
-        let list: Vec<_> = has.iter().map(|(name, version)| format!("{name} {version}")).collect();
         failed(format!(
             "the packages of {} cannot be had:\n{said}\nan op brings packages of pure Python (wheels for any platform), and uses what \
              the plugin has of others, in these versions: {}",
             self.named_in.first().unwrap_or(&self.folder).display(),
-            list.join(", ")
+            listed(has)
         ))
     }
 }
@@ -329,11 +328,10 @@ impl Lock {
         if impure.is_empty() {
             return Ok(self.of_pure_python(has));
         }
-        let list: Vec<_> = has.iter().map(|(name, version)| format!("{name} {version}")).collect();
         Err(failed(format!(
             "{LOCK} pins no wheel of pure Python of {}: an op brings such packages alone, and uses what the plugin has of others: {}",
             impure.join(", "),
-            list.join(", ")
+            listed(has)
         )))
     }
 
@@ -378,6 +376,12 @@ impl Chosen {
         };
         Package { name, version, marker: None, wheels: vec![wheel] }
     }
+}
+
+/// What the plugin has, for people.
+fn listed(has: &Has) -> String {
+    let list: Vec<_> = has.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    list.join(", ")
 }
 
 /// What is said of a line that is not taken.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use compute_state::{Copied, CopyError, State, Vault, copy};
+use compute_state::{Copied, CopyError, LocalState, State, Vault, copy};
 
 use crate::args::{Cli, StateCommand, StateCopyArgs};
 use crate::failure::{Failure, SECRET_KEY};
@@ -21,8 +21,8 @@ pub(crate) fn state(cli: &Cli, args: &StateCopyArgs) -> Result<(), Failure> {
     {
         return Err(Failure::usage("both are the same folder"));
     }
-    let key_file =
-        old.folder().map(|folder| folder.join("secret.key")).filter(|file| file.exists());
+    let key_file = old.folder().map(|folder| LocalState::new(folder).key_file());
+    let key_file = key_file.filter(|file| file.exists());
     if new.folder().is_none()
         && let Some(vault) = opens_all(&*old.state()?, &old, key_file.as_deref())?
     {
