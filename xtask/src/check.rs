@@ -2,6 +2,7 @@
 
 mod cpython;
 mod determinism;
+mod fleet;
 mod python;
 
 use std::fs;
@@ -11,10 +12,8 @@ use anyhow::Result;
 use crate::{api, cargo, fuzz, guests, plugin, root, run, tidy, tools};
 pub(crate) use cpython::cpython;
 pub(crate) use determinism::determinism;
+pub(crate) use fleet::fleet;
 pub(crate) use python::python;
-
-/// For how long each fuzz target runs.
-const FUZZ_SECONDS: u32 = 10;
 
 /// Runs all tests.
 pub(crate) fn test(args: &[String]) -> Result<()> {
@@ -47,7 +46,7 @@ pub(crate) fn ci() -> Result<()> {
     api::check()?;
     // The workspace, as clippy has checked it: what it depends on is not checked again.
     run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
-    fuzz::fuzz_all(FUZZ_SECONDS)
+    fuzz::check()
 }
 
 /// What is deployed says what its schema knows: no name that nobody reads.
@@ -56,11 +55,13 @@ pub(crate) fn deploy() -> Result<()> {
     let compose = folder.join("compose.yaml");
     let schema = ["--quiet", "--builtin-schema", "vendor.compose-spec"];
     run(tools::check_jsonschema()?.args(schema).arg(compose))?;
-    for entry in fs::read_dir(folder.join("kubernetes"))? {
-        let path = entry?.path();
-        // That of kustomize is none of Kubernetes'.
-        if path.file_name().is_some_and(|name| name != "kustomization.yaml") {
-            run(tools::kubernetes_validate()?.arg(path))?;
+    for below in ["kubernetes", "kubernetes/jobs"] {
+        for entry in fs::read_dir(folder.join(below))? {
+            let path = entry?.path();
+            // That of kustomize is none of Kubernetes'.
+            if path.is_file() && path.file_name().is_some_and(|name| name != "kustomization.yaml") {
+                run(tools::kubernetes_validate()?.arg(path))?;
+            }
         }
     }
     Ok(())

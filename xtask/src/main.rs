@@ -79,6 +79,15 @@ enum Chore {
     },
     /// Record what examples, guests and libraries of npm give, and run each record again, optimised and not, on a busy machine
     Determinism,
+    /// Load three servers on one database and one store while they are killed, stopped and started, and the database restarts
+    Fleet {
+        /// For how many seconds things go wrong
+        #[arg(long, default_value_t = 300)]
+        seconds: u64,
+        /// What the faults come from; drawn, if it is not said
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Try ops in Python: get CPython, run the examples, hostile ops, a workspace and a server
     Python,
     /// Run CPython's own tests in the sandbox
@@ -104,6 +113,7 @@ fn main() -> Result<()> {
         Chore::Bench { what, seconds, peers } => bench::bench(&what, seconds, peers),
         Chore::Fuzz { target, seconds } => fuzz::fuzz(&target, seconds),
         Chore::Determinism => check::determinism(),
+        Chore::Fleet { seconds, seed } => check::fleet(seconds, seed),
         Chore::Python => check::python(),
         Chore::Cpython => check::cpython(),
         Chore::Api => api::check(),

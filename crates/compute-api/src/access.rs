@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{SecretInfo, TokenInfo, TokenScope};
+use crate::{DayUsage, SecretInfo, TokenInfo, TokenScope};
 
 /// The names of secrets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +36,14 @@ impl std::fmt::Debug for SecretValue {
 pub struct TokenList {
     /// The oldest first.
     pub tokens: Vec<TokenInfo>,
+}
+
+/// What a tenant used.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UsageList {
+    /// By day, the oldest first.
+    pub days: Vec<DayUsage>,
 }
 
 /// A token that is to be made.

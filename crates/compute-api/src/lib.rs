@@ -17,26 +17,38 @@
 
 mod access;
 mod artifacts;
+mod jobs;
+mod lines;
 mod problem;
 mod records;
+mod rollouts;
 mod run;
+mod schedules;
 mod stacks;
 mod traces;
 
-pub use access::{SecretList, SecretValue, TokenList, TokenRequest};
+pub use access::{SecretList, SecretValue, TokenList, TokenRequest, UsageList};
 pub use artifacts::{Attached, Computes, Uploaded};
 pub use compute::{RecordHead, RecordKeep, RecordQuery};
 pub use compute_flow::{Problem as ActivationProblem, ProblemCode, Trace};
 pub use compute_state::{
-    ActiveStack, Draft, File, NewToken, RecordPolicies, RecordPolicy, Recorded, SecretInfo, Shadow,
-    Share, StackName, TenantName, TokenInfo, TokenScope, Version, VersionInfo,
+    ActiveStack, Actor, AuditEntry, AuditHead, AuditOf, AuditPage, CatchUp, DayUsage, Draft, File,
+    JobId, JobState, NewToken, RecordPolicies, RecordPolicy, Recorded, Rollout, RolloutPath,
+    ScheduleName, SecretInfo, Shadow, Share, StackName, TenantName, TokenInfo, TokenScope, Usage,
+    Version, VersionInfo,
 };
 pub use compute_store::Manifest;
+pub use jobs::{
+    JobAnswer, JobDetails, JobHead, JobList, JobRequest, JobRequestError, PartsHead, WebhookRequest,
+};
+pub use lines::{Line, LineAnswer, Lines, MAX_LINE, MAX_RID, end_line, line_rid};
 pub use problem::ProblemBody;
 pub use records::{NewShadow, RecordList, ShadowGroup, ShadowList, ShadowReport, ShadowWay};
+pub use rollouts::{CompletedRollout, NewRollout, RolloutList, RolloutReport};
 pub use run::{
     RunAnswer, RunError, RunEvent, RunFrame, RunLimits, RunLog, RunMetrics, RunRequest, RunSecrets,
 };
+pub use schedules::{ScheduleAnswer, ScheduleHead, ScheduleList, ScheduleRequest};
 pub use stacks::{
     Activation, FileDiff, NewDraft, RuleFile, StackVersion, Stacks, Validated, VersionDiff,
     VersionFiles, Versions,

@@ -137,8 +137,8 @@ pub struct RunAnswer {
     pub record: Option<String>,
 }
 
-/// An output that is there, `null` among them.
-fn there<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
+/// JSON that is there, `null` among it.
+pub(crate) fn there<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(from).map(Some)
 }
 

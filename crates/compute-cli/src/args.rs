@@ -1,8 +1,10 @@
 //! The arguments, with their help.
 
 mod flow;
+mod jobs;
 mod ops;
 mod records;
+mod schedules;
 mod server;
 pub(crate) mod values;
 
@@ -16,17 +18,22 @@ use compute::{Ref, Seed};
 
 pub(crate) use flow::{
     ApplyArgs, CheckArgs, DevArgs, Expected, FireArgs, FmtArgs, PullArgs, StackActivateArgs,
-    StackArgs, StackCommand, StackDiffArgs, StackShadowArgs, StackShowArgs, StatusArgs, TraceArgs,
-    TraceCommand, TraceDetail, TraceLsArgs, TraceShowArgs,
+    StackArgs, StackCommand, StackDiffArgs, StackRolloutArgs, StackShadowArgs, StackShowArgs,
+    StatusArgs, TraceArgs, TraceCommand, TraceDetail, TraceLsArgs, TraceShowArgs,
+};
+pub(crate) use jobs::{
+    JobArgs, JobCommand, JobLsArgs, JobRetryArgs, JobShowArgs, JobSubmitArgs, JobWaitArgs,
 };
 pub(crate) use ops::ForecastArgs;
 pub(crate) use records::{
     RecordArgs, RecordCommand, RecordLsArgs, RecordPolicyArgs, RecordShowArgs, ReplayArgs,
     WantedArgs,
 };
+pub(crate) use schedules::{ScheduleArgs, ScheduleCommand, ScheduleSetArgs};
 pub(crate) use server::{
-    ConfigArgs, ConfigCommand, LogFormat, SecretArgs, SecretCommand, ServeArgs, ServeOptions,
-    StateCommand, StateCopyArgs, TokenArgs, TokenCommand, TokenCreateArgs,
+    AuditArgs, AuditCommand, ConfigArgs, ConfigCommand, LogFormat, SecretArgs, SecretCommand,
+    ServeArgs, ServeOptions, StateCommand, StateCopyArgs, TokenArgs, TokenCommand, TokenCreateArgs,
+    UsageArgs,
 };
 
 /// Run content-addressed functions: JSON in, JSON out, each call in a fresh sandbox.
@@ -111,6 +118,8 @@ pub(crate) enum Command {
     Stack(StackArgs),
     /// Take a document through a stack
     Fire(FireArgs),
+    /// Submit work that is kept until it has a result, wait for it, list it, end it, try it again
+    Job(JobArgs),
     /// Show what happened to documents
     Trace(TraceArgs),
     /// List and show records of runs and documents
@@ -123,10 +132,16 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Make, list and end the tokens that a server takes
     Token(TokenArgs),
+    /// List who changed what, and verify that the log of it was not altered
+    Audit(AuditArgs),
+    /// Show what a tenant used, by day
+    Usage(UsageArgs),
     /// Move what is kept of stacks, secrets and tokens
     State(StateCopyArgs),
     /// Set, list and forget the secrets that rules may name
     Secret(SecretArgs),
+    /// Submit jobs when their time comes, again and again
+    Schedule(ScheduleArgs),
     /// Show settings, and where each came from
     Config(ConfigArgs),
     /// Store a compute, and print its ref
@@ -324,6 +339,7 @@ Examples:
   compute run hello.wasm --input '{\"name\":\"Ada\"}'
   echo '[1,2]' | compute run sum.wat --input -
   compute run compute://sha256/4a1f… --input @order.json --wall 50ms --metrics
+  compute run label.ts --lines < orders.ndjson > labels.ndjson
 
 The same compute, input, --now and --seed give the same output, byte for byte.")]
 pub(crate) struct RunArgs {
@@ -338,6 +354,11 @@ pub(crate) struct RunArgs {
     /// Pass bytes through as they are: neither input nor output need be JSON
     #[arg(long)]
     pub(crate) raw: bool,
+
+    /// Run on each line of the input, which is stdin unless it is said, and print a line for each: `{"output":…}` or
+    /// `{"error":{…}}`. What is for a run is for each line; line N, counted from 1, has the SHA-256 of SEED/N as its seed
+    #[arg(long, conflicts_with_all = ["raw", "metrics", "record"])]
+    pub(crate) lines: bool,
 
     /// An environment value for an op; JSON where it is JSON, else text
     #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]

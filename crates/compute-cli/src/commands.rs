@@ -1,8 +1,10 @@
 //! The commands, one a module; the smallest are here.
 
 pub(crate) mod artifacts;
+pub(crate) mod jobs;
 pub(crate) mod ops;
 pub(crate) mod records;
+pub(crate) mod schedules;
 pub(crate) mod server;
 pub(crate) mod stacks;
 

@@ -8,7 +8,9 @@ use anstyle::{AnsiColor, Style};
 use compute::{ErrorKind, Printable, Ref, with_causes};
 use compute_client::{Error as ServerError, ErrorKind as ServerErrorKind};
 use compute_js::{BuildError, Diagnostic};
-use compute_state::{SecretError, StacksError, StateError, TokensError, TracesError, VaultError};
+use compute_state::{
+    SchedulesError, SecretError, StacksError, StateError, TokensError, TracesError, VaultError,
+};
 use compute_store::StoreError;
 
 /// The exit code of a wrong command.
@@ -36,6 +38,15 @@ impl Failure {
             Self::Guest(_) | Self::Source(_) => 1,
             Self::Usage(_) => USAGE,
             Self::Host(_) => 3,
+        }
+    }
+
+    /// A failure of the same kind that says this.
+    pub(crate) fn with_message(self, message: String) -> Self {
+        match self {
+            Self::Guest(_) | Self::Source(_) => Self::Guest(message),
+            Self::Usage(_) => Self::Usage(message),
+            Self::Host(_) => Self::Host(message),
         }
     }
 
@@ -136,9 +147,22 @@ impl From<StateError> for Failure {
 impl From<StacksError> for Failure {
     fn from(error: StacksError) -> Self {
         match error {
-            StacksError::NoStack(_) | StacksError::NoVersion { .. } => Self::usage_of(&error),
+            StacksError::NoStack(_)
+            | StacksError::NoVersion { .. }
+            | StacksError::NotBeside { .. }
+            | StacksError::NoRollout { .. } => Self::usage_of(&error),
             StacksError::State(error) => error.into(),
             _ => Self::host(&error),
+        }
+    }
+}
+
+impl From<SchedulesError> for Failure {
+    fn from(error: SchedulesError) -> Self {
+        match error {
+            SchedulesError::State(error) => error.into(),
+            SchedulesError::Released(_) => Self::host(&error),
+            _ => Self::usage_of(&error),
         }
     }
 }
@@ -239,15 +263,24 @@ impl From<&ServerError> for Failure {
                 _ => Self::host(error),
             };
         };
-        match problem.code.as_str() {
+        let message = match problem.code.as_str() {
             // What the same commands say of what is on this machine.
-            "missing_compute_artifact" => {
-                Self::Host(format!("{error}; `compute ls` lists what is stored"))
-            }
-            code if GUESTS.contains(&code) => Self::Guest(error.to_string()),
-            "invalid_module" | "busy" => Self::host(error),
-            _ if (400..500).contains(&problem.status) => Self::usage_of(error),
-            _ => Self::host(error),
+            "missing_compute_artifact" => format!("{error}; `compute ls` lists what is stored"),
+            code if GUESTS.contains(&code) => error.to_string(),
+            _ => with_causes(error),
+        };
+        Self::of_problem(problem.status, &problem.code, message)
+    }
+}
+
+impl Failure {
+    /// What a problem of this status and code is to whoever gave the command.
+    pub(crate) fn of_problem(status: u16, code: &str, message: String) -> Self {
+        match code {
+            "missing_compute_artifact" | "invalid_module" | "busy" => Self::Host(message),
+            code if GUESTS.contains(&code) => Self::Guest(message),
+            _ if (400..500).contains(&status) => Self::Usage(message),
+            _ => Self::Host(message),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Where a command's stacks and artifacts are: on this machine, or on a server.
 
+mod jobs;
 mod local;
 mod place;
 mod server;
@@ -13,19 +14,22 @@ use compute::{Record, RecordHead, RecordQuery, with_causes};
 use compute_client::blocking::Client;
 use compute_flow::Workspace;
 use compute_state::{
-    Draft, Secrets, StackName, Stacks, StacksError, TenantName, Tokens, Traces, VersionInfo,
+    AuditOf, AuditPage, DayUsage, Draft, Rollout, Schedules, Secrets, Shadow, StackName, Stacks,
+    StacksError, TenantName, Tokens, Traces, VersionInfo,
 };
 use compute_store::Store;
+use jiff::civil::Date;
 
 use crate::args::Cli;
 use crate::failure::Failure;
 use crate::user;
+pub(crate) use jobs::HomeJobs;
 use local::Local;
 pub(crate) use local::place_for;
 pub(crate) use place::{Place, named_key};
 use server::{Remote, connect};
 
-/// Where a command's stacks and artifacts are, and what it can do there.
+/// Where a command's stacks and artifacts are, and what it can do there: they are one tenant's.
 pub(crate) trait Home: fmt::Debug + Send + Sync {
     /// The store of artifacts.
     fn store(&self) -> Result<Arc<dyn Store>, Failure>;
@@ -36,18 +40,35 @@ pub(crate) trait Home: fmt::Debug + Send + Sync {
     /// Makes versions active at one moment, if everything that they name is there.
     fn activate(&self, drafts: &[Draft]) -> Result<(), NotActive>;
 
-    /// The secrets of a tenant. What seals them here is in the environment, in this file, or beside them.
-    fn secrets(
-        &self,
-        tenant: Option<&TenantName>,
-        key_file: Option<&Path>,
-    ) -> Result<Arc<dyn Secrets>, Failure>;
+    /// Has a version answer a part of a stack's documents in place of the active one, if everything that it names is there.
+    fn roll_out(&self, rollout: &Rollout) -> Result<(), NotActive>;
+
+    /// Gives a version a part of a stack's documents besides the active one, if everything that it names is there.
+    fn shadow(&self, shadow: &Shadow) -> Result<(), NotActive>;
+
+    /// Makes the version active that answers a part of a stack's documents.
+    fn complete(&self, version: &Draft) -> Result<(), NotActive>;
+
+    /// The secrets. What seals them here is in the environment, in this file, or beside them.
+    fn secrets(&self, key_file: Option<&Path>) -> Result<Arc<dyn Secrets>, Failure>;
+
+    /// The schedules.
+    fn schedules(&self) -> Result<Arc<dyn Schedules>, Failure>;
 
     /// The tokens.
     fn tokens(&self) -> Result<Arc<dyn Tokens>, Failure>;
 
+    /// Who changed what: at most so many entries, those after this number, or without one the newest.
+    fn audit(&self, of: AuditOf, after: Option<u64>, most: usize) -> Result<AuditPage, Failure>;
+
+    /// What was used on the days from one to another.
+    fn usage(&self, from: Option<Date>, to: Option<Date>) -> Result<Vec<DayUsage>, Failure>;
+
     /// The traces of documents.
     fn traces(&self) -> Result<Arc<dyn Traces>, Failure>;
+
+    /// The jobs.
+    fn jobs(&self) -> Result<HomeJobs, Failure>;
 
     /// The newest records that are wanted and kept there, the oldest of them first.
     fn record_heads(&self, query: &RecordQuery, last: usize) -> Result<Vec<RecordHead>, Failure>;
@@ -89,9 +110,25 @@ impl From<Failure> for NotActive {
 
 /// The one that the command line names, or the user's own.
 pub(crate) fn of(cli: &Cli, state: Option<&Path>) -> Result<Arc<dyn Home>, Failure> {
+    of_tenant(cli, state, None)
+}
+
+/// The same, of this tenant: without one, of the first, or of that of the token.
+pub(crate) fn of_tenant(
+    cli: &Cli,
+    state: Option<&Path>,
+    tenant: Option<&TenantName>,
+) -> Result<Arc<dyn Home>, Failure> {
     Ok(match &cli.server {
+        Some(_) if tenant.is_some() => {
+            return Err(Failure::usage(
+                "on a server, everything is of the tenant of your token: leave out --tenant, or use --state where the server's is",
+            ));
+        }
         Some(url) => Arc::new(Remote(connect(url, None)?)),
-        None => Arc::new(Local(local::place(cli, state)?)),
+        None => {
+            Arc::new(Local::new(local::place(cli, state)?, tenant.cloned().unwrap_or_default()))
+        }
     })
 }
 
@@ -151,7 +188,7 @@ pub(crate) fn set_secrets(home: &dyn Home) -> Result<BTreeMap<String, String>, F
 
 /// One that a command works on itself.
 pub(crate) fn at(place: Place) -> Arc<dyn Home> {
-    Arc::new(Local(place))
+    Arc::new(Local::new(place, TenantName::default()))
 }
 
 /// The store that the command names, or the user's own.

@@ -1,7 +1,8 @@
-//! What commands work on: computes, workspaces, plans, fixtures and their budgets.
+//! What commands work on: computes, workspaces, plans, batches, fixtures and their budgets.
 
 pub(crate) mod budget;
 pub(crate) mod fixtures;
+pub(crate) mod lines;
 pub(crate) mod plan;
 pub(crate) mod project;
 pub(crate) mod records;

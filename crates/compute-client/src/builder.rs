@@ -12,6 +12,10 @@ use crate::mode::Mode;
 use crate::send::Server;
 use crate::{ApiClient, Error, Retries};
 
+/// How long a connection is kept for the next request: half as long as a server keeps one that asks for nothing, so that a
+/// request does not meet its end.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// Makes a client: [`ApiClient::builder`] gives one.
 #[derive(Clone)]
 #[must_use = "it makes a client when it is told to `build`"]
@@ -117,6 +121,7 @@ impl<M: Mode> ClientBuilder<M> {
         let http = reqwest::Client::builder()
             .connect_timeout(self.connect_timeout)
             .user_agent(user_agent)
+            .pool_idle_timeout(IDLE)
             // A token is for the server that it was given for.
             .redirect(reqwest::redirect::Policy::none())
             .build()

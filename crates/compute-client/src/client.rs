@@ -4,7 +4,10 @@ mod access;
 pub(crate) mod artifacts;
 mod health;
 mod invoke;
+mod jobs;
+mod lines;
 mod records;
+mod schedules;
 mod stacks;
 
 use std::fmt;
@@ -18,6 +21,8 @@ use crate::request::Call;
 use crate::send::Server;
 
 pub use invoke::{CallAnswer, CallOptions, TraceDetail};
+pub use jobs::SubmittedJob;
+pub use lines::{BatchAnswer, BatchInput};
 
 /// A server, as a program on tokio sees it: each method gives a future.
 pub type Client = ApiClient<Async>;
@@ -72,6 +77,14 @@ impl<M: Mode> ApiClient<M> {
         call: Call<T>,
     ) -> BoxFuture<'_, Result<T, Error>> {
         self.mode.run(Arc::clone(&self.server).call(call))
+    }
+
+    /// What this work gives, as the mode gives it.
+    fn work<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> M::Answer<'_, T> {
+        M::answer(self.mode.run(work))
     }
 
     /// What this asks for, as the mode gives it.

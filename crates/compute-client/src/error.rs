@@ -80,6 +80,12 @@ pub enum Error {
         /// What cannot.
         what: String,
     },
+    /// The lines of a batch cannot be read.
+    #[error("the lines that are to be sent cannot be read")]
+    Input {
+        /// Why.
+        source: std::io::Error,
+    },
     /// The client cannot be made, or its thread has ended.
     #[error("the client cannot be set up")]
     Setup {
@@ -143,7 +149,7 @@ impl Error {
             },
             Self::AnswerTooLarge { .. } => ErrorKind::TooLarge,
             Self::Digest { .. } => ErrorKind::Server,
-            Self::Url { .. } | Self::Request { .. } => ErrorKind::Invalid,
+            Self::Url { .. } | Self::Request { .. } | Self::Input { .. } => ErrorKind::Invalid,
             Self::Setup { .. } => ErrorKind::Client,
         }
     }
@@ -202,7 +208,11 @@ pub struct Problem {
 impl Problem {
     /// The problem that a body tells, if it is one.
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
-        let members: Map<String, Value> = serde_json::from_slice(body).ok()?;
+        Self::of(serde_json::from_slice(body).ok()?)
+    }
+
+    /// The problem that has these members, if it is one.
+    pub(crate) fn of(members: Map<String, Value>) -> Option<Self> {
         let told: ProblemBody = serde_json::from_value(Value::Object(members.clone())).ok()?;
         let ProblemBody { status, code, detail, .. } = told;
         Some(Self { status, code, detail, rid: None, retry_after: None, members, token_hint: None })
@@ -214,6 +224,7 @@ impl Problem {
         match (self.status, self.code.as_str()) {
             (_, "version_immutable") => ErrorKind::Immutable,
             (_, "busy") => ErrorKind::Busy,
+            (_, "idempotency_key_reused") => ErrorKind::Conflict,
             (_, "quota_exceeded" | "too_many_secrets" | "too_many_attachments") => ErrorKind::Quota,
             (
                 _,

@@ -1,4 +1,4 @@
-//! A client of the HTTP API: computes, stacks, traces, secrets and tokens of a server.
+//! A client of the HTTP API: computes, stacks, jobs, traces, secrets and tokens of a server.
 //!
 //! [`Client`] gives futures, for programs on tokio; [`blocking::Client`] has the same methods and waits. Both are
 //! cheap to clone, and are shared by threads.
@@ -62,7 +62,9 @@ mod state;
 mod store;
 
 pub use builder::ClientBuilder;
-pub use client::{ApiClient, CallAnswer, CallOptions, Client, TraceDetail};
+pub use client::{
+    ApiClient, BatchAnswer, BatchInput, CallAnswer, CallOptions, Client, SubmittedJob, TraceDetail,
+};
 pub use compute_api as api;
 pub use error::{Error, ErrorKind, Problem};
 pub use mode::{Async, Mode};

@@ -25,6 +25,8 @@ pub(crate) struct Request {
     pub(crate) body: Bytes,
     /// Whether sending it twice does no more than sending it once.
     pub(crate) repeatable: bool,
+    /// Whether it is sent again also where nobody knows if it arrived.
+    pub(crate) sent_if_lost: bool,
     /// How many bytes the answer may have, if that is less than the client allows.
     pub(crate) limit: Option<u64>,
     /// Whether an answer that is no success is one all the same.
@@ -66,6 +68,8 @@ impl Request {
     /// A request of this method for a path of these parts, each encoded.
     pub(crate) fn new<'a>(method: Method, parts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut request = Self {
+            // Reading twice is reading.
+            sent_if_lost: method.is_safe(),
             method,
             path: String::new(),
             headers: HeaderMap::new(),
@@ -150,6 +154,12 @@ impl Request {
     /// This, which sent twice would do more than once.
     pub(crate) const fn once(mut self) -> Self {
         self.repeatable = false;
+        self
+    }
+
+    /// This, which the server knows again by its key or its digest: it is sent again also where it may have arrived.
+    pub(crate) const fn known(mut self) -> Self {
+        self.sent_if_lost = true;
         self
     }
 

@@ -8,8 +8,9 @@ use jiff::fmt::rfc2822::DateTimeParser;
 /// How often a request is sent again that the server did not take up, and how long that waits.
 ///
 /// The server did not take it up if it answered 429 or 503, or if nothing accepted the connection. The answer of
-/// what ran is never asked for again, whatever its status. A token is not asked for again after a 503, which something
-/// between could have answered.
+/// what ran is never asked for again, whatever its status. What only reads is asked for again also if the connection
+/// broke, and so are a job and the bytes of an artifact sent: the server knows the one by its idempotency key and the other by their
+/// digest. A token is not asked for again after a 503, which something between could have answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retries {
     /// How often one request is sent again: 4 times.

@@ -4,9 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
+use futures_util::{Stream, TryStreamExt as _};
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
+use reqwest::{Body, Response, StatusCode};
 use url::Url;
 
 use crate::error::{BoxError, Error, Problem};
@@ -82,6 +85,17 @@ impl Server {
     }
 
     async fn attempt(&self, request: &Request) -> Result<Received, Failed> {
+        let body = (!request.body.is_empty()).then(|| request.body.clone().into());
+        let response = self.head(request, body).await.map_err(|error| {
+            let again =
+                if error.is_refused() { self.retries.refused } else { request.sent_if_lost };
+            Failed { error, again, after: None }
+        })?;
+        self.received(request, response).await
+    }
+
+    /// The head of the answer.
+    async fn head(&self, request: &Request, body: Option<Body>) -> Result<Response> {
         let mut sent = self
             .http
             .request(request.method.clone(), self.url(request))
@@ -89,15 +103,39 @@ impl Server {
         if let Some(token) = &self.token {
             sent = sent.header(AUTHORIZATION, token);
         }
-        if !request.body.is_empty() {
-            sent = sent.body(request.body.clone());
+        if let Some(body) = body {
+            sent = sent.body(body);
         }
-        let response = sent.send().await.map_err(|error| {
+        sent.send().await.map_err(|error| {
             let base = self.base.to_string();
-            let error = Error::Unreachable { base, source: error.into() };
-            let again = self.retries.refused && error.is_refused();
-            Failed { error, again, after: None }
-        })?;
+            Error::Unreachable { base, source: error.into() }
+        })
+    }
+
+    /// Sends this body as it comes, once, and gives the answer as soon as it begins: that has the time for a whole answer.
+    pub(crate) async fn begin<'a>(
+        &'a self,
+        request: &'a Request,
+        body: impl Stream<Item = Result<Bytes, BoxError>> + Send + Sync + 'static,
+    ) -> Result<Streamed<'a>> {
+        request.checked()?;
+        let body = Body::wrap(StreamBody::new(body.map_ok(Frame::data)));
+        let head = tokio::time::timeout(self.timeout, self.head(request, Some(body)));
+        let response = head.await.map_err(|_| self.deadline(request))??;
+        if response.status().is_success() {
+            let begun = BytesMut::new();
+            return Ok(Streamed { server: self, request, response, begun, looked_at: 0 });
+        }
+        let status = response.status();
+        match tokio::time::timeout(self.timeout, self.received(request, response)).await {
+            Ok(Ok(_)) => Err(self.unexpected(request, status, format!("status {status}").into())),
+            Ok(Err(Failed { error, .. })) => Err(error),
+            Err(_) => Err(self.deadline(request)),
+        }
+    }
+
+    /// The whole answer.
+    async fn received(&self, request: &Request, response: Response) -> Result<Received, Failed> {
         let status = response.status();
         let headers = response.headers().clone();
         let limit = if status.is_success() {
@@ -164,6 +202,46 @@ impl Server {
     ) -> Error {
         let base = self.base.to_string();
         Error::UnexpectedAnswer { base, url: self.url(request), status: status.as_u16(), source }
+    }
+}
+
+/// An answer that is read line by line.
+pub(crate) struct Streamed<'a> {
+    server: &'a Server,
+    request: &'a Request,
+    response: Response,
+    /// What has come of the next line, and how much of it was looked at.
+    begun: BytesMut,
+    looked_at: usize,
+}
+
+impl Streamed<'_> {
+    /// The next line, without its end. One that has no end is none.
+    pub(crate) async fn line(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            if let Some(at) = self.begun[self.looked_at..].iter().position(|byte| *byte == b'\n') {
+                let line = self.begun.split_to(self.looked_at + at).freeze();
+                self.begun.advance(1);
+                self.looked_at = 0;
+                return Ok(Some(line));
+            }
+            self.looked_at = self.begun.len();
+            let chunk = self.response.chunk().await;
+            match chunk.map_err(|error| self.unexpected(error.into()))? {
+                Some(chunk) => self.begun.extend_from_slice(&chunk),
+                None if self.begun.is_empty() => return Ok(None),
+                None => return Err(self.unexpected("it ends within a line".into())),
+            }
+            if self.begun.len() as u64 > self.server.max_answer {
+                let (url, limit) = (self.server.url(self.request), self.server.max_answer);
+                return Err(Error::AnswerTooLarge { url, limit });
+            }
+        }
+    }
+
+    /// That the answer is none of this API.
+    pub(crate) fn unexpected(&self, source: BoxError) -> Error {
+        self.server.unexpected(self.request, self.response.status(), source)
     }
 }
 

@@ -1,13 +1,15 @@
 //! What a server keeps, through the traits of [`compute_state`], for programs that work here and there alike. What fails
 //! has the errors of the same work on this machine; what has none of its own is a [`StateError`] whose source is the
-//! client's [`Error`].
+//! client's [`Error`]. What is to become active a server checks itself: it is told no hash of it.
+
+mod schedules;
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
 
 use compute_api::{NewToken, SecretInfo, TokenInfo, TokenRequest, TokenScope, Trace};
 use compute_state::{
-    ActiveStack, Draft, File, RecordPolicies, RecordPolicy, SecretError, Secrets, Shadow,
+    ActiveStack, Draft, File, RecordPolicies, RecordPolicy, Rollout, SecretError, Secrets, Shadow,
     StackName, Stacks, StacksError, StateError, TenantName, Tokens, TokensError, TraceText, Traces,
     TracesError, Version, VersionInfo,
 };
@@ -39,12 +41,13 @@ fn absent<E: From<StateError>>(error: Error, absent: impl FnOnce() -> E) -> E {
     if error.kind() == ErrorKind::NotFound { absent() } else { state(error) }
 }
 
-/// What a draft cannot be changed for.
-fn of_draft(error: Error, Draft { stack, number, .. }: &Draft) -> StacksError {
-    let (stack, number) = (stack.clone(), *number);
-    match error.kind() {
-        ErrorKind::NotFound => StacksError::NoVersion { stack, number },
-        ErrorKind::Immutable => StacksError::Immutable { stack, number },
+/// What nothing is done with a version for.
+fn of_version(error: Error, stack: &StackName, number: u32) -> StacksError {
+    let stack = stack.clone();
+    match (error.kind(), error.code()) {
+        (ErrorKind::NotFound, _) => StacksError::NoVersion { stack, number },
+        (ErrorKind::Immutable, _) => StacksError::Immutable { stack, number },
+        (_, "version_changed") => StacksError::Changed { stack, number },
         _ => state(error),
     }
 }
@@ -92,16 +95,16 @@ impl Stacks for Client {
                     },
                     Err(error) => error,
                 },
-                _ => of_draft(error, draft),
+                _ => of_version(error, stack, *number),
             });
         };
         let written = self.write_file(stack, *number, path, text);
-        written.map(drop).map_err(|error| of_draft(error, draft))
+        written.map(drop).map_err(|error| of_version(error, stack, *number))
     }
 
     fn delete_draft(&self, draft: &Draft) -> Result<(), StacksError> {
         let deleted = self.delete_version(&draft.stack, draft.number);
-        deleted.map_err(|error| of_draft(error, draft))
+        deleted.map_err(|error| of_version(error, &draft.stack, draft.number))
     }
 
     fn forget(&self, drafts: &[Draft]) -> Result<(), StacksError> {
@@ -146,14 +149,40 @@ impl Stacks for Client {
         Self::shadows(self).map_err(state)
     }
 
-    fn set_shadow(&self, shadow: &Shadow) -> Result<(), StacksError> {
+    fn set_shadow(&self, shadow: &Shadow, _hash: Option<&str>) -> Result<(), StacksError> {
         let Shadow { stack, number, .. } = shadow;
-        let none = || StacksError::NoVersion { stack: stack.clone(), number: *number };
-        Self::set_shadow(self, shadow).map_err(|error| absent(error, none))
+        Self::set_shadow(self, shadow).map_err(|error| of_version(error, stack, *number))
     }
 
     fn remove_shadow(&self, stack: &StackName) -> Result<(), StacksError> {
         match Self::remove_shadow(self, stack) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(state),
+        }
+    }
+
+    fn rollouts(&self) -> Result<Vec<Rollout>, StacksError> {
+        Self::rollouts(self).map_err(state)
+    }
+
+    fn set_rollout(&self, rollout: &Rollout, _hash: Option<&str>) -> Result<(), StacksError> {
+        let Rollout { stack, number, .. } = rollout;
+        Self::set_rollout(self, rollout).map_err(|error| match error.code() {
+            "conflict" => StacksError::NotBeside { stack: stack.clone(), number: *number },
+            _ => of_version(error, stack, *number),
+        })
+    }
+
+    fn complete_rollout(&self, version: &Draft) -> Result<(), StacksError> {
+        let Draft { stack, number, .. } = version;
+        Self::complete_rollout(self, stack, *number).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => StacksError::NoRollout { stack: stack.clone(), number: *number },
+            _ => of_version(error, stack, *number),
+        })
+    }
+
+    fn remove_rollout(&self, stack: &StackName) -> Result<(), StacksError> {
+        match Self::remove_rollout(self, stack) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             removed => removed.map_err(state),
         }

@@ -39,7 +39,8 @@ pub use process::{
 };
 pub use rules::{
     ActivationError, CompileError, Problem, ProblemCode, RuleProblem, Scope, Snapshot, Stack,
-    StackRule, Stage, StageError, activate, mock_path, problems, rule_path, served_path, validate,
+    StackRule, Stage, StageError, activate, complete, mock_path, problems, roll_out, rule_path,
+    served_path, shadow, validate,
 };
 pub use trace::{Event, EventKind, Step, StepEvent, StepLog, StepMetrics, Trace, Transition};
 pub use workspace::{

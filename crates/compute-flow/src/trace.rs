@@ -31,6 +31,9 @@ pub struct Trace {
     pub stage: Stage,
     /// The hashes of the stacks it went through.
     pub versions: BTreeMap<StackName, String>,
+    /// The numbers of these versions, of those that have one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub numbers: BTreeMap<StackName, u32>,
     /// What its clock showed.
     pub now: Timestamp,
     /// What its random numbers came from, in hex.

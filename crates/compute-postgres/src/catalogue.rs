@@ -1,6 +1,7 @@
 //! The versions of stacks, and which of them are active.
 
 mod policies;
+mod rollouts;
 mod secrets;
 
 use std::sync::Arc;
@@ -8,20 +9,19 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use compute::Ref;
 use compute_state::{
-    ActiveStack, Catalogue, CatalogueSizes, Draft, File, RecordPolicies, RecordPolicy, Shadow,
-    StackName, Stacks, StacksError, StateError, StateQuotas, TenantName, Version, VersionInfo,
-    manifest_hash,
+    ActiveStack, Catalogue, CatalogueSizes, Deed, Draft, File, RecordPolicies, RecordPolicy,
+    Rollout, Running, Shadow, StackName, Stacks, StacksError, StateError, StateQuotas, TenantName,
+    Version, VersionInfo, manifest_hash,
 };
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
+use crate::database::released::{RELEASING, SCHEDULED};
 use crate::database::{Change, Database, Seen, Stop};
 
 /// The time, by the database's clock.
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
-/// For how long no version is kept that names what was released, in milliseconds.
-const RELEASING: i64 = 30_000;
 /// For how long it is remembered, so that who was cut off meanwhile is told, in milliseconds.
 const REMEMBERED: i64 = 24 * 3_600_000;
 
@@ -66,9 +66,10 @@ impl PostgresCatalogue {
     fn change<T>(
         &self,
         seen: Seen,
+        deed: impl Fn(&T) -> Option<Deed>,
         work: impl AsyncFn(&Change<'_>) -> Result<T, Stopped>,
     ) -> Result<T, StacksError> {
-        self.database.change(&self.tenant, seen, work)
+        self.database.change(&self.tenant, seen, deed, work)
     }
 
     fn read<T>(
@@ -116,15 +117,15 @@ impl PostgresCatalogue {
             SELECT $1, $2, $3::int, sha256(path), path, text
             FROM unnest($4::bytea[], $5::bytea[]) AS of(path, text)";
         change.does(insert, &[&change.tenant, &name, &number, &paths, &texts]).await?;
-        Self::describe(change, draft, files).await
+        Self::describe(change, draft, files).await.map(drop)
     }
 
-    /// Keeps what a version is known by, and what its files name, in place of what was.
+    /// Keeps what a version is known by, and what its files name, in place of what was. The hash of its files.
     async fn describe(
         change: &Change<'_>,
         draft: &Draft,
         files: &[File],
-    ) -> Result<(), tokio_postgres::Error> {
+    ) -> Result<String, tokio_postgres::Error> {
         let (stack, number) = (draft.stack.as_str(), number_of(draft.number));
         let rules = files.iter().filter(|file| file.is_rule());
         let count = i32::try_from(rules.clone().count()).unwrap_or(i32::MAX);
@@ -139,7 +140,8 @@ impl PostgresCatalogue {
         let refs: Vec<_> = refs.map(|reference| reference.as_str().to_owned()).collect();
         let insert = "INSERT INTO compute.refs (tenant, stack, number, ref)
             SELECT DISTINCT $1, $2, $3::int, ref FROM unnest($4::text[]) AS of(ref)";
-        change.does(insert, &[&change.tenant, &stack, &number, &refs]).await.map(drop)
+        change.does(insert, &[&change.tenant, &stack, &number, &refs]).await?;
+        Ok(hash)
     }
 
     /// That nothing that a version names is about to go.
@@ -168,6 +170,47 @@ impl PostgresCatalogue {
             Some(Some(_)) => Err(Stop::Told(StacksError::Immutable { stack, number })),
             Some(None) => Ok(()),
         }
+    }
+
+    /// That a version is there, with the files that it must have.
+    async fn unchanged(change: &Change<'_>, version: &Draft) -> Result<(), Stopped> {
+        let Draft { stack, number, hash, .. } = version;
+        let info = info(change, stack, *number).await?;
+        match hash {
+            Some(hash) if info.hash != *hash => {
+                let (stack, number) = (stack.clone(), *number);
+                Err(Stop::Told(StacksError::Changed { stack, number }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same, and that it never changes from now on.
+    async fn freeze(change: &Change<'_>, version: &Draft) -> Result<(), Stopped> {
+        Self::unchanged(change, version).await?;
+        let freeze = format!(
+            "UPDATE compute.versions SET activated = {NOW}
+             WHERE tenant = $1 AND stack = $2 AND number = $3 AND activated IS NULL"
+        );
+        let (stack, number) = (version.stack.as_str(), number_of(version.number));
+        change.does(&freeze, &[&change.tenant, &stack, &number]).await?;
+        Ok(())
+    }
+
+    /// Makes versions active, each for all documents of its stack.
+    async fn make_active(change: &Change<'_>, versions: &[Draft]) -> Result<(), Stopped> {
+        for version in versions {
+            Self::unchanged(change, version).await?;
+            let (name, kept) = (version.stack.as_str(), number_of(version.number));
+            let update = format!(
+                "UPDATE compute.versions SET activated = {NOW} WHERE tenant = $1 AND stack = $2 AND number = $3"
+            );
+            change.does(&update, &[&change.tenant, &name, &kept]).await?;
+            let update = "UPDATE compute.stacks SET active = $3 WHERE tenant = $1 AND name = $2";
+            change.does(update, &[&change.tenant, &name, &kept]).await?;
+            rollouts::delete(change, &version.stack).await?;
+        }
+        Ok(())
     }
 }
 
@@ -274,11 +317,13 @@ impl Stacks for PostgresCatalogue {
 
     fn draft(&self, stack: &StackName, files: &[File]) -> Result<Draft, StacksError> {
         let (name, hash) = (stack.as_str(), manifest_hash(files));
-        self.change(Seen::ByReaders, async |change| {
+        let made =
+            |(draft, is_new): &(Draft, bool)| is_new.then(|| Deed::draft_create(draft, &hash));
+        let drafted = self.change(Seen::ByReaders, made, async |change| {
             let same = "SELECT number FROM compute.versions
                 WHERE tenant = $1 AND stack = $2 AND hash = $3 ORDER BY number DESC LIMIT 1";
             if let Some(row) = change.row_if_any(same, &[&change.tenant, &name, &hash]).await? {
-                return Ok(Draft::new(stack.clone(), whole(row.get(0))));
+                return Ok((Draft::new(stack.clone(), whole(row.get(0))), false));
             }
             let insert =
                 "INSERT INTO compute.stacks (tenant, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
@@ -293,14 +338,16 @@ impl Stacks for PostgresCatalogue {
             Self::keep_files(change, &draft, files).await?;
             Self::all_there(change, &draft).await?;
             self.within_quota(change, &draft).await?;
-            Ok(draft)
-        })
+            Ok((draft, true))
+        });
+        Ok(drafted?.0)
     }
 
     fn edit(&self, draft: &Draft, path: &str, text: Option<&str>) -> Result<(), StacksError> {
         let Draft { stack, number, .. } = draft;
         let (name, kept_number) = (stack.as_str(), number_of(*number));
-        self.change(Seen::ByReaders, async |change| {
+        let edited = |hash: &String| Some(Deed::draft_edit(draft, path, hash));
+        let hash = self.change(Seen::ByReaders, edited, async |change| {
             Self::changeable(change, draft).await?;
             let path_bytes = path.as_bytes();
             match text {
@@ -326,42 +373,41 @@ impl Stacks for PostgresCatalogue {
                 }
             }
             let files = files(change, stack, *number).await?;
-            Self::describe(change, draft, &files).await?;
+            let hash = Self::describe(change, draft, &files).await?;
             Self::all_there(change, draft).await?;
-            self.within_quota(change, draft).await
-        })
+            self.within_quota(change, draft).await?;
+            Ok(hash)
+        });
+        hash.map(drop)
     }
 
     fn delete_draft(&self, draft: &Draft) -> Result<(), StacksError> {
-        self.change(Seen::ByReaders, async |change| {
+        let gone = |&(): &()| Deed::draft_delete(std::slice::from_ref(draft));
+        self.change(Seen::ByReaders, gone, async |change| {
             Self::changeable(change, draft).await?;
-            Ok(forget(change, draft).await?)
+            forget(change, draft).await?;
+            Ok(())
         })
     }
 
     fn forget(&self, drafts: &[Draft]) -> Result<(), StacksError> {
-        self.change(Seen::ByReaders, async |change| {
+        let gone = |gone: &Vec<Draft>| Deed::draft_delete(gone);
+        let gone = self.change(Seen::ByReaders, gone, async |change| {
+            let mut gone = Vec::new();
             for draft in drafts {
-                forget(change, draft).await?;
+                if forget(change, draft).await? {
+                    gone.push(draft.clone());
+                }
             }
-            Ok(())
-        })
+            Ok(gone)
+        });
+        gone.map(drop)
     }
 
     fn activate(&self, versions: &[Draft]) -> Result<(), StacksError> {
-        self.change(Seen::ByDocuments, async |change| {
-            for Draft { stack, number, .. } in versions {
-                let (name, kept) = (stack.as_str(), number_of(*number));
-                let update = format!(
-                    "UPDATE compute.versions SET activated = {NOW} WHERE tenant = $1 AND stack = $2 AND number = $3"
-                );
-                if change.does(&update, &[&change.tenant, &name, &kept]).await? == 0 {
-                    return Err(no_version(stack, *number));
-                }
-                let update = "UPDATE compute.stacks SET active = $3 WHERE tenant = $1 AND name = $2";
-                change.does(update, &[&change.tenant, &name, &kept]).await?;
-            }
-            Ok(())
+        let deed = |&(): &()| Some(Deed::activate(versions));
+        self.change(Seen::ByDocuments, deed, async |change| {
+            Self::make_active(change, versions).await
         })
     }
 
@@ -381,31 +427,53 @@ impl Stacks for PostgresCatalogue {
         self.all_shadows()
     }
 
-    fn set_shadow(&self, shadow: &Shadow) -> Result<(), StacksError> {
-        self.put_shadow(shadow)
+    fn set_shadow(&self, shadow: &Shadow, hash: Option<&str>) -> Result<(), StacksError> {
+        self.put_shadow(shadow, hash)
     }
 
     fn remove_shadow(&self, stack: &StackName) -> Result<(), StacksError> {
         self.delete_shadow(stack)
     }
+
+    fn rollouts(&self) -> Result<Vec<Rollout>, StacksError> {
+        self.read(async |read| {
+            let rollouts = rollouts::all(read).await?;
+            Ok(rollouts.into_iter().map(|(rollout, _)| rollout).collect())
+        })
+    }
+
+    fn set_rollout(&self, rollout: &Rollout, hash: Option<&str>) -> Result<(), StacksError> {
+        self.put_rollout(rollout, hash)
+    }
+
+    fn complete_rollout(&self, version: &Draft) -> Result<(), StacksError> {
+        self.end_rollout(version)
+    }
+
+    fn remove_rollout(&self, stack: &StackName) -> Result<(), StacksError> {
+        self.delete_rollout(stack)
+    }
 }
 
-/// Forgets a version that was never active, and its stack if that has no other.
-async fn forget(change: &Change<'_>, draft: &Draft) -> Result<(), tokio_postgres::Error> {
+/// Forgets a version that was never active, and its stack if that has no other: whether there was one.
+async fn forget(change: &Change<'_>, draft: &Draft) -> Result<bool, tokio_postgres::Error> {
     let (name, number) = (draft.stack.as_str(), number_of(draft.number));
     let delete = "DELETE FROM compute.versions
         WHERE tenant = $1 AND stack = $2 AND number = $3 AND activated IS NULL";
-    change.does(delete, &[&change.tenant, &name, &number]).await?;
+    let gone = change.does(delete, &[&change.tenant, &name, &number]).await?;
     let delete = "DELETE FROM compute.stacks WHERE tenant = $1 AND name = $2
         AND NOT EXISTS (SELECT 1 FROM compute.versions WHERE tenant = $1 AND stack = $2)";
-    change.does(delete, &[&change.tenant, &name]).await.map(drop)
+    change.does(delete, &[&change.tenant, &name]).await?;
+    Ok(gone > 0)
 }
 
 impl Catalogue for PostgresCatalogue {
-    fn all_active(&self) -> Result<Vec<VersionInfo>, StacksError> {
+    fn running(&self) -> Result<Running, StacksError> {
         self.read(async |read| {
             let query = format!("{VERSIONS} AND v.number = s.active ORDER BY v.stack");
-            read.rows(&query, &[&read.tenant]).await?.iter().map(info_of).collect()
+            let active = read.rows(&query, &[&read.tenant]).await?;
+            let active = active.iter().map(info_of).collect::<Result<_, Stopped>>()?;
+            Ok(Running { active, rollouts: rollouts::all(read).await? })
         })
     }
 
@@ -421,7 +489,7 @@ impl Catalogue for PostgresCatalogue {
         let (name, number) = (info.stack.as_str(), number_of(info.number));
         let created = info.created.as_millisecond();
         let activated = info.activated.map(Timestamp::as_millisecond);
-        self.change(Seen::ByDocuments, async |change| {
+        self.change(Seen::ByDocuments, |_| None, async |change| {
             let insert = "INSERT INTO compute.stacks (tenant, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
             change.does(insert, &[&change.tenant, &name]).await?;
             let kept = "SELECT hash FROM compute.versions WHERE tenant = $1 AND stack = $2 AND number = $3";
@@ -448,6 +516,8 @@ impl Catalogue for PostgresCatalogue {
             if info.active {
                 let update = "UPDATE compute.stacks SET active = $3 WHERE tenant = $1 AND name = $2";
                 change.does(update, &[&change.tenant, &name, &number]).await?;
+                let delete = "DELETE FROM compute.rollouts WHERE tenant = $1 AND stack = $2";
+                change.does(delete, &[&change.tenant, &name]).await?;
             }
             Ok(())
         })
@@ -455,21 +525,27 @@ impl Catalogue for PostgresCatalogue {
 
     fn release(&self, artifact: &Ref) -> Result<bool, StacksError> {
         let artifact = artifact.as_str();
-        self.change(Seen::ByReaders, async |change| {
-            let named = "SELECT 1 FROM compute.refs WHERE tenant = $1 AND ref = $2 LIMIT 1";
-            if change.row_if_any(named, &[&change.tenant, &artifact]).await?.is_some() {
-                return Ok(false);
-            }
-            let forget = format!("DELETE FROM compute.released WHERE at < {NOW} - $1");
-            change.does(&forget, &[&REMEMBERED]).await?;
-            let put = format!(
-                "INSERT INTO compute.released (tenant, ref, at) VALUES ($1, $2, {NOW})
+        self.change(
+            Seen::ByReaders,
+            |_| None,
+            async |change| {
+                let named = "SELECT 1 FROM compute.refs WHERE tenant = $1 AND ref = $2 LIMIT 1";
+                for named in [named, SCHEDULED] {
+                    if change.row_if_any(named, &[&change.tenant, &artifact]).await?.is_some() {
+                        return Ok(false);
+                    }
+                }
+                let forget = format!("DELETE FROM compute.released WHERE at < {NOW} - $1");
+                change.does(&forget, &[&REMEMBERED]).await?;
+                let put = format!(
+                    "INSERT INTO compute.released (tenant, ref, at) VALUES ($1, $2, {NOW})
                  ON CONFLICT (tenant, ref) DO UPDATE SET at = excluded.at"
-            );
-            change.does(&put, &[&change.tenant, &artifact]).await?;
-            change.notify(&format!("released {} {artifact}", change.tenant)).await?;
-            Ok(true)
-        })
+                );
+                change.does(&put, &[&change.tenant, &artifact]).await?;
+                change.notify(&format!("released {} {artifact}", change.tenant)).await?;
+                Ok(true)
+            },
+        )
     }
 
     fn refs(&self) -> Result<Vec<Ref>, StacksError> {

@@ -1,11 +1,14 @@
 //! A pool of connections, transactions of one tenant, and what their failures mean.
 
+pub(crate) mod audit;
+pub(crate) mod released;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use compute_state::{BoxError, StateError, TenantName};
+use compute_state::{BoxError, Deed, StateError, StateQuotas, TenantName};
 use deadpool_postgres::{
     Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime as PoolRuntime,
     Transaction,
@@ -27,6 +30,8 @@ const MOST: Duration = Duration::from_secs(15);
 const READS: usize = 2;
 /// How often a change is tried that came too near to another.
 const TRIES: u32 = 5;
+/// Whoever was refused a lock after longer than this has waited for it.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A pool of connections to a database. Any thread may wait for what is done there.
 #[derive(Debug)]
@@ -39,6 +44,8 @@ pub(crate) struct Database {
     losses: AtomicU64,
     /// What each tenant may do at once.
     turns: Mutex<HashMap<TenantName, Arc<Turns>>>,
+    /// How many entries of each log of who changed what are kept.
+    audit_entries: u64,
     pub(crate) watch: Arc<Watch>,
 }
 
@@ -84,7 +91,42 @@ pub(crate) enum Seen {
     InAnyOrder,
 }
 
-/// A transaction of one tenant.
+/// Which rows a transaction may see and change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// The tenant's.
+    Own,
+    /// The tenant's, for statements about jobs.
+    OwnJobs,
+    /// The jobs of all tenants.
+    AllJobs,
+}
+
+impl Rows {
+    /// The statement that a transaction begins with; the tables have nothing for one without it.
+    const fn begin(self) -> &'static str {
+        // What is known of a table of jobs is old at once. A plan that was kept from when it was nearly empty would read all of it, so
+        // each statement is planned for what there is, and goes by indexes.
+        macro_rules! by_indexes {
+            () => {
+                "set_config('plan_cache_mode', 'force_custom_plan', true),
+                set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+                set_config('enable_mergejoin', 'off', true), set_config('enable_sort', 'off', true), set_config('random_page_cost', '1.1', true)"
+            };
+        }
+        match self {
+            Self::Own => "SELECT set_config('compute.tenant', $1, true)",
+            Self::OwnJobs => {
+                concat!("SELECT set_config('compute.tenant', $1, true), ", by_indexes!())
+            }
+            Self::AllJobs => {
+                concat!("SELECT $1::text, set_config('compute.jobs', 'all', true), ", by_indexes!())
+            }
+        }
+    }
+}
+
+/// A transaction of one tenant, or of whoever runs the jobs of all.
 pub(crate) struct Change<'a> {
     transaction: Transaction<'a>,
     pub(crate) tenant: &'a str,
@@ -131,9 +173,9 @@ impl Change<'_> {
         self.transaction.execute(&statement, values).await
     }
 
-    /// Says whose transaction it is; the tables have nothing for one that does not.
-    async fn begin(&self) -> Result<(), tokio_postgres::Error> {
-        self.does("SELECT set_config('compute.tenant', $1, true)", &[&self.tenant]).await.map(drop)
+    /// Says whose transaction it is.
+    async fn begin(&self, rows: Rows) -> Result<(), tokio_postgres::Error> {
+        self.does(rows.begin(), &[&self.tenant]).await.map(drop)
     }
 
     /// Takes its turn: changes of a tenant come one after the other.
@@ -165,6 +207,7 @@ impl Database {
     pub(crate) fn new(
         address: &Address,
         connections: usize,
+        quotas: &StateQuotas,
         watch: Arc<Watch>,
     ) -> Result<Self, StateError> {
         let failed = |source: BoxError| StateError::failed(address.shown.clone(), source);
@@ -190,7 +233,8 @@ impl Database {
             .map_err(|error| failed(error.into()))?;
         let shown = address.shown.clone();
         let (losses, turns) = (AtomicU64::new(0), Mutex::default());
-        Ok(Self { runtime: Some(runtime), pool, shown, losses, turns, watch })
+        let audit_entries = quotas.audit_entries;
+        Ok(Self { runtime: Some(runtime), pool, shown, losses, turns, audit_entries, watch })
     }
 
     /// Does this on the runtime of the connections, until it ends by itself.
@@ -259,11 +303,13 @@ impl Database {
     }
 
     /// Changes what is a tenant's: all of it or nothing, one change after the other, on disk when it is answered. What is done is
-    /// done again where it came too near to another, or where a connection broke before the end.
+    /// done again where it came too near to another, or where a connection broke before the end. What `deed` says of what it gave is
+    /// written with it into the log of who changed what; nothing of what changes nothing that is anybody's, or is a copy.
     pub(crate) fn change<T, E: From<StateError>>(
         &self,
         tenant: &TenantName,
         seen: Seen,
+        deed: impl Fn(&T) -> Option<Deed>,
         work: impl AsyncFn(&Change<'_>) -> Result<T, Stop<E>>,
     ) -> Result<T, E> {
         self.wait(async {
@@ -272,61 +318,143 @@ impl Database {
                 Seen::InAnyOrder => None,
                 Seen::ByDocuments | Seen::ByReaders => Some(self.turn(&turns.changes).await?),
             };
+            let logged = async |change: &Change<'_>| {
+                let done = work(change).await?;
+                if let Some(deed) = deed(&done) {
+                    audit::log(change, &deed, self.audit_entries).await?;
+                }
+                Ok(done)
+            };
+            let (done, number) = self.transact(tenant.as_str(), Rows::Own, seen, logged).await?;
+            if let Some(number) = number {
+                self.watch.saw(tenant, number);
+            }
+            Ok(done)
+        })
+    }
+
+    /// Changes a tenant's jobs, as many at once as there are reads: changes of other things wait for none of these, nor these for them.
+    pub(crate) fn change_jobs<T, E: From<StateError>>(
+        &self,
+        tenant: &TenantName,
+        work: impl AsyncFn(&Change<'_>) -> Result<T, Stop<E>>,
+    ) -> Result<T, E> {
+        self.wait(async {
+            let turns = self.turns(tenant);
+            let _turn = self.turn(&turns.reads).await?;
+            let (tenant, rows) = (tenant.as_str(), Rows::OwnJobs);
+            let changed = self.transact(tenant, rows, Seen::InAnyOrder, work).await?;
+            Ok(changed.0)
+        })
+    }
+
+    /// Changes jobs of any tenants, or reads them. It waits for no tenant's turn.
+    pub(crate) fn change_all_jobs<T, E: From<StateError>>(
+        &self,
+        work: impl AsyncFn(&Change<'_>) -> Result<T, Stop<E>>,
+    ) -> Result<T, E> {
+        self.wait(async {
+            let changed = self.transact("", Rows::AllJobs, Seen::InAnyOrder, work).await?;
+            Ok(changed.0)
+        })
+    }
+
+    /// One statement by itself, which answers with one row.
+    pub(crate) fn ask<T>(
+        &self,
+        statement: &str,
+        values: Values<'_>,
+        read: impl Fn(Row) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, StateError> {
+        self.wait(async {
             let mut tries = 1;
             loop {
-                let mut client = self.client().await?;
-                let tried = async {
-                    let transaction = client.transaction().await?;
-                    let change = Change { transaction, tenant: tenant.as_str() };
-                    change.begin().await?;
-                    if seen != Seen::InAnyOrder {
-                        change.lock().await?;
-                    }
-                    let done = work(&change).await?;
-                    let number = match seen {
-                        Seen::ByDocuments => Some(change.tell().await?),
-                        Seen::ByReaders | Seen::InAnyOrder => None,
-                    };
-                    Ok((done, number, change.transaction))
+                let client = self.client().await?;
+                let asked = async {
+                    let statement = client.prepare_cached(statement).await?;
+                    client.query_one(&statement, values).await
                 };
-                // Whether one was done whose end got no answer is not known: it is not tried again. The server's own limit of time
-                // does not hold for its end.
-                let ended = match tokio::time::timeout(MOST, tried).await {
-                    Err(_) => Err(Ended::Silent),
-                    Ok(Err(stop)) => Err(Ended::Stopped(stop)),
-                    Ok(Ok((done, number, transaction))) => {
-                        match tokio::time::timeout(MOST, transaction.commit()).await {
-                            Err(_) => Err(Ended::Silent),
-                            Ok(Err(error)) => Err(Ended::Unknown(error)),
-                            Ok(Ok(())) => Ok((done, number)),
-                        }
-                    }
-                };
-                match ended {
-                    Ok((done, number)) => {
-                        if let Some(number) = number {
-                            self.watch.saw(tenant, number);
-                        }
-                        return Ok(done);
-                    }
-                    Err(Ended::Silent) => return Err(self.silent(client).into()),
-                    Err(Ended::Unknown(error)) => return Err(self.failed(error).into()),
-                    Err(Ended::Stopped(Stop::Sql(error)))
-                        if tries < TRIES && may_be_tried_again(&error) => {}
-                    Err(Ended::Stopped(stop)) => return Err(self.stopped(stop)),
+                match tokio::time::timeout(MOST, asked).await.ok() {
+                    Some(Ok(row)) => return read(row).map_err(|error| self.failed(error)),
+                    None => return Err(self.silent(client)),
+                    Some(Err(error)) if tries < TRIES && may_be_tried_again(&error) => {}
+                    Some(Err(error)) => return Err(self.failed(error)),
                 }
-                drop(client);
-                let pause = Duration::from_millis(fastrand::u64(5..30) * u64::from(tries));
-                tokio::time::sleep(pause).await;
                 tries += 1;
             }
         })
+    }
+
+    /// A transaction, and the number of the change if it has one.
+    async fn transact<T, E: From<StateError>>(
+        &self,
+        tenant: &str,
+        rows: Rows,
+        seen: Seen,
+        work: impl AsyncFn(&Change<'_>) -> Result<T, Stop<E>>,
+    ) -> Result<(T, Option<i64>), E> {
+        let mut tries = 1;
+        loop {
+            let mut client = self.client().await?;
+            let begun = Instant::now();
+            let tried = async {
+                let transaction = client.transaction().await?;
+                let change = Change { transaction, tenant };
+                change.begin(rows).await?;
+                if seen != Seen::InAnyOrder {
+                    change.lock().await?;
+                }
+                let done = work(&change).await?;
+                let number = match seen {
+                    Seen::ByDocuments => Some(change.tell().await?),
+                    Seen::ByReaders | Seen::InAnyOrder => None,
+                };
+                Ok((done, number, change.transaction))
+            };
+            // Whether one was done whose end got no answer is not known: it is not tried again. The server's own limit of time
+            // does not hold for its end.
+            let ended = match tokio::time::timeout(MOST, tried).await {
+                Err(_) => Err(Ended::Silent),
+                Ok(Err(stop)) => Err(Ended::Stopped(stop)),
+                Ok(Ok((done, number, transaction))) => {
+                    match tokio::time::timeout(MOST, transaction.commit()).await {
+                        Err(_) => Err(Ended::Silent),
+                        Ok(Err(error)) => Err(Ended::Unknown(error)),
+                        Ok(Ok(())) => Ok((done, number)),
+                    }
+                }
+            };
+            match ended {
+                Ok(done) => return Ok(done),
+                Err(Ended::Silent) => return Err(self.silent(client).into()),
+                Err(Ended::Unknown(error)) => return Err(self.failed(error).into()),
+                Err(Ended::Stopped(Stop::Sql(error)))
+                    if tries < TRIES
+                        && (may_be_tried_again(&error)
+                            || is_locked(&error) && begun.elapsed() < AT_ONCE) => {}
+                Err(Ended::Stopped(stop)) => return Err(self.stopped(stop)),
+            }
+            drop(client);
+            let pause = Duration::from_millis(fastrand::u64(5..30) * u64::from(tries));
+            tokio::time::sleep(pause).await;
+            tries += 1;
+        }
     }
 
     /// Reads what is a tenant's, as it is at one moment.
     pub(crate) fn read<T, E: From<StateError>>(
         &self,
         tenant: &TenantName,
+        work: impl AsyncFn(&Change<'_>) -> Result<T, Stop<E>>,
+    ) -> Result<T, E> {
+        self.read_rows(tenant, Rows::Own, work)
+    }
+
+    /// As [`read`](Self::read), of the rows that these are.
+    pub(crate) fn read_rows<T, E: From<StateError>>(
+        &self,
+        tenant: &TenantName,
+        rows: Rows,
         work: impl AsyncFn(&Change<'_>) -> Result<T, Stop<E>>,
     ) -> Result<T, E> {
         self.wait(async {
@@ -340,7 +468,7 @@ impl Database {
                     let transaction =
                         begin.isolation_level(IsolationLevel::RepeatableRead).start().await?;
                     let read = Change { transaction, tenant: tenant.as_str() };
-                    read.begin().await?;
+                    read.begin(rows).await?;
                     let done = work(&read).await?;
                     read.transaction.commit().await?;
                     Ok(done)
@@ -373,7 +501,15 @@ impl Database {
             let more: String = more.map(|text| format!("; {text}")).collect();
             format!("{} (SQLSTATE {}){more}", said.message(), said.code().code()).into()
         });
-        let source = said.unwrap_or_else(|| error.into());
+        let source = said.unwrap_or_else(|| {
+            // The library knows nothing of where passwords come from here.
+            match compute::with_causes(&error) {
+                text if text.contains("password missing") => {
+                    format!("{text}: set PGPASSWORD, or write the password into the address").into()
+                }
+                _ => error.into(),
+            }
+        });
         if is_away {
             self.watch.look_soon();
             StateError::unavailable(self.shown.clone(), source)
@@ -398,6 +534,11 @@ fn is_passing(code: &SqlState) -> bool {
     let classes = ["08", "53", "57", "58", "40"];
     classes.iter().any(|class| code.code().starts_with(class))
         || [SqlState::LOCK_NOT_AVAILABLE, SqlState::READ_ONLY_SQL_TRANSACTION].contains(code)
+}
+
+/// Whether another has what it wants.
+fn is_locked(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }
 
 /// Whether nothing of a transaction was done, and another try may succeed at once.

@@ -1,6 +1,6 @@
 //! State on PostgreSQL: one truth that any number of servers share.
 //!
-//! [`PostgresState`] is a [`compute_state::State`]: versions of stacks, sealed secrets, tokens and traces of all tenants, in one schema
+//! [`PostgresState`] is a [`compute_state::State`]: versions of stacks, sealed secrets, tokens, traces and jobs of all tenants, in one schema
 //! named `compute`. Each change is one transaction, on the database's disk when it is answered. Who takes documents asks memory: a
 //! connection listens for what others change, and asks every few seconds besides.
 //!
@@ -22,6 +22,7 @@
 mod address;
 mod catalogue;
 mod database;
+mod jobs;
 mod schema;
 mod state;
 #[cfg(feature = "testing")]

@@ -1,21 +1,29 @@
 //! All that is kept in a database.
 
+mod audit;
+mod shares;
+mod usage;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use compute::Account;
 use compute_state::{
-    Catalogue, Released, State, StateError, StateQuotas, TenantName, TenantState, TokenCheck,
-    TraceStore, Vault, VaultError,
+    AuditLog, AuditOf, Catalogue, JobQueue, Released, Shares, State, StateError, StateQuotas,
+    TenantName, TenantState, TokenCheck, TraceStore, UsageLog, Vault, VaultError,
 };
 
 use crate::address::Address;
 use crate::catalogue::PostgresCatalogue;
 use crate::database::{Database, Stop};
+use crate::jobs::PostgresJobs;
 use crate::schema::migrate;
 use crate::tokens::PostgresTokens;
 use crate::traces::{PostgresTraces, TraceWriter};
 use crate::watch::{Watch, follow};
+use audit::PostgresAudit;
+use shares::PostgresShares;
+use usage::PostgresUsage;
 
 /// What is sealed to tell whether vaults have one key.
 const CHECKED: &str = "compute";
@@ -64,7 +72,8 @@ impl PostgresState {
         let address = Address::read(address)
             .map_err(|error| StateError::failed("the state in PostgreSQL", error))?;
         let (watch, asked) = Watch::new(settings.stale);
-        let database = Database::new(&address, settings.connections.max(1), watch)?;
+        let database =
+            Database::new(&address, settings.connections.max(1), &settings.quotas, watch)?;
         database.wait(async {
             let mut client = database.client().await?;
             migrate(&database, &mut client).await
@@ -109,6 +118,18 @@ impl State for PostgresState {
         Ok(Arc::new(PostgresTokens { database, quotas }))
     }
 
+    fn jobs(&self) -> Result<Arc<dyn JobQueue>, StateError> {
+        Ok(Arc::new(PostgresJobs::new(Arc::clone(&self.database), self.quotas)))
+    }
+
+    fn usage(&self) -> Result<Arc<dyn UsageLog>, StateError> {
+        Ok(Arc::new(PostgresUsage { database: Arc::clone(&self.database) }))
+    }
+
+    fn shares(&self) -> Result<Option<Arc<dyn Shares>>, StateError> {
+        Ok(Some(Arc::new(PostgresShares { database: Arc::clone(&self.database) })))
+    }
+
     fn tenants(&self) -> Result<Vec<TenantName>, StateError> {
         self.database.read(&TenantName::default(), async |read| {
             let rows = read.rows("SELECT name FROM compute.tenants ORDER BY name", &[]).await?;
@@ -127,6 +148,10 @@ impl State for PostgresState {
 
     fn away_for(&self) -> Option<Duration> {
         self.database.watch.away_for()
+    }
+
+    fn stale(&self) -> Duration {
+        self.database.watch.stale()
     }
 }
 
@@ -152,5 +177,10 @@ impl TenantState for PostgresTenant {
         let writer = Arc::clone(&self.writer);
         let memory = (writer, &self.reading);
         Ok(Arc::new(PostgresTraces::new(database, memory, name, self.quotas)))
+    }
+
+    fn audit(&self, of: AuditOf) -> Result<Arc<dyn AuditLog>, StateError> {
+        let (database, tenant) = (Arc::clone(&self.database), self.name.clone());
+        Ok(Arc::new(PostgresAudit { database, tenant, of }))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use compute_state::{
-    KeptToken, NewToken, StateQuotas, TenantName, TokenCheck, TokenInfo, TokenScope, Tokens,
+    Deed, KeptToken, NewToken, StateQuotas, TenantName, TokenCheck, TokenInfo, TokenScope, Tokens,
     TokensError,
 };
 use jiff::Timestamp;
@@ -49,6 +49,16 @@ impl PostgresTokens {
         change.notify(&format!("token {id} {number}")).await
     }
 
+    /// Whose a token is.
+    fn tenant_of(&self, id: &str) -> Result<TenantName, TokensError> {
+        self.database.read(&TenantName::default(), async |read| {
+            let query = "SELECT tenant FROM compute.tokens WHERE id = $1";
+            let row = read.row_if_any(query, &[&id]).await?;
+            let tenant = row.and_then(|row| row.get::<_, &str>(0).parse().ok());
+            tenant.ok_or_else(|| Self::none(id))
+        })
+    }
+
     fn none(id: &str) -> Stop<TokensError> {
         Stop::Told(TokensError::none(id))
     }
@@ -68,7 +78,8 @@ impl Tokens for PostgresTokens {
         kept.info.created = whole.unwrap_or(kept.info.created);
         new.info.created = kept.info.created;
         let limit = self.quotas.tokens;
-        self.database.change(&tenant, Seen::ByReaders, async |change| {
+        let deed = |&(): &()| Some(Deed::token_create(&kept.info));
+        self.database.change(&tenant, Seen::ByReaders, deed, async |change| {
             let count = "SELECT count(*) FROM compute.tokens WHERE tenant = $1";
             let count: i64 = change.row(count, &[&change.tenant]).await?.get(0);
             if count >= i64::from(limit) {
@@ -94,12 +105,14 @@ impl Tokens for PostgresTokens {
         if !id.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(TokensError::none(id));
         }
-        let of = tenant.map(TenantName::as_str);
-        let whose = tenant.cloned().unwrap_or_default();
-        self.database.change(&whose, Seen::ByReaders, async |change| {
-            let delete =
-                "DELETE FROM compute.tokens WHERE id = $1 AND ($2::text IS NULL OR tenant = $2)";
-            if change.does(delete, &[&id, &of]).await? == 0 {
+        let whose = match tenant {
+            Some(tenant) => tenant.clone(),
+            None => self.tenant_of(id)?,
+        };
+        let deed = |&(): &()| Some(Deed::token_revoke(id));
+        self.database.change(&whose, Seen::ByReaders, deed, async |change| {
+            let delete = "DELETE FROM compute.tokens WHERE id = $1 AND tenant = $2";
+            if change.does(delete, &[&id, &change.tenant]).await? == 0 {
                 return Err(Self::none(id));
             }
             Ok(Self::tell(change, id).await?)
@@ -118,9 +131,12 @@ impl TokenCheck for PostgresTokens {
     }
 
     fn restore(&self, token: &KeptToken) -> Result<(), TokensError> {
-        self.database.change(&token.info.tenant, Seen::ByReaders, async |change| {
-            Ok::<_, Stop<TokensError>>(Self::put(change, token).await?)
-        })?;
+        self.database.change(
+            &token.info.tenant,
+            Seen::ByReaders,
+            |_| None,
+            async |change| Ok::<_, Stop<TokensError>>(Self::put(change, token).await?),
+        )?;
         self.database.watch.forget_token(&token.info.id);
         Ok(())
     }
@@ -129,21 +145,27 @@ impl TokenCheck for PostgresTokens {
         if let Some(known) = self.check_now(token) {
             return known;
         }
-        // It may have been made elsewhere just now.
+        // It may have been made elsewhere just now, or revoked while this process was stopped.
         let watch = &self.database.watch;
-        if watch.is_away() {
+        let was_doubtful = watch.is_doubtful();
+        if watch.is_away() && !was_doubtful {
             return Err(self.database.away().into());
         }
         let id = KeptToken::id_of(token).unwrap_or_default();
         watch.ask_for_token(id);
         if watch.is_away() {
-            return Err(self.database.away().into());
+            // What was known when the database went away holds for a while.
+            let known = self.check_now(token).filter(|_| was_doubtful);
+            return known.unwrap_or_else(|| Err(self.database.away().into()));
         }
         Ok(KeptToken::check(watch.token(id), token, watch.now()))
     }
 
     fn check_now(&self, token: &str) -> Option<Result<Option<TokenInfo>, TokensError>> {
         let watch = &self.database.watch;
+        if watch.is_doubtful() {
+            return None;
+        }
         if watch.is_stale() {
             return Some(Err(self.database.away().into()));
         }

@@ -30,6 +30,9 @@ const ON_ITS_WAY: Duration = Duration::from_secs(30);
 const LATE: i64 = 15_000;
 /// After how long without an answer it is away, whatever else is known.
 const SILENT: Duration = Duration::from_secs(15);
+/// After how long without an answer it is doubtful what is known, if nobody has said that the database is away: whoever asks every few
+/// seconds would have. So the process was stopped meanwhile, and what was told since then is not read yet.
+const DOUBT: Duration = Duration::from_secs(8);
 /// How soon a connection that broke is tried again, the first time and at most; each time half of it at random.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How many wait at most for a token that is not known.
@@ -201,9 +204,18 @@ impl Watch {
         self.is_away.load(Ordering::Acquire) || lock(&self.heard).elapsed() > SILENT
     }
 
+    /// Whether this process did not look for so long that what it knows may be of long ago.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        !self.is_away.load(Ordering::Acquire) && lock(&self.heard).elapsed() > DOUBT
+    }
+
     /// How long the database has not answered, if it is away.
     pub(crate) fn away_for(&self) -> Option<Duration> {
         self.is_away().then(|| lock(&self.heard).elapsed())
+    }
+
+    pub(crate) const fn stale(&self) -> Duration {
+        self.stale
     }
 
     /// Whether what is known is too old to be used.
@@ -396,13 +408,14 @@ impl Watch {
         let known = self.released.load(Ordering::Relaxed);
         let since = if known > 0 { known - LATE } else { i64::MAX };
         let rows = within(client.query(LOOK, &[&names, &since])).await?;
+        let mut until = known;
         for row in &rows {
             let (what, number): (&str, i64) = (row.get(0), row.get(1));
             let (name, artifact): (&str, &str) = (row.get(2), row.get(3));
             match (what, name.parse()) {
                 ("clock", _) => {
                     self.ahead.store(number - now, Ordering::Relaxed);
-                    self.released.store(number, Ordering::Relaxed);
+                    until = number;
                 }
                 ("tokens", _) => {
                     let known = self.tokens.read().unwrap_or_else(PoisonError::into_inner).number;
@@ -417,6 +430,8 @@ impl Watch {
                 _ => {}
             }
         }
+        // Not before all were told: what breaks off in between is asked for again.
+        self.released.store(until, Ordering::Relaxed);
         self.answered();
         Ok(())
     }

@@ -11,6 +11,7 @@ use compute::{
     RecordedSecrets, Recording, Runner, Status, StepRecord, Subject,
 };
 use compute_flow::{Answer, Detail, Processor, ProcessorSettings, Reason, Request, Snapshot};
+use compute_state::StackName;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -43,6 +44,8 @@ pub struct DocumentRecorder {
     mask: Arc<Mask>,
     /// The versions of the stack where it begins, and of those that it lies over.
     begun_in: BTreeMap<String, String>,
+    /// Of those, the ones that get a part of the documents in place of these.
+    rolled_out: BTreeMap<StackName, String>,
 }
 
 struct Steps {
@@ -100,10 +103,14 @@ impl DocumentRecorder {
         }
         let mocks = processor.settings().mocks;
         // Where there is no scope left to enter, they decide that, too.
-        let stacks = request.stage.stack.overlay().filter_map(|name| snapshot.stack(&name));
+        let names = || request.stage.stack.overlay();
+        let stacks = names().filter_map(|name| snapshot.stack(&name));
         let begun_in =
             stacks.map(|stack| (stack.name().to_string(), stack.hash().to_owned())).collect();
-        Self { began: SystemTime::now(), steps, key, keep, mocks, mask, begun_in }
+        let stacks = names().filter_map(|name| snapshot.rolled_out(&name));
+        let rolled_out =
+            stacks.map(|stack| (stack.name().clone(), stack.hash().to_owned())).collect();
+        Self { began: SystemTime::now(), steps, key, keep, mocks, mask, begun_in, rolled_out }
     }
 
     /// Whether a step failed so far.
@@ -116,7 +123,8 @@ impl DocumentRecorder {
     /// The record of the document, once it has its answer.
     #[must_use]
     pub fn record(self, request: &Request, answer: &Answer) -> Record {
-        let Self { began, steps, key, keep, mocks, mask, begun_in: mut versions } = self;
+        let Self { began, steps, key, keep, mocks, mask, begun_in: mut versions, rolled_out } =
+            self;
         let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
         let Steps { steps: ran, dropped, kept, charge } = &mut *steps;
         let mut ran = std::mem::take(ran);
@@ -130,6 +138,8 @@ impl DocumentRecorder {
         };
         let json = |value: &Value| serde_json::to_vec(value).unwrap_or_default();
         let trace = answer.trace.as_ref();
+        let got = rolled_out.into_iter().filter(|(name, _)| answer.rolled_out.contains(name));
+        versions.extend(got.map(|(name, hash)| (name.to_string(), hash)));
         let entered = trace.into_iter().flat_map(|trace| &trace.versions);
         versions.extend(entered.map(|(name, hash)| (name.to_string(), hash.clone())));
         let reason = answer.result.as_ref().err();

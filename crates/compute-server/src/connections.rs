@@ -3,8 +3,8 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,10 +16,14 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt as _;
 
 use crate::http::{AtWork, Counted, Life, Turns};
+use crate::routes::Runner;
+use crate::server::Shared;
+use crate::telemetry::warn;
 use crate::{Server, ServerError, router};
 
 /// The largest head of a request, in bytes, and how many headers it may have. Each connection may hold as much.
@@ -35,6 +39,15 @@ const TURN: usize = 8;
 const LAST_REQUESTS: Duration = Duration::from_millis(250);
 /// What a connection gets that is one too many, where all others are at work.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 127\r\n\r\n{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"code\":\"busy\",\"detail\":\"the server has too many connections\"}\n";
+
+/// Runs the jobs that wait, from now until the server drains or is dropped: for whoever answers with [`router`] in a server of their
+/// own. [`serve`] does so itself. It is called within the tokio runtime that jobs are to run on.
+///
+/// # Errors
+/// [`std::io::Error`] if its threads cannot be started.
+pub fn run_jobs(server: &Server) -> io::Result<()> {
+    server.run_jobs(Arc::new(Runner::new(server, Handle::current())))
+}
 
 /// Answers requests until `shutdown` is done; then takes no more, and finishes what it accepted.
 ///
@@ -62,6 +75,8 @@ pub async fn serve(
             drop(place);
         });
     };
+    run_jobs(&server)?;
+    let metering = tokio::spawn(meter(Arc::downgrade(shared)));
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -84,24 +99,46 @@ pub async fn serve(
     }
     drop(listener);
     // Not before: whoever is told to close comes again, and must not find a listener that is about to go.
-    shared.draining.store(true, Ordering::Relaxed);
+    server.drain();
     // What is on its way is answered, with `connection: close`; then those that are idle end.
     tokio::time::sleep(LAST_REQUESTS).await;
     stop.send_replace(true);
     drop(stopping);
-    // Each connection holds a receiver.
     let limit = shared.settings.drain_timeout;
+    let jobs = Arc::clone(&shared.jobs);
+    let jobs = blocking::unblock(move || jobs.drain(limit));
+    // Each connection holds a receiver.
     if tokio::time::timeout(limit, stop.closed()).await.is_err() {
         let connections = shared.connections.load(Ordering::Relaxed);
         tracing::warn!(target: "request", connections, ?limit, "the drain timeout is over: what is not answered is cut off");
     }
+    jobs.await;
     let shared = Arc::clone(&server.shared);
+    metering.abort();
     blocking::unblock(move || {
+        if let Err(error) = shared.usage.add(&shared.tenants, None) {
+            warn(&error);
+        }
         shared.tenants.settle_records();
         shared.telemetry.finish();
     })
     .await;
     Ok(())
+}
+
+/// How often it is told what tenants used.
+const METERED: Duration = Duration::from_secs(10);
+
+/// Tells what tenants used, again and again.
+async fn meter(shared: Weak<Shared>) {
+    loop {
+        tokio::time::sleep(METERED).await;
+        let Some(shared) = shared.upgrade() else { return };
+        if let Err(error) = blocking::unblock(move || shared.usage.add(&shared.tenants, None)).await
+        {
+            warn(&error);
+        }
+    }
 }
 
 /// Whether it is the connection that failed, and not the listener.
@@ -125,6 +162,9 @@ async fn connection(
     let service = tower::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         let (routes, at_work) = (routes.clone(), AtWork::new(&counted));
         let (server, version) = (server.clone(), request.version());
+        if version == Version::HTTP_2 {
+            counted.note_http2();
+        }
         request.extensions_mut().insert(Arc::clone(&counted));
         async move {
             let mut response = routes.oneshot(request).await;
@@ -144,8 +184,8 @@ async fn connection(
     let mut builder = Builder::new(Streams(sender));
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(settings.head_timeout)
+        // It would count from when a request may come, and end idle connections: [`Life`] counts from its first byte.
+        .header_read_timeout(None)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS);
     builder
@@ -157,8 +197,8 @@ async fn connection(
         .max_concurrent_streams(MAX_STREAMS);
     let mut connection = pin!(builder.serve_connection(io, TowerToHyperService::new(service)));
     // Whoever never sends a whole request is noticed here, and whoever does not read the answer.
-    let mut look =
-        tokio::time::interval(settings.idle_timeout.div_f32(4.0).max(Duration::from_millis(50)));
+    let often = settings.idle_timeout.min(settings.head_timeout).div_f32(4.0);
+    let mut look = tokio::time::interval(often.max(Duration::from_millis(50)));
     let mut turns = Turns::new(Arc::clone(&life));
     let mut told = false;
     let mut begun = 0;
@@ -178,7 +218,10 @@ async fn connection(
                 connection.as_mut().graceful_shutdown();
             }
             _ = look.tick() => {
-                if life.is_idle(settings.idle_timeout) || life.is_stuck(settings.answer_timeout) {
+                if life.is_idle(settings.idle_timeout)
+                    || life.is_late(settings.head_timeout)
+                    || life.is_stuck(settings.answer_timeout)
+                {
                     return;
                 }
             }

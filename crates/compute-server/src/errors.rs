@@ -3,15 +3,20 @@
 use axum::http::StatusCode;
 use compute::{ErrorKind, OverLimit, Status, with_causes};
 use compute_flow::{ActivationError, Reason};
-use compute_state::{SecretError, StacksError, StateError, TokensError, TracesError};
+use compute_state::{
+    JobsError, SchedulesError, SecretError, StacksError, StateError, TokensError, TracesError,
+};
 use compute_store::StoreError;
 use serde_json::json;
 
 use crate::Problem;
+use crate::http::RETRY_AFTER;
 use crate::telemetry::warn;
-use crate::tenants::{LiveError, QuotaError, TENANT_RULES, TenantError};
+use crate::tenants::{LiveError, QuotaError, Refused, TENANT_RULES, TenantError};
 use crate::work::{Full, TooMany};
 
+/// What the memory of all requests is called.
+pub(crate) const SERVER_MEMORY: &str = "the memory of all requests";
 /// What the memory of one request is called.
 pub(crate) const REQUEST_MEMORY: &str = "the memory of one request";
 
@@ -30,6 +35,19 @@ impl From<OverLimit> for Problem {
 impl From<TooMany> for Problem {
     fn from(many: TooMany) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", many.to_string()).with("limit", many.0)
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let new = |code| Self::new(StatusCode::TOO_MANY_REQUESTS, code, refused.to_string());
+        match refused {
+            Refused::Rate { limit, .. } => new("rate_exceeded").with("limit", limit),
+            // Not a moment too soon.
+            Refused::Time { left, .. } => {
+                new("quota_exceeded").with(RETRY_AFTER, left.as_secs() + 1)
+            }
+        }
     }
 }
 
@@ -69,7 +87,9 @@ impl From<compute::Error> for Problem {
                 ErrorKind::Artifact => {
                     Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_module", detail)
                 }
-                ErrorKind::Unavailable => unavailable(error, detail),
+                ErrorKind::Unavailable => {
+                    unavailable(error, "what this needs does not answer now; try again")
+                }
                 _ => Self::internal(error),
             },
         }
@@ -83,6 +103,10 @@ impl From<StoreError> for Problem {
             StoreError::NotFound { .. } => Self::not_found(detail),
             StoreError::Conflict { .. } => Self::new(StatusCode::CONFLICT, "conflict", detail),
             StoreError::Digest(error) => error.into(),
+            // What the store says is for the operator: it may name places that are none of a tenant's.
+            StoreError::Storage { .. } => {
+                unavailable(&error, "the store of artifacts does not answer now; try again")
+            }
             error => unavailable(&error, detail),
         }
     }
@@ -121,9 +145,10 @@ impl From<ActivationError> for Problem {
 impl From<StateError> for Problem {
     fn from(error: StateError) -> Self {
         match error {
-            StateError::Unavailable { .. } => {
-                unavailable(&error, "what the server keeps cannot be reached or written now")
-            }
+            StateError::Unavailable { .. } => unavailable(
+                &error,
+                "what the server keeps cannot be reached or written now; try again",
+            ),
             error => Self::internal(&error),
         }
     }
@@ -134,6 +159,7 @@ impl From<StacksError> for Problem {
         match error {
             StacksError::NoStack(_)
             | StacksError::NoVersion { .. }
+            | StacksError::NoRollout { .. }
             | StacksError::NoFile { .. } => Self::not_found(with_causes(&error)),
             StacksError::Quota { limit, .. } => {
                 Self::new(StatusCode::CONFLICT, "quota_exceeded", with_causes(&error))
@@ -142,10 +168,54 @@ impl From<StacksError> for Problem {
             StacksError::Released(_) => {
                 Self::new(StatusCode::CONFLICT, "artifact_deleted", with_causes(&error))
             }
+            StacksError::NotBeside { .. } => {
+                Self::new(StatusCode::CONFLICT, "conflict", with_causes(&error))
+            }
+            StacksError::Changed { .. } => {
+                Self::new(StatusCode::CONFLICT, "version_changed", with_causes(&error))
+            }
             StacksError::Immutable { .. } => {
                 Self::new(StatusCode::CONFLICT, "version_immutable", with_causes(&error))
             }
             StacksError::State(error) => error.into(),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<JobsError> for Problem {
+    fn from(error: JobsError) -> Self {
+        let text = error.to_string();
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, text.clone());
+        match error {
+            JobsError::NotFound(_) => Self::not_found(text),
+            JobsError::Ended { state, .. } => conflict("job_ended").with("state", state.name()),
+            JobsError::NotFailed { state, .. } => {
+                conflict("job_not_failed").with("state", state.name())
+            }
+            JobsError::KeyReused(id) => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                Self::new(status, "idempotency_key_reused", text).with("job", id.to_string())
+            }
+            JobsError::Quota { limit, .. } => conflict("quota_exceeded").with("limit", limit),
+            JobsError::State(error) => error.into(),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<SchedulesError> for Problem {
+    fn from(error: SchedulesError) -> Self {
+        let text = error.to_string();
+        match error {
+            SchedulesError::NotFound(_) => Self::not_found(text),
+            SchedulesError::Quota(limit) => {
+                Self::new(StatusCode::CONFLICT, "quota_exceeded", text).with("limit", limit)
+            }
+            SchedulesError::Released(_) => {
+                Self::new(StatusCode::CONFLICT, "artifact_deleted", text)
+            }
+            SchedulesError::State(error) => error.into(),
             error => Self::internal(&error),
         }
     }
@@ -226,8 +296,16 @@ impl From<TracesError> for Problem {
     }
 }
 
+impl From<&compute::Failure> for Problem {
+    fn from(failure: &compute::Failure) -> Self {
+        let status = status_of_run(failure.status());
+        Self::new(status, "compute_failed", failure.to_string())
+            .with("status_name", failure.status().name())
+    }
+}
+
 /// The status of an answer to a run that failed.
-pub(crate) const fn status_of_run(status: Status) -> StatusCode {
+const fn status_of_run(status: Status) -> StatusCode {
     match status {
         Status::Ok => StatusCode::OK,
         Status::WallLimit => StatusCode::GATEWAY_TIMEOUT,
@@ -265,5 +343,20 @@ impl From<&compute_flow::Failure> for Problem {
             problem = problem.with("transitions", shown.collect::<Vec<_>>());
         }
         problem
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use compute_flow::ActivationError;
+    use compute_state::StacksError;
+
+    use crate::Problem;
+
+    #[test]
+    fn what_was_changed_meanwhile_is_a_conflict_of_its_own() {
+        let changed = StacksError::Changed { stack: "a/b".parse().unwrap(), number: 7 };
+        let problem = Problem::from(ActivationError::Stacks(changed));
+        assert_eq!((problem.status.as_u16(), problem.code), (409, "version_changed"));
     }
 }

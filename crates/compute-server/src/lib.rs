@@ -31,8 +31,8 @@
 mod connections;
 mod errors;
 mod http;
+mod jobs;
 mod observe;
-mod problem;
 mod routes;
 mod server;
 mod settings;
@@ -41,11 +41,12 @@ mod tenants;
 mod work;
 
 use compute_api as wire;
-pub use connections::serve;
-pub use problem::Problem;
+pub use connections::{run_jobs, serve};
+pub use http::Problem;
+pub use jobs::{WebhookOrigin, WebhookOriginError};
 pub use routes::{differences, openapi, router};
 pub use server::{Server, ServerError};
-pub use settings::{Quotas, Settings};
+pub use settings::{Allowance, Quotas, Settings};
 pub use telemetry::TelemetryError;
 pub use tenants::Storage;
 pub use work::{Admission, Full, Permit};

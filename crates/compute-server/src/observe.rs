@@ -13,7 +13,8 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{Span as _, Status as SpanStatus};
 
 use crate::Server;
-use crate::http::{Answering, Life, charged};
+use crate::http::{Answering, Life, charged, lend};
+use crate::server::Shared;
 use crate::telemetry::TRACEPARENT;
 use crate::work::Present;
 
@@ -26,7 +27,7 @@ const STRANGER_STALLED: Duration = Duration::from_millis(20);
 
 /// The paths of those who ask whether the server lives and takes work.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
-/// For how many seconds whoever keeps the state has not answered: what is known of it is used.
+/// For how many seconds whoever keeps the state has not answered, or not with what is active: what is known of it is used.
 const AWAY: HeaderName = HeaderName::from_static("x-compute-state-away");
 
 /// Observes every request: its time, its status, its place in a trace.
@@ -38,9 +39,12 @@ pub(crate) async fn observe(
     let started = Instant::now();
     // One too many is told so without a body: that could wait to be read, too.
     let life = request.extensions().get::<Arc<Life>>().cloned();
-    let present = match PROBES.contains(&request.uri().path()) {
-        true => server.shared.probes.enter().ok(),
-        false => enter(&server, request.headers(), life.as_ref()).await,
+    let probe = PROBES.iter().position(|path| *path == request.uri().path());
+    let is_probe = probe.is_some();
+    // Each has places of its own: whoever asks for one takes none of the other's.
+    let present = match probe.and_then(|at| server.shared.probes.get(at)) {
+        Some(places) => places.enter().ok(),
+        None => enter(&server, request.headers(), life.as_ref()).await,
     };
     let Some(present) = present else {
         let retry = [(header::RETRY_AFTER, "1")];
@@ -52,11 +56,33 @@ pub(crate) async fn observe(
     let method = method(request.method());
     let observed = Arc::new(telemetry.begin(format!("{method} {route}"), request.headers()));
     request.extensions_mut().insert(Arc::clone(&observed));
-    let response = next.run(request).await;
+    let (request, unread) = lend(request);
+    let mut response = next.run(request).await;
+    // From here on it may make room for others.
+    let answering = Answering::new(life.as_ref());
+    let present = match is_probe {
+        true => {
+            // What comes now takes as long as whoever asked likes, and nobody keeps others from asking with it.
+            drop(present);
+            let stranger = enter_now(&server.shared, false);
+            if stranger.is_none() {
+                // The status is told all the same: it goes without a body, for which one would have to wait.
+                response = response.status().into_response();
+            }
+            stranger
+        }
+        false => Some(present),
+    };
+    if let Some(unread) = unread
+        && present.is_some()
+        && (response.status().is_client_error() || response.status().is_server_error())
+    {
+        unread.take().await;
+        answering.move_on();
+    }
     let caller = observed.caller.get();
     let account = caller.map_or(&server.shared.nobody, |caller| &caller.memory).clone();
     let held = Arc::new((present, Arc::clone(&observed)));
-    let answering = Answering::new(life.as_ref());
     let mut response = charged(response, &account, answering, held).await;
 
     let status = response.status();
@@ -82,7 +108,8 @@ pub(crate) async fn observe(
     } else {
         tracing::debug!(target: "request", %method, route, status = code, wall_us, tenant, %trace);
     }
-    if let Some(away) = server.shared.state.away_for() {
+    let away = server.shared.state.away_for().max(observed.unread.get().copied());
+    if let Some(away) = away {
         response.headers_mut().insert(AWAY, away.as_secs().into());
     }
     if let Ok(value) = HeaderValue::from_str(&observed.traceparent()) {
@@ -101,19 +128,23 @@ async fn enter(server: &Server, headers: &HeaderMap, life: Option<&Arc<Life>>) -
         let entry = tenant.map(|tenant| shared.tenants.entry(&tenant));
         life.note_known(entry.as_ref().map(|entry| &entry.pace));
     }
-    let (requests, least) =
-        if known { (&shared.requests, STALLED) } else { (&shared.strangers, STRANGER_STALLED) };
     for _ in 0..ATTEMPTS {
-        if let Ok(present) = requests.enter() {
+        if let Some(present) = enter_now(shared, known) {
             return Some(present);
-        }
-        if shared.lives.close_stalled(known, least) > 0 {
-            // What those connections hold goes with them, in a moment.
-            return Some(requests.enter_anyway());
         }
         tokio::time::sleep(PAUSE).await;
     }
-    requests.enter().ok()
+    enter_now(shared, known)
+}
+
+/// As [`enter`], without waiting for room.
+fn enter_now(shared: &Shared, known: bool) -> Option<Present> {
+    let (requests, least) =
+        if known { (&shared.requests, STALLED) } else { (&shared.strangers, STRANGER_STALLED) };
+    requests.enter().ok().or_else(|| {
+        // What those connections hold goes with them, in a moment.
+        (shared.lives.close_stalled(known, least) > 0).then(|| requests.enter_anyway())
+    })
 }
 
 /// Whose token a request has, if it has one that holds.

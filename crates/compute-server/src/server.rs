@@ -1,17 +1,26 @@
 //! What requests share, and how a server begins.
 
+mod leases;
+mod meter;
+mod ready;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use compute::{Account, Artifact, ManagerBuilder, Ref};
 use compute_state::{Location, State, StateError, TenantName, TokenCheck, Vault};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
+use crate::errors::SERVER_MEMORY;
 use crate::http::{Lives, Pace};
+use crate::jobs::{JobLimits, Jobs, RunJobs, WebhookOrigin, WorkerSettings};
 use crate::telemetry::{GuestLog, Telemetry, TelemetryError, Watched};
-use crate::tenants::{TenantError, Tenants, record_writer};
+use crate::tenants::{BATCHES, TenantError, Tenants, record_writer};
 use crate::work::{Classes, Requests};
 use crate::{Settings, Storage};
+use leases::Leases;
+use meter::Meter;
 
 /// The engines that a server runs. The others that are linked in are for tests.
 const ENGINES: [&str; 1] = ["wasm"];
@@ -21,8 +30,11 @@ const STRANGERS: usize = 8;
 /// How many threads look at once for tokens that are not known here, and how many wait for that besides.
 const LOOKING: usize = 8;
 const LOOKERS: usize = 64;
-/// How many requests there may be at once that ask whether the server lives and takes work: whatever strangers do, it is told.
+/// How many requests there may be at once that ask whether the server lives and takes work, until they are answered: whatever strangers
+/// do, it is told.
 const PROBES: usize = 64;
+/// How long a job is another's that a server runs which says nothing more of it.
+const LEASE: Duration = Duration::from_secs(30);
 /// How many bytes requests without a token may take.
 const NOBODY_MEMORY: u64 = 16 << 20;
 
@@ -41,12 +53,21 @@ pub(crate) struct Shared {
     pub(crate) looking: Semaphore,
     /// Those that look, and that wait for it.
     pub(crate) lookers: Requests,
-    pub(crate) probes: Requests,
+    pub(crate) probes: [Requests; 2],
+    /// Whether the state can be asked.
+    pub(crate) ready: Arc<ready::Ready>,
     pub(crate) tenants: Tenants,
+    pub(crate) jobs: Arc<Jobs>,
+    /// Adds what tenants use to what is kept of it.
+    pub(crate) usage: Meter,
+    /// What this node has of what tenants may send in a second.
+    pub(crate) leases: Arc<Leases>,
     pub(crate) classes: Classes,
     /// The memory of requests of nobody yet.
     pub(crate) nobody: Account,
     pub(crate) requests: Requests,
+    /// Those that are batches.
+    pub(crate) batches: Requests,
     /// Those that have no token.
     pub(crate) strangers: Requests,
     /// What of the processors goes to connections without a token.
@@ -55,7 +76,9 @@ pub(crate) struct Shared {
     pub(crate) connections: Arc<AtomicUsize>,
     /// What the connections are about.
     pub(crate) lives: Arc<Lives>,
-    pub(crate) draining: AtomicBool,
+    draining: AtomicBool,
+    /// Told when it begins to drain.
+    drains: Notify,
     /// How many artifacts are being made ready.
     pub(crate) warming: AtomicUsize,
 }
@@ -128,8 +151,12 @@ impl Server {
             .build();
         let classes = Classes::new(&settings);
         let connections = Arc::<AtomicUsize>::default();
-        let memory = Account::new("the memory of all requests", settings.memory);
+        let memory = Account::new(SERVER_MEMORY, settings.memory);
         let writer = record_writer(storage.records.clone(), &settings)?;
+        let jobs = Arc::new(Jobs::new(Arc::clone(&state)));
+        // A format that is newer is told now, and not to whoever comes first.
+        drop((jobs.queue()?, state.usage()?));
+        let counted = Arc::downgrade(&jobs);
         let telemetry = Telemetry::new(Watched {
             sandboxes: classes.sandboxes.admission.clone(),
             manager: manager.clone(),
@@ -138,8 +165,12 @@ impl Server {
             logs_dropped,
             records: writer.clone(),
             state: Arc::clone(&state),
+            jobs: Box::new(move || counted.upgrade()?.load()),
         })?;
-        let tenants = Tenants::new(storage, manager, &memory, settings, guest_log, writer);
+        let shares = state.shares()?;
+        let is_shared = shares.is_some();
+        let tenants =
+            Tenants::new(storage, manager, &memory, settings, guest_log, writer, is_shared);
         // What is wrong with the place is told now, and not to the first caller.
         let opened = tenants.open(&TenantName::default());
         opened.map_err(|error: TenantError| ServerError::Location {
@@ -149,15 +180,20 @@ impl Server {
         let nobody = memory.child("the memory of requests without a token", NOBODY_MEMORY);
         let server = Self {
             shared: Arc::new(Shared {
+                jobs,
+                usage: Meter::new(Arc::clone(&state)),
+                leases: Arc::new(Leases::new(shares)),
                 state,
                 tokens,
                 looking: Semaphore::new(LOOKING),
                 lookers: Requests::new(LOOKERS),
-                probes: Requests::new(PROBES),
+                probes: [(); 2].map(|()| Requests::new(PROBES)),
+                ready: Arc::default(),
                 tenants,
                 classes,
                 nobody,
                 requests: Requests::new(settings.max_requests),
+                batches: Requests::new(settings.max_requests.div_ceil(BATCHES)),
                 strangers: Requests::new(settings.max_requests.div_ceil(STRANGERS)),
                 strangers_pace: Arc::new(Pace::one_in(STRANGERS as u64)),
                 telemetry,
@@ -165,6 +201,7 @@ impl Server {
                 connections,
                 settings,
                 draining: AtomicBool::new(false),
+                drains: Notify::new(),
                 warming: AtomicUsize::new(0),
             }),
         };
@@ -190,6 +227,13 @@ impl Server {
     #[must_use]
     pub fn with_carried_plugins(self, plugins: impl IntoIterator<Item = Artifact>) -> Self {
         self.shared.tenants.carry_plugins(plugins);
+        self
+    }
+
+    /// Lets jobs of all tenants tell these of their ends. Nobody is told otherwise.
+    #[must_use]
+    pub fn with_webhooks(self, origins: impl IntoIterator<Item = WebhookOrigin>) -> Self {
+        self.shared.jobs.webhooks.allow(origins.into_iter().collect());
         self
     }
 
@@ -223,11 +267,39 @@ impl Server {
         self.shared.classes.sandboxes.admission.load()
     }
 
+    /// Runs jobs from now on, until it drains or nobody has it any more.
+    pub(crate) fn run_jobs(&self, runner: Arc<dyn RunJobs>) -> std::io::Result<()> {
+        let settings = &self.shared.settings;
+        let worker = WorkerSettings {
+            places: settings.max_jobs,
+            share: settings.max_jobs.div_ceil(2),
+            lease: LEASE,
+        };
+        let limits = JobLimits { most_of_tenant: settings.max_tenant_jobs, age: settings.job_age };
+        self.shared.jobs.run(worker, limits, runner)
+    }
+
     pub(crate) fn is_warming(&self) -> bool {
         self.shared.warming.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn is_draining(&self) -> bool {
         self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// From now on what goes on comes to an end.
+    pub(crate) fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+        self.shared.drains.notify_waiters();
+    }
+
+    /// Waits until it drains.
+    pub(crate) async fn drains(&self) {
+        let told = self.shared.drains.notified();
+        let mut told = std::pin::pin!(told);
+        told.as_mut().enable();
+        if !self.is_draining() {
+            told.await;
+        }
     }
 }

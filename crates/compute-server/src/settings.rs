@@ -17,6 +17,13 @@ pub struct Settings {
     pub max_tenant_concurrency: usize,
     /// How many requests may wait for each kind of work: 1,000, half of them of one tenant.
     pub max_queue: usize,
+    /// How many jobs run here at once, each in one of the sandboxes: half of these. One tenant has half of them. With none, jobs that
+    /// are submitted here wait for another server.
+    pub max_jobs: usize,
+    /// How many jobs of one tenant run at once on all servers that share the state, about: 1,000.
+    pub max_tenant_jobs: usize,
+    /// How long jobs are kept that have ended: 7 days.
+    pub job_age: Duration,
     /// How many artifacts are compiled at once, as they are uploaded: as many as there are processors, two at
     /// least. One tenant has half of them.
     pub max_uploads: usize,
@@ -59,9 +66,11 @@ pub struct Settings {
     pub record_memory: usize,
     /// What one tenant may keep.
     pub quotas: Quotas,
+    /// What one tenant may use in a time: as much as it likes.
+    pub allowance: Allowance,
     /// How many connections may be open: 10,000.
     pub max_connections: usize,
-    /// How long the head of a request may take to arrive: 10 seconds.
+    /// How long the head of a request may take to arrive, from its first byte: 10 seconds.
     pub head_timeout: Duration,
     /// How long a connection may do nothing: half a minute.
     pub idle_timeout: Duration,
@@ -81,6 +90,17 @@ pub struct Quotas {
     pub artifact_bytes: u64,
 }
 
+/// What one tenant may use in a time, on all servers that share the state together; the same for each. What is not said is not bounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// How many requests a second.
+    pub requests: Option<NonZeroU32>,
+    /// How many documents a second, each line of a batch counted as one. Documents of jobs are not counted.
+    pub documents: Option<NonZeroU32>,
+    /// How long its guests may run on a day, in UTC: of runs, documents and jobs.
+    pub time: Option<Duration>,
+}
+
 impl Default for Quotas {
     fn default() -> Self {
         Self { artifacts: 10_000, artifact_bytes: 8 << 30 }
@@ -95,6 +115,9 @@ impl Default for Settings {
             max_concurrency: processors * 4,
             max_tenant_concurrency: processors * 2,
             max_queue: 1000,
+            max_jobs: processors * 2,
+            max_tenant_jobs: 1000,
+            job_age: Duration::from_secs(7 * 24 * 3600),
             max_uploads: processors.max(2),
             max_admin: 4,
             max_requests: 4000,
@@ -114,6 +137,7 @@ impl Default for Settings {
             sign_records: false,
             record_memory: 32 << 20,
             quotas: Quotas::default(),
+            allowance: Allowance::default(),
             max_connections: 10_000,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),

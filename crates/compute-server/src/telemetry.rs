@@ -7,6 +7,7 @@
 mod guest_log;
 mod labels;
 mod observed;
+mod used;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use axum::http::HeaderMap;
 use compute::{Account, Manager, Metrics, Printable, ResultStats, Seed, with_causes};
 use compute_flow::Trace;
 use compute_replay::RecordWriter;
-use compute_state::{State, TenantName};
+use compute_state::{JobLoad, JobState, State, TenantName};
 use opentelemetry::metrics::{Counter, Histogram, MeterProvider as _};
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status as SpanStatus,
@@ -35,6 +36,7 @@ pub(crate) use guest_log::GuestLog;
 pub(crate) use labels::Labels;
 use observed::parse;
 pub(crate) use observed::{Observed, TRACEPARENT};
+pub(crate) use used::Used;
 
 /// The limits of the histograms' buckets, in seconds.
 const SECONDS: [f64; 17] = [
@@ -53,6 +55,7 @@ pub(crate) struct Telemetry {
     documents: Histogram<f64>,
     ops: Histogram<f64>,
     cold_loads: Counter<u64>,
+    refused: Counter<u64>,
 }
 
 impl fmt::Debug for Telemetry {
@@ -70,6 +73,8 @@ pub(crate) struct Watched {
     pub(crate) logs_dropped: Arc<AtomicU64>,
     pub(crate) records: Option<RecordWriter>,
     pub(crate) state: Arc<dyn State>,
+    /// How many jobs there are on all servers, if that is known.
+    pub(crate) jobs: Box<dyn Fn() -> Option<JobLoad> + Send + Sync>,
 }
 
 /// Telemetry cannot begin.
@@ -134,6 +139,12 @@ impl Telemetry {
                 .u64_counter("compute.cold_loads")
                 .with_description("How often an artifact had to be loaded first")
                 .build(),
+            refused: meter
+                .u64_counter("compute.refused")
+                .with_description(
+                    "How often a tenant was refused what it may use no more of for now",
+                )
+                .build(),
             tracer: tracers.as_ref().map(|tracers| tracers.tracer("compute")),
             tracers,
             registry,
@@ -144,6 +155,11 @@ impl Telemetry {
     /// All metrics, in Prometheus' text format.
     pub(crate) fn prometheus(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+
+    /// Counts that a tenant was refused something.
+    pub(crate) fn refused(&self, tenant: &TenantName, why: &'static str) {
+        self.refused.add(1, &[tenant_label(tenant), KeyValue::new("why", why)]);
     }
 
     /// Counts a single run.
@@ -252,7 +268,8 @@ fn tenant_label(tenant: &TenantName) -> KeyValue {
 }
 
 fn watch(meter: &opentelemetry::metrics::Meter, watched: Watched) {
-    let Watched { sandboxes, manager, connections, memory, logs_dropped, records, state } = watched;
+    let Watched { sandboxes, manager, connections, memory, logs_dropped, records, state, jobs } =
+        watched;
     let gauge =
         |name: &'static str, about: &'static str, read: Box<dyn Fn() -> u64 + Send + Sync>| {
             let gauge = meter.u64_observable_gauge(name).with_description(about);
@@ -340,6 +357,21 @@ fn watch(meter: &opentelemetry::metrics::Meter, watched: Watched) {
         "For how many seconds whoever keeps the state has not answered: 0 while it does",
         Box::new(move || state.away_for().map_or(0, |away| away.as_secs().max(1))),
     );
+    // What is not known has no number: whoever scales by it leaves things as they are.
+    let _ = meter
+        .u64_observable_gauge("compute.jobs")
+        .with_description("How many jobs have not ended, on all servers that share the state")
+        .with_callback(move |observer| {
+            let Some(JobLoad { scheduled, waiting, running }) = jobs() else { return };
+            for (state, number) in [
+                (JobState::Scheduled, scheduled),
+                (JobState::Waiting, waiting),
+                (JobState::Running, running),
+            ] {
+                observer.observe(number, &[KeyValue::new("state", state.name())]);
+            }
+        })
+        .build();
     gauge("process.memory.usage", "Resident memory, in bytes", Box::new(resident));
     gauge(
         "compute.guest_log.dropped",

@@ -1,9 +1,11 @@
 //! Tenants: each with artifacts, stacks, secrets and traces of its own, all in the one engine.
 
+mod allowed;
 mod records;
 mod resolver;
 mod shadows;
 mod storage;
+mod unread;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -20,18 +22,21 @@ use compute::{
 use compute_flow::{Processor, RuleProblem, Snapshot, Stack};
 use compute_replay::RecordWriter;
 use compute_state::{
-    Catalogue, RecordPolicies, RecordPolicy, SecretError, StackName, StacksError, StateError,
-    TenantName, TraceStore, Vault, VersionInfo, tenant_store,
+    Catalogue, Rated, RecordPolicies, RecordPolicy, SecretError, StackName, StacksError,
+    StateError, TenantName, TenantState, TraceStore, Vault, VersionInfo, tenant_store,
 };
 use compute_store::{Store, StoreError};
+use tokio::sync::Semaphore;
 
 use crate::Settings;
 use crate::http::Pace;
-use crate::telemetry::{GuestLog, Labels, warn};
-use crate::work::Requests;
+use crate::telemetry::{GuestLog, Labels, Used, warn};
+use crate::work::{Rate, Requests};
 use resolver::{Plugins, TenantResolver};
+use unread::Unread;
 use usage::Usage;
 
+pub(crate) use allowed::{Allowed, Refused};
 pub(crate) use records::{Records, drawn, record_writer};
 pub(crate) use shadows::{LiveShadow, ShadowCounts, Shadows};
 pub use storage::Storage;
@@ -45,9 +50,8 @@ const CHECK: Duration = Duration::from_secs(30);
 /// How long what is recorded of runs may be as it was before somebody else changed it.
 const POLICY: Duration = Duration::from_secs(1);
 
-/// How long documents wait for one that reads what is active, and how soon it is tried again where it could not be read.
+/// How long documents wait for one that reads what is active.
 const RENEWING: Duration = Duration::from_secs(15);
-const UNREADABLE: Duration = Duration::from_secs(1);
 
 /// How long it may take to make an artifact ready before anybody asks for it.
 const WARM: Duration = Duration::from_hours(1);
@@ -55,6 +59,8 @@ const WARM: Duration = Duration::from_hours(1);
 /// What the memory of rules is called that documents still use.
 const REPLACED: &str = "the memory of rules that are replaced, and that documents still use,";
 
+/// Which part of the requests may be batches, which may go on for long: one in so many.
+pub(crate) const BATCHES: usize = 4;
 /// What the memory of one tenant's rules, and of what keeps its secrets out of logs, is called.
 pub(crate) const TENANT_RULES: &str = "the memory of a tenant's rules and secrets";
 
@@ -62,6 +68,7 @@ pub(crate) const TENANT_RULES: &str = "the memory of a tenant's rules and secret
 pub(crate) struct Tenant {
     pub(crate) name: TenantName,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) state: Arc<dyn TenantState>,
     pub(crate) catalogue: Arc<dyn Catalogue>,
     pub(crate) traces: Arc<dyn TraceStore>,
     /// Where what it may run and link to comes from.
@@ -73,6 +80,8 @@ pub(crate) struct Tenant {
     pub(crate) processor: Processor,
     /// What it keeps of artifacts.
     pub(crate) usage: Usage,
+    /// What it uses.
+    pub(crate) used: Arc<Used>,
     /// The series of metrics that are its own.
     pub(crate) labels: Labels,
     /// Where its requests are recorded, if the server has a place for that.
@@ -88,8 +97,9 @@ pub(crate) struct Tenant {
     replaced: Account,
     /// What the rules and the mask in `live` take. Held by whoever makes it anew.
     renewing: Mutex<Charge>,
-    /// When what is kept could last not be read.
-    unread: Mutex<Option<Instant>>,
+    unread: Unread,
+    /// How long what is known may be used where it cannot be read anew.
+    stale: Duration,
     /// Held by whoever changes what a version is made of, or makes one active.
     pub(crate) changing: tokio::sync::Mutex<()>,
 }
@@ -163,28 +173,39 @@ impl Tenant {
     /// The active versions and the secrets. Where something changed, by this process or another, only what
     /// changed is made ready anew.
     ///
-    /// What cannot be read now is as it was, if it was read before.
+    /// What cannot be read now is as it was, if it was read before, for as long as that may be used.
     pub(crate) fn live(&self) -> Result<Arc<Live>, LiveError> {
         let change = Some(self.catalogue.change_number()?);
         let live = self.live.load_full();
-        if live.change == change || live.change.is_some() && self.is_unreadable() {
+        if live.change == change {
+            self.unread.clear();
             return Ok(live);
         }
-        match self.renewed() {
-            Err(error) if live.change.is_some() && error.is_unavailable() => {
-                warn(&error);
-                let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
-                *unread = Some(Instant::now());
-                Ok(live)
+        if live.change.is_none() || !self.unread.is_recent() {
+            match self.renewed() {
+                Err(error) if live.change.is_some() && error.is_unavailable() => {
+                    warn(&error);
+                    self.unread.note();
+                }
+                Err(error) => return Err(error),
+                Ok(renewed) => {
+                    self.unread.clear();
+                    return Ok(renewed);
+                }
             }
-            renewed => renewed,
+        }
+        match self.unread.lasts() {
+            Some(time) if time > self.stale => {
+                let why = format!("it has changed, and could not be read for {time:?}");
+                Err(StacksError::from(StateError::unavailable("what is active", why)).into())
+            }
+            _ => Ok(live),
         }
     }
 
-    /// Whether what is kept could not be read a moment ago: not every document asks again.
-    fn is_unreadable(&self) -> bool {
-        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
-        unread.is_some_and(|at| at.elapsed() < UNREADABLE)
+    /// For how long what is active could not be read, although it has changed. What was known is used meanwhile.
+    pub(crate) fn unread_for(&self) -> Option<Duration> {
+        self.unread.lasts()
     }
 
     /// The turn of one that renews it. The others wait, and not for ever.
@@ -215,26 +236,42 @@ impl Tenant {
             return Ok(live);
         }
         let first = |mut wrong: Vec<RuleProblem>| LiveError::Rule(Box::new(wrong.remove(0)));
-        let active = self.catalogue.all_active()?;
-        let mut snapshot = live.snapshot.still_active(&active);
+        let running = self.catalogue.running()?;
+        let mut snapshot = live.snapshot.still_running(&running);
         let kept =
             |shadows: &[LiveShadow]| shadows.iter().map(|one| one.stack.size()).sum::<usize>();
         let wanted = self.catalogue.shadows()?;
         self.shadows.retain(&wanted);
         let mut shadows = live.shadows.clone();
         shadows.retain(|one| wanted.iter().any(|shadow| one.is_of(shadow)));
-        let gone = live.snapshot.size() - snapshot.size() + kept(&live.shadows) - kept(&shadows);
+        let all = live.snapshot.size() + kept(&live.shadows);
+        let gone = all.saturating_sub(snapshot.size() + kept(&shadows));
         // Besides this and the one in `live`, documents have it.
         if gone > 0 && Arc::strong_count(&live) > 2 && live.replaced.get().is_none() {
             let _ = live.replaced.set(self.replaced.charge(gone)?);
         }
         renewing.resize(snapshot.size() + live.mask.size() + kept(&shadows))?;
-        for VersionInfo { stack, number, .. } in active.iter().cloned() {
-            if snapshot.stack(&stack).is_none() {
-                let files = self.catalogue.version(&stack, number)?.files;
-                // Before it is made ready.
-                renewing.grow(Stack::estimate(&files))?;
-                snapshot.insert(Stack::compile(stack, &files).map_err(first)?);
+        let mut ready = |info: &VersionInfo| -> Result<Stack, LiveError> {
+            let VersionInfo { stack, number, .. } = info;
+            let files = self.catalogue.version(stack, *number)?.files;
+            // Before it is made ready.
+            renewing.grow(Stack::estimate(&files))?;
+            Ok(Stack::compile(stack.clone(), &files).map_err(first)?.numbered(*number))
+        };
+        for info in &running.active {
+            if snapshot.stack(&info.stack).is_none() {
+                let stack = ready(info)?;
+                snapshot.insert(stack);
+            }
+        }
+        for (rollout, info) in &running.rollouts {
+            if snapshot.rolled_out(&info.stack).is_none() {
+                match ready(info) {
+                    Ok(stack) => snapshot.roll_out(rollout.clone(), stack),
+                    // What there is no room for, or cannot run, gets no document: the active version answers them.
+                    Err(error @ (LiveError::TooLarge(_) | LiveError::Rule(_))) => warn(&error),
+                    Err(error) => return Err(error),
+                }
             }
         }
         let secrets = self.catalogue.open_secrets(&self.vault)?;
@@ -247,8 +284,10 @@ impl Tenant {
         let mut made = Vec::with_capacity(wanted.len());
         for shadow in wanted {
             // One that is active has nothing to be compared with, and one whose rules are wrong gets no document.
-            let is_active =
-                active.iter().any(|one| one.stack == shadow.stack && one.number == shadow.number);
+            let is_active = running
+                .active
+                .iter()
+                .any(|one| one.stack == shadow.stack && one.number == shadow.number);
             let known =
                 shadows.iter().find(|one| one.is_of(&shadow)).map(|one| Arc::clone(&one.stack));
             let stack = match known {
@@ -334,6 +373,8 @@ pub(crate) struct Tenants {
     /// What the rules of all tenants may take, and what those may that are replaced.
     rules: Account,
     replaced: Account,
+    /// Whether other servers share the state.
+    is_shared: bool,
     entries: RwLock<HashMap<TenantName, Arc<Entry>>>,
 }
 
@@ -342,9 +383,18 @@ pub(crate) struct Tenants {
 pub(crate) struct Entry {
     pub(crate) name: TenantName,
     pub(crate) requests: Requests,
+    /// Those that are batches.
+    pub(crate) batches: Requests,
+    /// Taken by each line of a batch that waits for a sandbox or has one: all batches together hold no more of them, and no more
+    /// places in the queue, than there may be sandboxes, so that other requests wait for no more than that.
+    pub(crate) lines: Arc<Semaphore>,
     pub(crate) memory: Account,
     /// What of the processors goes to its connections.
     pub(crate) pace: Arc<Pace>,
+    /// What it uses.
+    pub(crate) used: Arc<Used>,
+    /// What it may use in a time, if that is bounded.
+    pub(crate) allowed: Option<Box<Allowed>>,
     tenant: OnceLock<Arc<Tenant>>,
     /// Held by whoever opens it.
     opening: Mutex<()>,
@@ -354,6 +404,11 @@ impl Entry {
     /// The tenant, if it was opened already.
     pub(crate) fn opened(&self) -> Option<Arc<Tenant>> {
         self.tenant.get().cloned()
+    }
+
+    /// How many of these it may send in a second, if that is bounded.
+    pub(crate) fn rate(&self, of: Rated) -> Option<MutexGuard<'_, Rate>> {
+        self.allowed.as_ref()?.rate(of)
     }
 }
 
@@ -365,9 +420,11 @@ impl Tenants {
         settings: Settings,
         guest_log: GuestLog,
         writer: Option<RecordWriter>,
+        is_shared: bool,
     ) -> Self {
         Self {
             writer,
+            is_shared,
             storage,
             manager,
             memory: memory.clone(),
@@ -432,13 +489,18 @@ impl Tenants {
         let known = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         known.unwrap_or_else(|| {
             let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-            let Settings { max_requests, tenant_memory, .. } = self.settings;
+            let Settings { max_requests, max_tenant_concurrency, tenant_memory, allowance, .. } =
+                self.settings;
             let new = || {
                 Arc::new(Entry {
                     name: name.clone(),
                     requests: Requests::new(max_requests.div_ceil(2)),
+                    batches: Requests::new(max_requests.div_ceil(2 * BATCHES)),
+                    lines: Arc::new(Semaphore::new(max_tenant_concurrency.max(1))),
                     memory: self.memory.child("the memory of a tenant's requests", tenant_memory),
                     pace: Arc::new(Pace::one_in(2)),
+                    used: Arc::default(),
+                    allowed: Allowed::new(allowance, self.is_shared, Instant::now()),
                     tenant: OnceLock::new(),
                     opening: Mutex::new(()),
                 })
@@ -470,18 +532,24 @@ impl Tenants {
         let live = Arc::<ArcSwap<Live>>::default();
         let masked = Arc::clone(&live);
         let log = self.guest_log.of(name, move || Arc::clone(&masked.load().mask));
-        let runner = TenantRunner { manager: manager.clone(), log: Arc::clone(&log) };
+        let runner = TenantRunner {
+            manager: manager.clone(),
+            log: Arc::clone(&log),
+            used: Arc::clone(&entry.used),
+        };
         let shadow_processor =
             Processor::with_settings(Arc::new(manager.clone()), self.settings.documents);
         let tenant = Arc::new(Tenant {
             name: name.clone(),
             catalogue: state.catalogue()?,
             traces: state.traces()?,
+            state,
             processor: Processor::with_settings(Arc::new(runner), self.settings.documents),
             resolver,
             manager,
             log,
             usage: Usage::new(self.settings.quotas),
+            used: Arc::clone(&entry.used),
             labels: Labels::default(),
             records: self.records(name),
             shadows: Shadows::default(),
@@ -491,7 +559,8 @@ impl Tenants {
             live,
             replaced: self.replaced.child(REPLACED, self.settings.rule_memory / 2),
             renewing: Mutex::new(rules.empty()),
-            unread: Mutex::new(None),
+            unread: Unread::new(),
+            stale: self.storage.state.stale(),
             changing: tokio::sync::Mutex::new(()),
             store,
         });
@@ -506,6 +575,29 @@ impl Tenants {
         let key = self.storage.vault.record_key(name);
         let is_signed = self.settings.sign_records;
         Some(Arc::new(Records::new(writer, folder, settings, key, name.clone(), is_signed)))
+    }
+
+    /// All that were asked for.
+    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Those that have used all their time of today, as far as that is known here.
+    pub(crate) fn spent(&self) -> Vec<TenantName> {
+        if self.settings.allowance.time.is_none() {
+            return Vec::new();
+        }
+        let (now, entries) =
+            (Instant::now(), self.entries.read().unwrap_or_else(PoisonError::into_inner));
+        let is_spent =
+            |entry: &&Arc<Entry>| entry.allowed.as_ref().is_some_and(|one| one.is_spent(now));
+        entries.values().filter(is_spent).map(|entry| entry.name.clone()).collect()
+    }
+
+    /// For how long what is active of any of them could not be read, at most.
+    pub(crate) fn unread_for(&self) -> Option<Duration> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.values().filter_map(|entry| entry.tenant.get()?.unread_for()).max()
     }
 
     /// Has all records written that wait for it, or lost.
@@ -538,6 +630,7 @@ impl Tenants {
 struct TenantRunner {
     manager: Manager,
     log: Arc<dyn LogWriter>,
+    used: Arc<Used>,
 }
 
 impl fmt::Debug for TenantRunner {
@@ -561,7 +654,12 @@ impl Runner for TenantRunner {
         input: Bytes,
         options: RunOptions,
     ) -> BoxFuture<'a, Result<Outcome, Error>> {
-        self.manager.run(reference, input, self.logged(options))
+        let running = self.manager.run(reference, input, self.logged(options));
+        Box::pin(async move {
+            let outcome = running.await?;
+            self.used.ran(&outcome.metrics, 0);
+            Ok(outcome)
+        })
     }
 
     fn run_blocking(
@@ -570,6 +668,8 @@ impl Runner for TenantRunner {
         input: &[u8],
         options: &RunOptions,
     ) -> Result<Outcome, Error> {
-        self.manager.run_blocking(reference, input, &self.logged(options.clone()))
+        let outcome = self.manager.run_blocking(reference, input, &self.logged(options.clone()))?;
+        self.used.ran(&outcome.metrics, 0);
+        Ok(outcome)
     }
 }

@@ -1,16 +1,24 @@
 //! What every implementation of the traits must do, as functions for its tests.
 //!
-//! [`all`] is for whoever keeps everything; [`stacks()`], [`secrets()`] and [`tokens()`] are for whoever does what is done
-//! through a server, too. Each test begins on something new, and panics with what is wrong.
+//! [`all`] is for whoever keeps everything; [`stacks()`], [`secrets()`], [`tokens()`], [`jobs()`] and [`schedules()`] are for whoever does what is
+//! done through a server, too. Each test begins on something new, and panics with what is wrong.
 
 #![expect(clippy::unwrap_used, reason = "a suite tells what is wrong by its panics")]
 
+mod audit;
 mod catalogue;
 mod copied;
+mod jobs;
+mod model;
+mod schedules;
 mod secrets;
+mod shares;
 mod stacks;
 mod tokens;
 mod traces;
+mod usage;
+
+pub use model::{Clock, ModelQueue};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +26,8 @@ use std::time::Duration;
 use compute::Ref;
 
 use crate::{
-    Bindings, Secrets, Stacks, State, StateQuotas, TenantName, Tokens, Vault, VaultSecrets,
+    Bindings, Jobs, Schedules, Secrets, Stacks, State, StateQuotas, TenantJobs, TenantName, Tokens,
+    Vault, VaultSecrets,
 };
 
 /// How soon what another did must be seen, with time for a machine that does other things.
@@ -43,11 +52,18 @@ pub fn all(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
         Arc::new(VaultSecrets::new(default(another()).catalogue().unwrap(), vault))
     });
     tokens(&mut || another().tokens().unwrap());
+    jobs(&mut || Arc::new(TenantJobs::new(another().jobs().unwrap(), TenantName::default())));
+    schedules(&mut || Arc::new(TenantJobs::new(another().jobs().unwrap(), TenantName::default())));
     catalogue::all(new);
     secrets::sealed(new);
     tokens::checked(new);
     traces::all(new);
+    jobs::all(new);
+    schedules::all(new);
     copied::all(new);
+    audit::all(new);
+    usage::all(new);
+    shares::all(new);
 }
 
 /// Runs what is asked of [`Stacks`], each test on a tenant without any.
@@ -67,6 +83,20 @@ pub fn secrets(new: &mut dyn FnMut() -> Arc<dyn Secrets>) {
 /// Runs what is asked of [`Tokens`], each test where there are none but one's own.
 pub fn tokens(new: &mut dyn FnMut() -> Arc<dyn Tokens>) {
     for test in tokens::TESTS {
+        test(&*new());
+    }
+}
+
+/// Runs what is asked of [`Jobs`], each test on a tenant without any, whose jobs nobody runs.
+pub fn jobs(new: &mut dyn FnMut() -> Arc<dyn Jobs>) {
+    for test in jobs::TESTS {
+        test(&*new());
+    }
+}
+
+/// Runs what is asked of [`Schedules`], each test on a tenant without any.
+pub fn schedules(new: &mut dyn FnMut() -> Arc<dyn Schedules>) {
+    for test in schedules::TESTS {
         test(&*new());
     }
 }

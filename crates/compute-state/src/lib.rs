@@ -4,7 +4,11 @@
 //!   [`SealedSecrets`], with what whoever takes documents through them needs besides.
 //! - [`Tokens`] say who may do what; [`TokenCheck`] checks them. A [`Vault`] seals secrets; [`Secrets`] are those that are
 //!   set and never shown.
+//! - An [`AuditLog`] says who changed what: each change of the above writes its entry as it is made, for the [`Actor`] of the thread.
 //! - [`Traces`] are the texts of what happened to documents; a [`TraceStore`] takes new ones.
+//! - [`Jobs`] is work that is kept until it has a result; a [`JobQueue`] has those of all tenants, for those who run them.
+//! - [`Schedules`] are jobs that are submitted when their time comes, again and again.
+//! - A [`UsageLog`] is what tenants used, by day. [`Shares`] are the parts that nodes have of what a tenant may use in a second.
 //! - [`Bindings`] are the names of plugins.
 //! - [`State`] opens all of this, [`TenantState`] what of it is one tenant's.
 //!
@@ -28,10 +32,10 @@
 //! # }
 //! ```
 
-mod bindings;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod jobs;
 mod local;
 mod names;
 mod secrets;
@@ -41,23 +45,34 @@ mod state;
 mod tokens;
 mod traces;
 
-pub use bindings::Bindings;
 pub use error::{BoxError, StateError};
+pub use jobs::{
+    Begun, CatchUp, Claim, Claimed, ClaimedJob, CronTimes, CronTimesError, DELETING, DueSchedule,
+    EndNotice, EndedPart, Fired, Firing, Job, JobEnd, JobFilter, JobId, JobIdError, JobInfo,
+    JobLoad, JobParts, JobQueue, JobResult, JobState, JobStateError, JobTime, JobWork, Jobs,
+    JobsError, KeptJob, Lease, NamedBy, NewJob, NewPart, NewSchedule, PartOf, Schedule,
+    ScheduleInfo, ScheduleName, ScheduleNameError, ScheduleQueue, Schedules, SchedulesError,
+    Submitted, Takes, TenantJobs, Webhook, WebhookError,
+};
 pub use local::{FileBindings, FolderTraces, LocalState, Location, tenant_folder, tenant_store};
-pub use names::{StackName, StackNameError, TenantError, TenantName};
+pub use names::{Bindings, StackName, StackNameError, TenantError, TenantName};
 pub use secrets::{
     SealedSecrets, SecretError, SecretInfo, Secrets, Vault, VaultError, VaultSecrets,
     check_secret_name,
 };
-pub use sqlite::{SqliteCatalogue, SqliteTokens};
+pub use sqlite::{SqliteCatalogue, SqliteJobs, SqliteTokens};
 pub use stacks::{
     ActiveStack, Catalogue, Draft, File, RecordPolicies, RecordPolicy, Recorded, RecordedError,
-    Shadow, Share, ShareError, Stacks, StacksError, Version, VersionInfo, manifest_hash,
+    Rollout, RolloutPath, RolloutPathError, Running, Shadow, Share, ShareError, Stacks,
+    StacksError, Version, VersionInfo, manifest_hash,
 };
 pub use state::{
-    CatalogueSizes, Copied, CopyError, Released, State, StateQuotas, TenantState, copy,
+    CatalogueSizes, Copied, CopyError, DayUsage, Rated, Released, Shares, State, StateQuotas,
+    TenantState, USAGE_DAYS, Usage, UsageLog, UsedToday, WantedShare, copy,
 };
 pub use tokens::{
-    KeptToken, NewToken, ScopeError, TokenCheck, TokenInfo, TokenScope, Tokens, TokensError,
+    Actor, AuditBroken, AuditEntry, AuditHead, AuditLog, AuditOf, AuditPage, Deed, KeptToken,
+    NewToken, ScopeError, TokenCheck, TokenInfo, TokenScope, Tokens, TokensError,
+    verify as verify_audit,
 };
 pub use traces::{TraceRoom, TraceStore, TraceText, Traces, TracesError, WriteText};

@@ -2,39 +2,45 @@
 
 mod bindings;
 mod location;
+mod opened;
 mod traces;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::sqlite::{SqliteCatalogue, SqliteTokens};
+use crate::sqlite::{SqliteCatalogue, SqliteJobs, SqliteTokens, SqliteUsage};
 use crate::{
-    Catalogue, State, StateError, StateQuotas, TenantName, TenantState, TokenCheck, TraceStore,
-    Vault, VaultError,
+    AuditLog, AuditOf, Catalogue, JobQueue, State, StateError, StateQuotas, TenantName,
+    TenantState, TokenCheck, TraceStore, UsageLog, Vault, VaultError,
 };
 
 pub use bindings::FileBindings;
 use location::TENANTS;
 pub use location::{Location, tenant_folder, tenant_store};
+use opened::Opened;
 pub use traces::FolderTraces;
 
 /// What is kept in a folder: SQLite files and a folder of traces for each tenant, which several processes may use.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct LocalState {
     folder: PathBuf,
     quotas: StateQuotas,
+    tokens: Arc<Opened<SqliteTokens>>,
+    jobs: Arc<Opened<SqliteJobs>>,
 }
 
 impl LocalState {
     /// What is kept in this folder; it is made when something is.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), quotas: StateQuotas::default() }
+        let (folder, quotas) = (folder.into(), StateQuotas::default());
+        Self { folder, quotas, tokens: Arc::default(), jobs: Arc::default() }
     }
 
     /// The same, where each tenant may keep so much.
     #[must_use]
     pub fn with_quotas(self, quotas: StateQuotas) -> Self {
-        Self { quotas, ..self }
+        Self { quotas, ..Self::new(self.folder) }
     }
 
     /// What seals secrets here, under the key that is kept beside them; it is made if there is none.
@@ -61,28 +67,61 @@ impl LocalState {
     }
 }
 
+impl LocalState {
+    fn open_tokens(&self) -> Result<Arc<SqliteTokens>, StateError> {
+        self.tokens.get(|| SqliteTokens::open(&self.access_file(), self.quotas))
+    }
+
+    fn open_jobs(&self) -> Result<Arc<SqliteJobs>, StateError> {
+        self.jobs.get(|| SqliteJobs::open(&self.jobs_file(), self.quotas))
+    }
+
+    fn jobs_file(&self) -> PathBuf {
+        self.folder.join("jobs.sqlite")
+    }
+
+    fn access_file(&self) -> PathBuf {
+        self.folder.join("access.sqlite")
+    }
+}
+
 impl State for LocalState {
     fn tenant(&self, tenant: &TenantName) -> Result<Arc<dyn TenantState>, StateError> {
         let folder = tenant_folder(&self.folder, tenant);
-        Ok(Arc::new(LocalTenant { folder, quotas: self.quotas }))
+        let (state, name) = (self.clone(), tenant.clone());
+        let (quotas, catalogue) = (self.quotas, Opened::default());
+        Ok(Arc::new(LocalTenant { state, name, folder, quotas, catalogue }))
     }
 
     fn tokens(&self) -> Result<Arc<dyn TokenCheck>, StateError> {
-        Ok(Arc::new(SqliteTokens::open(&self.folder.join("access.sqlite"), self.quotas)?))
+        Ok(self.open_tokens()?)
+    }
+
+    fn jobs(&self) -> Result<Arc<dyn JobQueue>, StateError> {
+        Ok(self.open_jobs()?)
+    }
+
+    fn usage(&self) -> Result<Arc<dyn UsageLog>, StateError> {
+        Ok(Arc::new(SqliteUsage::open(&self.folder.join("usage.sqlite"))?))
     }
 
     fn tenants(&self) -> Result<Vec<TenantName>, StateError> {
         let folder = self.folder.join(TENANTS);
-        let mut tenants = vec![TenantName::default()];
-        let entries = match std::fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(tenants),
+        let mut tenants = BTreeSet::from([TenantName::default()]);
+        match std::fs::read_dir(&folder) {
+            Ok(entries) => tenants
+                .extend(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(StateError::failed(folder.display().to_string(), error)),
-        };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        tenants.extend(names);
-        tenants.sort();
-        Ok(tenants)
+        }
+        // Of some there are tokens or schedules and no more, or there were.
+        if self.access_file().exists() {
+            tenants.extend(self.open_tokens()?.audited()?);
+        }
+        if self.jobs_file().exists() {
+            tenants.extend(self.open_jobs()?.audited()?);
+        }
+        Ok(tenants.into_iter().collect())
     }
 
     fn location(&self) -> String {
@@ -93,17 +132,35 @@ impl State for LocalState {
 /// A tenant's folder.
 #[derive(Debug)]
 struct LocalTenant {
+    state: LocalState,
+    name: TenantName,
     folder: PathBuf,
     quotas: StateQuotas,
+    catalogue: Opened<SqliteCatalogue>,
+}
+
+impl LocalTenant {
+    fn open_catalogue(&self) -> Result<Arc<SqliteCatalogue>, StateError> {
+        let file = self.folder.join("catalogue.sqlite");
+        self.catalogue.get(|| SqliteCatalogue::open(&file, self.quotas))
+    }
 }
 
 impl TenantState for LocalTenant {
     fn catalogue(&self) -> Result<Arc<dyn Catalogue>, StateError> {
-        let path = self.folder.join("catalogue.sqlite");
-        Ok(Arc::new(SqliteCatalogue::open(&path, self.quotas)?))
+        Ok(self.open_catalogue()?)
     }
 
     fn traces(&self) -> Result<Arc<dyn TraceStore>, StateError> {
         Ok(Arc::new(FolderTraces::new(self.folder.join("traces"), self.quotas)))
+    }
+
+    fn audit(&self, of: AuditOf) -> Result<Arc<dyn AuditLog>, StateError> {
+        // Each entry is in the file of what it tells of.
+        Ok(Arc::new(match of {
+            AuditOf::Stacks => self.open_catalogue()?.audit(),
+            AuditOf::Tokens => self.state.open_tokens()?.audit(&self.name),
+            AuditOf::Schedules => self.state.open_jobs()?.audit(&self.name),
+        }))
     }
 }

@@ -1,10 +1,14 @@
 //! Names of stacks and tenants, which are part of paths and keys: what is no name is refused where it comes in.
 
+mod bindings;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use bindings::Bindings;
 
 /// The name of a stack: parts of letters, digits, `_` and `-`, with `/` between them; at most 128
 /// characters.

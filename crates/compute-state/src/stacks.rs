@@ -1,7 +1,9 @@
 //! The versions of stacks: what is known of them, and what every keeper of them does.
 
+mod deeds;
 mod file;
 mod policy;
+mod rollout;
 
 use std::fmt;
 
@@ -15,6 +17,7 @@ pub use file::{File, manifest_hash};
 pub use policy::{
     RecordPolicies, RecordPolicy, Recorded, RecordedError, Shadow, Share, ShareError,
 };
+pub use rollout::{Rollout, RolloutPath, RolloutPathError, Running};
 
 /// The versions of stacks, and which of them are active: what a person or a program at work on them needs, on
 /// this machine or through a server.
@@ -62,10 +65,10 @@ pub trait Stacks: fmt::Debug + Send + Sync {
     /// [`StacksError::Quota`] if there is too much already; nothing is kept then.
     fn draft(&self, stack: &StackName, files: &[File]) -> Result<Draft, StacksError>;
 
-    /// Writes a file of a version that was never active, or takes it away.
+    /// Writes a file of a version that was never given documents, or takes it away.
     ///
     /// # Errors
-    /// [`StacksError::Immutable`] if the version was active, [`StacksError::NoVersion`] and
+    /// [`StacksError::Immutable`] if the version was, [`StacksError::NoVersion`] and
     /// [`StacksError::NoFile`] if there is none, [`StacksError::Quota`] if there is too much then.
     fn edit(&self, draft: &Draft, path: &str, text: Option<&str>) -> Result<(), StacksError>;
 
@@ -82,10 +85,13 @@ pub trait Stacks: fmt::Debug + Send + Sync {
     fn forget(&self, drafts: &[Draft]) -> Result<(), StacksError>;
 
     /// Makes versions active at one moment, all of them or none: no reader sees some of them. One that was active
-    /// before is gone back to so. What must hold first is for the caller to see to; a server sees to it itself.
+    /// before is gone back to so. Each answers all documents of its stack then: a rollout of it ends in the same moment.
+    /// What must hold first is for the caller to see to, who says by [`Draft::with_hash`] of which files it does; a
+    /// server sees to it itself.
     ///
     /// # Errors
-    /// [`StacksError::NoVersion`] if one of them isn't there; nothing is changed then.
+    /// [`StacksError::NoVersion`] if one of them isn't there, [`StacksError::Changed`] if one has other files by now; nothing is
+    /// changed then.
     fn activate(&self, versions: &[Draft]) -> Result<(), StacksError>;
 
     /// What is recorded.
@@ -111,32 +117,67 @@ pub trait Stacks: fmt::Debug + Send + Sync {
     /// [`StacksError::State`].
     fn shadows(&self) -> Result<Vec<Shadow>, StacksError>;
 
-    /// Gives a part of a stack's documents to this version as well, in place of another that got some. It goes with the
-    /// version.
+    /// Gives a part of a stack's documents to this version as well, in place of another that got some. It never changes from then
+    /// on, as one that was active: what it answers is counted as that of one version. With a hash, only if it is that of its files.
     ///
     /// # Errors
-    /// [`StacksError::NoVersion`] if the stack has none of this number.
-    fn set_shadow(&self, shadow: &Shadow) -> Result<(), StacksError>;
+    /// [`StacksError::NoVersion`] if the stack has none of this number, [`StacksError::Changed`] if it has other files,
+    /// [`StacksError::Quota`] if too many stacks have one.
+    fn set_shadow(&self, shadow: &Shadow, hash: Option<&str>) -> Result<(), StacksError>;
 
     /// Gives a stack's documents to the active version alone.
     ///
     /// # Errors
     /// [`StacksError::State`].
     fn remove_shadow(&self, stack: &StackName) -> Result<(), StacksError>;
+
+    /// The versions that answer a part of a stack's documents in place of the active one, by stack: one of each at most.
+    ///
+    /// # Errors
+    /// [`StacksError::State`].
+    fn rollouts(&self) -> Result<Vec<Rollout>, StacksError>;
+
+    /// Has this version answer a part of a stack's documents in place of the active one, and in place of another that did. It
+    /// never changes from then on, as one that was active. What must hold first is for the caller to see to, as for
+    /// [`Stacks::activate`]: with a hash, only if it is that of its files.
+    ///
+    /// # Errors
+    /// [`StacksError::NoVersion`] if the stack has none of this number, [`StacksError::NotBeside`] if no other version is
+    /// active, [`StacksError::Changed`] if it has other files, [`StacksError::Quota`] if too many stacks have one.
+    fn set_rollout(&self, rollout: &Rollout, hash: Option<&str>) -> Result<(), StacksError>;
+
+    /// Makes the version active that answers a part of a stack's documents, which ends that, at one moment.
+    ///
+    /// # Errors
+    /// [`StacksError::NoRollout`] if it is another version that does, or none; nothing is changed then.
+    fn complete_rollout(&self, version: &Draft) -> Result<(), StacksError>;
+
+    /// Has the active version answer all of a stack's documents.
+    ///
+    /// # Errors
+    /// [`StacksError::State`].
+    fn remove_rollout(&self, stack: &StackName) -> Result<(), StacksError>;
 }
 
 /// All that is kept of one tenant's stacks and secrets, for whoever takes documents through them.
 pub trait Catalogue: Stacks + SealedSecrets {
-    /// All active versions, by their stacks' names, as they are at one moment. Their files, which never change, are
-    /// read one by one.
+    /// All versions that answer documents, as they are at one moment: the active ones, and those that answer a part in their
+    /// place. Their files, which never change, are read one by one.
     ///
     /// # Errors
     /// [`StacksError::State`].
-    fn all_active(&self) -> Result<Vec<VersionInfo>, StacksError>;
+    fn running(&self) -> Result<Running, StacksError>;
 
-    /// A number that grows whenever a version becomes active, a secret changes, or what else is done with documents, whoever
-    /// changed it. Each document
-    /// asks for it, so it takes microseconds, and waits for no writer. What somebody else changed in another process is in it
+    /// All active versions, by their stacks' names, as they are at one moment.
+    ///
+    /// # Errors
+    /// [`StacksError::State`].
+    fn all_active(&self) -> Result<Vec<VersionInfo>, StacksError> {
+        Ok(self.running()?.active)
+    }
+
+    /// A number that grows whenever a version becomes active or gets a share of documents, a secret changes, or what else is done
+    /// with documents, whoever changed it. Each document asks for it, so it takes microseconds, and waits for no writer. What somebody else changed in another process is in it
     /// within a second. Who reads it first, and then what it is
     /// about, has missed nothing that is older than the number.
     ///
@@ -152,7 +193,7 @@ pub trait Catalogue: Stacks + SealedSecrets {
     fn restore(&self, version: &Version) -> Result<(), StacksError>;
 
     /// Says that an artifact goes, unless a rule of a version names it: whether it may. Others who share what is kept forget it, and
-    /// for half a minute keep no version that names it. Whoever says so deletes it then, and says so once more.
+    /// for half a minute keep no version that names it, nor a schedule, which keeps it from going, too. Whoever says so deletes it then, and says so once more.
     ///
     /// # Errors
     /// [`StacksError::State`].
@@ -197,7 +238,7 @@ pub struct VersionInfo {
     /// When it was made.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created: Timestamp,
-    /// When it last became active.
+    /// When it last became active, or when it first got documents otherwise if it never was: by a rollout, or as a shadow.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub activated: Option<Timestamp>,
     /// Whether it is active.
@@ -233,13 +274,22 @@ pub struct Draft {
     pub stack: StackName,
     /// Its number.
     pub number: u32,
+    /// The hash that its files must have to become active; without one, they may be any.
+    pub hash: Option<String>,
 }
 
 impl Draft {
     /// A version that is kept.
     #[must_use]
     pub const fn new(stack: StackName, number: u32) -> Self {
-        Self { stack, number }
+        Self { stack, number, hash: None }
+    }
+
+    /// The same version, whose files must have this hash.
+    #[must_use]
+    pub fn with_hash(mut self, hash: Option<&str>) -> Self {
+        self.hash = hash.map(str::to_owned);
+        self
     }
 }
 
@@ -268,11 +318,39 @@ pub enum StacksError {
         /// The file's path.
         path: String,
     },
-    /// The version was active, and never changes.
+    /// The version was active, or got documents otherwise, and never changes.
     #[error(
-        "the version {number} of the stack `{stack}` was active, so it never changes: make another"
+        "the version {number} of the stack `{stack}` was given documents, so it never changes: make another"
     )]
     Immutable {
+        /// The stack.
+        stack: StackName,
+        /// The number.
+        number: u32,
+    },
+    /// The version has other files than those that were looked at.
+    #[error(
+        "the version {number} of the stack `{stack}` was changed while it was checked, and nothing else was done: try again"
+    )]
+    Changed {
+        /// The stack.
+        stack: StackName,
+        /// The number.
+        number: u32,
+    },
+    /// There is nothing that the version could get a part of.
+    #[error(
+        "version {number} of the stack `{stack}` can answer a part of its documents only beside another version that is active"
+    )]
+    NotBeside {
+        /// The stack.
+        stack: StackName,
+        /// The number.
+        number: u32,
+    },
+    /// The version does not answer a part of the stack's documents.
+    #[error("the stack `{stack}` has no rollout of version {number}")]
+    NoRollout {
         /// The stack.
         stack: StackName,
         /// The number.

@@ -1,6 +1,8 @@
 //! All that is kept, and what of it is one tenant's: where a server or a command gets its parts from.
 
 mod copy;
+mod shares;
+mod usage;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,9 +10,14 @@ use std::time::Duration;
 
 use compute::Ref;
 
-use crate::{Catalogue, StacksError, StateError, TenantName, TokenCheck, TraceStore};
+use crate::{
+    AuditLog, AuditOf, Catalogue, JobQueue, JobsError, SchedulesError, StacksError, StateError,
+    TenantName, TokenCheck, TraceStore,
+};
 
 pub use copy::{Copied, CopyError, copy};
+pub use shares::{Rated, Shares, WantedShare};
+pub use usage::{DayUsage, USAGE_DAYS, Usage, UsageLog, UsedToday};
 
 /// All that is kept of stacks, tenants and secrets. Nothing of a tenant's is reached from another's.
 pub trait State: fmt::Debug + Send + Sync {
@@ -25,6 +32,26 @@ pub trait State: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`StateError`] if they cannot be opened.
     fn tokens(&self) -> Result<Arc<dyn TokenCheck>, StateError>;
+
+    /// Opens the jobs of all tenants.
+    ///
+    /// # Errors
+    /// [`StateError`] if they cannot be opened.
+    fn jobs(&self) -> Result<Arc<dyn JobQueue>, StateError>;
+
+    /// Opens what all tenants used.
+    ///
+    /// # Errors
+    /// [`StateError`] if it cannot be opened.
+    fn usage(&self) -> Result<Arc<dyn UsageLog>, StateError>;
+
+    /// Opens the parts that nodes have of what they share. What is one process's own shares nothing: there are none.
+    ///
+    /// # Errors
+    /// [`StateError`] if they cannot be opened.
+    fn shares(&self) -> Result<Option<Arc<dyn Shares>>, StateError> {
+        Ok(None)
+    }
 
     /// The tenants of whom something is kept, by name.
     ///
@@ -45,13 +72,18 @@ pub trait State: fmt::Debug + Send + Sync {
     fn away_for(&self) -> Option<Duration> {
         None
     }
+
+    /// How long what is known may be used where it cannot be read anew: 5 minutes.
+    fn stale(&self) -> Duration {
+        Duration::from_secs(300)
+    }
 }
 
 /// Is told that an artifact of a tenant has gone.
 pub type Released = dyn Fn(&TenantName, &Ref) + Send + Sync;
 
-/// What is kept of one tenant. Each part is opened when it is asked for, and made if there is none: keep what you
-/// get. Two that were opened see each other's changes.
+/// What is kept of one tenant. Each part is opened when it is first asked for, and made if there is none: keep this, or
+/// what you get. Two that were opened see each other's changes.
 pub trait TenantState: fmt::Debug + Send + Sync {
     /// Opens the stacks and the secrets.
     ///
@@ -64,6 +96,12 @@ pub trait TenantState: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`StateError`] if they cannot be opened.
     fn traces(&self) -> Result<Arc<dyn TraceStore>, StateError>;
+
+    /// Opens the log of who changed what.
+    ///
+    /// # Errors
+    /// [`StateError`] if it cannot be opened.
+    fn audit(&self, of: AuditOf) -> Result<Arc<dyn AuditLog>, StateError>;
 }
 
 /// How much one tenant may keep.
@@ -83,16 +121,29 @@ pub struct StateQuotas {
     pub bytes: u64,
     /// How many stacks have a version that gets documents besides the active one: 10.
     pub shadows: u64,
+    /// How many stacks have a version that answers a part of their documents: 10.
+    pub rollouts: u64,
     /// How many secrets: 1,000.
     pub secrets: u32,
     /// How many bytes all of them may have, sealed: 1 MiB.
     pub secret_bytes: u64,
     /// How many tokens: 1,000.
     pub tokens: u32,
+    /// How many entries of each log of who changed what; the oldest go: 100,000.
+    pub audit_entries: u64,
     /// How many traces, about; the oldest are deleted: 1,000.
     pub traces: usize,
     /// How many bytes of traces, about: 256 MiB.
     pub trace_bytes: u64,
+    /// How many jobs that have not ended: 100,000.
+    pub jobs: u64,
+    /// How many jobs that have ended, about; those that ended first are deleted: 100,000.
+    pub ended_jobs: u64,
+    /// How many bytes the inputs and results of all jobs have: 1 GiB. Where there are nearly as many ([`StateQuotas::kept_job_bytes`]), those
+    /// that ended first are deleted; beyond it none is submitted.
+    pub job_bytes: u64,
+    /// How many schedules: 100.
+    pub schedules: u64,
 }
 
 /// How much there is in a tenant's catalogue.
@@ -113,6 +164,13 @@ pub struct CatalogueSizes {
 }
 
 impl StateQuotas {
+    /// How many bytes of jobs there may be after those that ended first were deleted: an eighth less than there may be at most, so that there
+    /// is room for new ones.
+    #[must_use]
+    pub const fn kept_job_bytes(&self) -> u64 {
+        self.job_bytes - self.job_bytes / 8
+    }
+
     /// That this is no more than there may be.
     ///
     /// # Errors
@@ -135,6 +193,34 @@ impl StateQuotas {
     }
 }
 
+impl StateQuotas {
+    /// That a tenant that has so many jobs that have not ended may have one more, if the bytes of all are this many then.
+    ///
+    /// # Errors
+    /// [`JobsError::Quota`].
+    pub const fn hold_jobs(&self, jobs: u64, bytes: u64) -> Result<(), JobsError> {
+        if jobs >= self.jobs {
+            return Err(JobsError::Quota { what: "jobs that have not ended", limit: self.jobs });
+        }
+        if bytes > self.job_bytes {
+            let what = "bytes of inputs and results of jobs";
+            return Err(JobsError::Quota { what, limit: self.job_bytes });
+        }
+        Ok(())
+    }
+
+    /// That a tenant may have so many schedules.
+    ///
+    /// # Errors
+    /// [`SchedulesError::Quota`].
+    pub const fn hold_schedules(&self, schedules: u64) -> Result<(), SchedulesError> {
+        if schedules > self.schedules {
+            return Err(SchedulesError::Quota(self.schedules));
+        }
+        Ok(())
+    }
+}
+
 impl Default for StateQuotas {
     fn default() -> Self {
         Self {
@@ -145,11 +231,17 @@ impl Default for StateQuotas {
             versions: 10_000,
             bytes: 1 << 30,
             shadows: 10,
+            rollouts: 10,
             secrets: 1000,
             secret_bytes: 1 << 20,
             tokens: 1000,
+            audit_entries: 100_000,
             traces: 1000,
             trace_bytes: 256 << 20,
+            jobs: 100_000,
+            ended_jobs: 100_000,
+            job_bytes: 1 << 30,
+            schedules: 100,
         }
     }
 }

@@ -1,4 +1,6 @@
-//! Who may do what: tokens, each of one tenant and with some scopes.
+//! Who may do what: tokens, each of one tenant and with some scopes; and who did what.
+
+mod audit;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,10 +10,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::{StateError, TenantName};
+
+pub(crate) use audit::unlogged;
+pub use audit::{
+    Actor, AuditBroken, AuditEntry, AuditHead, AuditLog, AuditOf, AuditPage, Deed, verify,
+};
 
 /// What a token begins with, so that one that leaked is recognised.
 const PREFIX: &str = "compute_";
@@ -245,6 +253,22 @@ impl KeptToken {
 
 fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
+}
+
+impl Deed {
+    /// A token is made.
+    #[must_use]
+    pub fn token_create(info: &TokenInfo) -> Self {
+        let TokenInfo { id, name, scopes, expires, .. } = info;
+        let subject = json!({ "id": id, "name": name, "scopes": scopes, "expires": expires });
+        Self::new(AuditOf::Tokens, "token.create", subject)
+    }
+
+    /// A token ends.
+    #[must_use]
+    pub fn token_revoke(id: &str) -> Self {
+        Self::new(AuditOf::Tokens, "token.revoke", json!({ "id": id }))
+    }
 }
 
 /// Tokens cannot be read or written, or there is no such token.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use compute::{Algorithm, Artifact, BoxFuture, Ref};
@@ -24,6 +25,9 @@ use crate::{MAX_BYTES, Manifest, NewArtifact, Store, StoreError, Stored, SweepRe
 const MAX_MANIFEST: u64 = 1 << 20;
 /// The longest digest that is looked for. A longer one is nowhere, and some storages choke on it.
 const MAX_DIGEST: usize = 128;
+/// How long storage that is reached over a network may take to answer, and to take what is put.
+const SOON: Duration = Duration::from_secs(30);
+const PUT: Duration = Duration::from_secs(300);
 /// How many manifests are fetched at once while listing.
 const LIST_AHEAD: usize = 16;
 
@@ -66,6 +70,28 @@ impl ObjectArtifacts {
     {
         let work = work(self.clone());
         if self.network { Box::pin(in_runtime(work)) } else { Box::pin(work) }
+    }
+
+    /// The same, where the storage must have answered by then: one that hangs would hold whoever asks for minutes.
+    fn run_in_time<'a, T: Send + 'static, F>(
+        &self,
+        limit: Duration,
+        work: impl FnOnce(Self) -> F,
+    ) -> BoxFuture<'a, Result<T, StoreError>>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        if !self.network {
+            return self.run(work);
+        }
+        self.run(move |store| {
+            let work = work(store);
+            async move {
+                let answer = tokio::time::timeout(limit, work).await;
+                let slow = || format!("it did not answer within {limit:?}");
+                answer.unwrap_or_else(|_| Err(StoreError::storage("wait for an answer", slow())))
+            }
+        })
     }
 
     async fn put_now(self, new: NewArtifact) -> Result<Manifest, StoreError> {
@@ -271,22 +297,22 @@ impl ObjectArtifacts {
 impl Store for ObjectArtifacts {
     fn put<'a>(&'a self, new: &'a NewArtifact) -> BoxFuture<'a, Result<Manifest, StoreError>> {
         let new = new.clone();
-        self.run(|store| store.put_now(new))
+        self.run_in_time(PUT, |store| store.put_now(new))
     }
 
     fn get<'a>(&'a self, reference: &'a Ref) -> BoxFuture<'a, Result<Stored, StoreError>> {
         let reference = reference.clone();
-        self.run(|store| store.get_now(reference))
+        self.run_in_time(SOON, |store| store.get_now(reference))
     }
 
     fn head<'a>(&'a self, reference: &'a Ref) -> BoxFuture<'a, Result<Manifest, StoreError>> {
         let reference = reference.clone();
-        self.run(|store| async move { store.manifest(&reference).await })
+        self.run_in_time(SOON, |store| async move { store.manifest(&reference).await })
     }
 
     fn attachment<'a>(&'a self, reference: &'a Ref) -> BoxFuture<'a, Result<Bytes, StoreError>> {
         let reference = reference.clone();
-        self.run(|store| async move {
+        self.run_in_time(SOON, |store| async move {
             is_somewhere(&reference)?;
             store.read(&reference, &attachment_key(&reference), MAX_BYTES).await
         })
@@ -306,7 +332,7 @@ impl Store for ObjectArtifacts {
 
     fn delete<'a>(&'a self, reference: &'a Ref) -> BoxFuture<'a, Result<(), StoreError>> {
         let reference = reference.clone();
-        self.run(|store| store.delete_now(reference))
+        self.run_in_time(SOON, |store| store.delete_now(reference))
     }
 
     fn delete_attachment<'a>(
@@ -314,7 +340,7 @@ impl Store for ObjectArtifacts {
         reference: &'a Ref,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let reference = reference.clone();
-        self.run(|store| async move {
+        self.run_in_time(SOON, |store| async move {
             is_somewhere(&reference)?;
             match store.objects.delete(&attachment_key(&reference)).await {
                 Ok(()) | Err(ObjectError::NotFound { .. }) => Ok(()),

@@ -56,7 +56,7 @@ pub use reference::{Algorithm, Ref, RefError, scan_refs};
 pub use run::{
     Bounds, Cancel, CancelOnDrop, Env, Event, Failure, Level, Limits, Log, LogLine, LogWriter,
     Meta, Metrics, MetricsSink, NoRunner, OpCall, Origin, Outcome, Phase, PhaseTimes, Profile,
-    Reason, RunOptions, RunSink, Runner, Secrets, Seed, SeedError, StackFrame, Status,
+    Reason, RunOptions, RunSink, Runner, Secrets, Seed, SeedError, StackFrame, Status, check_json,
 };
 pub use text::{MASKED, Mask, Printable};
 

@@ -10,7 +10,7 @@ mod runner;
 
 pub use cancel::{Cancel, CancelOnDrop};
 pub use limits::{Bounds, Limits, Seed, SeedError};
-pub use op::{Env, Meta, OpCall, Secrets};
+pub use op::{Env, Meta, OpCall, Secrets, check_json};
 pub use origin::Origin;
 pub use outcome::{
     Event, Failure, Level, Log, LogLine, Metrics, Outcome, Phase, PhaseTimes, Reason, StackFrame,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{cargo, guests, root, run, target, tools};
 
 /// How many times each op is run, with a clock and random numbers of its own.
-const TIMES: usize = 12;
+const TIMES: usize = 11;
 /// The time that a call may take on a busy machine.
 const WALL: &str = "--wall=60s";
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand, ValueEnum};
 use compute::Seed;
-use compute_state::{Share, StackName};
+use compute_state::{RolloutPath, Share, StackName, TenantName};
 
 use super::values;
 
@@ -120,7 +120,7 @@ pub(crate) struct ApplyArgs {
     #[arg(long, value_name = "KEY=VALUE", requires = "replay", value_parser = values::pair)]
     pub(crate) secret: Vec<(String, String)>,
 
-    /// Keep the new versions, and make none active: to try one as a shadow
+    /// Keep the new versions, and make none active: to try one as a shadow, or on a part of the documents
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) draft: bool,
 
@@ -197,6 +197,51 @@ pub(crate) enum StackCommand {
     Activate(StackActivateArgs),
     /// Give a part of the documents to another version as well, and show what it answers otherwise
     Shadow(StackShadowArgs),
+    /// Have a version answer a part of the documents in place of the active one, and then all of them or none
+    Rollout(StackRolloutArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute stack rollout pricing 7 --share 10% --by .customer.id   # one customer in ten
+  compute stack rollout pricing 7 --share 50%                     # raised: those that had it keep it
+  compute stack rollout pricing                                   # how far it is, and what its shadow answers otherwise
+  compute stack rollout pricing --complete                        # it is active, for all
+  compute stack rollout pricing --back                            # the active version answers all again
+
+The value at the path decides, as the document came in: the same value gets the same version always and on all
+servers. A document that has no text, number or bool there gets the active version. The version must be able to
+become active, and never changes from then on. Whatever becomes active ends the rollout of its stack.")]
+pub(crate) struct StackRolloutArgs {
+    /// The stack
+    #[arg(value_name = "STACK")]
+    pub(crate) stack: StackName,
+
+    /// The version that answers a part of the documents
+    #[arg(value_name = "N", requires = "share", conflicts_with_all = ["complete", "back"])]
+    pub(crate) version: Option<u32>,
+
+    /// Which part of the values: 10%, or 0.1
+    #[arg(long, value_name = "SHARE", requires = "version")]
+    pub(crate) share: Option<Share>,
+
+    /// Where in a document the value is that decides, as rules write it: .customer.id, or @web.req.headers.x-customer
+    /// [default: as it is]
+    #[arg(long, value_name = "PATH", requires = "version")]
+    pub(crate) by: Option<RolloutPath>,
+
+    /// Make it active, for all documents
+    #[arg(long, conflicts_with = "back")]
+    pub(crate) complete: bool,
+
+    /// Have the active version answer all documents again
+    #[arg(long)]
+    pub(crate) back: bool,
+
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -286,6 +331,7 @@ Examples:
   compute fire triage --input '{\"subject\":\"Refund\"}'
   compute fire triage/200 --input @ticket.json --trace
   compute fire triage --input @ticket.json --now 2026-01-01T00:00:00Z --seed 00…01
+  compute fire triage --lines < tickets.ndjson > triaged.ndjson
 
 The same document, version, --now and --seed give the same answer, byte for byte.")]
 pub(crate) struct FireArgs {
@@ -296,6 +342,11 @@ pub(crate) struct FireArgs {
     /// The document: a JSON object, @file, or - for stdin [default: none]
     #[arg(long, short, value_name = "JSON|@FILE|-", allow_hyphen_values = true)]
     pub(crate) input: Option<String>,
+
+    /// Take each line of the input, which is stdin unless it is said, and print a line for each: `{"output":…}` or
+    /// `{"error":{…}}`. What is for a document is for each line; line N, counted from 1, has the SHA-256 of SEED/N as its seed
+    #[arg(long, conflicts_with = "record")]
+    pub(crate) lines: bool,
 
     /// A secret that rules may name in WITH secrets, besides those of `compute secret set`
     #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
@@ -354,6 +405,10 @@ pub(crate) enum TraceDetail {
 pub(crate) struct TraceArgs {
     #[command(subcommand)]
     pub(crate) command: TraceCommand,
+
+    /// Whose traces, on this machine [default: default]
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) tenant: Option<TenantName>,
 
     #[command(flatten)]
     pub(crate) state: StateArgs,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Subcommand, ValueEnum};
+use compute_server::WebhookOrigin;
 use compute_state::{TenantName, TokenScope};
 
 use super::flow::StateArgs;
@@ -55,6 +56,24 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "COMPUTE_MAX_QUEUE", value_name = "N", default_value = "1000")]
     pub(crate) max_queue: u32,
 
+    /// How many jobs run here at once, each in one of these sandboxes; with 0, other servers run them
+    /// [default: half of --max-concurrency]
+    #[arg(long, env = "COMPUTE_MAX_JOBS", value_name = "N", value_parser = clap::value_parser!(u16).range(0..=4096))]
+    pub(crate) max_jobs: Option<u16>,
+
+    /// How many jobs of one tenant run at once, on all servers that share the state
+    #[arg(long, env = "COMPUTE_MAX_TENANT_JOBS", value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_tenant_jobs: u32,
+
+    /// How long jobs are kept that have ended
+    #[arg(long, env = "COMPUTE_JOB_AGE", value_name = "TIME", default_value = "7d", value_parser = values::some_time)]
+    pub(crate) job_age: Duration,
+
+    /// An origin (a scheme, a host and a port) that jobs may tell of their ends, with webhooks; may be repeated, or a list with commas
+    /// [default: none]
+    #[arg(long, env = "COMPUTE_WEBHOOK_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    pub(crate) webhook_origin: Vec<WebhookOrigin>,
+
     /// Memory that each guest may have
     #[arg(long, env = "COMPUTE_MEMORY", value_name = "SIZE", default_value = "32MiB", value_parser = values::size)]
     pub(crate) memory: ByteSize,
@@ -87,6 +106,21 @@ pub(crate) struct ServeOptions {
     /// How many bytes of artifacts one tenant may keep
     #[arg(long, env = "COMPUTE_MAX_ARTIFACT_BYTES", value_name = "SIZE", default_value = "8GiB", value_parser = values::bytes)]
     pub(crate) max_artifact_bytes: ByteSize,
+
+    /// How many requests one tenant may send a second, to all servers that share the state together; those beyond get 429
+    /// [default: as many as it likes]
+    #[arg(long, env = "COMPUTE_TENANT_REQUESTS", value_name = "N", value_parser = values::some)]
+    pub(crate) tenant_requests: Option<NonZeroU32>,
+
+    /// How many documents one tenant may send a second, in the same way; a line of a batch counts as one, and waits for its turn
+    /// [default: as many as it likes]
+    #[arg(long, env = "COMPUTE_TENANT_DOCUMENTS", value_name = "N", value_parser = values::some)]
+    pub(crate) tenant_documents: Option<NonZeroU32>,
+
+    /// How long one tenant's computes may run on a day (UTC), on all servers that share the state together
+    /// [default: as long as it likes]
+    #[arg(long, env = "COMPUTE_TENANT_TIME", value_name = "TIME", value_parser = values::some_time)]
+    pub(crate) tenant_time: Option<Duration>,
 
     /// Memory for results that rules with `WITH cache = true`, and callers, have kept
     #[arg(long, env = "COMPUTE_RESULT_CACHE", value_name = "SIZE", default_value = "64MiB", value_parser = values::bytes)]
@@ -220,6 +254,83 @@ pub(crate) struct TokenCreateArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    pub(crate) command: AuditCommand,
+
+    /// Whose log, on this machine [default: default]
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) tenant: Option<TenantName>,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// List what was changed, the oldest first: when, who, what
+    Ls {
+        /// How many of the newest entries
+        #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        last: u32,
+
+        /// Print each as a line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compute all hashes anew, and tell the first entry that does not fit; print the heads
+    #[command(after_help = "\
+Examples:
+  compute audit verify
+  compute audit verify --head 5f3a… --head 77c0…   # heads that were printed before, and kept elsewhere
+
+The hashes show an entry that was altered, put in or taken out. Whoever can write all that is kept can
+make them all anew, or cut off the end: that shows only with a head that they could not reach.")]
+    Verify {
+        /// A hash that was a head before: some entry must have it still
+        #[arg(long, value_name = "HASH")]
+        head: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  compute usage --from 2026-11-01 --to 2026-11-30
+  compute usage --csv --all-tenants > usage.csv
+
+Days are in UTC. Each server tells what it counted every 10 seconds and when it ends. It is kept for 400
+days.")]
+pub(crate) struct UsageArgs {
+    /// The first day, such as 2026-11-01
+    #[arg(long, value_name = "DAY")]
+    pub(crate) from: Option<jiff::civil::Date>,
+
+    /// The last day
+    #[arg(long, value_name = "DAY")]
+    pub(crate) to: Option<jiff::civil::Date>,
+
+    /// Print a table as CSV
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
+
+    /// Print each day as a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Whose, on this machine [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tenant: Option<TenantName>,
+
+    /// That of each tenant, on this machine
+    #[arg(long, conflicts_with = "tenant")]
+    pub(crate) all_tenants: bool,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct StateCopyArgs {
     #[command(subcommand)]
     pub(crate) command: StateCommand,
@@ -227,15 +338,16 @@ pub(crate) struct StateCopyArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StateCommand {
-    /// Copy all tenants' stacks, secrets and tokens, and see that they are the same afterwards
+    /// Copy all tenants' stacks, secrets, tokens and jobs, and see that they are the same afterwards
     #[command(after_help = "\
 Examples:
   compute state copy /var/lib/compute postgres://compute@db/compute
   compute state copy postgres://compute@db/compute ./back
 
-Stop the servers first. Traces and records stay where they are, and so does the key that seals
-secrets: whoever uses the copy needs it in COMPUTE_SECRET_KEY or --secret-key-file. A copy that
-was broken off goes on where it stopped; one to a place that has other stacks is refused.")]
+Stop the servers first: a job that one runs meanwhile waits in the copy, and is run again there.
+Traces and records stay where they are, and so does the key that seals secrets: whoever uses the
+copy needs it in COMPUTE_SECRET_KEY or --secret-key-file. A copy that was broken off goes on where
+it stopped; one to a place that has other stacks or jobs is refused.")]
     Copy {
         /// Where they are: a folder, or postgres://USER@HOST/DATABASE
         #[arg(value_name = "FROM")]

@@ -35,6 +35,11 @@ pub(crate) fn some_bytes(text: &str) -> Result<ByteSize, String> {
     if bytes.as_u64() == 0 { Err("it must be more than 0".into()) } else { Ok(bytes) }
 }
 
+/// A number, and not none.
+pub(crate) fn some(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| "write a whole number from 1 to 4294967295".to_owned())
+}
+
 /// A length of time such as `50ms`, and not none.
 pub(crate) fn some_time(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
@@ -64,6 +69,28 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn one_of(text: &str) -> Result<NonZeroU32, String> {
     let every = text.strip_prefix("1/").and_then(|every| every.parse().ok());
     every.ok_or_else(|| "write 1/N, such as 1/100".to_owned())
+}
+
+/// A moment, or how long from when a server hears of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    At(Timestamp),
+    In(Duration),
+}
+
+/// A moment in RFC 3339, or a length of time such as `10m`.
+pub(crate) fn when(text: &str) -> Result<When, String> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return if at < Timestamp::UNIX_EPOCH {
+            Err("it must be after 1970".to_owned())
+        } else {
+            Ok(When::At(at))
+        };
+    }
+    duration(text).map(When::In).map_err(|_| {
+        "write how long from now, such as 10m, 1h or 7d, or a time such as 2026-01-31T12:00:00Z"
+            .to_owned()
+    })
 }
 
 /// A moment in RFC 3339, not before 1970.

@@ -9,12 +9,14 @@ use compute::{Record, RecordHead, RecordQuery};
 use compute_flow::ActivationError;
 use compute_replay::{FoundRecord, FoundRecords, find_record, find_records, read_record};
 use compute_state::{
-    Catalogue, Draft, SecretError, SecretInfo, Secrets, Stacks, TenantName, Tokens, Traces,
+    AuditOf, AuditPage, Catalogue, DayUsage, Draft, Rollout, Schedules, SecretError, SecretInfo,
+    Secrets, Shadow, Stacks, TenantJobs, TenantName, Tokens, Traces,
 };
 use compute_store::Store;
+use jiff::civil::Date;
 
 use super::place::Place;
-use super::{Home, NotActive, damaged, none, parted};
+use super::{Home, HomeJobs, NotActive, damaged, none, parted};
 use crate::args::Cli;
 use crate::failure::Failure;
 use crate::user;
@@ -22,48 +24,74 @@ use crate::user;
 /// How long it may take to check what is to become active.
 const ACTIVATION: Duration = Duration::from_secs(600);
 
-/// A place on this machine.
+/// What one tenant has in a place on this machine.
 #[derive(Debug)]
-pub(super) struct Local(pub(super) Place);
+pub(super) struct Local {
+    place: Place,
+    tenant: TenantName,
+}
 
 impl Home for Local {
     fn store(&self) -> Result<Arc<dyn Store>, Failure> {
-        self.0.open_store()
+        self.place.open_store()
     }
 
     fn stacks(&self) -> Result<Arc<dyn Stacks>, Failure> {
-        Ok(self.0.catalogue(&TenantName::default())?)
+        Ok(self.place.catalogue(&self.tenant)?)
     }
 
     fn activate(&self, drafts: &[Draft]) -> Result<(), NotActive> {
         let (catalogue, store) = (self.stacks()?, self.store()?);
         let deadline = Instant::now() + ACTIVATION;
-        compute_flow::activate(drafts, &*catalogue, &*store, deadline).map_err(
-            |error| match error {
-                ActivationError::Problems(problems) => NotActive::Problems(problems),
-                ActivationError::Stacks(error) => NotActive::Failure(error.into()),
-                ActivationError::Store(error) => NotActive::Failure(error.into()),
-                error => NotActive::Failure(Failure::usage_of(&error)),
-            },
-        )
+        compute_flow::activate(drafts, &*catalogue, &*store, deadline).map_err(not_active)
     }
 
-    fn secrets(
-        &self,
-        tenant: Option<&TenantName>,
-        key_file: Option<&Path>,
-    ) -> Result<Arc<dyn Secrets>, Failure> {
-        let sealed = self.0.catalogue(&tenant.cloned().unwrap_or_default())?;
-        let (place, key_file) = (self.0.clone(), key_file.map(Path::to_owned));
+    fn roll_out(&self, rollout: &Rollout) -> Result<(), NotActive> {
+        let (catalogue, store) = (self.stacks()?, self.store()?);
+        let deadline = Instant::now() + ACTIVATION;
+        compute_flow::roll_out(rollout, &*catalogue, &*store, deadline).map_err(not_active)
+    }
+
+    fn shadow(&self, shadow: &Shadow) -> Result<(), NotActive> {
+        let (catalogue, store) = (self.stacks()?, self.store()?);
+        let deadline = Instant::now() + ACTIVATION;
+        compute_flow::shadow(shadow, &*catalogue, &*store, deadline).map_err(not_active)
+    }
+
+    fn complete(&self, version: &Draft) -> Result<(), NotActive> {
+        let (catalogue, store) = (self.stacks()?, self.store()?);
+        let deadline = Instant::now() + ACTIVATION;
+        compute_flow::complete(version, &*catalogue, &*store, deadline).map_err(not_active)
+    }
+
+    fn secrets(&self, key_file: Option<&Path>) -> Result<Arc<dyn Secrets>, Failure> {
+        let sealed = self.place.catalogue(&self.tenant)?;
+        let (place, key_file) = (self.place.clone(), key_file.map(Path::to_owned));
         Ok(Arc::new(LocalSecrets { sealed, place, key_file }))
     }
 
+    fn schedules(&self) -> Result<Arc<dyn Schedules>, Failure> {
+        Ok(Arc::new(self.own_jobs()?))
+    }
+
     fn tokens(&self) -> Result<Arc<dyn Tokens>, Failure> {
-        Ok(self.0.tokens()?)
+        Ok(self.place.tokens()?)
+    }
+
+    fn audit(&self, of: AuditOf, after: Option<u64>, most: usize) -> Result<AuditPage, Failure> {
+        Ok(self.place.state()?.tenant(&self.tenant)?.audit(of)?.page(after, most)?)
+    }
+
+    fn usage(&self, from: Option<Date>, to: Option<Date>) -> Result<Vec<DayUsage>, Failure> {
+        Ok(self.place.state()?.usage()?.days(&self.tenant, from, to)?)
     }
 
     fn traces(&self) -> Result<Arc<dyn Traces>, Failure> {
-        Ok(self.0.traces()?)
+        Ok(self.place.traces(&self.tenant)?)
+    }
+
+    fn jobs(&self) -> Result<HomeJobs, Failure> {
+        Ok(HomeJobs::Kept(self.own_jobs()?))
     }
 
     fn record_heads(&self, query: &RecordQuery, last: usize) -> Result<Vec<RecordHead>, Failure> {
@@ -90,11 +118,28 @@ impl Home for Local {
     }
 
     fn place(&self) -> Option<&Place> {
-        Some(&self.0)
+        Some(&self.place)
     }
 }
 
+fn not_active(error: ActivationError) -> NotActive {
+    NotActive::Failure(match error {
+        ActivationError::Problems(problems) => return NotActive::Problems(problems),
+        ActivationError::Stacks(error) => error.into(),
+        ActivationError::Store(error) => error.into(),
+        error => Failure::usage_of(&error),
+    })
+}
+
 impl Local {
+    pub(super) const fn new(place: Place, tenant: TenantName) -> Self {
+        Self { place, tenant }
+    }
+
+    fn own_jobs(&self) -> Result<TenantJobs, Failure> {
+        Ok(TenantJobs::new(self.place.state()?.jobs()?, self.tenant.clone()))
+    }
+
     /// What a server on this state has recorded for its first tenant.
     fn found(&self, query: &RecordQuery, last: usize) -> Result<Vec<FoundRecord>, Failure> {
         self.looked_for(|folder| find_records(folder, query, last, &mut || true))
@@ -105,7 +150,7 @@ impl Local {
         &self,
         find: impl FnOnce(&Path) -> io::Result<FoundRecords>,
     ) -> Result<Vec<FoundRecord>, Failure> {
-        let folder = self.0.server_folder()?.join("records");
+        let folder = self.place.server_folder()?.join("records");
         let found = find(&folder).map_err(|error| {
             Failure::Host(format!("the records in {}: {error}", folder.display()))
         })?;
@@ -159,8 +204,8 @@ pub(crate) fn place_for(cli: &Cli, state: Option<&Path>, command: &str) -> Resul
 
 pub(super) fn place(cli: &Cli, state: Option<&Path>) -> Result<Place, Failure> {
     let store = user::store_url(cli)?;
-    Ok(match state {
+    match state {
         Some(state) => Place::new(store, state),
         None => Place::new(store, &user::data("state")?),
-    })
+    }
 }

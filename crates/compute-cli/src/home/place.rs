@@ -38,13 +38,25 @@ enum Opened {
 
 impl Place {
     /// This store's artifacts, with the state in this folder, or at this address of a database.
-    pub(crate) fn new(store: String, state: &Path) -> Self {
-        let address = state.to_str().filter(|text| is_address(text));
-        let state = match address {
-            Some(address) => StatePlace::Postgres(address.to_owned()),
+    pub(crate) fn new(store: String, state: &Path) -> Result<Self, Failure> {
+        let text = state.to_str().unwrap_or_default();
+        let state = match text.split_once("://") {
+            Some(_) if is_address(text) => StatePlace::Postgres(text.to_owned()),
+            Some((scheme, _)) => {
+                let scheme: String = scheme.chars().take(40).collect();
+                return Err(Failure::usage(format!(
+                    "`{scheme}://` is no place for a state: it is a folder, or postgres://USER@HOST/DATABASE"
+                )));
+            }
+            None if text.starts_with("postgres:") || text.starts_with("postgresql:") => {
+                return Err(Failure::usage(format!(
+                    "`{}` is no address: write postgres://USER@HOST/DATABASE",
+                    text.chars().take(40).collect::<String>()
+                )));
+            }
             None => StatePlace::Folder(state.to_owned()),
         };
-        Self { store, state, settings: PostgresSettings::default(), opened: Arc::default() }
+        Ok(Self { store, state, settings: PostgresSettings::default(), opened: Arc::default() })
     }
 
     /// The same, where a database is used so.
@@ -99,9 +111,9 @@ impl Place {
         Ok(self.state()?.tokens()?)
     }
 
-    /// The traces of the first tenant's documents.
-    pub(crate) fn traces(&self) -> Result<Arc<dyn TraceStore>, Failure> {
-        Ok(self.state()?.tenant(&TenantName::default())?.traces()?)
+    /// The traces of a tenant's documents.
+    pub(crate) fn traces(&self, tenant: &TenantName) -> Result<Arc<dyn TraceStore>, Failure> {
+        Ok(self.state()?.tenant(tenant)?.traces()?)
     }
 
     /// Where the state is, for people.
@@ -122,7 +134,11 @@ impl Place {
 
     /// What seals the secrets here: the key in the environment, in this file, or beside them.
     pub(crate) fn vault(&self, file: Option<&Path>) -> Result<Vault, VaultError> {
-        let named = match (named_key()?, file) {
+        let named = named_key()?;
+        if named.is_none() {
+            self.check_key_file(file)?;
+        }
+        let named = match (named, file) {
             (None, Some(file)) => Some(Vault::from_file(file)?),
             (named, _) => named,
         };
@@ -132,6 +148,26 @@ impl Place {
             (Opened::Postgres(state), Some(vault)) => state.check_key(&vault).map(|()| vault),
             (Opened::Postgres(state), None) => Err(VaultError::NoKey(state.location())),
         }
+    }
+
+    /// That the key is there if there are secrets: a new one would open none of them.
+    fn check_key_file(&self, file: Option<&Path>) -> Result<(), VaultError> {
+        let file = match (file, self.opened()?) {
+            (Some(file), _) => file.to_owned(),
+            (None, Opened::Folder(state)) => state.key_file(),
+            (None, Opened::Postgres(_)) => return Ok(()),
+        };
+        if file.exists() {
+            return Ok(());
+        }
+        let state = self.state()?;
+        for tenant in state.tenants()? {
+            let secrets = state.tenant(&tenant)?.catalogue()?.secrets();
+            if !secrets.map_err(|error| StateError::failed("the secrets", error))?.is_empty() {
+                return Err(VaultError::Gone { state: self.shown(), file });
+            }
+        }
+        Ok(())
     }
 
     /// The same, but that no key is made: nothing where there is none.

@@ -7,10 +7,14 @@ use compute::{Record, RecordHead, RecordQuery};
 use compute_client::blocking::Client;
 use compute_client::{ErrorKind, Retries};
 use compute_replay::read_record;
-use compute_state::{Draft, Secrets, Stacks, TenantName, Tokens, Traces};
+use compute_state::{
+    AuditOf, AuditPage, DayUsage, Draft, Rollout, Schedules, Secrets, Shadow, Stacks, Tokens,
+    Traces,
+};
 use compute_store::Store;
+use jiff::civil::Date;
 
-use super::{Home, NotActive, damaged, none, parted};
+use super::{Home, HomeJobs, NotActive, damaged, none, parted};
 use crate::failure::Failure;
 
 /// The variable that holds the token, unless a target names another.
@@ -40,6 +44,11 @@ fn read(json: &[u8]) -> Result<Record, Failure> {
     read_record(json).map_err(|error| Failure::Host(format!("a record of the server: {error}")))
 }
 
+fn not_active(error: compute_client::Error) -> NotActive {
+    let problems = error.problem().and_then(|problem| problem.activation_problems());
+    problems.map_or_else(|| NotActive::Failure(error.into()), NotActive::Problems)
+}
+
 /// A server.
 #[derive(Debug)]
 pub(super) struct Remote(pub(super) Client);
@@ -54,21 +63,26 @@ impl Home for Remote {
     }
 
     fn activate(&self, drafts: &[Draft]) -> Result<(), NotActive> {
-        let Err(error) = self.0.activate_all(drafts) else { return Ok(()) };
-        let problems = error.problem().and_then(|problem| problem.activation_problems());
-        Err(problems.map_or_else(|| NotActive::Failure(error.into()), NotActive::Problems))
+        self.0.activate_all(drafts).map(drop).map_err(not_active)
     }
 
-    fn secrets(
-        &self,
-        tenant: Option<&TenantName>,
-        _key_file: Option<&Path>,
-    ) -> Result<Arc<dyn Secrets>, Failure> {
-        if tenant.is_some() {
-            return Err(Failure::usage(
-                "on a server, secrets are those of the tenant of your token: leave out --tenant",
-            ));
-        }
+    fn roll_out(&self, rollout: &Rollout) -> Result<(), NotActive> {
+        self.0.set_rollout(rollout).map_err(not_active)
+    }
+
+    fn shadow(&self, shadow: &Shadow) -> Result<(), NotActive> {
+        self.0.set_shadow(shadow).map_err(not_active)
+    }
+
+    fn complete(&self, version: &Draft) -> Result<(), NotActive> {
+        self.0.complete_rollout(&version.stack, version.number).map_err(not_active)
+    }
+
+    fn secrets(&self, _key_file: Option<&Path>) -> Result<Arc<dyn Secrets>, Failure> {
+        Ok(Arc::new(self.0.clone()))
+    }
+
+    fn schedules(&self) -> Result<Arc<dyn Schedules>, Failure> {
         Ok(Arc::new(self.0.clone()))
     }
 
@@ -76,8 +90,20 @@ impl Home for Remote {
         Ok(Arc::new(self.0.clone()))
     }
 
+    fn audit(&self, of: AuditOf, after: Option<u64>, most: usize) -> Result<AuditPage, Failure> {
+        Ok(self.0.audit(of, after, most)?)
+    }
+
+    fn usage(&self, from: Option<Date>, to: Option<Date>) -> Result<Vec<DayUsage>, Failure> {
+        Ok(self.0.usage(from, to)?)
+    }
+
     fn traces(&self) -> Result<Arc<dyn Traces>, Failure> {
         Ok(Arc::new(self.0.clone()))
+    }
+
+    fn jobs(&self) -> Result<HomeJobs, Failure> {
+        Ok(HomeJobs::Server(self.0.clone()))
     }
 
     fn record_heads(&self, query: &RecordQuery, last: usize) -> Result<Vec<RecordHead>, Failure> {

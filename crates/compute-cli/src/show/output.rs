@@ -1,9 +1,18 @@
 //! Data, on stdout.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::terminal::safe;
 use crate::failure::Failure;
+
+/// Whether a reader of stdout has seen enough.
+static GONE: AtomicBool = AtomicBool::new(false);
+
+/// Whether nobody reads what is printed any longer.
+pub(crate) fn stdout_is_gone() -> bool {
+    GONE.load(Ordering::Relaxed)
+}
 
 /// Prints a line of data.
 pub(crate) fn print_line(line: impl std::fmt::Display) -> Result<(), Failure> {
@@ -17,7 +26,10 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let shown = stdout.is_terminal().then(|| safe(&String::from_utf8_lossy(bytes)));
     let bytes = shown.as_ref().map_or(bytes, String::as_bytes);
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            GONE.store(true, Ordering::Relaxed);
+            Ok(())
+        }
         result => result.map_err(|error| Failure::Host(format!("cannot write to stdout: {error}"))),
     }
 }

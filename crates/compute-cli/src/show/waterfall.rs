@@ -54,6 +54,11 @@ fn write(out: &mut String, trace: &Trace, verbose: bool) -> std::fmt::Result {
         trace.work
     )?;
     writeln!(out, "now {}, seed {}", trace.now, trace.seed)?;
+    let versions: Vec<_> =
+        trace.numbers.iter().map(|(stack, number)| format!("{stack}@{number}")).collect();
+    if !versions.is_empty() {
+        writeln!(out, "{}", versions.join(", "))?;
+    }
     if let Some(error) = &trace.error {
         writeln!(out, "{}", printable(error))?;
     }

@@ -246,10 +246,15 @@ pub(crate) fn sources_file(file: &Path) -> PathBuf {
 
 /// A file's bytes; if there is no such file, the error names one like it.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| match error.kind() {
+    std::fs::read(path).map_err(|error| unread(path, &error))
+}
+
+/// That a file cannot be read.
+pub(crate) fn unread(path: &Path, error: &std::io::Error) -> Failure {
+    match error.kind() {
         std::io::ErrorKind::NotFound => missing(path),
         _ => Failure::usage(format!("cannot read {}: {error}", path.display())),
-    })
+    }
 }
 
 /// Writes a file.

@@ -110,6 +110,32 @@ fn what_one_node_changes_all_nodes_know() {
     remote(&["token", "revoke", id]);
     let took = until("the token ends elsewhere", || fire_with(urls[1], &other).status() == 401);
     assert!(took < Duration::from_secs(1), "{took:?}");
+    // A part of the documents, raised, taken back and completed: what one node says, the others do.
+    say(&folder, "six");
+    remote(&["apply", "--draft", text(&folder)]);
+    let by = |url: &str| -> Vec<String> {
+        let version = |id: u32| {
+            let fire = client.post(format!("{url}/stacks/shop")).bearer_auth(&token);
+            let answer = fire.body(format!("{{\"id\":{id}}}")).send().unwrap();
+            answer.headers()["x-compute-versions"].to_str().unwrap().to_owned()
+        };
+        (0..20).map(version).collect()
+    };
+    let (mut before, rollout) = (by(urls[0]), ["stack", "rollout", "shop"]);
+    for step in [
+        &["3", "--share", "30%", "--by", ".id"][..],
+        &["3", "--share", "70%"],
+        &["--back"],
+        &["3", "--share", "30%", "--by", ".id"],
+        &["--complete"],
+    ] {
+        remote(&[&rollout, step].concat());
+        let now = by(urls[0]);
+        assert_ne!(now, before, "{step:?} at once, where it was said");
+        until("it is so elsewhere", || by(urls[1]) == now);
+        before = now;
+    }
+    assert!(before.iter().all(|version| version == "shop@3"), "{before:?}");
     // A trace is read where it was not made.
     let traced = client.post(format!("{}/stacks/shop", urls[0])).bearer_auth(&token);
     let traced = traced.header("x-compute-trace", "summary").body("{}").send().unwrap();
@@ -181,7 +207,7 @@ fn state_moves_to_a_database_and_back() {
     };
     let copied = copy(text(&old), &nodes.address);
     assert!(copied.status.success(), "{}", words(&copied));
-    let told = "copied, and the same in both: 2 tenants, 1 versions, 2 secrets, 1 tokens";
+    let told = "copied, and the same in both: 2 tenants, 1 versions, 2 secrets, 1 tokens, 0 jobs";
     assert!(words(&copied).contains(told), "{}", words(&copied));
     let back = nodes.home.0.path().join("back");
     let copied = copy(&nodes.address, text(&back));
@@ -210,7 +236,13 @@ fn state_moves_to_a_database_and_back() {
     // Something else is there now.
     let again = copy(text(&old), &nodes.address);
     assert_eq!(again.status.code(), Some(2), "{}", words(&again));
-    assert!(words(&again).contains("the secrets of the tenant default are not the same"));
+    let told = "of the tenant default there are not what a copy would have made of these";
+    assert!(words(&again).contains(told), "{}", words(&again));
+    // Without its key a folder is not served: a new one would open none of the secrets.
+    let args = ["serve", "--dev", "--listen", "127.0.0.1:0", "--state", text(&back)];
+    let refused = nodes.home.compute(&args, b"");
+    assert!(!refused.status.success(), "{}", words(&refused));
+    assert!(words(&refused).contains("the key that sealed them is not in"), "{}", words(&refused));
     let same = copy(text(&old), text(&old));
     assert!(words(&same).contains("both are the same folder"), "{}", words(&same));
     assert!(words(&copy("/nowhere", text(&back))).contains("there is no folder /nowhere"));
@@ -226,6 +258,7 @@ fn a_password_is_not_shown_and_a_wrong_address_is_explained() {
         (address, "127.0.0.1:9"),
         ("postgres://me:hunter2@127.0.0.1:9/d?sslmode=prefer", "sslmode=prefer does not protect"),
         ("postgres://me:hunter2@:x/d", "postgres://USER:PASSWORD@HOST:PORT/DATABASE"),
+        ("postgress://me:hunter2@h/d", "`postgress://` is no place for a state"),
     ] {
         let output = home.compute(&["stack", "ls", "--state", address], b"");
         let words = words(&output);

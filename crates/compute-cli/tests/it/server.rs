@@ -1,5 +1,8 @@
 //! A server, and the command line that uses it from elsewhere.
 
+mod jobs;
+mod lines;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -237,6 +240,119 @@ fn secrets_and_tokens_are_kept_from_a_shell() {
         let output = elsewhere.compute(&["ls", "--server", url], b"");
         assert!(words(&output).contains(told), "{}", words(&output));
     }
+}
+
+#[test]
+fn who_changed_what_is_listed_and_verified() {
+    let (elsewhere, served) = (Home::new(), Served::start());
+    let far = |args: &[&str], stdin: &[u8]| {
+        let output = elsewhere.finish(served.command(&elsewhere, args), stdin);
+        (output.status.code(), String::from_utf8(output.stdout.clone()).unwrap(), words(&output))
+    };
+    assert_eq!(far(&["secret", "set", "API_KEY"], b"hunter2-hunter2\n").0, Some(0));
+    assert_eq!(far(&["secret", "rm", "API_KEY"], b"").0, Some(0));
+    let nightly = ["schedule", "set", "nightly", "--cron", "@daily", "report", "{}"];
+    assert_eq!(far(&nightly, b"").0, Some(0));
+    let (_, listed, told) = far(&["audit", "ls"], b"");
+    let lines: Vec<_> = listed.lines().collect();
+    assert_eq!(lines.len(), 4, "{listed}");
+    assert!(lines[3].contains("schedules 1") && lines[3].contains("schedule.set"), "{listed}");
+    assert!(lines[0].contains("tokens 1") && lines[0].contains("local"), "{listed}");
+    assert!(lines[1].contains("secret.set") && lines[1].ends_with(r#"{"name":"API_KEY"}"#));
+    assert!(!listed.contains("hunter2"));
+    // Here and there alike.
+    assert_eq!(served.home.stdout(&["audit", "ls"], b""), listed);
+    let (code, heads, _) = far(&["audit", "verify"], b"");
+    assert_eq!((code, &heads), (Some(0), &served.home.stdout(&["audit", "verify"], b"")));
+    let head = heads.lines().next().unwrap().rsplit(' ').next().unwrap();
+    assert!(told.contains(head), "{told}");
+    let newest = far(&["audit", "ls", "--last", "2", "--json"], b"").1;
+    let newest: Vec<Value> =
+        newest.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&newest[0]["what"], &newest[0]["hash"]), (&"secret.delete".into(), &head.into()));
+    assert_eq!((&newest[1]["log"], &newest[1]["number"]), (&"schedules".into(), &1.into()));
+    assert!(heads.contains(newest[1]["hash"].as_str().unwrap()), "{heads}");
+
+    // A job is in no log, and says itself who submitted it.
+    let (_, job, _) = far(&["job", "submit", "report", "--input", "{}"], b"");
+    let shown = served.home.stdout(&["job", "show", job.trim()], b"");
+    let who = newest[0]["who"]["id"].as_str().unwrap();
+    assert!(shown.contains(&format!("by       {who}\n")), "{shown}");
+    let listed = served.home.stdout(&["job", "ls", "--json"], b"");
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed["submitted_by"], newest[0]["who"]);
+    assert_eq!(served.home.stdout(&["audit", "verify"], b""), heads);
+
+    // A head that was kept elsewhere is still there once more is done.
+    assert_eq!(far(&["secret", "set", "MORE"], b"value\n").0, Some(0));
+    assert_eq!(far(&["audit", "verify", "--head", head], b"").0, Some(0));
+    let (code, _, told) = far(&["audit", "verify", "--head", &"7".repeat(64)], b"");
+    assert_eq!(code, Some(3));
+    assert!(told.contains("no entry has the hash 7777"), "{told}");
+    let (code, _, told) = far(&["audit", "ls", "--tenant", "acme"], b"");
+    assert_eq!((code, told.contains("leave out --tenant")), (Some(2), true), "{told}");
+}
+
+/// What is loaded runs without it, so nobody else would tell.
+#[test]
+fn a_store_that_does_not_answer_is_told_when_a_server_begins() {
+    let home = Home::new();
+    let with = |args: &[&str]| {
+        let mut command = home.command(&[args, &["--store", "s3://bucket"]].concat());
+        command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").env("AWS_ALLOW_HTTP", "true");
+        command.env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "b");
+        command.env("AWS_REGION", "c");
+        command
+    };
+    let serve = Running::of(with(&["serve", "--dev", "--listen", "127.0.0.1:0"]), false);
+    serve.until("warning: the store of artifacts does not answer: ");
+    // What cannot be read is not damaged.
+    let told = words(&home.finish(with(&["verify"]), b""));
+    assert!(told.contains("not all of the store could be read"), "{told}");
+}
+
+#[test]
+fn what_was_used_is_shown_as_a_table() {
+    let (elsewhere, served) = (Home::new(), Served::start());
+    let far = |args: &[&str]| elsewhere.finish(served.command(&elsewhere, args), b"");
+    assert!(far(&["stack", "ls"]).status.success());
+    let csv = String::from_utf8(far(&["usage", "--csv"]).stdout).unwrap();
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some("day,requests,documents,runs,jobs,wall_us,fuel"));
+    let requests = lines.map(|line| line.split(',').nth(1).unwrap().parse::<u64>().unwrap());
+    assert!(requests.sum::<u64>() >= 2, "{csv}");
+    // Where the state is, of any tenant.
+    let here = served.home.stdout(&["usage", "--json"], b"");
+    let first: Value = serde_json::from_str(here.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["runs"], first["requests"].is_u64()), (&0.into(), true), "{here}");
+    let none = served.home.compute(&["usage", "--tenant", "acme"], b"");
+    assert!(words(&none).contains("nothing was used"), "{}", words(&none));
+    let all = served.home.stdout(&["usage", "--csv", "--all-tenants"], b"");
+    let mut lines = all.lines();
+    assert_eq!(lines.next(), Some("tenant,day,requests,documents,runs,jobs,wall_us,fuel"));
+    assert!(lines.next().is_some_and(|line| line.starts_with("default,20")), "{all}");
+    assert_eq!(far(&["usage", "--all-tenants"]).status.code(), Some(2));
+    // So is it with jobs and what they go by.
+    let theirs = |args: &[&str]| served.home.compute(&[args, &["--tenant", "acme"]].concat(), b"");
+    let submitted = theirs(&[
+        "job",
+        "submit",
+        "report",
+        "--webhook",
+        "https://a.example",
+        "--webhook-secret",
+        "KEY",
+    ]);
+    let told = words(&submitted);
+    assert!(
+        told.contains("no active stack `report`") && told.contains("no secret `KEY`"),
+        "{told}"
+    );
+    let id = String::from_utf8(submitted.stdout).unwrap();
+    assert!(theirs(&["job", "show", id.trim()]).status.success());
+    assert_eq!(served.home.compute(&["job", "show", id.trim()], b"").status.code(), Some(2));
+    assert!(theirs(&["trace", "ls"]).status.success());
+    assert_eq!(far(&["usage", "--tenant", "acme"]).status.code(), Some(2));
 }
 
 #[test]

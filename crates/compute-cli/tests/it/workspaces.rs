@@ -56,6 +56,77 @@ fn the_example_workspaces_give_their_answers() {
 }
 
 #[test]
+fn a_version_is_rolled_out_on_this_machine() {
+    let home = Home::new();
+    let folder = workspace(&home);
+    home.stdout(&["apply", text(&folder)], b"");
+    say(&folder, "two");
+    home.stdout(&["apply", "--draft", text(&folder)], b"");
+    let rollout = |args: &[&str]| {
+        let output = home.compute(&[&["stack", "rollout", "shop"], args].concat(), b"");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args:?}: {told}");
+        (String::from_utf8(output.stdout).unwrap(), told)
+    };
+    let new = || -> Vec<i32> {
+        let says_two = |id: &i32| {
+            let document = format!("{{\"id\":{id}}}");
+            home.stdout(&["fire", "shop", "--input", &document], b"").contains("two")
+        };
+        (0..12).filter(says_two).collect()
+    };
+    let (_, told) = rollout(&["2", "--share", "50%", "--by", ".id"]);
+    assert_eq!(told, "shop: version 2 answers 50% by .id\n");
+    let half = new();
+    // Of what is drawn once and for all.
+    assert!(!half.is_empty() && half.len() < 12, "{half:?}");
+    let shown = rollout(&[]).0;
+    assert_eq!(shown, "version 2 answers 50% by .id, version 1 the others\n");
+    let json: serde_json::Value = serde_json::from_str(&rollout(&["--json"]).0).unwrap();
+    let by = serde_json::json!({ "number": 2, "share": 0.5, "by": ".id", "active": 1 });
+    assert_eq!(json, by);
+    let listed = home.stdout(&["stack", "ls"], b"");
+    assert!(listed.trim_end().ends_with("; version 2 answers 50% by .id"), "{listed}");
+    let shown = home.stdout(&["stack", "show", "shop"], b"");
+    assert!(shown.starts_with("version 2    50%     "), "{shown}");
+    assert!(shown.contains("\nversion 2 answers 50% by .id\n"), "{shown}");
+    let shown = home.stdout(&["stack", "show", "shop", "--version", "2", "--json"], b"");
+    assert!(shown.contains("\"rollout\":{"), "{shown}");
+    // The trace says which it was.
+    let document = format!("{{\"id\":{}}}", half[0]);
+    let fired = home.compute(&["fire", "shop", "--input", &document, "--trace=summary"], b"");
+    let told = String::from_utf8_lossy(&fired.stderr).into_owned();
+    assert!(told.contains("\nshop@2\n"), "{told}");
+
+    // Raised by the same value, and completed.
+    assert_eq!(rollout(&["2", "--share", "100%"]).1, "shop: version 2 answers 100% by .id\n");
+    assert_eq!(new().len(), 12);
+    assert_eq!(rollout(&["--back"]).1, "version 2 of shop answers none any more\n");
+    assert!(new().is_empty());
+    rollout(&["2", "--share", "50%", "--by", ".id"]);
+    assert_eq!(new(), half);
+    assert_eq!(rollout(&["--complete"]).1, "version 2 of shop is active\n");
+    assert_eq!(new().len(), 12);
+    // An activation is for all documents, of what is active already, too; one of `apply` says so before.
+    rollout(&["1", "--share", "100%", "--by", ".id"]);
+    assert!(new().is_empty());
+    let activated = home.compute(&["stack", "activate", "shop", "2"], b"");
+    assert_eq!(
+        String::from_utf8_lossy(&activated.stderr),
+        "version 2 of shop is active\nthe rollout has ended of which version 1 answers 100% by .id\n"
+    );
+    assert_eq!(new().len(), 12);
+    rollout(&["1", "--share", "100%", "--by", ".id"]);
+    say(&folder, "six");
+    let applied = home.compute(&["apply", text(&folder)], b"");
+    let told = String::from_utf8_lossy(&applied.stderr).into_owned();
+    let ends = "this ends the rollout of shop, of which version 1 answers 100% by .id\n";
+    assert!(applied.status.success() && told.contains(ends), "{told}");
+    let none = home.compute(&["stack", "rollout", "shop", "--back"], b"");
+    assert_eq!(none.status.code(), Some(2));
+}
+
+#[test]
 fn a_days_work_on_the_command_line() {
     let home = Home::new();
     let work = tempfile::tempdir().unwrap();
@@ -443,4 +514,22 @@ fn copy(from: &Path, to: &Path) {
             fs::copy(entry.path(), to).unwrap();
         }
     }
+}
+
+#[test]
+fn what_cannot_become_active_is_no_shadow_on_this_machine() {
+    let home = Home::new();
+    let folder = workspace(&home);
+    home.stdout(&["apply", text(&folder)], b"");
+    say(&folder, "two");
+    home.stdout(&["apply", "--draft", text(&folder)], b"");
+    let shadow = ["stack", "shadow", "shop", "2", "--share", "5%"];
+    let refused = home.compute(&[&shadow[..], &["--store", "memory:"]].concat(), b"");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("missing_compute_artifact: "), "{told}");
+    let none = home.compute(&["stack", "shadow", "shop"], b"");
+    assert_eq!(none.status.code(), Some(2));
+    home.stdout(&shadow, b"");
+    let shown = home.stdout(&["stack", "shadow", "shop"], b"");
+    assert_eq!(shown, "version 2 gets 5%\n");
 }

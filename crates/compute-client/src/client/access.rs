@@ -1,8 +1,11 @@
 //! Who may use a server, and the secrets that its rules may name.
 
 use compute_api::{
-    NewToken, SecretInfo, SecretList, SecretValue, TokenInfo, TokenList, TokenRequest,
+    AuditOf, AuditPage, DayUsage, NewToken, SecretInfo, SecretList, SecretValue, TokenInfo,
+    TokenList, TokenRequest, UsageList,
 };
+
+use jiff::civil::Date;
 
 use super::ApiClient;
 use crate::mode::Mode;
@@ -27,6 +30,28 @@ impl<M: Mode> ApiClient<M> {
     /// Fails with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if there is none.
     pub fn delete_secret(&self, name: &str) -> M::Answer<'_, ()> {
         self.call(Request::delete(["v1", "secrets", name]).done())
+    }
+
+    /// Who changed what of the tenant whose token this client has: at most so many entries (1,000), those after this number, or
+    /// without one the newest.
+    pub fn audit(&self, of: AuditOf, after: Option<u64>, last: usize) -> M::Answer<'_, AuditPage> {
+        let request = Request::get(["v1", "audit"]).query("of", of.name());
+        let request = match after {
+            Some(after) => request.query("after", &after.to_string()),
+            None => request,
+        };
+        self.call(request.query("last", &last.to_string()).json())
+    }
+
+    /// What the tenant used whose token this client has, on the days from one to another, the oldest first.
+    pub fn usage(&self, from: Option<Date>, to: Option<Date>) -> M::Answer<'_, Vec<DayUsage>> {
+        let mut request = Request::get(["v1", "usage"]);
+        for (name, day) in [("from", from), ("to", to)] {
+            if let Some(day) = day {
+                request = request.query(name, &day.to_string());
+            }
+        }
+        self.call(request.json_as(|UsageList { days }| days))
     }
 
     /// The tokens of the tenant whose token this client has, the oldest first.

@@ -108,7 +108,7 @@ fn path(reference: &Ref) -> [&str; 4] {
 
 pub(crate) fn upload(artifact: &Artifact) -> Call<Uploaded> {
     let request = Request::put(path(artifact.reference())).query("engine", artifact.engine());
-    request.body(BYTES, artifact.wasm().clone()).json()
+    request.body(BYTES, artifact.wasm().clone()).known().json()
 }
 
 pub(crate) fn artifact(reference: &Ref) -> Call<Bytes> {
@@ -121,7 +121,7 @@ pub(crate) fn manifest(reference: &Ref) -> Call<Manifest> {
 
 pub(crate) fn attach(reference: &Ref, name: &str, bytes: Bytes) -> Call<Ref> {
     let request = Request::put(path(reference)).part("attachments").part(name);
-    request.body(BYTES, bytes).json_as(|Attached { reference }| reference)
+    request.body(BYTES, bytes).known().json_as(|Attached { reference }| reference)
 }
 
 pub(crate) fn attachment(reference: &Ref) -> Call<Bytes> {

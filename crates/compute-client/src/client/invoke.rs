@@ -158,7 +158,7 @@ impl<M: Mode> ApiClient<M> {
     }
 }
 
-fn with(request: Request, input: impl Into<Bytes>, options: &CallOptions) -> Request {
+pub(super) fn with(request: Request, input: impl Into<Bytes>, options: &CallOptions) -> Request {
     let CallOptions { rid, deadline, fuel, seed, now, trace, cache } = options;
     let mut request = request.body("application/json", input);
     if let Some(rid) = rid {

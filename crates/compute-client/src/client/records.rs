@@ -1,8 +1,8 @@
 //! What was recorded, what is, and what versions answer that nobody gets.
 
 use compute_api::{
-    NewShadow, RecordList, RecordPolicies, RecordPolicy, RecordQuery, Shadow, ShadowList,
-    ShadowReport, StackName,
+    CompletedRollout, NewRollout, NewShadow, RecordList, RecordPolicies, RecordPolicy, RecordQuery,
+    Rollout, RolloutList, RolloutReport, Shadow, ShadowList, ShadowReport, StackName,
 };
 use reqwest::Method;
 
@@ -89,6 +89,43 @@ impl<M: Mode> ApiClient<M> {
     /// Gives a stack's documents to the active version alone.
     pub fn remove_shadow(&self, stack: &StackName) -> M::Answer<'_, ()> {
         self.call(Request::delete(["v1", "stacks", stack.as_str(), "shadow"]).done())
+    }
+
+    /// The versions that answer a part of a stack's documents in place of the active ones, by stack.
+    pub fn rollouts(&self) -> M::Answer<'_, Vec<Rollout>> {
+        self.call(Request::get(["v1", "rollouts"]).json_as(|RolloutList { rollouts }| rollouts))
+    }
+
+    /// The version that answers a part of a stack's documents, and what it answered otherwise if it is its shadow as well.
+    ///
+    /// Fails with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if there is none.
+    pub fn rollout(&self, stack: &StackName) -> M::Answer<'_, RolloutReport> {
+        self.call(Request::get(["v1", "stacks", stack.as_str(), "rollout"]).json())
+    }
+
+    /// Has a version answer a part of a stack's documents in place of the active one.
+    ///
+    /// Fails with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if there is no such version, with
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if no other one is active, with
+    /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) if it could not become active.
+    pub fn set_rollout(&self, rollout: &Rollout) -> M::Answer<'_, ()> {
+        let Rollout { stack, number, share, by } = rollout;
+        let new = NewRollout { number: *number, share: *share, by: by.clone() };
+        let request = Request::put(["v1", "stacks", stack.as_str(), "rollout"]);
+        self.call(request.json_body(&new).done())
+    }
+
+    /// Makes the version active that answers a part of a stack's documents, if it is this one.
+    ///
+    /// Fails with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if it is another, or none.
+    pub fn complete_rollout(&self, stack: &StackName, number: u32) -> M::Answer<'_, ()> {
+        let request = Request::post(["v1", "stacks", stack.as_str(), "rollout", "complete"]);
+        self.call(request.json_body(&CompletedRollout { number }).done())
+    }
+
+    /// Has the active version answer all of a stack's documents.
+    pub fn remove_rollout(&self, stack: &StackName) -> M::Answer<'_, ()> {
+        self.call(Request::delete(["v1", "stacks", stack.as_str(), "rollout"]).done())
     }
 }
 

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod batches;
 mod fake;
+mod jobs;
 mod retries;
 mod routes;
 mod served;

@@ -88,6 +88,38 @@ fn a_token_is_made_once() {
     assert_eq!(fake.requests().len(), 2);
 }
 
+/// A connection may end just when a request is sent on it, and nobody knows whether it arrived.
+#[test]
+fn what_is_lost_is_sent_again_where_twice_is_once() {
+    let lost = |answered: String| {
+        Fake::on(TcpListener::bind("127.0.0.1:0").unwrap(), move |number, stream| {
+            if number > 0 {
+                std::io::Write::write_all(stream, answered.as_bytes()).unwrap();
+            }
+        })
+    };
+    let fake = lost(answer(200, "", STACKS));
+    assert!(fake.client().stacks().unwrap().is_empty());
+    assert_eq!(fake.requests().len(), 2);
+    let bytes = compute::Artifact::new(compute::Algorithm::Sha256, "wasm", &b"\0asm"[..]);
+    let reference = bytes.reference();
+    let uploaded = format!(
+        r#"{{"ref":"{reference}","alg":"sha256","digest":"{}","engine":"wasm","bytes":4}}"#,
+        reference.digest()
+    );
+    let fake = lost(answer(200, "", &uploaded));
+    assert_eq!(fake.client().put_artifact(&bytes).unwrap().bytes, 4);
+    assert_eq!(fake.requests().len(), 2);
+    // What changes more each time is not, and neither is what runs.
+    let new = TokenRequest { name: String::new(), scopes: [].into(), expires: None };
+    let fake = lost(answer(200, "", "{}"));
+    assert_eq!(fake.client().create_token(&new).unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(fake.requests().len(), 1);
+    let fake = lost(answer(200, "", "{}"));
+    fake.client().process("s", "{}", &CallOptions::default()).unwrap_err();
+    assert_eq!(fake.requests().len(), 1);
+}
+
 #[test]
 fn a_server_that_comes_up_is_waited_for() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use compute::{Algorithm, Artifact, Ref};
-use compute_client::api::{Draft, File, ProblemCode, RunRequest, TokenRequest, TokenScope};
+use compute_client::api::{
+    Actor, AuditOf, Draft, File, ProblemCode, Rollout, RunRequest, StackName, TokenRequest,
+    TokenScope,
+};
 use compute_client::{CallOptions, ErrorKind, TraceDetail};
 use compute_store::{NewArtifact, Store as _, StoreError};
 use futures_util::TryStreamExt as _;
@@ -14,12 +17,14 @@ use serde_json::{Value, json};
 use crate::served::{Served, echo, modules};
 
 /// What the server answers, and the methods of this crate that ask it.
-const ROUTES: [(&str, &str, &str); 45] = [
+const ROUTES: [(&str, &str, &str); 63] = [
     ("get", "/healthz", "live"),
     ("get", "/readyz", "ready"),
     ("get", "/metrics", "metrics"),
     ("post", "/run/{alg}/{digest}", "invoke"),
+    ("post", "/run/{alg}/{digest}/batch", "invoke_lines"),
     ("post", "/stacks/{stage}", "process"),
+    ("post", "/stacks/{stage}/batch", "process_lines"),
     ("post", "/v1/run", "run"),
     ("post", "/v1/activate", "activate_all"),
     ("get", "/v1/attachments/{alg}/{digest}", "attachment"),
@@ -30,6 +35,8 @@ const ROUTES: [(&str, &str, &str); 45] = [
     ("head", "/v1/computes/{alg}/{digest}", "has_artifact"),
     ("put", "/v1/computes/{alg}/{digest}/attachments/{name}", "attach"),
     ("get", "/v1/computes/{alg}/{digest}/manifest", "manifest"),
+    ("get", "/v1/audit", "audit"),
+    ("get", "/v1/usage", "usage"),
     ("get", "/v1/secrets", "secrets"),
     ("put", "/v1/secrets/{name}", "set_secret"),
     ("delete", "/v1/secrets/{name}", "delete_secret"),
@@ -44,6 +51,11 @@ const ROUTES: [(&str, &str, &str); 45] = [
     ("put", "/v1/stacks/{stack}/versions/{number}/files/{scope}/{file}", "write_file"),
     ("delete", "/v1/stacks/{stack}/versions/{number}/files/{scope}/{file}", "delete_file"),
     ("post", "/v1/stacks/{stack}/versions/{number}/validate", "validate"),
+    ("get", "/v1/jobs", "jobs"),
+    ("post", "/v1/jobs", "submit_job"),
+    ("get", "/v1/jobs/{id}", "wait_job"),
+    ("post", "/v1/jobs/{id}/cancel", "cancel_job"),
+    ("post", "/v1/jobs/{id}/retry", "retry_job"),
     ("get", "/v1/tokens", "tokens"),
     ("post", "/v1/tokens", "create_token"),
     ("delete", "/v1/tokens/{id}", "revoke_token"),
@@ -60,6 +72,15 @@ const ROUTES: [(&str, &str, &str); 45] = [
     ("get", "/v1/stacks/{stack}/shadow", "shadow"),
     ("put", "/v1/stacks/{stack}/shadow", "set_shadow"),
     ("delete", "/v1/stacks/{stack}/shadow", "remove_shadow"),
+    ("get", "/v1/schedules", "schedules"),
+    ("get", "/v1/schedules/{name}", "schedule"),
+    ("put", "/v1/schedules/{name}", "set_schedule"),
+    ("delete", "/v1/schedules/{name}", "delete_schedule"),
+    ("get", "/v1/rollouts", "rollouts"),
+    ("get", "/v1/stacks/{stack}/rollout", "rollout"),
+    ("put", "/v1/stacks/{stack}/rollout", "set_rollout"),
+    ("post", "/v1/stacks/{stack}/rollout/complete", "complete_rollout"),
+    ("delete", "/v1/stacks/{stack}/rollout", "remove_rollout"),
 ];
 
 #[test]
@@ -184,6 +205,37 @@ fn versions_are_drafted_changed_and_activated() {
 }
 
 #[test]
+fn a_version_is_rolled_out_completed_and_taken_back() {
+    let served = Served::new();
+    let client = served.client();
+    let stack: StackName = "shop".parse().unwrap();
+    for number in 1..=2 {
+        let rule = File::new("100/a.txcl", format!("EMIT .a = {number}"));
+        client.create_draft(&stack, &[rule]).unwrap();
+    }
+    let (share, by) = ("10%".parse().unwrap(), ".customer.id".parse().unwrap());
+    let rollout = Rollout { stack: stack.clone(), number: 2, share, by };
+    assert_eq!(client.set_rollout(&rollout).unwrap_err().kind(), ErrorKind::Conflict);
+    client.activate(&stack, 1).unwrap();
+    assert_eq!(client.rollout(&stack).unwrap_err().kind(), ErrorKind::NotFound);
+    client.set_rollout(&rollout).unwrap();
+    assert_eq!(client.rollouts().unwrap(), std::slice::from_ref(&rollout));
+    let report = client.rollout(&stack).unwrap();
+    assert_eq!((report.number, report.share, &report.by), (2, rollout.share, &rollout.by));
+    assert_eq!(report.active, 1);
+    assert!(report.shadow.is_none());
+    let absent = client.set_rollout(&Rollout { number: 9, ..rollout.clone() });
+    assert_eq!(absent.unwrap_err().kind(), ErrorKind::NotFound);
+    client.remove_rollout(&stack).unwrap();
+    assert_eq!(client.remove_rollout(&stack).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(client.complete_rollout(&stack, 2).unwrap_err().kind(), ErrorKind::NotFound);
+    client.set_rollout(&rollout).unwrap();
+    client.complete_rollout(&stack, 2).unwrap();
+    assert_eq!(client.stacks().unwrap()[0].active, Some(2));
+    assert!(client.rollouts().unwrap().is_empty());
+}
+
+#[test]
 fn documents_leave_traces() {
     let served = Served::new();
     let client = served.client();
@@ -253,6 +305,19 @@ fn tokens_and_secrets_are_made_and_end() {
     let theirs: compute_client::blocking::Client = theirs;
     assert!(theirs.stacks().unwrap().is_empty());
     assert_eq!(theirs.tokens().unwrap_err().kind(), ErrorKind::Forbidden);
+    let told = client.audit(AuditOf::Tokens, None, 10).unwrap();
+    assert_eq!((&*told.entries[0].what, &told.entries[0].who), ("token.create", &Actor::Dev));
+    let mut head = told.gone.clone();
+    let whole = client.audit(AuditOf::Stacks, Some(1), 1000).unwrap();
+    assert_eq!((&*whole.entries[0].what, whole.entries[0].number), ("secret.delete", 2));
+    for entry in &told.entries {
+        head = head.followed_by(entry).unwrap();
+    }
+    assert_eq!(head, told.head);
+    let used: u64 = client.usage(None, None).unwrap().iter().map(|day| day.used.requests).sum();
+    assert!(used >= 8, "{used}");
+    let long_ago = jiff::civil::date(1970, 1, 1);
+    assert_eq!(client.usage(Some(long_ago), Some(long_ago)).unwrap(), []);
     client.revoke_token(&made.info.id).unwrap();
     assert_eq!(theirs.stacks().unwrap_err().kind(), ErrorKind::Unauthorized);
     // What has no body is told of all the same.

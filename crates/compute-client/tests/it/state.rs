@@ -8,7 +8,7 @@ use compute_state::{Traces as _, TracesError, conformance};
 use crate::served::Served;
 
 #[test]
-fn a_server_keeps_stacks_secrets_and_tokens_as_every_keeper_does() {
+fn a_server_keeps_stacks_secrets_tokens_and_schedules_as_every_keeper_does() {
     let mut servers = Vec::new();
     let mut client = || {
         servers.push(Served::new());
@@ -17,6 +17,7 @@ fn a_server_keeps_stacks_secrets_and_tokens_as_every_keeper_does() {
     conformance::stacks(&mut || client());
     conformance::secrets(&mut || client());
     conformance::tokens(&mut || client());
+    conformance::schedules(&mut || client());
 }
 
 #[test]

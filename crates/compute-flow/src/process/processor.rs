@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use compute::{Charge, Runner};
+use compute_state::StackName;
 use serde_json::Value;
 use txcl::{Context, TXC};
 
@@ -33,6 +34,8 @@ pub struct Answer {
     pub web: Option<Value>,
     /// The names of the secrets that computes were given.
     pub secrets: BTreeSet<String>,
+    /// The stacks of which it got, or would have got, the version that answers a part of the documents in place of the active one.
+    pub rolled_out: BTreeSet<StackName>,
     /// What rules' authors should know.
     pub warnings: Vec<String>,
     /// What was written down.
@@ -62,7 +65,8 @@ impl Processor {
 
     /// Takes a document through the stacks of a snapshot, on the calling thread and those of its computes.
     ///
-    /// The same document, snapshot, clock and seed give the same answer and the same trace.
+    /// The same document, snapshot, clock and seed give the same answer and the same trace. Of a stack that has two versions in the
+    /// snapshot, the document as it came in decides which one it gets, throughout.
     #[must_use]
     pub fn process(&self, snapshot: &Snapshot, request: &Request) -> Answer {
         let started = Instant::now();
@@ -85,6 +89,7 @@ impl Processor {
             result,
             web,
             secrets: ended.secrets,
+            rolled_out: ended.rolled_out,
             warnings: ended.warnings,
             trace: ended.trace,
             memory: ended.memory.into(),

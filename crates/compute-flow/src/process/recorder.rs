@@ -38,6 +38,7 @@ pub(super) struct Recorder {
     events: Vec<Event>,
     steps: Vec<Step>,
     versions: BTreeMap<StackName, String>,
+    numbers: BTreeMap<StackName, u32>,
     redact: BTreeSet<Path>,
     omit: BTreeSet<Path>,
     /// Whether there is more to hide than can be remembered: then there are no payloads.
@@ -62,6 +63,7 @@ impl Recorder {
             events: Vec::new(),
             steps: Vec::new(),
             versions: BTreeMap::new(),
+            numbers: BTreeMap::new(),
             redact: BTreeSet::new(),
             omit: BTreeSet::new(),
             hides_all: false,
@@ -107,9 +109,14 @@ impl Recorder {
     pub(super) fn entered(&mut self, stack: &Stack) {
         if self.is_on()
             && !self.versions.contains_key(stack.name())
-            && self.take(2 * size_of::<String>() + stack.hash().len() + stack.name().as_str().len())
+            && self.take(
+                4 * size_of::<String>() + stack.hash().len() + 2 * stack.name().as_str().len(),
+            )
         {
             self.versions.insert(stack.name().clone(), stack.hash().to_owned());
+            if let Some(number) = stack.number() {
+                self.numbers.insert(stack.name().clone(), number);
+            }
         }
     }
 
@@ -281,6 +288,7 @@ impl Recorder {
             id: rid.to_owned(),
             stage: request.stage.clone(),
             versions: std::mem::take(&mut self.versions),
+            numbers: std::mem::take(&mut self.numbers),
             now: request.now.try_into().unwrap_or(jiff::Timestamp::UNIX_EPOCH),
             seed: request.seed.to_string(),
             status,

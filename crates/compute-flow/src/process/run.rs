@@ -18,7 +18,7 @@ use super::mocks::Mocks;
 use super::recorder::Recorder;
 use super::request::{Request, Settings};
 use super::step;
-use crate::rules::{Snapshot, Stack, Stage};
+use crate::rules::{Chosen, Snapshot, Stack, Stage};
 use crate::trace::{EventKind, Trace, Transition};
 
 /// What entering a scope costs, in units of work.
@@ -33,6 +33,8 @@ pub(super) struct Run<'a> {
     runner: &'a Arc<dyn Runner>,
     settings: &'a Settings,
     snapshot: &'a Snapshot,
+    /// The stacks of which it gets the version that is rolled out.
+    chosen: Chosen,
     request: &'a Request,
     rid: &'a str,
     started: Instant,
@@ -65,6 +67,7 @@ pub(super) struct Ended {
     pub(super) secrets: BTreeSet<String>,
     pub(super) warnings: Vec<String>,
     pub(super) trace: Option<Trace>,
+    pub(super) rolled_out: Chosen,
     pub(super) memory: Vec<Charge>,
 }
 
@@ -84,6 +87,7 @@ impl<'a> Run<'a> {
             runner,
             settings,
             snapshot,
+            chosen: Chosen::new(),
             request,
             rid,
             started,
@@ -112,6 +116,8 @@ impl<'a> Run<'a> {
         let mut empty = self.request.input.is_empty() && !is_web;
         *document = Arc::new(self.read().map_err(|reason| self.failure(reason))?);
         self.check_size(document)?;
+        // Once, by what came in: one document sees one version of each stack.
+        self.chosen = self.snapshot.choose(document);
         if self.settings.mocks {
             let (mocks, warnings) = Mocks::read(document);
             self.mocks = Some(mocks);
@@ -121,7 +127,8 @@ impl<'a> Run<'a> {
         if !self.snapshot.knows(&stage.stack) {
             return Err(self.failure(Reason::UnknownStage(stage)));
         }
-        while let Some((stack, at)) = self.snapshot.find(&stage) {
+        let snapshot = self.snapshot;
+        while let Some((stack, at)) = snapshot.find(&stage, &self.chosen) {
             let scope = &stack.scopes()[at];
             let here = Stage::new(stack.name().clone(), scope.number());
             self.enter(stack, &here)?;
@@ -154,6 +161,7 @@ impl<'a> Run<'a> {
             secrets: self.secrets,
             warnings: self.warnings,
             trace,
+            rolled_out: self.chosen,
             memory: charge.into_iter().chain([self.charge]).collect(),
         }
     }

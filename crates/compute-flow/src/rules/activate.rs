@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use compute::Ref;
-use compute_state::{Draft, File, StackName, Stacks, StacksError};
+use compute_state::{Draft, File, Rollout, Shadow, StackName, Stacks, StacksError, manifest_hash};
 use compute_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -118,17 +118,95 @@ pub fn activate(
     store: &dyn Store,
     deadline: Instant,
 ) -> Result<(), ActivationError> {
-    let mut all = Vec::new();
+    let checked = check_all(versions, stacks, store, deadline)?;
+    Ok(stacks.activate(&checked)?)
+}
+
+/// Has a version answer a part of a stack's documents in place of the active one, if everything that it names is there. It blocks,
+/// until the deadline at most.
+///
+/// # Errors
+/// As [`ActivationError`] says.
+pub fn roll_out(
+    rollout: &Rollout,
+    stacks: &dyn Stacks,
+    store: &dyn Store,
+    deadline: Instant,
+) -> Result<(), ActivationError> {
+    let version = Draft::new(rollout.stack.clone(), rollout.number);
+    let checked = check(&version, stacks, store, deadline)?;
+    Ok(stacks.set_rollout(rollout, checked.hash.as_deref())?)
+}
+
+/// Gives a version a part of a stack's documents besides the active one, if everything that it names is there. It blocks, until the
+/// deadline at most.
+///
+/// # Errors
+/// As [`ActivationError`] says.
+pub fn shadow(
+    shadow: &Shadow,
+    stacks: &dyn Stacks,
+    store: &dyn Store,
+    deadline: Instant,
+) -> Result<(), ActivationError> {
+    let version = Draft::new(shadow.stack.clone(), shadow.number);
+    let checked = check(&version, stacks, store, deadline)?;
+    Ok(stacks.set_shadow(shadow, checked.hash.as_deref())?)
+}
+
+/// Makes the version active that answers a part of a stack's documents, if everything that it names is there. It blocks, until the
+/// deadline at most.
+///
+/// # Errors
+/// As [`ActivationError`] says.
+pub fn complete(
+    version: &Draft,
+    stacks: &dyn Stacks,
+    store: &dyn Store,
+    deadline: Instant,
+) -> Result<(), ActivationError> {
+    let checked = check(version, stacks, store, deadline)?;
+    Ok(stacks.complete_rollout(&checked)?)
+}
+
+/// As [`check`], of several.
+fn check_all(
+    versions: &[Draft],
+    stacks: &dyn Stacks,
+    store: &dyn Store,
+    deadline: Instant,
+) -> Result<Vec<Draft>, ActivationError> {
+    let (mut checked, mut all) = (Vec::with_capacity(versions.len()), Vec::new());
     for version in versions {
-        all.extend(problems(version, stacks, store, deadline)?);
+        match check(version, stacks, store, deadline) {
+            Ok(one) => checked.push(one),
+            Err(ActivationError::Problems(problems)) => all.extend(problems),
+            Err(error) => return Err(error),
+        }
         if all.len() > MAX_PROBLEMS {
             break;
         }
     }
-    if all.is_empty() {
-        Ok(stacks.activate(versions)?)
-    } else {
-        Err(ActivationError::Problems(all))
+    if all.is_empty() { Ok(checked) } else { Err(ActivationError::Problems(all)) }
+}
+
+/// That a version may get documents: with the hash of the files of which that is known. It takes time, and another process may change
+/// it meanwhile.
+fn check(
+    version: &Draft,
+    stacks: &dyn Stacks,
+    store: &dyn Store,
+    deadline: Instant,
+) -> Result<Draft, ActivationError> {
+    let Draft { stack, number, .. } = version;
+    let files = stacks.version(stack, *number)?.files;
+    let found = version.clone().with_hash(Some(&manifest_hash(&files)));
+    if version.hash.is_some() && found != *version {
+        return Err(StacksError::Changed { stack: stack.clone(), number: *number }.into());
+    }
+    match pollster::block_on(validate(stack, &files, store, deadline))? {
+        Ok(_) => Ok(found),
+        Err(problems) => Err(ActivationError::Problems(problems)),
     }
 }
 
@@ -142,9 +220,11 @@ pub fn problems(
     store: &dyn Store,
     deadline: Instant,
 ) -> Result<Vec<Problem>, ActivationError> {
-    let files = stacks.version(&version.stack, version.number)?.files;
-    let validated = pollster::block_on(validate(&version.stack, &files, store, deadline))?;
-    Ok(validated.err().unwrap_or_default())
+    match check(version, stacks, store, deadline) {
+        Ok(_) => Ok(Vec::new()),
+        Err(ActivationError::Problems(problems)) => Ok(problems),
+        Err(error) => Err(error),
+    }
 }
 
 /// Makes a version ready: every rule must be right, and the store must have everything that rules run.

@@ -62,6 +62,7 @@ pub enum CompileError {
 #[derive(Clone, Debug)]
 pub struct Stack {
     name: StackName,
+    number: Option<u32>,
     hash: String,
     scopes: Vec<Scope>,
     files: StaticFiles,
@@ -213,7 +214,7 @@ impl Stack {
         };
         let scopes = scopes.into_iter().map(scope).collect();
         let size = estimate + regexes.used();
-        Ok(Self { name, hash: manifest_hash(files), scopes, files: served, size })
+        Ok(Self { name, number: None, hash: manifest_hash(files), scopes, files: served, size })
     }
 
     /// About how many bytes the rules in these files would take, made ready, without their regular expressions.
@@ -226,6 +227,19 @@ impl Stack {
     #[must_use]
     pub const fn name(&self) -> &StackName {
         &self.name
+    }
+
+    /// The stack, as the version of this number.
+    #[must_use]
+    pub fn numbered(mut self, number: u32) -> Self {
+        self.number = Some(number);
+        self
+    }
+
+    /// The version's number, if it has one.
+    #[must_use]
+    pub const fn number(&self) -> Option<u32> {
+        self.number
     }
 
     /// The hash of its files.

@@ -7,6 +7,7 @@ mod bounds;
 mod conformance;
 mod original;
 mod processor;
+mod rollouts;
 mod runner;
 mod traces;
 mod workspaces;

@@ -1,10 +1,10 @@
 //! What is recorded, and which versions get documents besides the active ones.
 
 use compute_state::{
-    RecordPolicies, RecordPolicy, Shadow, Share, StackName, StacksError, StateError,
+    Deed, Draft, RecordPolicies, RecordPolicy, Shadow, Share, StackName, StacksError, StateError,
 };
 
-use super::{PostgresCatalogue, Stopped, no_version, number_of, stack_of, whole};
+use super::{PostgresCatalogue, Stopped, number_of, stack_of, whole};
 use crate::database::{Seen, Stop};
 
 fn policy(json: &str) -> Result<RecordPolicy, Stopped> {
@@ -32,8 +32,9 @@ impl PostgresCatalogue {
         stack: Option<&StackName>,
         policy: Option<RecordPolicy>,
     ) -> Result<(), StacksError> {
-        let json = policy.map(|policy| serde_json::to_string(&policy).unwrap_or_default());
-        self.change(Seen::ByDocuments, async |change| {
+        let deed = |&(): &()| Some(Deed::record_policy(stack, policy.as_ref()));
+        let json = policy.as_ref().map(|policy| serde_json::to_string(policy).unwrap_or_default());
+        self.change(Seen::ByDocuments, deed, async |change| {
             let Some(stack) = stack else {
                 let update = "UPDATE compute.tenants SET record = $2 WHERE name = $1";
                 change.does(update, &[&change.tenant, &json]).await?;
@@ -64,21 +65,25 @@ impl PostgresCatalogue {
         })
     }
 
-    pub(super) fn put_shadow(&self, shadow: &Shadow) -> Result<(), StacksError> {
+    pub(super) fn put_shadow(
+        &self,
+        shadow: &Shadow,
+        hash: Option<&str>,
+    ) -> Result<(), StacksError> {
         let Shadow { stack, number, share } = shadow;
         let share = number_of(share.millionths());
+        let version = Draft::new(stack.clone(), *number).with_hash(hash);
         let limit = self.quotas.shadows;
-        self.change(Seen::ByDocuments, async |change| {
+        let deed = |&(): &()| Some(Deed::shadow_set(shadow));
+        self.change(Seen::ByDocuments, deed, async |change| {
+            Self::freeze(change, &version).await?;
             let put = "INSERT INTO compute.shadows (tenant, stack, number, share)
-                SELECT tenant, stack, number, $4 FROM compute.versions
-                WHERE tenant = $1 AND stack = $2 AND number = $3
+                VALUES ($1, $2, $3, $4)
                 ON CONFLICT (tenant, stack) DO UPDATE SET number = excluded.number, share = excluded.share";
             let name = stack.as_str();
             let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
                 [&change.tenant, &name, &number_of(*number), &share];
-            if change.does(put, &values).await? == 0 {
-                return Err(no_version(stack, *number));
-            }
+            change.does(put, &values).await?;
             let count = "SELECT count(*) FROM compute.shadows WHERE tenant = $1";
             let count: i64 = change.row(count, &[&change.tenant]).await?.get(0);
             if count.unsigned_abs() > limit {
@@ -89,10 +94,11 @@ impl PostgresCatalogue {
     }
 
     pub(super) fn delete_shadow(&self, stack: &StackName) -> Result<(), StacksError> {
-        self.change(Seen::ByDocuments, async |change| {
+        let deed = |gone: &u64| (*gone > 0).then(|| Deed::shadow_remove(stack));
+        let gone = self.change(Seen::ByDocuments, deed, async |change| {
             let delete = "DELETE FROM compute.shadows WHERE tenant = $1 AND stack = $2";
-            change.does(delete, &[&change.tenant, &stack.as_str()]).await?;
-            Ok(())
-        })
+            Ok(change.does(delete, &[&change.tenant, &stack.as_str()]).await?)
+        });
+        gone.map(drop)
     }
 }

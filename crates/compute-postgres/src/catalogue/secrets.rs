@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use compute_state::{SealedSecrets, SecretError, SecretInfo, check_secret_name};
+use compute_state::{Deed, SealedSecrets, SecretError, SecretInfo, check_secret_name};
 
 use super::{NOW, PostgresCatalogue, time};
 use crate::database::{Seen, Stop};
@@ -21,7 +21,8 @@ impl SealedSecrets for PostgresCatalogue {
     fn put_sealed(&self, name: &str, sealed: &[u8]) -> Result<(), SecretError> {
         check_secret_name(name)?;
         let (limit, bytes) = (self.quotas.secrets, self.quotas.secret_bytes);
-        self.database.change(&self.tenant, Seen::ByDocuments, async |change| {
+        let deed = |&(): &()| Some(Deed::secret_set(name));
+        self.database.change(&self.tenant, Seen::ByDocuments, deed, async |change| {
             let others = "SELECT count(*), COALESCE(sum(octet_length(sealed)), 0)::bigint
                 FROM compute.secrets WHERE tenant = $1 AND name <> $2";
             let row = change.row(others, &[&change.tenant, &name]).await?;
@@ -44,7 +45,7 @@ impl SealedSecrets for PostgresCatalogue {
     fn restore_sealed(&self, secret: &SecretInfo, sealed: &[u8]) -> Result<(), SecretError> {
         check_secret_name(&secret.name)?;
         let (name, set) = (secret.name.as_str(), secret.set.as_millisecond());
-        self.database.change(&self.tenant, Seen::ByDocuments, async |change| {
+        self.database.change(&self.tenant, Seen::ByDocuments, |_| None, async |change| {
             let put = "INSERT INTO compute.secrets (tenant, name, sealed, set_at) VALUES ($1, $2, $3, $4)
                 ON CONFLICT (tenant, name) DO UPDATE SET sealed = excluded.sealed, set_at = excluded.set_at";
             change.does(put, &[&change.tenant, &name, &sealed, &set]).await?;
@@ -55,7 +56,8 @@ impl SealedSecrets for PostgresCatalogue {
     fn delete_secret(&self, name: &str) -> Result<(), SecretError> {
         // What is no name is none's, and may not be text there.
         check_secret_name(name).map_err(|_| SecretError::none(name))?;
-        self.database.change(&self.tenant, Seen::ByDocuments, async |change| {
+        let deed = |&(): &()| Some(Deed::secret_delete(name));
+        self.database.change(&self.tenant, Seen::ByDocuments, deed, async |change| {
             let delete = "DELETE FROM compute.secrets WHERE tenant = $1 AND name = $2";
             if change.does(delete, &[&change.tenant, &name]).await? == 0 {
                 return Err(Stop::Told(SecretError::none(name)));

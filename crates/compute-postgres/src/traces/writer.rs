@@ -150,7 +150,7 @@ impl Thread {
         traces.sort_by_key(|(_, (place, _))| *place);
         let ids: Vec<_> = traces.iter().map(|(id, _)| id.as_bytes()).collect();
         let texts: Vec<_> = traces.iter().map(|(_, (_, text))| text.as_slice()).collect();
-        self.database.change(tenant, Seen::InAnyOrder, async |change| {
+        self.database.change(tenant, Seen::InAnyOrder, |_| None, async |change| {
             // It need not be on disk when it is answered.
             change.does("SELECT set_config('synchronous_commit', 'off', true)", &[]).await?;
             // Of two nodes that write traces of the same ids, one comes after the other.

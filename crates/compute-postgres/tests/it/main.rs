@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod conformance;
+mod jobs;
 mod outage;
+mod released;
 mod schema;

@@ -162,3 +162,33 @@ fn a_token_that_another_history_revoked_under_the_same_number_ends() {
     cluster.resume();
     until("it has ended", || tokens.check(&made.token).is_ok_and(|known| known.is_none()));
 }
+
+#[test]
+fn what_was_released_while_a_node_could_not_read_is_told_once_it_can() {
+    let cluster = Cluster::start();
+    let state = open(&cluster.database("one"), Duration::from_secs(300));
+    let (sender, told) = std::sync::mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    state.on_release(Box::new(move |tenant, artifact| {
+        let _ = sender.lock().unwrap().send(format!("{tenant} {artifact}"));
+    }));
+    let tokens = state.tokens().unwrap();
+    let made = tokens.create(None, "", &[TokenScope::Run].into(), None).unwrap();
+    until("it is known", || tokens.check(&made.token).unwrap().is_some());
+    // What changed is asked for, and of the answer one part cannot be read; it is older than whoever asks looks back later on.
+    cluster.sql(
+        "one",
+        "BEGIN; ALTER TABLE compute.tokens RENAME TO hidden;
+        UPDATE compute.token_changes SET number = number + 1;
+        INSERT INTO compute.released (tenant, ref, at) VALUES ('default', 'compute://sha256/aa',
+            (extract(epoch FROM clock_timestamp()) * 1000)::bigint - 13000);
+        COMMIT",
+    );
+    let begun = Instant::now();
+    while state.away_for().is_none_or(|away| away < Duration::from_secs(7)) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it reads what it cannot");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    cluster.sql("one", "ALTER TABLE compute.hidden RENAME TO tokens");
+    assert_eq!(told.recv_timeout(SOON).unwrap(), "default compute://sha256/aa");
+}

@@ -2,7 +2,7 @@
 
 use compute_postgres::testing::Cluster;
 use compute_postgres::{PostgresSettings, PostgresState};
-use compute_state::{File, State as _, StateError, Vault, VaultError};
+use compute_state::{File, JobWork, NewJob, State as _, StateError, Vault, VaultError};
 
 fn open(address: &str) -> Result<PostgresState, StateError> {
     PostgresState::open(address, PostgresSettings::default())
@@ -42,6 +42,8 @@ fn a_statement_that_does_not_say_whose_it_is_gets_nothing() {
         let files = [File::new("1/a.txcl", "EXEC \"compute://sha256/aa\"")];
         let draft = catalogue.draft(&"s".parse().unwrap(), &files).unwrap();
         catalogue.activate(&[draft]).unwrap();
+        let job = NewJob::new(JobWork::Document("s".to_owned()), Vec::new());
+        state.jobs().unwrap().submit(&[(tenant.parse().unwrap(), job)]).unwrap();
     }
     // As the owner of the tables, who is no superuser.
     let count = |tenant: &str, table: &str| {
@@ -53,7 +55,7 @@ fn a_statement_that_does_not_say_whose_it_is_gets_nothing() {
         );
         said.lines().last().unwrap().to_owned()
     };
-    for table in ["stacks", "versions", "files", "refs"] {
+    for table in ["stacks", "versions", "files", "refs", "jobs", "job_counts"] {
         assert_eq!(["", "acme", "nobody"].map(|of| count(of, table)), ["0", "1", "0"], "{table}");
     }
 }

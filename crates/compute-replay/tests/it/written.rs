@@ -11,7 +11,7 @@ use compute_replay::{
     DocumentRecorder, LogSettings, LogSweep, ReadError, RecordSigner, RecordWriter, find_records,
     read_record,
 };
-use compute_state::File;
+use compute_state::{File, Rollout};
 use proptest::prelude::*;
 use serde_json::Value;
 use sha2::Digest as _;
@@ -33,6 +33,39 @@ fn document(input: &str) -> Record {
         DocumentRecorder::new(&processor, &snapshot, &mut request, key(), RecordKeep::Bytes);
     let answer = processor.process(&snapshot, &request);
     recorder.record(&request, &answer).sealed()
+}
+
+#[test]
+fn a_record_names_the_version_that_the_document_got() {
+    let (manager, _) = manager();
+    let version = |number, scope: &str| {
+        let rule = File::new(format!("{scope}/a.txcl"), format!("EMIT .a = {number}"));
+        Stack::compile("shop".parse().unwrap(), &[rule]).unwrap().numbered(number)
+    };
+    let (active, other) = (version(1, "300"), version(2, "100"));
+    let hashes = [&active, &other].map(|stack| stack.hash().to_owned());
+    let mut snapshot: Snapshot = [active].into_iter().collect();
+    let (share, by) = ("100%".parse().unwrap(), ".id".parse().unwrap());
+    let stack = "shop".parse().unwrap();
+    snapshot.roll_out(Rollout { stack, number: 2, share, by }, other);
+    let processor = Processor::new(Arc::new(manager));
+    // From the second scope on, the other version has none: that it was this one is known all the same.
+    for (stage, input, hash, value) in [
+        ("shop/0", "{}", &hashes[0], Value::from(1)),
+        ("shop/0", r#"{"id":1}"#, &hashes[1], Value::from(2)),
+        ("shop/200", "{}", &hashes[0], Value::from(1)),
+        ("shop/200", r#"{"id":1}"#, &hashes[1], Value::Null),
+    ] {
+        let mut request = Request::new(stage.parse().unwrap(), input.as_bytes().to_vec());
+        let recorder =
+            DocumentRecorder::new(&processor, &snapshot, &mut request, key(), RecordKeep::Bytes);
+        let answer = processor.process(&snapshot, &request);
+        assert_eq!(answer.result.as_ref().unwrap()["a"], value, "{stage} {input}");
+        let record = recorder.record(&request, &answer);
+        let Subject::Document(document) = &record.subject else { panic!("it is of a document") };
+        let versions: Vec<_> = document.versions.iter().collect();
+        assert_eq!(versions, [(&"shop".to_owned(), hash)], "{stage} {input}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use serde::Serialize;
 
-use super::life::Answering;
+use super::life::{Answering, Endless};
 use crate::Problem;
 
 /// How much is given to the connection at once.
@@ -26,6 +26,10 @@ const SMALL: u64 = 16 << 10;
 /// Marks an answer whose bytes all who ask for it share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shared;
+
+/// Marks an answer that goes on for as long as there is something to answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GoesOn;
 
 /// What an answer holds until it is sent.
 pub(crate) type Held = Arc<dyn std::any::Any + Send + Sync>;
@@ -40,7 +44,8 @@ pub(crate) async fn charged(
     let (parts, body) = response.into_parts();
     let Some(size) = body.size_hint().exact() else {
         // One that is made while it is sent is charged by who makes it.
-        let body = Kept { body, answering, _held: held };
+        let goes_on = parts.extensions.get::<GoesOn>().and_then(|_| answering.never_ends());
+        let body = Kept { body, answering, _goes_on: goes_on, _held: held };
         return Response::from_parts(parts, Body::new(body));
     };
     if size == 0 {
@@ -97,6 +102,7 @@ impl HttpBody for Sent {
 struct Kept {
     body: Body,
     answering: Answering,
+    _goes_on: Option<Endless>,
     _held: Held,
 }
 
@@ -109,7 +115,11 @@ impl HttpBody for Kept {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         self.answering.move_on();
-        Pin::new(&mut self.body).poll_frame(context)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if polled.is_pending() {
+            self.answering.wait();
+        }
+        polled
     }
 }
 
@@ -133,12 +143,21 @@ pub(crate) fn pieces(
 
 /// A value as the JSON of an answer, charged as it is written: what it takes is not known before. For threads that work.
 pub(crate) fn written(account: &Account, value: &impl Serialize) -> Result<Response, Problem> {
-    let mut writer = ChargedWriter { bytes: Vec::new(), charge: account.empty(), over: None };
-    if let Err(error) = serde_json::to_writer(&mut writer, value) {
-        return Err(writer.over.map_or_else(|| Problem::internal(&error), Problem::from));
-    }
     // The answer is charged itself, by what it holds.
-    Ok(([(header::CONTENT_TYPE, "application/json")], writer.bytes).into_response())
+    let (bytes, _) = json(account, value)?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
+}
+
+/// A value as JSON, and what it is charged.
+pub(crate) fn json(
+    account: &Account,
+    value: &impl Serialize,
+) -> Result<(Vec<u8>, Charge), Problem> {
+    let mut writer = ChargedWriter { bytes: Vec::new(), charge: account.empty(), over: None };
+    match serde_json::to_writer(&mut writer, value) {
+        Ok(()) => Ok((writer.bytes, writer.charge)),
+        Err(error) => Err(writer.over.map_or_else(|| Problem::internal(&error), Problem::from)),
+    }
 }
 
 /// Bytes that are charged before they are kept.

@@ -34,12 +34,18 @@ pub(crate) struct Life {
     moved: AtomicU64,
     /// How many of its requests are at work.
     working: AtomicUsize,
+    /// When the head of a request began to come that is not whole yet, in milliseconds; 0 if none did.
+    head: AtomicU64,
+    /// Whether it is one of HTTP/2, of which not all that comes between requests begins one.
+    is_http2: AtomicBool,
     /// The answers that are not sent yet, by their numbers.
     answers: Mutex<Answers>,
     /// Since when what is to be written waits for the other side, in milliseconds; 0 if it does not.
     blocked: AtomicU64,
     /// The bytes written since then.
     written: AtomicU64,
+    /// How many of its answers go on for as long as there is something to answer.
+    endless: AtomicUsize,
     /// When the last of its requests ended, or it began, in milliseconds.
     rested: AtomicU64,
     /// Whether a request of it had a token that holds.
@@ -55,8 +61,17 @@ pub(crate) struct Life {
 #[derive(Debug, Default)]
 struct Answers {
     next: u64,
-    /// When each was made, and when some of it was last taken.
-    unsent: BTreeMap<u64, (Instant, Instant)>,
+    unsent: BTreeMap<u64, Unsent>,
+}
+
+#[derive(Debug)]
+struct Unsent {
+    made: Instant,
+    /// When some of it was last taken.
+    taken: Instant,
+    is_endless: bool,
+    /// Whether all that there is of it was taken.
+    is_awaited: bool,
 }
 
 /// The connections that are open.
@@ -164,9 +179,12 @@ impl Life {
             began: Instant::now(),
             moved: AtomicU64::new(0),
             working: AtomicUsize::new(0),
+            head: AtomicU64::new(0),
+            is_http2: AtomicBool::new(false),
             answers: Mutex::default(),
             blocked: AtomicU64::new(0),
             written: AtomicU64::new(0),
+            endless: AtomicUsize::new(0),
             rested: AtomicU64::new(0),
             known: AtomicBool::new(false),
             pace: Mutex::new(pace),
@@ -208,13 +226,31 @@ impl Life {
     pub(crate) fn note_read(&self, bytes: usize) {
         let left = self.left_of_turn().saturating_sub(bytes.max(1));
         self.turn.store(left, Ordering::Relaxed);
+        let begins = bytes > 0
+            && self.head.load(Ordering::Relaxed) == 0
+            && self.working.load(Ordering::Relaxed) == 0
+            && !self.is_http2.load(Ordering::Relaxed);
+        if begins {
+            self.head.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// A request of HTTP/2 came.
+    pub(crate) fn note_http2(&self) {
+        self.is_http2.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the head of a request has been coming for as long as this.
+    pub(crate) fn is_late(&self, limit: Duration) -> bool {
+        let began = self.head.load(Ordering::Relaxed);
+        began > 0 && u128::from(self.now().saturating_sub(began)) >= limit.as_millis()
     }
 
     /// For how long nothing of its answers was taken, if there are any.
     fn stalled(&self) -> Option<Duration> {
         let answers = self.answers();
-        let last = answers.unsent.values().map(|(_, taken)| *taken).max()?;
-        Some(last.elapsed())
+        let untaken = answers.unsent.values().filter(|one| !one.is_awaited);
+        Some(untaken.map(|one| one.taken).max()?.elapsed())
     }
 
     /// Waits until it is to make room for another.
@@ -244,8 +280,9 @@ impl Life {
         let crawls = blocked > 0
             && u128::from(waited) >= limit.as_millis()
             && self.written.load(Ordering::Relaxed) < waited.saturating_mul(LEAST_RATE) / 1000;
-        let stuck = |(made, taken): &(Instant, Instant)| {
-            taken.elapsed() >= limit || made.elapsed() >= limit * LONGEST_ANSWER
+        let stuck = |one: &Unsent| {
+            let is_late = !one.is_endless && one.made.elapsed() >= limit * LONGEST_ANSWER;
+            is_late || (!one.is_awaited && one.taken.elapsed() >= limit)
         };
         crawls || self.answers().unsent.values().any(stuck)
     }
@@ -270,6 +307,12 @@ impl Life {
                     self.written.store(0, Ordering::Relaxed);
                 }
             }
+            // Of what has no end, something is to be taken from time to time.
+            Poll::Ready(Ok(_)) if self.endless.load(Ordering::Relaxed) > 0 => {
+                if self.blocked.load(Ordering::Relaxed) > 0 {
+                    self.blocked.store(self.now(), Ordering::Relaxed);
+                }
+            }
             Poll::Ready(Ok(bytes)) => {
                 self.written.fetch_add(*bytes as u64, Ordering::Relaxed);
             }
@@ -285,18 +328,52 @@ impl Answering {
             let mut answers = life.answers();
             let number = answers.next;
             answers.next += 1;
-            answers.unsent.insert(number, (Instant::now(), Instant::now()));
+            let (made, taken) = (Instant::now(), Instant::now());
+            let unsent = Unsent { made, taken, is_endless: false, is_awaited: false };
+            answers.unsent.insert(number, unsent);
             (Arc::clone(life), number)
         }))
     }
 
+    /// It goes on for as long as there is something to answer, and its connection is at work until it ends.
+    pub(crate) fn never_ends(&self) -> Option<Endless> {
+        let (life, _) = self.0.as_ref()?;
+        self.change(|one| one.is_endless = true);
+        life.endless.fetch_add(1, Ordering::Relaxed);
+        Some(Endless { life: Arc::clone(life), _at_work: AtWork::new(life) })
+    }
+
     /// Some of it was taken.
     pub(crate) fn move_on(&self) {
+        self.change(|one| {
+            one.taken = Instant::now();
+            one.is_awaited = false;
+        });
+    }
+
+    /// All that there is of it was taken.
+    pub(crate) fn wait(&self) {
+        self.change(|one| one.is_awaited = one.is_endless);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Unsent)) {
         if let Some((life, number)) = &self.0
-            && let Some((_, taken)) = life.answers().unsent.get_mut(number)
+            && let Some(one) = life.answers().unsent.get_mut(number)
         {
-            *taken = Instant::now();
+            change(one);
         }
+    }
+}
+
+/// An answer that goes on, until this is dropped.
+pub(crate) struct Endless {
+    life: Arc<Life>,
+    _at_work: AtWork,
+}
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        self.life.endless.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -314,6 +391,7 @@ pub(crate) struct AtWork(Arc<Life>);
 impl AtWork {
     pub(crate) fn new(life: &Arc<Life>) -> Self {
         life.working.fetch_add(1, Ordering::Relaxed);
+        life.head.store(0, Ordering::Relaxed);
         Self(Arc::clone(life))
     }
 }

@@ -1,6 +1,7 @@
 //! Artifacts: uploaded, looked at, deleted.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
@@ -11,6 +12,7 @@ use compute::{
     Algorithm, Artifact, Cancel, Limits, LoadedArtifact, Phase, Reason, Ref, Resolver as _,
     RunOptions, Status,
 };
+use compute_state::{AuditOf, Deed};
 use compute_store::{MAX_BYTES, Manifest, NewArtifact, StoreError};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
@@ -21,7 +23,7 @@ use super::extract::{ArtifactPath, Path, Query};
 use super::{Answer, Refusals};
 use crate::telemetry::warn;
 use crate::tenants::Tenant;
-use crate::wire::{Attached, Computes, Uploaded};
+use crate::wire::{Attached, Computes, JobRequest, Uploaded};
 use crate::{Problem, Server};
 
 /// How many artifacts a list has.
@@ -32,6 +34,7 @@ const MAX_NAME: usize = 64;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Upload {
     /// The engine that runs it
     #[serde(default = "wasm")]
@@ -88,15 +91,17 @@ pub(super) async fn put(
     let loaded = load(&admitted, artifact, limits).await?;
     let tenant = &admitted.tenant;
     let store = &*tenant.store;
+    let mut room = tenant.usage.storing().await;
+    // Compiling took its time: from now on nothing that it links to goes.
+    have(tenant, &new.links).await?;
     let known = store.head(&reference).await.is_ok();
-    let manifest = if known {
-        store.put(&new).await?
-    } else {
-        let room = tenant.usage.room(store, 1, size).await?;
-        let manifest = store.put(&new).await?;
+    if !known {
+        room.grow(store, 1, size).await?;
+    }
+    let manifest = store.put(&new).await?;
+    if !known {
         room.taken(1, size);
-        manifest
-    };
+    }
     // The first call finds it ready.
     tenant.manager.keep(loaded);
     drop(taken.charge);
@@ -144,8 +149,14 @@ const fn compiles(failure: &compute::Failure) -> bool {
 pub(super) async fn links(admitted: &Admitted, artifact: &Artifact) -> Answer<Vec<Ref>> {
     let of = artifact.clone();
     let links = admitted.run(move |tenant, _| tenant.manager.links(&of)).await??;
-    for link in &links {
-        match admitted.tenant.resolver.contains(link).await {
+    have(&admitted.tenant, &links).await?;
+    Ok(links)
+}
+
+/// That a tenant has what is linked to.
+async fn have(tenant: &Tenant, links: &[Ref]) -> Answer<()> {
+    for link in links {
+        match tenant.resolver.contains(link).await {
             Ok(()) => {}
             Err(compute::Error::NotFound { .. }) => {
                 let detail =
@@ -157,7 +168,7 @@ pub(super) async fn links(admitted: &Admitted, artifact: &Artifact) -> Answer<Ve
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(links)
+    Ok(())
 }
 
 /// Whether an artifact is stored
@@ -168,7 +179,7 @@ pub(super) async fn links(admitted: &Admitted, artifact: &Artifact) -> Answer<Ve
 )]
 pub(super) async fn head(caller: Caller<Read>, Path(path): Path<ArtifactPath>) -> Answer<Response> {
     let reference = path.reference()?;
-    let manifest = caller.admin().await?.tenant.store.head(&reference).await?;
+    let manifest = caller.storing().await?.tenant.store.head(&reference).await?;
     let length = [(header::CONTENT_LENGTH, manifest.size.to_string())];
     Ok((length, constant(&manifest)).into_response())
 }
@@ -191,7 +202,7 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Answer<Response> {
     let reference = path.reference()?;
-    let admitted = caller.admin().await?;
+    let admitted = caller.storing().await?;
     let store = &admitted.tenant.store;
     let manifest = store.head(&reference).await?;
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
@@ -209,8 +220,12 @@ fn etag(manifest: &Manifest) -> String {
 
 /// The headers of bytes that never change.
 fn constant(manifest: &Manifest) -> [(header::HeaderName, String); 3] {
+    let kind = match manifest.engine.as_str() {
+        JobRequest::OUTPUT_ENGINE => "application/json",
+        _ => "application/wasm",
+    };
     [
-        (header::CONTENT_TYPE, "application/wasm".to_owned()),
+        (header::CONTENT_TYPE, kind.to_owned()),
         (header::CACHE_CONTROL, "private, max-age=31536000, immutable".to_owned()),
         (header::ETAG, etag(manifest)),
     ]
@@ -227,7 +242,7 @@ pub(super) async fn manifest(
     Path(path): Path<ArtifactPath>,
 ) -> Answer<Json<Manifest>> {
     let reference = path.reference()?;
-    Ok(Json(caller.admin().await?.tenant.store.head(&reference).await?))
+    Ok(Json(caller.storing().await?.tenant.store.head(&reference).await?))
 }
 
 #[derive(Deserialize)]
@@ -255,7 +270,7 @@ pub(super) async fn attach(
         return Err(Problem::bad("invalid_name", detail));
     }
     let taken = caller.body(content, MAX_BYTES).await?;
-    let admitted = caller.admin().await?;
+    let admitted = caller.storing().await?;
     let tenant = &admitted.tenant;
     let store = &*tenant.store;
     let manifest = store.head(&reference).await?;
@@ -291,13 +306,14 @@ pub(super) async fn attachment(
     let reference = path.reference()?;
     // How large it is shows only when it is there; it is no larger than this.
     let _read = caller.memory.charge(usize::try_from(MAX_BYTES).unwrap_or(usize::MAX))?;
-    let bytes = caller.admin().await?.tenant.store.attachment(&reference).await?;
+    let bytes = caller.storing().await?.tenant.store.attachment(&reference).await?;
     let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
     Ok((kind, bytes).into_response())
 }
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct After {
     /// Go on after this ref: the `next` of the list before
     #[param(value_type = String, required = false, pattern = "^compute://[a-z0-9]{1,16}/[A-Za-z0-9_-]{1,128}$")]
@@ -315,7 +331,7 @@ pub(super) async fn list(
     caller: Caller<Read>,
     Query(After { after }): Query<After>,
 ) -> Answer<Json<Computes>> {
-    let admitted = caller.admin().await?;
+    let admitted = caller.storing().await?;
     // The first of them in order, and one more, whatever order they come in.
     let mut first = BTreeMap::new();
     let mut manifests = admitted.tenant.store.list();
@@ -348,7 +364,7 @@ fn undamaged(manifest: Result<Manifest, StoreError>) -> Result<Option<Manifest>,
 
 /// Delete an artifact that nothing needs
 ///
-/// Refused with 409 `referenced` while a version of a stack names it, or another artifact links to it.
+/// Refused with 409 `referenced` while a version of a stack, a schedule or a job that has not ended names it, or another artifact links to it.
 #[utoipa::path(
     delete, path = "/v1/computes/{alg}/{digest}", tag = "computes", security(("token" = ["update"])),
     params(ArtifactPath),
@@ -359,7 +375,8 @@ pub(super) async fn delete(
     Path(path): Path<ArtifactPath>,
 ) -> Answer<StatusCode> {
     let reference = path.reference()?;
-    let admitted = caller.admin().await?;
+    let jobs = Arc::clone(caller.jobs());
+    let admitted = caller.storing().await?;
     let tenant = &admitted.tenant;
     let store = &*tenant.store;
     // No version that names it becomes active meanwhile.
@@ -382,14 +399,34 @@ pub(super) async fn delete(
             }
         }
     }
-    // Others that share the stacks keep no version that names it from now on.
+    let runs = {
+        let reference = reference.clone();
+        move |tenant: &Tenant, _: &Cancel| jobs.queue()?.naming(&tenant.name, &reference)
+    };
+    if let Some(by) = admitted.run(runs.clone()).await?? {
+        return referenced(format!("{by} names {reference}"));
+    }
+    // Others that share the state keep no version that names it from now on, nor a schedule.
     let released = {
         let reference = reference.clone();
         move |tenant: &Tenant, _: &Cancel| tenant.catalogue.release(&reference)
     };
     if !admitted.run(released.clone()).await?? {
-        return referenced(format!("a version of a stack names {reference}"));
+        return referenced(format!("a version of a stack, or a new schedule, names {reference}"));
     }
+    // What was submitted until then keeps it. A job that comes in the moment that is left finds nothing, as one that comes after it.
+    if let Some(by) = admitted.run(runs).await?? {
+        return referenced(format!("{by} names {reference}"));
+    }
+    // The store takes no part in a transaction: what is told is that it goes.
+    let told = reference.clone();
+    let told = move |tenant: &Tenant, _: &Cancel| {
+        tenant
+            .state
+            .audit(AuditOf::Stacks)?
+            .write(&Deed::artifact_delete(std::slice::from_ref(&told)))
+    };
+    admitted.run(told).await??;
     store.delete(&reference).await?;
     tenant.manager.forget(&reference);
     // Whoever has loaded it since forgets it, too. If that cannot be told now, it was told before.
@@ -397,7 +434,7 @@ pub(super) async fn delete(
         Ok(true) => {}
         Ok(false) => tracing::warn!(
             target: "request",
-            "{reference} was deleted, and a version was made meanwhile that names it: upload it again"
+            "{reference} was deleted, and a version or a schedule was made meanwhile that names it: upload it again"
         ),
         Err(error) => warn(&error),
     }

@@ -1,9 +1,13 @@
-//! Documents through stacks: a document itself, or any request of the web that becomes one.
+//! Documents through stacks: a document itself, each line of a batch, or any request of the web that becomes one.
 
 mod answer;
+pub(super) mod batch;
 mod shadow;
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Extension, State};
@@ -11,13 +15,15 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use compute_flow::{Detail, Request, Snapshot, Stage};
-use compute_state::{StackName, TenantName};
+use compute::Mask;
+use compute_flow::{Answer as FlowAnswer, Detail, Reason, Request, Snapshot, Stage};
+use compute_state::{StackName, TenantName, Usage};
 use serde_json::{Map, Value, json};
 use utoipa::IntoParams;
 
-use super::caller::{Caller, Run};
+use super::caller::{Admitted, Caller, Run};
 use super::extract::Path;
+use super::run::batch::NDJSON;
 use super::run::{MAX_INPUT, RequestOptions, RunHeaders};
 use super::{Answer, Refusals};
 use crate::http::ChargedBody;
@@ -53,6 +59,7 @@ pub(super) struct TraceHeader {
         (status = 200, body = Value, content_type = "application/json", description = "The document at its end, or what it says of the answer", headers(
             ("x-compute-rid" = String, description = "The request's id: that of its trace"),
             ("x-compute-record" = String, description = "The id of its record, if it is recorded"),
+            ("x-compute-versions" = String, description = "The versions that it went through, by stack: `pricing@7, support/vip@3`; of more than 16, the trace has the rest"),
             ("x-compute-status" = String, description = "How it ended"),
             ("x-compute-wall" = u64, description = "How long it took, in nanoseconds"),
             ("x-compute-memory" = u64, description = "The most memory that one of its computes had, in bytes"),
@@ -70,13 +77,21 @@ pub(super) async fn process(
     headers: HeaderMap,
     content: Body,
 ) -> Answer<Response> {
+    if let Some(stage) = batch::stage(&stage, &headers) {
+        return batch::process_lines(caller, server, observed, stage, &headers, content).await;
+    }
     let options = RequestOptions::read(&headers)?;
-    let stage =
-        Stage::start(&stage).map_err(|error| Problem::bad("invalid_stage", error.to_string()))?;
+    let stage = read_stage(&stage)?;
+    caller.document()?;
     let input = caller.body(content, MAX_INPUT).await?;
-    let document =
-        Document { input, web: None, stage: move |_: &Snapshot| Ok((stage, String::new())) };
-    take(caller, server, observed, options, document).await
+    let document = Document::at(stage, input);
+    let limit = options.limit(&server);
+    let admitted = caller.sandbox(caller.accepted, limit).await?;
+    take(&caller, &server, admitted, observed, options, document, respond).await
+}
+
+pub(super) fn read_stage(stage: &str) -> Answer<Stage> {
+    Stage::start(stage).map_err(|error| Problem::bad("invalid_stage", error.to_string()))
 }
 
 /// Take any request of the web through a stack
@@ -94,6 +109,7 @@ pub(super) async fn web(
     content: Body,
 ) -> Answer<Response> {
     let options = RequestOptions::read(&headers)?;
+    caller.document()?;
     let mut taken = caller.body(content, MAX_INPUT).await?;
     // As a text, and in base64.
     taken.charge.grow(taken.bytes.len().saturating_mul(3))?;
@@ -117,7 +133,9 @@ pub(super) async fn web(
             })
         },
     };
-    take(caller, server, observed, options, document).await
+    let limit = options.limit(&server);
+    let admitted = caller.sandbox(caller.accepted, limit).await?;
+    take(&caller, &server, admitted, observed, options, document, respond).await
 }
 
 /// The longest active stack that a path begins with, from its first scope, and the rest of the path.
@@ -173,7 +191,7 @@ fn several(pairs: impl Iterator<Item = (String, String)>) -> Value {
 }
 
 /// What is taken through a stack.
-struct Document<S> {
+pub(super) struct Document<S> {
     /// The document, as far as the request has it.
     input: ChargedBody,
     /// What the request was, if it is no document itself.
@@ -182,21 +200,52 @@ struct Document<S> {
     stage: S,
 }
 
-async fn take<S>(
-    caller: Caller<Run>,
-    server: Server,
+impl Document<()> {
+    /// One that begins there.
+    pub(super) fn at(
+        stage: Stage,
+        input: ChargedBody,
+    ) -> Document<impl FnOnce(&Snapshot) -> Answer<(Stage, String)>> {
+        Document { input, web: None, stage: move |_: &Snapshot| Ok((stage, String::new())) }
+    }
+}
+
+impl RequestOptions {
+    /// How long a document may take.
+    pub(super) fn limit(&self, server: &Server) -> Duration {
+        let most = server.shared.settings.documents.deadline;
+        self.deadline.map_or(most, |asked| asked.min(most))
+    }
+}
+
+/// A document that was taken through its stack.
+pub(super) struct Taken<'a> {
+    pub(super) answer: &'a FlowAnswer,
+    /// The id of its record, if it is recorded.
+    pub(super) record: Option<&'a str>,
+    pub(super) mask: &'a Mask,
+    /// The most memory that one of its computes had.
+    memory: u64,
+    /// The fuel that they used, if they were metered.
+    pub(super) fuel: Option<u64>,
+}
+
+/// Takes a document through its stack in this place. What is told of it is put together there, too: it may be large.
+pub(super) async fn take<S, T: Send + 'static>(
+    caller: &Caller<Run>,
+    server: &Server,
+    admitted: Admitted,
     observed: Arc<Observed>,
     options: RequestOptions,
     document: Document<S>,
-) -> Answer<Response>
+    tell: impl FnOnce(&Taken<'_>) -> T + Send + 'static,
+) -> Answer<T>
 where
     S: FnOnce(&Snapshot) -> Result<(Stage, String), Problem> + Send + 'static,
 {
-    let most = server.shared.settings.documents.deadline;
     let allows_mocks = server.shared.settings.documents.mocks;
-    let limit = options.deadline.map_or(most, |asked| asked.min(most));
-    let accepted = caller.accepted;
-    let admitted = caller.sandbox(accepted, limit).await?;
+    let limit = options.limit(server);
+    let accepted = admitted.accepted;
     let Document { input, web, stage } = document;
     let (input, charge) = (input.bytes, input.charge);
 
@@ -206,6 +255,9 @@ where
     let shared = Arc::clone(&server.shared);
     let answered = admitted.run(move |tenant, cancel| {
         let live = tenant.live()?;
+        if let Some(time) = tenant.unread_for() {
+            let _ = observed.unread.set(time);
+        }
         let (stage, path) = stage(&live.snapshot)?;
         let mut request = Request::new(stage, input.into());
         request.rid = options.rid;
@@ -242,33 +294,11 @@ where
             records.document(policy, (&tenant.processor, &live.snapshot), &mut request)
         });
         let mut answer = tenant.processor.process(&live.snapshot, &request);
+        tenant.used.add(Usage { documents: 1, ..Usage::default() });
         let record = recording.and_then(|recording| recording.finish(&request, &answer));
-        let mut response = match &answer.result {
-            Ok(document) => answer::of(answer.web.as_ref(), document),
-            Err(failure) => Problem::from(&**failure).masked(&live.mask).into_response(),
-        };
-        let headers = response.headers_mut();
-        let mut put = |name: &'static str, value: &str| {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(HeaderName::from_static(name), value);
-            }
-        };
-        put("x-compute-rid", &answer.rid);
-        if let Some(record) = &record {
-            put("x-compute-record", record);
-        }
         if let Some(trace) = &mut answer.trace {
             trace.record = record.clone();
             shared.telemetry.document((&tenant.name, &tenant.labels), trace, &observed);
-            let metrics = || trace.steps.iter().filter_map(|step| step.metrics);
-            put("x-compute-status", &trace.status);
-            put("x-compute-wall", &trace.wall_ns.to_string());
-            let memory = metrics().map(|metrics| metrics.peak_memory).max();
-            put("x-compute-memory", &memory.unwrap_or_default().to_string());
-            if request.fuel.is_some() {
-                let fuel: u64 = metrics().filter_map(|metrics| metrics.fuel).sum();
-                put("x-compute-fuel", &fuel.to_string());
-            }
             let traces = &*tenant.traces;
             let written = match options.detail {
                 Detail::Off => Ok(()),
@@ -280,19 +310,80 @@ where
                 warn(&error);
             }
         }
+        let steps = answer.trace.iter().flat_map(|trace| &trace.steps);
+        let metrics = steps.filter_map(|step| step.metrics);
+        let fuel = metrics.clone().filter_map(|metrics| metrics.fuel).sum();
+        let told = tell(&Taken {
+            answer: &answer,
+            record: record.as_deref(),
+            mask: &live.mask,
+            memory: metrics.map(|metrics| metrics.peak_memory).max().unwrap_or_default(),
+            fuel: request.fuel.map(|_| fuel),
+        });
         let shadow = match live.shadows.is_empty() {
             true => None,
             false => ShadowRun::of(live, request, answer, record, drawn()),
         };
-        Ok::<_, Problem>((response, shadow))
+        Ok::<_, Problem>((told, shadow))
     });
-    let (response, shadow) = answered.await??;
+    let (told, shadow) = answered.await??;
     if let Some(shadow) = shadow {
         let tenant = Arc::clone(&admitted.tenant);
         drop(admitted);
-        shadow.start(&server, tenant, limit, charge);
+        shadow.start(server, tenant, limit, charge);
     }
-    Ok(response)
+    Ok(told)
+}
+
+/// A document's answer over HTTP.
+fn respond(taken: &Taken<'_>) -> Response {
+    let Taken { answer, record, mask, memory, fuel } = taken;
+    let mut response = match &answer.result {
+        Ok(document) => answer::of(answer.web.as_ref(), document),
+        Err(failure) => {
+            let mut problem = Problem::from(&**failure).masked(mask);
+            if let Reason::UnknownStage(stage) = &failure.reason
+                && let Some(stack) = stage.stack.as_str().strip_suffix(batch::BATCH)
+            {
+                let hint = format!("; a batch for `{stack}` has the content type {NDJSON}");
+                problem.detail.push_str(&hint);
+            }
+            problem.into_response()
+        }
+    };
+    let headers = response.headers_mut();
+    let mut put = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    put("x-compute-rid", &answer.rid);
+    if let Some(record) = record {
+        put("x-compute-record", record);
+    }
+    if let Some(trace) = &answer.trace {
+        put("x-compute-versions", &versions(&trace.numbers));
+        put("x-compute-status", &trace.status);
+        put("x-compute-wall", &trace.wall_ns.to_string());
+        put("x-compute-memory", &memory.to_string());
+        if let Some(fuel) = fuel {
+            put("x-compute-fuel", &fuel.to_string());
+        }
+    }
+    response
+}
+
+/// How many versions an answer names.
+const MAX_VERSIONS: usize = 16;
+
+/// The versions that a document went through, as its answer names them.
+fn versions(numbers: &BTreeMap<StackName, u32>) -> String {
+    let mut text = String::new();
+    for (at, (stack, number)) in numbers.iter().take(MAX_VERSIONS).enumerate() {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{}{stack}@{number}", if at > 0 { ", " } else { "" });
+    }
+    text
 }
 
 /// A document's helpers are sandboxes like others: as many as are free, and within its tenant's share.

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::caller::{Admin, Caller, operator};
 use super::{Answer, Refusals};
+use crate::server::Shared;
 use crate::{Problem, Server};
 
 /// Whether the server lives
@@ -31,24 +32,20 @@ pub(super) async fn readyz(State(server): State<Server>) -> Answer<String> {
             "the server makes the plugins of its languages ready; what needs none runs already";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "warming", detail));
     }
-    let (shared, state) = (Arc::clone(&server.shared), Arc::clone(&server.shared.state));
+    let shared = Arc::clone(&server.shared);
     // In nobody's place: it waits for no tenant and for no store.
-    let asked = tokio::task::spawn_blocking(move || {
+    let ask = move || {
         let tenant = shared.tenants.open(&compute_state::TenantName::default())?;
         tenant.catalogue.change_number()?;
-        Ok::<_, Problem>(())
-    });
-    asked.await.map_err(|_| {
-        let detail = "the state cannot be asked";
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
-    })??;
-    Ok(match state.away_for() {
+        Ok(())
+    };
+    server.shared.ready.ask(ask).await?;
+    let Shared { state, tenants, .. } = &*server.shared;
+    Ok(match state.away_for().max(tenants.unread_for()) {
         None => "ready".to_owned(),
         Some(away) => {
             let away = away.as_secs();
-            format!(
-                "ready, with what is known of the state: for {away} s nobody has answered who keeps it"
-            )
+            format!("ready, with what is known of the state: for {away} s it could not be read")
         }
     })
 }

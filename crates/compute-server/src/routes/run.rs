@@ -1,4 +1,6 @@
-//! One call to a compute: by its ref, or with a module that is not stored.
+//! One call to a compute: by its ref, or with a module that is not stored; or one for each line of a batch.
+
+pub(super) mod batch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,7 +14,7 @@ use base64::Engine as _;
 use bytes::Bytes;
 use compute::{
     Algorithm, Artifact, Charge, Env, Limits, LoadedArtifact, Mask, Meta, Metrics, OpCall, Outcome,
-    Ref, RunOptions, Runner as _, Seed,
+    Ref, RunOptions, Runner as _, Seed, check_json,
 };
 use compute_flow::Detail;
 use compute_state::check_secret_name;
@@ -20,21 +22,18 @@ use compute_store::MAX_BYTES;
 use jiff::Timestamp;
 use utoipa::IntoParams;
 
-use super::caller::{self, Caller};
+use super::caller::{self, Admitted, Caller};
 use super::extract::{ArtifactPath, Path};
 use super::{Answer, Refusals, header as read};
-use crate::errors::status_of_run;
-use crate::wire::{RunAnswer, RunRequest};
+use crate::wire::{MAX_LINE, MAX_RID, RunAnswer, RunRequest};
 use crate::{Problem, Server};
 
 /// The largest input, in bytes: that of the largest output.
-pub(super) const MAX_INPUT: u64 = 4 << 20;
+pub(super) const MAX_INPUT: u64 = MAX_LINE as u64;
 /// How many bytes the secrets of one run may have: 256 KiB.
 const MAX_SECRETS: usize = 256 << 10;
 /// The largest request to run something once: a module in base64, an input, and what is around them.
 const MAX_ONCE: u64 = MAX_BYTES / 3 * 4 + MAX_INPUT + (1 << 20);
-/// The longest request id.
-const MAX_RID: usize = 128;
 
 /// What a request may say of how it is to be answered; [`RequestOptions`] reads it.
 #[derive(IntoParams)]
@@ -63,6 +62,7 @@ pub(super) struct RunHeaders {
 }
 
 /// What a request says of how it is to be answered.
+#[derive(Clone)]
 pub(super) struct RequestOptions {
     pub(super) rid: Option<String>,
     pub(super) deadline: Option<Duration>,
@@ -155,40 +155,44 @@ pub(super) async fn run(
     let options = RequestOptions::read(&headers)?;
     let reference = path.reference()?;
     let input = caller.body(content, MAX_INPUT).await?;
-    let limits = Limits {
-        wall: options.deadline,
-        fuel: options.fuel,
-        now: options.now,
-        seed: options.seed,
-        ..Limits::default()
-    };
-    let meta = Meta { rid: options.rid.unwrap_or_default(), ..Meta::default() };
-    let op = OpCall { meta, ..OpCall::default() };
-    let cache = options.cache;
-    let call = RunCall { what: What::Stored(reference), input: input.bytes, limits, op, cache };
-    let Ran { outcome, record, .. } = admitted(&server, &caller, call, caller.accepted).await?;
+    let call = RunCall::of(options, reference, input.bytes);
+    let place = caller.sandbox(caller.accepted, call.wall(&server)).await?;
+    let Ran { outcome, record, .. } = admitted(&server, &caller, place, call).await?;
     drop(input.charge);
     let mut response = match outcome.result {
         Ok(output) => ([(header::CONTENT_TYPE, "application/json")], output).into_response(),
-        Err(failure) => {
-            let status = status_of_run(failure.status());
-            let detail = failure.to_string();
-            Problem::new(status, "compute_failed", detail)
-                .with("status_name", failure.status().name())
-                .into_response()
-        }
+        Err(failure) => Problem::from(&failure).into_response(),
     };
     stamp(response.headers_mut(), &outcome.metrics, record.as_deref());
     Ok(response)
 }
 
 /// What is to run.
-struct RunCall {
+pub(super) struct RunCall {
     what: What,
     input: Bytes,
-    limits: Limits,
+    pub(super) limits: Limits,
     op: OpCall,
     cache: bool,
+    /// Whether an input that is no JSON is refused, whatever runs.
+    pub(super) is_json: bool,
+}
+
+impl RunCall {
+    /// A call to what is stored.
+    pub(super) fn of(options: RequestOptions, reference: Ref, input: Bytes) -> Self {
+        let RequestOptions { rid, deadline, fuel, seed, now, cache, .. } = options;
+        let limits = Limits { wall: deadline, fuel, now, seed, ..Limits::default() };
+        let meta = Meta { rid: rid.unwrap_or_default(), ..Meta::default() };
+        let op = OpCall { meta, ..OpCall::default() };
+        Self { what: What::Stored(reference), input, limits, op, cache, is_json: false }
+    }
+
+    /// How long it may take.
+    pub(super) fn wall(&self, server: &Server) -> Duration {
+        let most = server.shared.settings.limits.bounds().wall;
+        self.limits.wall.map_or(most, |asked| asked.min(most))
+    }
 }
 
 enum What {
@@ -198,31 +202,33 @@ enum What {
 }
 
 /// What ran.
-struct Ran {
-    outcome: Outcome,
+pub(super) struct Ran {
+    pub(super) outcome: Outcome,
     /// The id of its record, if it is recorded.
-    record: Option<String>,
+    pub(super) record: Option<String>,
     _made: Charge,
 }
 
-/// Runs what a caller asks for when its turn has come. The one deadline covers the queue and the wait for a thread,
+/// Runs what a caller asks for, whose turn has come. The one deadline covers the queue and the wait for a thread,
 /// too. What the run made is charged to the request while it is put into an answer.
-async fn admitted(
+pub(super) async fn admitted(
     server: &Server,
     caller: &Caller<caller::Run>,
+    admitted: Admitted,
     call: RunCall,
-    accepted: Instant,
 ) -> Answer<Ran> {
-    let RunCall { what, input, mut limits, op, cache } = call;
-    let most = server.shared.settings.limits.bounds().wall;
-    let wall = limits.wall.map_or(most, |asked| asked.min(most));
-    let admitted = caller.sandbox(accepted, wall).await?;
+    let wall = call.wall(server);
+    let RunCall { what, input, mut limits, op, cache, is_json } = call;
     limits.wall = Some(wall);
+    let accepted = admitted.accepted;
     // The sandbox has a copy of it.
     let _copy = caller.memory.charge(input.len())?;
     let memory = caller.memory.clone();
     let (outcome, record) = admitted
         .run(move |tenant, cancel| {
+            if is_json {
+                check_json(&input)?;
+            }
             let records = tenant.records.as_ref();
             let recording = records.and_then(|records| records.run(tenant.run_policy(), &memory));
             let options = RunOptions {
@@ -240,7 +246,10 @@ async fn admitted(
                 What::Given(loaded) => tenant.manager.run_loaded(loaded, &input, &options),
             };
             let id = recording.and_then(|recording| recording.id().map(str::to_owned));
-            outcome.map(|outcome| (outcome, id))
+            let outcome = outcome?;
+            // Whoever has gone used it all the same.
+            tenant.used.ran(&outcome.metrics, 1);
+            Ok::<_, Problem>((outcome, id))
         })
         .await??;
     let made = caller.memory.charge(outcome.size())?;
@@ -325,8 +334,10 @@ pub(super) async fn once(
             return Err(Problem::bad("invalid_body", detail));
         }
     };
-    let call = RunCall { what, input: input.into(), limits, op, cache: false };
-    let Ran { outcome, record, .. } = admitted(&server, &caller, call, accepted).await?;
+    let (cache, is_json) = (false, false);
+    let call = RunCall { what, input: input.into(), limits, op, cache, is_json };
+    let place = caller.sandbox(accepted, call.wall(&server)).await?;
+    let Ran { outcome, record, .. } = admitted(&server, &caller, place, call).await?;
     Ok(Json(RunAnswer { record, ..RunAnswer::new(&reference, outcome) }))
 }
 

@@ -1,5 +1,8 @@
 //! Stacks: which there are, and how their versions differ.
 
+pub(super) mod rollouts;
+pub(super) mod versions;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -7,9 +10,8 @@ use axum::Json;
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::Response;
-use compute_flow::ActivationError;
 use compute_replay::Group;
-use compute_state::{Draft, File, Shadow, StackName};
+use compute_state::{File, Shadow, StackName};
 use serde::Deserialize;
 use similar::TextDiff;
 use utoipa::IntoParams;
@@ -114,7 +116,7 @@ fn report(shadow: &Shadow, counts: ShadowCounts) -> ShadowReport {
 /// Give a part of a stack's documents to another version as well
 ///
 /// It answers nobody: what it answers is compared with what the active version does, and counted. It is run where a place is
-/// free that nobody waits for.
+/// free that nobody waits for. The version must be able to become active, and never changes from then on.
 #[utoipa::path(
     put, path = "/v1/stacks/{stack}/shadow", tag = "stacks", security(("token" = ["activate"])),
     params(StackPath), request_body = NewShadow,
@@ -127,28 +129,18 @@ pub(super) async fn set_shadow(
 ) -> Answer<StatusCode> {
     let stack = path.name()?;
     let NewShadow { number, share } = caller.body(content, MAX_BODY).await?.json()?;
-    let admitted = caller.admin().await?;
+    let admitted = caller.storing().await?;
     let deadline = admitted.deadline;
     let _changing = admitted.tenant.changing.lock().await;
     let set = admitted.run(move |tenant, _| {
-        let draft = Draft::new(stack, number);
-        if tenant.catalogue.info(&draft.stack, number)?.active {
+        if tenant.catalogue.info(&stack, number)?.active {
             let detail = format!(
-                "version {number} of `{}` is the active one, and has nothing to be compared with",
-                draft.stack
+                "version {number} of `{stack}` is the active one, and has nothing to be compared with"
             );
             return Err(Problem::new(StatusCode::CONFLICT, "conflict", detail));
         }
-        let problems =
-            compute_flow::problems(&draft, &*tenant.catalogue, &*tenant.store, deadline)?;
-        if !problems.is_empty() {
-            return Err(ActivationError::Problems(problems).into());
-        }
-        Ok::<_, Problem>(tenant.catalogue.set_shadow(&Shadow {
-            stack: draft.stack,
-            number,
-            share,
-        })?)
+        let shadow = Shadow { stack, number, share };
+        Ok(compute_flow::shadow(&shadow, &*tenant.catalogue, &*tenant.store, deadline)?)
     });
     set.await??;
     Ok(StatusCode::NO_CONTENT)
@@ -177,6 +169,7 @@ pub(super) async fn remove_shadow(
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Between {
     /// The older version
     #[param(minimum = 1, maximum = 4294967295_u64)]

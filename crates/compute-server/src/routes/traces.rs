@@ -25,6 +25,7 @@ const MAX_LISTED: usize = 1000;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Last {
     /// How many of the newest, at most 1,000
     #[serde(default = "twenty")]

@@ -1,6 +1,7 @@
 //! A request, and its place in a trace.
 
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use axum::http::HeaderName;
 use compute::Account;
@@ -22,6 +23,8 @@ pub(crate) struct Observed {
     pub(crate) span: Mutex<Option<Span>>,
     /// Whose request it is, once that is known.
     pub(crate) caller: OnceLock<KnownCaller>,
+    /// For how long what it used of what is active could not be read, if it could not.
+    pub(crate) unread: OnceLock<Duration>,
 }
 
 /// Whose request it is, and what it takes.
@@ -34,7 +37,8 @@ pub(crate) struct KnownCaller {
 
 impl Observed {
     pub(super) const fn new(context: SpanContext, span: Option<Span>) -> Self {
-        Self { context, span: Mutex::new(span), caller: OnceLock::new() }
+        let span = Mutex::new(span);
+        Self { context, span, caller: OnceLock::new(), unread: OnceLock::new() }
     }
 
     /// Says whose request it is. Its answer is charged to this account, and it counts as one of the tenant's until the

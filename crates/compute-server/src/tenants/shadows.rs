@@ -12,14 +12,14 @@ use compute_state::{Shadow, StackName};
 pub(crate) struct LiveShadow {
     pub(crate) shadow: Shadow,
     pub(crate) stack: Arc<Stack>,
-    /// All stacks that are active, and this version in place of the active one.
+    /// All stacks as they are, and this version in place of the active one, for all documents.
     pub(crate) snapshot: Snapshot,
 }
 
 impl LiveShadow {
     pub(crate) fn new(shadow: Shadow, stack: Arc<Stack>, active: &Snapshot) -> Self {
-        let others = active.stacks().filter(|one| one.name() != stack.name()).cloned();
-        let snapshot = others.chain([Arc::clone(&stack)]).collect();
+        let mut snapshot = active.clone();
+        snapshot.insert(Arc::clone(&stack));
         Self { shadow, stack, snapshot }
     }
 

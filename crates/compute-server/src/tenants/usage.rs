@@ -22,8 +22,9 @@ pub(crate) struct QuotaError {
     pub(crate) used: u64,
 }
 
-/// The right to store something, while nothing else is stored for this tenant.
+/// The right to store something, while nothing else is stored or deleted for this tenant.
 pub(crate) struct Room<'a> {
+    usage: &'a Usage,
     counted: MutexGuard<'a, Option<compute_store::Usage>>,
 }
 
@@ -39,20 +40,14 @@ impl Usage {
         artifacts: u64,
         bytes: u64,
     ) -> Result<Room<'_>, Problem> {
-        let mut counted = self.counted.lock().await;
-        let known = counted.is_some();
-        let mut now = match *counted {
-            Some(now) => now,
-            None => store.usage().await?,
-        };
-        let mut over = self.over(now, artifacts, bytes);
-        if over.is_some() && known {
-            // Another process may have deleted some of it.
-            now = store.usage().await?;
-            over = self.over(now, artifacts, bytes);
-        }
-        *counted = Some(now);
-        over.map_or(Ok(Room { counted }), |over| Err(over.into()))
+        let mut room = self.storing().await;
+        room.grow(store, artifacts, bytes).await?;
+        Ok(room)
+    }
+
+    /// Room for nothing yet.
+    pub(crate) async fn storing(&self) -> Room<'_> {
+        Room { usage: self, counted: self.counted.lock().await }
     }
 
     /// What there would be too much of.
@@ -77,6 +72,28 @@ impl Usage {
 }
 
 impl Room<'_> {
+    /// Makes room for so many artifacts more, and so many bytes.
+    pub(crate) async fn grow(
+        &mut self,
+        store: &dyn Store,
+        artifacts: u64,
+        bytes: u64,
+    ) -> Result<(), Problem> {
+        let known = self.counted.is_some();
+        let mut now = match *self.counted {
+            Some(now) => now,
+            None => store.usage().await?,
+        };
+        let mut over = self.usage.over(now, artifacts, bytes);
+        if over.is_some() && known {
+            // Another process may have deleted some of it.
+            now = store.usage().await?;
+            over = self.usage.over(now, artifacts, bytes);
+        }
+        *self.counted = Some(now);
+        over.map_or(Ok(()), |over| Err(over.into()))
+    }
+
     /// That it was stored.
     pub(crate) fn taken(mut self, artifacts: u64, bytes: u64) {
         if let Some(counted) = &mut *self.counted {

@@ -29,10 +29,24 @@ struct Shared {
 struct State {
     working: BTreeMap<String, usize>,
     taken: usize,
-    waiting: BTreeMap<String, VecDeque<oneshot::Sender<Permit>>>,
+    waiting: BTreeMap<String, VecDeque<Waiting>>,
+    /// How many wait, but for those who do so however many they are.
     queued: usize,
     /// The callers who wait, in the order of their turns.
     turns: VecDeque<String>,
+}
+
+/// One who waits.
+#[derive(Debug)]
+struct Waiting {
+    sender: oneshot::Sender<Permit>,
+    /// Whether the queue has a place for it.
+    is_bounded: bool,
+}
+
+/// How many of those who wait take a place of the queue.
+fn bounded(queue: &VecDeque<Waiting>) -> usize {
+    queue.iter().filter(|one| one.is_bounded).count()
 }
 
 /// A place; it is given back when this is dropped.
@@ -65,6 +79,18 @@ impl Admission {
     /// # Errors
     /// [`Full`], at once, if too many wait.
     pub async fn enter(&self, caller: &str) -> Result<Permit, Full> {
+        self.entered(caller, true).await
+    }
+
+    /// The same for work that may wait for as long as it takes, however many wait. Whoever asks bounds how many these are.
+    ///
+    /// # Errors
+    /// [`Full`] if nobody can enter any longer.
+    pub async fn enter_patiently(&self, caller: &str) -> Result<Permit, Full> {
+        self.entered(caller, false).await
+    }
+
+    async fn entered(&self, caller: &str, is_bounded: bool) -> Result<Permit, Full> {
         let turn = {
             let mut state = self.shared.lock();
             if state.may_enter(caller, &self.shared) {
@@ -74,10 +100,10 @@ impl Admission {
             if state.is_full(caller, &self.shared) {
                 state.forget_gone();
             }
-            if state.is_full(caller, &self.shared) {
+            if is_bounded && state.is_full(caller, &self.shared) {
                 return Err(Full { queued: state.queued });
             }
-            state.wait(caller)
+            state.wait(caller, is_bounded)
         };
         // The sender is kept until it is used.
         turn.await.map_err(|_| Full { queued: self.shared.queue })
@@ -87,7 +113,7 @@ impl Admission {
     #[must_use]
     pub fn try_enter(&self, caller: &str) -> Option<Permit> {
         let mut state = self.shared.lock();
-        let free = state.queued == 0 && state.may_enter(caller, &self.shared);
+        let free = state.turns.is_empty() && state.may_enter(caller, &self.shared);
         free.then(|| self.shared.permit(&mut state, caller))
     }
 
@@ -105,7 +131,7 @@ impl State {
     }
 
     fn is_full(&self, caller: &str, shared: &Shared) -> bool {
-        let own = self.waiting.get(caller).map_or(0, VecDeque::len);
+        let own = self.waiting.get(caller).map_or(0, bounded);
         self.queued >= shared.queue || own >= shared.queue_share
     }
 
@@ -113,25 +139,25 @@ impl State {
         self.working.get(caller).copied().unwrap_or(0)
     }
 
-    fn wait(&mut self, caller: &str) -> oneshot::Receiver<Permit> {
+    fn wait(&mut self, caller: &str, is_bounded: bool) -> oneshot::Receiver<Permit> {
         let (sender, receiver) = oneshot::channel();
         let queue = self.waiting.entry(caller.to_owned()).or_default();
         if queue.is_empty() {
             self.turns.push_back(caller.to_owned());
         }
-        queue.push_back(sender);
-        self.queued += 1;
+        queue.push_back(Waiting { sender, is_bounded });
+        self.queued += usize::from(is_bounded);
         receiver
     }
 
     fn forget_gone(&mut self) {
         for queue in self.waiting.values_mut() {
-            queue.retain(|sender| !sender.is_closed());
+            queue.retain(|one| !one.sender.is_closed());
         }
         self.waiting.retain(|_, queue| !queue.is_empty());
         let waiting = &self.waiting;
         self.turns.retain(|caller| waiting.contains_key(caller));
-        self.queued = self.waiting.values().map(VecDeque::len).sum();
+        self.queued = self.waiting.values().map(bounded).sum();
     }
 
     /// The next who may enter, in turn.
@@ -143,8 +169,8 @@ impl State {
                 continue;
             }
             let queue = self.waiting.get_mut(&caller)?;
-            let sender = queue.pop_front()?;
-            self.queued -= 1;
+            let Waiting { sender, is_bounded } = queue.pop_front()?;
+            self.queued -= usize::from(is_bounded);
             if queue.is_empty() {
                 self.waiting.remove(&caller);
             } else {

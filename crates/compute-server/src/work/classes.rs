@@ -20,6 +20,11 @@ pub(crate) struct Classes {
     pub(crate) uploads: Class,
     /// All else: reading and writing what is kept, checking rules.
     pub(crate) admin: Class,
+    /// What asks the store of artifacts, which may take its time, or waits for such work of the same tenant: it keeps no place from what
+    /// only asks the state, such as to revoke a token.
+    pub(crate) stores: Class,
+    /// What keeps and reads the large outputs of jobs, where the store may take its time.
+    pub(crate) outputs: Class,
     /// What nobody waits for: it takes a place of the sandboxes as well, a few of them, and one for each tenant, so that it does
     /// not keep those from them who come meanwhile.
     pub(crate) spare: Class,
@@ -59,6 +64,8 @@ impl Classes {
             ),
             uploads: class("compute-upload", uploads, uploads.div_ceil(2)),
             admin: class("compute-admin", admin, admin.div_ceil(2)),
+            stores: class("compute-store", admin, admin.div_ceil(2)),
+            outputs: class("compute-output", admin, admin.div_ceil(2)),
             spare: Class {
                 admission: Admission::new(spare, 1, 0),
                 workers: Workers::new("compute-spare", spare, SPARE_NICE),
@@ -81,6 +88,12 @@ impl Class {
                 let detail = format!("the wall limit of {wall:?} was reached in the queue");
                 Problem::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", detail)
             })??;
+        Ok(Slot { class: self.clone(), permit: Arc::new(permit) })
+    }
+
+    /// A place for this tenant in turn, however long that takes and however many wait.
+    pub(crate) async fn enter_patiently(&self, tenant: &str) -> Result<Slot, Problem> {
+        let permit = self.admission.enter_patiently(tenant).await?;
         Ok(Slot { class: self.clone(), permit: Arc::new(permit) })
     }
 

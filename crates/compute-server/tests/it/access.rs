@@ -28,8 +28,7 @@ pub(crate) async fn ask(
 
 /// Every operation that the description has, with something in the place of each parameter.
 fn operations() -> Vec<(String, String, String)> {
-    let document: Value =
-        serde_json::from_str(&compute_server::openapi().to_json().unwrap()).unwrap();
+    let document: Value = compute_server::openapi();
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
@@ -137,6 +136,12 @@ async fn a_tenant_sees_nothing_of_another() {
     assert_eq!(fired.status, 200, "{}", fired.text());
     let value = json!({ "value": "of-acme" }).to_string();
     assert_eq!(ask(&home, &acme, "PUT", "/v1/secrets/KEY", value).await.status, 204);
+    let job = json!({ "stack": "s", "input": { "of": "acme" } }).to_string();
+    let job = ask(&home, &acme, "POST", "/v1/jobs", job).await.json();
+    let job = job["id"].as_str().unwrap().to_owned();
+    let schedule = json!({ "cron": "@daily", "stack": "s" }).to_string();
+    let set = ask(&home, &acme, "PUT", "/v1/schedules/KEY", schedule).await;
+    assert_eq!(set.status, 200, "{}", set.text());
     let listed = ask(&home, &acme, "GET", "/v1/tokens", "").await.json();
     let id = listed["tokens"][0]["id"].as_str().unwrap().to_owned();
 
@@ -161,15 +166,20 @@ async fn a_tenant_sees_nothing_of_another() {
             "/v1/tokens",
             "/v1/secrets",
             "/v1/shadows",
+            "/v1/rollouts",
             "/v1/records",
             "/v1/records/export",
             "/v1/record-policies",
+            "/v1/audit",
+            "/v1/usage",
+            "/v1/jobs",
+            "/v1/schedules",
         ];
         if own.contains(&path.as_str()) {
             if method == "GET" {
                 let list = ask(&home, &other, &method, &path, "").await;
                 let text = list.text();
-                let seen = ["KEY", "acme", "r-1", "\"all\"", digest];
+                let seen = ["KEY", "acme", "r-1", "\"all\"", digest, job.as_str()];
                 assert!(!seen.iter().any(|seen| text.contains(seen)), "{path}: {text}");
             }
             continue;
@@ -178,18 +188,29 @@ async fn a_tenant_sees_nothing_of_another() {
             ("PUT", "/v1/computes/{alg}/{digest}") | ("POST", "/v1/stacks/{stack}/drafts") => {
                 continue;
             }
-            ("PUT", "/v1/secrets/{name}") => continue,
+            ("PUT", "/v1/secrets/{name}" | "/v1/schedules/{name}") => continue,
             (_, "/v1/activate") => r#"{"versions":[{"stack":"s","number":1}]}"#.to_owned(),
             ("PUT", "/v1/stacks/{stack}/record-policy") => policy.clone(),
             ("PUT", "/v1/stacks/{stack}/shadow") => json!({ "number": 1, "share": 1 }).to_string(),
+            ("PUT", "/v1/stacks/{stack}/rollout") => {
+                json!({ "number": 1, "share": 1, "by": ".a" }).to_string()
+            }
+            (_, "/v1/stacks/{stack}/rollout/complete") => json!({ "number": 1 }).to_string(),
             (_, "/v1/run") => json!({ "ref": format!("compute://sha256/{digest}") }).to_string(),
             _ => "{}".to_owned(),
         };
         let at = filled(&path, &fill);
         let at = at.replace(&format!("/traces/{id}"), "/traces/r-1");
         let at = at.replace(&format!("/records/{id}"), "/records/r-1");
+        let at = at.replace(&format!("/jobs/{id}"), &format!("/jobs/{job}"));
         let at = at.replace("/diff", "/diff?from=1&to=1");
         let answer = ask(&home, &other, &method, &at, body).await;
+        if path.starts_with("/run/") && path.ends_with("/batch") {
+            // Each of its lines is told.
+            let text = answer.text();
+            assert!(text.contains("\"status\":404") && !text.contains("output"), "{text}");
+            continue;
+        }
         let expected = if path == "/metrics" { 403 } else { 404 };
         assert_eq!(answer.status, expected, "{method} {at}: {}", answer.text());
     }
@@ -451,4 +472,76 @@ async fn answers_carry_a_trace_context_and_what_it_took() {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }
     assert!(metrics.contains("http_server_request_duration_seconds_bucket{"), "{metrics}");
+}
+
+#[tokio::test]
+async fn each_change_is_told_with_who_made_it() {
+    let home = Home::new(Settings::default());
+    let admin = token(&home, "acme", &[TokenScope::Admin]);
+    let tokens = home.location().tokens().unwrap();
+    let id = tokens.list(None).unwrap()[0].id.clone();
+    let who = json!({ "kind": "token", "id": id, "name": "test" });
+    let path = path_of(&echo());
+    let rule = json!({ "files": [{ "path": "100/a.txcl", "text": "EMIT .a = 1" }] });
+    let made = r#"{"name":"ci","scopes":["read"]}"#;
+    let schedule = json!({ "cron": "@daily", "stack": "s", "input": { "key": "hunter2" } });
+    let asked = [
+        ("PUT", format!("/v1/computes/{path}"), echo()),
+        ("POST", "/v1/stacks/s/drafts".to_owned(), rule.to_string().into_bytes()),
+        ("POST", "/v1/stacks/s/versions/1/activate".to_owned(), Vec::new()),
+        ("PUT", "/v1/secrets/KEY".to_owned(), br#"{"value":"hunter2-hunter2"}"#.to_vec()),
+        ("POST", "/v1/tokens".to_owned(), made.as_bytes().to_vec()),
+        ("PUT", "/v1/schedules/nightly".to_owned(), schedule.to_string().into_bytes()),
+        ("DELETE", "/v1/schedules/nightly".to_owned(), Vec::new()),
+        ("DELETE", format!("/v1/computes/{path}"), Vec::new()),
+        // What is refused is told of nobody.
+        ("POST", "/v1/stacks/s/versions/7/activate".to_owned(), Vec::new()),
+        ("DELETE", "/v1/secrets/NONE".to_owned(), Vec::new()),
+        ("DELETE", "/v1/schedules/nightly".to_owned(), Vec::new()),
+        ("DELETE", format!("/v1/computes/{path}"), Vec::new()),
+    ];
+    for (method, path, body) in asked {
+        ask(&home, &admin, method, &path, body).await;
+    }
+    let page = ask(&home, &admin, "GET", "/v1/audit", "").await;
+    assert!(!page.text().contains("hunter2"), "{}", page.text());
+    let told = page.json();
+    let entries = told["entries"].as_array().unwrap();
+    let what: Vec<_> = entries.iter().map(|one| one["what"].as_str().unwrap()).collect();
+    assert_eq!(what, ["draft.create", "activate", "secret.set", "artifact.delete"]);
+    assert!(entries.iter().all(|one| one["who"] == who), "{told}");
+    assert_eq!(entries[3]["subject"]["refs"][0], format!("compute://{path}"));
+    assert_eq!(told["head"]["hash"], entries[3]["hash"]);
+    let page = ask(&home, &admin, "GET", "/v1/audit?of=tokens&after=1", "").await.json();
+    assert_eq!(page["entries"][0]["what"], "token.create");
+    assert_eq!(page["entries"][0]["who"], who);
+    // The first was made on this machine.
+    let first = ask(&home, &admin, "GET", "/v1/audit?of=tokens", "").await.json();
+    assert_eq!(first["entries"][0]["who"]["kind"], "local");
+    let page = ask(&home, &admin, "GET", "/v1/audit?of=schedules", "").await;
+    assert!(!page.text().contains("hunter2"), "{}", page.text());
+    let told = page.json();
+    let entries = told["entries"].as_array().unwrap();
+    let what: Vec<_> = entries.iter().map(|one| (&one["what"], &one["who"])).collect();
+    let [set, gone] = [json!("schedule.set"), json!("schedule.delete")];
+    assert_eq!(what, [(&set, &who), (&gone, &who)]);
+    assert_eq!(
+        (&entries[0]["subject"]["name"], &entries[0]["subject"]["cron"]),
+        (&json!("nightly"), &json!("@daily"))
+    );
+    // Another tenant has its own, and one that may not change tokens sees nothing.
+    let other = token(&home, "other", &[TokenScope::Admin]);
+    let page = ask(&home, &other, "GET", "/v1/audit", "").await.json();
+    assert_eq!(page["head"]["number"], 0);
+    let less = token(&home, "acme", &[TokenScope::Read, TokenScope::Activate]);
+    ask(&home, &less, "GET", "/v1/audit", "").await.is_problem(403, "forbidden");
+    for wrong in ["last=1001", "of=all", "after=-1", "more=1"] {
+        let answer = ask(&home, &admin, "GET", &format!("/v1/audit?{wrong}"), "").await;
+        answer.is_problem(400, "invalid_query");
+    }
+    // Without a token, on a server for development.
+    let home = Home::new(dev());
+    home.send("PUT", "/v1/secrets/KEY", r#"{"value":"value"}"#).await;
+    let page = home.send("GET", "/v1/audit", "").await.json();
+    assert_eq!(page["entries"][0]["who"], json!({ "kind": "dev" }));
 }

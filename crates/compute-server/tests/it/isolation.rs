@@ -22,7 +22,7 @@ fn deny() -> Vec<u8> {
 }
 
 /// A plugin, and a module that links to it.
-fn linked() -> [Vec<u8>; 2] {
+pub(crate) fn linked() -> [Vec<u8>; 2] {
     let plugin = wat::parse_str(
         r#"(module (import "compute" "log" (func (param i32 i32 i32))) (memory (export "memory") 1)
         (func (export "alloc") (param i32) (result i32) (i32.const 0)) (func (export "load") (param i32 i32) (result i32) (i32.const 0))

@@ -4,10 +4,15 @@
 
 mod access;
 mod admission;
+mod batches;
 mod isolation;
+mod jobs;
 mod openapi;
+mod rollouts;
 mod routes;
+mod schedules;
 mod sockets;
+mod usage;
 
 use std::sync::Arc;
 
@@ -41,6 +46,12 @@ impl Home {
     fn carrying(settings: Settings, plugins: impl IntoIterator<Item = Artifact>) -> Self {
         let Self { folder, server } = Self::new(settings);
         Self { folder, server: server.with_carried_plugins(plugins) }
+    }
+
+    /// Another server on the same state.
+    fn another(&self, settings: Settings) -> Server {
+        let vault = self.vault();
+        Server::open(self.location(), vault, Manager::builder(), settings).unwrap()
     }
 
     fn router(&self) -> Router {

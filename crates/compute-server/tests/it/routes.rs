@@ -1,5 +1,8 @@
 //! Each route: what it gives, and what it refuses.
 
+mod deleted;
+mod unread;
+
 use serde_json::{Value, json};
 
 use crate::{Home, dev, echo, path_of, spin};
@@ -302,6 +305,17 @@ async fn an_activation_without_its_artifacts_changes_nothing() {
     assert_eq!(home.send("POST", "/stacks/s", "{}").await.json(), json!({"a": 1}));
 }
 
+/// All who ask at the same time are told the same: none of them holds a place from the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_ask_whether_it_is_ready() {
+    let home = Home::new(dev());
+    home.send("GET", "/readyz", "").await;
+    let asked = (0..200).map(|_| home.send("GET", "/readyz", ""));
+    for answer in futures_util::future::join_all(asked).await {
+        assert_eq!(answer.text(), "ready");
+    }
+}
+
 #[tokio::test]
 async fn it_says_whether_it_lives_and_takes_work() {
     let home = Home::new(dev());
@@ -349,4 +363,27 @@ async fn what_requests_take_of_memory_is_bounded_for_each_and_for_all() {
             assert_eq!(answer.status, 200, "what was taken is given back: {}", answer.text());
         }
     }
+}
+
+#[tokio::test]
+async fn what_a_schedule_or_a_job_will_run_is_not_deleted() {
+    let home = Home::new(dev());
+    let echo = home.put(&echo()).await;
+    let (at, reference) = (format!("/v1/computes/{echo}"), format!("compute://{echo}"));
+    let refused = async |by: &str| {
+        let answer = home.send("DELETE", &at, "").await;
+        let detail = answer.json()["detail"].as_str().unwrap_or_default().to_owned();
+        answer.is_problem(409, "referenced");
+        assert_eq!(detail, format!("{by} names {reference}"));
+    };
+    let job = json!({ "ref": reference, "input": 1, "run_after": "2200-01-01T00:00:00Z" });
+    let job = home.send("POST", "/v1/jobs", job.to_string()).await.json();
+    let id = job["id"].as_str().unwrap();
+    refused(&format!("the job {id}, which has not ended,")).await;
+    let schedule = json!({ "cron": "@yearly", "ref": reference }).to_string();
+    assert_eq!(home.send("PUT", "/v1/schedules/nightly", schedule).await.status, 200);
+    refused("the schedule `nightly`").await;
+    home.send("DELETE", "/v1/schedules/nightly", "").await;
+    home.send("POST", &format!("/v1/jobs/{id}/cancel"), "").await;
+    assert_eq!(home.send("DELETE", &at, "").await.status, 204);
 }

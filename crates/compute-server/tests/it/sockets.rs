@@ -12,7 +12,9 @@ use crate::access::token;
 use crate::{Home, dev, echo, spin};
 
 /// A server on a port of its own, and what stops it.
-async fn start(home: &Home) -> (String, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+pub(crate) async fn start(
+    home: &Home,
+) -> (String, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (stop, stopped) = oneshot::channel();
@@ -97,6 +99,25 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     assert!(text.starts_with("HTTP/1.1 408") && text.contains("body_too_slow"), "{text}");
 }
 
+/// Whoever is refused before its body has come reads why, and goes on with the connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_nobody_wants_is_taken_all_the_same() {
+    let home = Home::new(dev());
+    let (address, _stop, _running) = start(&home).await;
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let mut buffer = [0; 4096];
+    for _ in 0..20 {
+        let head = "POST /stacks/s HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer none\r\ncontent-length: 7\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        tokio::task::yield_now().await;
+        stream.write_all(b"{\"x\":1}").await.unwrap();
+        let number = stream.read(&mut buffer).await.unwrap();
+        let text = String::from_utf8_lossy(&buffer[..number]).into_owned();
+        assert!(text.starts_with("HTTP/1.1 401"), "{text}");
+        assert!(!text.contains("connection: close"), "{text}");
+    }
+}
+
 /// Sends bytes and gives back what comes until the server closes the connection.
 async fn answer_to(address: &str, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -136,6 +157,27 @@ async fn a_head_that_does_not_come_or_is_a_bomb_is_refused() {
     }
     let text = answer(send(&address, "/nothing", "").await).await;
     assert!(text.starts_with("HTTP/1.1 404"), "it still answers: {text}");
+}
+
+/// Between requests only idleness counts: whoever keeps connections is told of one limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_waits_for_its_next_request_as_long_as_it_may_be_idle() {
+    let short = Duration::from_millis(200);
+    let home = Home::new(Settings { head_timeout: short, ..dev() });
+    let (address, _stop, _running) = start(&home).await;
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let mut buffer = [0; 4096];
+    for _ in 0..2 {
+        tokio::time::sleep(short * 4).await;
+        stream.write_all(b"GET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let number = stream.read(&mut buffer).await.unwrap();
+        let text = String::from_utf8_lossy(&buffer[..number]).into_owned();
+        assert!(text.starts_with("HTTP/1.1 404"), "{text}");
+    }
+    // The head of its next one has its time, too.
+    stream.write_all(b"GET /nothing HTTP/1.1\r\n").await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut buffer)).await;
+    assert_eq!(ended.expect("it is ended").unwrap_or(0), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,6 +278,56 @@ async fn answers_that_nobody_reads_keep_no_others_out() {
             assert!(stranger.starts_with("HTTP/1.1 200"), "{number}: {stranger}");
             connections.push(unread(&address, "/openapi.json", streams).await);
         }
+    }
+}
+
+/// Whether the server lives is told whatever others do who ask the same: a request without its body, answers that are not taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_keeps_others_from_asking_whether_the_server_lives() {
+    const UNSENT: &[u8] = b"POST /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\n";
+    const PROBE: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let home = Home::new(Settings { dev: false, ..dev() });
+    let (address, _stop, _running) = start(&home).await;
+    let mut held = Vec::new();
+    for round in 0..20 {
+        for _ in 0..64 {
+            let mut stream = TcpStream::connect(&address).await.unwrap();
+            stream.write_all(UNSENT).await.unwrap();
+            held.push(stream);
+        }
+        let text = answer_to(&address, PROBE).await;
+        assert!(text.starts_with("HTTP/1.1 200"), "{round}: {text}");
+        if round == 0 {
+            // There is room for its text, too.
+            assert!(text.ends_with("ok"), "{text}");
+        }
+    }
+    let head = b"POST /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 1\r\n\r\n.";
+    let refused = answer_to(&address, head).await;
+    assert!(refused.starts_with("HTTP/1.1 405"), "{refused}");
+    for round in 0..20 {
+        held.push(unread(&address, "/healthz", 100).await);
+        let text = answer_to(&address, PROBE).await;
+        assert!(text.starts_with("HTTP/1.1 200"), "{round}: {text}");
+    }
+}
+
+/// Nor do strangers keep one another out with bodies that they announce and do not send.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_do_not_come_keep_no_others_out() {
+    const UNSENT: &[u8] = b"POST /nothing HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\n";
+    const OTHER: &[u8] = b"GET /nothing HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let home = Home::new(Settings { dev: false, max_requests: 64, ..dev() });
+    let (address, _stop, _running) = start(&home).await;
+    let mut held = Vec::new();
+    for round in 0..20 {
+        for _ in 0..8 {
+            let mut stream = TcpStream::connect(&address).await.unwrap();
+            stream.write_all(UNSENT).await.unwrap();
+            held.push(stream);
+        }
+        let text = answer_to(&address, OTHER).await;
+        assert!(text.starts_with("HTTP/1.1 404"), "{round}: {text}");
     }
 }
 

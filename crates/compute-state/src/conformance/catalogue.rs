@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::stacks::{files, name};
 use super::{Reopen, SOON};
-use crate::{Catalogue, Draft, File, StacksError, StateQuotas, TenantName, Vault};
+use crate::{Catalogue, Draft, File, Rollout, Shadow, StacksError, StateQuotas, TenantName, Vault};
 
 pub(super) fn all(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
     for test in [
         many_become_active_at_one_moment,
+        a_rollout_is_seen_beside_what_it_is_beside,
+        what_was_changed_gets_no_document,
         the_change_number_grows_and_others_see_it,
         every_ref_of_every_version_is_told,
         names_are_only_names,
@@ -53,6 +55,79 @@ fn many_become_active_at_one_moment(state: &Reopen) {
     assert_eq!(names, ["a", "b", "c"].map(name), "by name");
 }
 
+fn rollout(stack: &str, number: u32) -> Rollout {
+    let (share, by) = ("10%".parse().unwrap(), ".id".parse().unwrap());
+    Rollout { stack: name(stack), number, share, by }
+}
+
+/// A reader with a handle of its own never sees a version that is both, or neither though it was completed.
+fn a_rollout_is_seen_beside_what_it_is_beside(state: &Reopen) {
+    let (writer, reader) = (of(state, "default"), of(state, "default"));
+    let [one, two] = [1, 2].map(|number| writer.draft(&name("a"), &files(number)).unwrap());
+    writer.activate(std::slice::from_ref(&one)).unwrap();
+    writer.set_rollout(&rollout("a", 2), None).unwrap();
+    let running = reader.running().unwrap();
+    let [(seen, info)] = &running.rollouts[..] else { unreachable!("{running:?}") };
+    assert_eq!((seen, &info.hash), (&rollout("a", 2), &writer.info(&name("a"), 2).unwrap().hash));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..15 {
+                writer.complete_rollout(&two).unwrap();
+                writer.set_rollout(&rollout("a", 1), None).unwrap();
+                writer.complete_rollout(&one).unwrap();
+                writer.set_rollout(&rollout("a", 2), None).unwrap();
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        while !done.load(Ordering::SeqCst) {
+            let running = reader.running().unwrap();
+            assert_eq!(running.active.len(), 1);
+            let also = running.rollouts.iter().filter(|(rollout, info)| {
+                rollout.number != info.number || info.number == running.active[0].number
+            });
+            assert_eq!(also.count(), 0, "half of a change: {running:?}");
+        }
+    });
+}
+
+/// Who checks a version says which files it had; another may change it meanwhile, through a handle of their own.
+fn what_was_changed_gets_no_document(state: &Reopen) {
+    let (here, there) = (of(state, "default"), of(state, "default"));
+    let a = name("a");
+    let [one, two] = [1, 2].map(|number| here.draft(&a, &files(number)).unwrap());
+    let beside = here.draft(&name("b"), &files(1)).unwrap();
+    here.activate(std::slice::from_ref(&one)).unwrap();
+    let hash = here.info(&a, 2).unwrap().hash;
+    let checked = two.clone().with_hash(Some(&hash));
+    let shadow = Shadow { stack: a.clone(), number: 2, share: "5%".parse().unwrap() };
+    there.edit(&two, "200/b.txcl", Some("EMIT .b = 2")).unwrap();
+    let now = here.change_number().unwrap();
+    for refused in [
+        here.activate(&[beside.clone(), checked.clone()]),
+        here.set_rollout(&rollout("a", 2), Some(&hash)),
+        here.set_shadow(&shadow, Some(&hash)),
+    ] {
+        assert!(matches!(refused, Err(StacksError::Changed { number: 2, .. })), "{refused:?}");
+    }
+    assert_eq!(here.active(&beside.stack).unwrap(), None, "all or none");
+    assert_eq!((here.rollouts().unwrap(), here.shadows().unwrap()), (vec![], vec![]));
+    assert_eq!(here.change_number().unwrap(), now);
+    // Nor one of the same number that took its place; as it was it is the same again.
+    there.delete_draft(&two).unwrap();
+    assert_eq!(there.draft(&a, &files(3)).unwrap(), two);
+    let refused = here.activate(std::slice::from_ref(&checked));
+    assert!(matches!(refused, Err(StacksError::Changed { number: 2, .. })), "{refused:?}");
+    there.edit(&two, "100_A/a.txcl", Some(&files(2)[0].text)).unwrap();
+    here.set_shadow(&shadow, Some(&hash)).unwrap();
+    here.set_rollout(&rollout("a", 2), Some(&hash)).unwrap();
+    let other = here.complete_rollout(&two.with_hash(Some("other")));
+    assert!(matches!(other, Err(StacksError::Changed { number: 2, .. })), "{other:?}");
+    here.complete_rollout(&checked).unwrap();
+    here.activate(&[checked, beside]).unwrap();
+    assert_eq!(here.active(&a).unwrap().unwrap().files, files(2));
+}
+
 fn the_change_number_grows_and_others_see_it(state: &Reopen) {
     let (here, there) = (of(state, "default"), of(state, "default"));
     let vault = Vault::new(&"1".repeat(64)).unwrap();
@@ -76,6 +151,14 @@ fn the_change_number_grows_and_others_see_it(state: &Reopen) {
     grows("another");
     here.activate(&[one]).unwrap();
     grows("one that goes back");
+    here.set_rollout(&rollout("a", 2), None).unwrap();
+    grows("a rollout");
+    here.remove_rollout(&name("a")).unwrap();
+    grows("a rollout that is taken back");
+    here.set_rollout(&rollout("a", 2), None).unwrap();
+    grows("another rollout");
+    here.complete_rollout(&Draft::new(name("a"), 2)).unwrap();
+    grows("a rollout that is completed");
     here.set_secret(&vault, "KEY", "one").unwrap();
     grows("a secret");
     here.set_secret(&vault, "KEY", "two").unwrap();
@@ -85,6 +168,8 @@ fn the_change_number_grows_and_others_see_it(state: &Reopen) {
     let now = last;
     assert!(here.activate(&[Draft::new(name("a"), 9)]).is_err());
     assert!(here.delete_secret("KEY").is_err());
+    assert!(here.set_rollout(&rollout("a", 2), None).is_err());
+    assert!(here.complete_rollout(&Draft::new(name("a"), 1)).is_err());
     assert_eq!(there.change_number().unwrap(), now, "what failed changes nothing");
 }
 
@@ -195,6 +280,18 @@ fn quotas_hold(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
     }
     assert_eq!(limit(catalogue.draft(&name("c"), &files(1))), 2);
     assert_eq!(catalogue.stacks().unwrap().len(), 2);
+
+    let state = new(StateQuotas { rollouts: 1, ..standard });
+    let catalogue = of(&state, "default");
+    for stack in ["a", "b"] {
+        let drafts = [1, 2].map(|number| catalogue.draft(&name(stack), &files(number)).unwrap());
+        catalogue.activate(&drafts[..1]).unwrap();
+    }
+    catalogue.set_rollout(&rollout("a", 2), None).unwrap();
+    catalogue.set_rollout(&rollout("a", 2), None).unwrap();
+    let refused = catalogue.set_rollout(&rollout("b", 2), None);
+    assert_eq!(limit(refused.map(|()| Draft::new(name("b"), 2))), 1);
+    assert!(catalogue.info(&name("b"), 2).unwrap().activated.is_none(), "nothing was changed");
 
     let state = new(StateQuotas { versions: 2, ..standard });
     let catalogue = of(&state, "default");

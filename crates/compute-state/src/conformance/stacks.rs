@@ -3,11 +3,11 @@
 use compute::RecordKeep;
 
 use crate::{
-    Draft, File, RecordPolicies, RecordPolicy, Recorded, Shadow, StackName, Stacks, StacksError,
-    manifest_hash,
+    Draft, File, RecordPolicies, RecordPolicy, Recorded, Rollout, Shadow, StackName, Stacks,
+    StacksError, manifest_hash,
 };
 
-pub(super) const TESTS: [fn(&dyn Stacks); 9] = [
+pub(super) const TESTS: [fn(&dyn Stacks); 12] = [
     nothing_is_there_at_first,
     versions_are_numbered_activated_and_gone_back_to,
     the_same_files_are_the_same_version,
@@ -16,7 +16,10 @@ pub(super) const TESTS: [fn(&dyn Stacks); 9] = [
     an_activation_is_all_or_nothing,
     what_was_active_is_not_forgotten,
     what_is_recorded_is_said_of_a_stack_and_of_all,
-    a_shadow_is_a_version_and_goes_with_it,
+    a_shadow_never_changes,
+    a_rollout_is_beside_an_active_version,
+    a_rollout_ends_with_an_activation,
+    a_rollout_is_completed_as_it_is,
 ];
 
 pub(super) fn name(name: &str) -> StackName {
@@ -53,23 +56,119 @@ fn what_is_recorded_is_said_of_a_stack_and_of_all(stacks: &dyn Stacks) {
     assert_eq!(stacks.record_policies().unwrap(), RecordPolicies::default());
 }
 
-fn a_shadow_is_a_version_and_goes_with_it(stacks: &dyn Stacks) {
+fn a_shadow_never_changes(stacks: &dyn Stacks) {
     let shop = name("shop/eu");
     let share = "5%".parse().unwrap();
     let shadow = |number| Shadow { stack: shop.clone(), number, share };
-    let absent = stacks.set_shadow(&shadow(1));
+    let absent = stacks.set_shadow(&shadow(1), None);
     assert!(matches!(absent, Err(StacksError::NoVersion { number: 1, .. })));
-    stacks.draft(&shop, &files(1)).unwrap();
-    let two = stacks.draft(&shop, &files(2)).unwrap();
-    stacks.set_shadow(&shadow(1)).unwrap();
-    stacks.set_shadow(&shadow(2)).unwrap();
+    let [_, two, three] = [1, 2, 3].map(|number| stacks.draft(&shop, &files(number)).unwrap());
+    stacks.set_shadow(&shadow(1), None).unwrap();
+    stacks.set_shadow(&shadow(2), None).unwrap();
     assert_eq!(stacks.shadows().unwrap(), [shadow(2)]);
-    stacks.delete_draft(&two).unwrap();
-    assert_eq!(stacks.shadows().unwrap(), []);
-    stacks.set_shadow(&shadow(1)).unwrap();
+    // What it answers is counted: it never changes, and does not go.
+    let info = stacks.info(&shop, 2).unwrap();
+    assert!(info.activated.is_some() && !info.active, "{info:?}");
+    let refused = |draft: &Draft| {
+        let edited = stacks.edit(draft, "200/b.txcl", None);
+        assert!(matches!(edited, Err(StacksError::Immutable { .. })), "{edited:?}");
+        let deleted = stacks.delete_draft(draft);
+        assert!(matches!(deleted, Err(StacksError::Immutable { .. })), "{deleted:?}");
+        stacks.forget(std::slice::from_ref(draft)).unwrap();
+        assert_eq!(stacks.version(&shop, draft.number).unwrap().files, files(draft.number));
+    };
+    refused(&two);
+    assert_eq!(stacks.shadows().unwrap(), [shadow(2)]);
+    // Set again it is the same.
+    stacks.set_shadow(&shadow(2), None).unwrap();
+    assert_eq!(stacks.info(&shop, 2).unwrap(), info);
     stacks.remove_shadow(&shop).unwrap();
     assert_eq!(stacks.shadows().unwrap(), []);
     stacks.remove_shadow(&shop).unwrap();
+    // What once was given to documents stays as it was; what never was does not.
+    refused(&two);
+    stacks.delete_draft(&three).unwrap();
+}
+
+fn rollout(stack: &str, number: u32, share: &str) -> Rollout {
+    let (share, by) = (share.parse().unwrap(), ".customer.\"the id\"".parse().unwrap());
+    Rollout { stack: name(stack), number, share, by }
+}
+
+fn a_rollout_is_beside_an_active_version(stacks: &dyn Stacks) {
+    let shop = name("shop/eu");
+    let at = |number, share| rollout("shop/eu", number, share);
+    let absent = stacks.set_rollout(&at(1, "10%"), None);
+    assert!(matches!(absent, Err(StacksError::NoVersion { number: 1, .. })), "{absent:?}");
+    let drafts = [1, 2, 3].map(|number| stacks.draft(&shop, &files(number)).unwrap());
+    let alone = stacks.set_rollout(&at(2, "10%"), None);
+    assert!(matches!(alone, Err(StacksError::NotBeside { number: 2, .. })), "{alone:?}");
+    stacks.activate(&drafts[..1]).unwrap();
+    let itself = stacks.set_rollout(&at(1, "10%"), None);
+    assert!(matches!(itself, Err(StacksError::NotBeside { number: 1, .. })), "{itself:?}");
+    let absent = stacks.set_rollout(&at(9, "10%"), None);
+    assert!(matches!(absent, Err(StacksError::NoVersion { number: 9, .. })), "{absent:?}");
+    assert_eq!(stacks.rollouts().unwrap(), []);
+
+    stacks.set_rollout(&at(2, "10%"), None).unwrap();
+    assert_eq!(stacks.rollouts().unwrap(), [at(2, "10%")]);
+    assert_eq!(stacks.active(&shop).unwrap().unwrap().info.number, 1);
+    // It answers documents: it never changes, and does not go.
+    let info = stacks.info(&shop, 2).unwrap();
+    assert!(info.activated.is_some() && !info.active);
+    let edited = stacks.edit(&drafts[1], "200/b.txcl", None);
+    assert!(matches!(edited, Err(StacksError::Immutable { number: 2, .. })), "{edited:?}");
+    let deleted = stacks.delete_draft(&drafts[1]);
+    assert!(matches!(deleted, Err(StacksError::Immutable { number: 2, .. })), "{deleted:?}");
+    stacks.forget(&drafts[1..2]).unwrap();
+    assert_eq!(stacks.version(&shop, 2).unwrap().files, files(2));
+    // Raised, and another in its place.
+    stacks.set_rollout(&at(2, "0.0001%"), None).unwrap();
+    stacks.set_rollout(&at(2, "100%"), None).unwrap();
+    assert_eq!(stacks.info(&shop, 2).unwrap(), info);
+    stacks.set_rollout(&at(3, "20%"), None).unwrap();
+    assert_eq!(stacks.rollouts().unwrap(), [at(3, "20%")]);
+    stacks.remove_rollout(&shop).unwrap();
+    assert_eq!(stacks.rollouts().unwrap(), []);
+    stacks.remove_rollout(&shop).unwrap();
+    // What once was given to documents stays as it was.
+    let edited = stacks.edit(&drafts[1], "200/b.txcl", None);
+    assert!(matches!(edited, Err(StacksError::Immutable { number: 2, .. })), "{edited:?}");
+}
+
+fn a_rollout_ends_with_an_activation(stacks: &dyn Stacks) {
+    let drafts = [1, 2, 3].map(|number| stacks.draft(&name("a"), &files(number)).unwrap());
+    let other = [1, 2].map(|number| stacks.draft(&name("b"), &files(number)).unwrap());
+    stacks.activate(&[drafts[0].clone(), other[0].clone()]).unwrap();
+    // Its own version, another, and the one that is active already.
+    for version in [&drafts[1], &drafts[2], &drafts[2]] {
+        let at = if version == &drafts[1] { 2 } else { 1 };
+        stacks.set_rollout(&rollout("a", at, "10%"), None).unwrap();
+        stacks.set_rollout(&rollout("b", 2, "10%"), None).unwrap();
+        stacks.activate(std::slice::from_ref(version)).unwrap();
+        assert_eq!(stacks.rollouts().unwrap(), [rollout("b", 2, "10%")], "of this stack alone");
+        assert_eq!(stacks.active(&name("a")).unwrap().unwrap().info.number, version.number);
+    }
+    // What fails ends none.
+    stacks.activate(&[other[0].clone(), Draft::new(name("c"), 1)]).unwrap_err();
+    assert_eq!(stacks.rollouts().unwrap().len(), 1);
+}
+
+fn a_rollout_is_completed_as_it_is(stacks: &dyn Stacks) {
+    let drafts = [1, 2, 3].map(|number| stacks.draft(&name("a"), &files(number)).unwrap());
+    stacks.activate(&drafts[..1]).unwrap();
+    let complete = |at: usize| stacks.complete_rollout(&drafts[at]);
+    let none = complete(1);
+    assert!(matches!(none, Err(StacksError::NoRollout { number: 2, .. })), "{none:?}");
+    stacks.set_rollout(&rollout("a", 3, "10%"), None).unwrap();
+    let other = complete(1);
+    assert!(matches!(other, Err(StacksError::NoRollout { number: 2, .. })), "{other:?}");
+    assert_eq!(stacks.active(&name("a")).unwrap().unwrap().info.number, 1);
+    complete(2).unwrap();
+    assert_eq!(stacks.active(&name("a")).unwrap().unwrap().info.number, 3);
+    assert_eq!(stacks.rollouts().unwrap(), []);
+    let again = complete(2);
+    assert!(matches!(again, Err(StacksError::NoRollout { number: 3, .. })), "{again:?}");
 }
 
 fn nothing_is_there_at_first(stacks: &dyn Stacks) {

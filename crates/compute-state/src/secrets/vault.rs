@@ -55,6 +55,14 @@ pub enum VaultError {
     /// Those who share what is kept share one key, and none was given.
     #[error("whoever shares {0} has the one key that seals its secrets, and none is given")]
     NoKey(String),
+    /// There are secrets, and the key that they were sealed with is not in its file.
+    #[error("there are secrets in {state}, and the key that sealed them is not in {}: put it back there", .file.display())]
+    Gone {
+        /// Where the secrets are.
+        state: String,
+        /// The file.
+        file: PathBuf,
+    },
     /// Those who share what is kept share one key, and this is another.
     #[error("the key that seals secrets is not the one of {0}, which all who share it have")]
     OtherKey(String),

@@ -4,27 +4,30 @@ mod edit;
 mod policies;
 mod quota;
 mod restore;
+mod rollouts;
 mod schema;
 mod secrets;
 
 use std::path::Path;
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard};
 
 use compute::Ref;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
+use super::audit::{self, SqliteAudit};
 use super::database::Database;
 use crate::{
-    ActiveStack, Catalogue, Draft, File, RecordPolicies, RecordPolicy, Shadow, StackName, Stacks,
-    StacksError, StateError, StateQuotas, Version, VersionInfo, manifest_hash,
+    ActiveStack, Catalogue, Deed, Draft, File, RecordPolicies, RecordPolicy, Rollout, Running,
+    Shadow, StackName, Stacks, StacksError, StateError, StateQuotas, Version, VersionInfo,
+    manifest_hash,
 };
 use edit::keep_files;
 
 /// What is kept of a tenant's stacks and secrets, in a SQLite file that several processes may use.
 #[derive(Debug)]
 pub struct SqliteCatalogue {
-    database: Database,
+    database: Arc<Database>,
     quotas: StateQuotas,
 }
 
@@ -34,37 +37,37 @@ impl SqliteCatalogue {
     /// # Errors
     /// [`StateError::Newer`] if a later version of this program wrote it.
     pub fn open(path: &Path, quotas: StateQuotas) -> Result<Self, StateError> {
-        let catalogue = Self { database: Database::open(path)?, quotas };
-        catalogue.migrate()?;
-        Ok(catalogue)
+        let database = Arc::new(Database::open(path)?);
+        database.migrate("the catalogue", &schema::MIGRATIONS)?;
+        Ok(Self { database, quotas })
     }
 
-    fn migrate(&self) -> Result<(), StateError> {
-        let mut connection = self.connection();
-        let found: u32 =
-            self.sql(connection.query_row("PRAGMA user_version", [], |row| row.get(0)))?;
-        let known = schema::MIGRATIONS.len() as u32;
-        if found > known {
-            let what = format!("the catalogue {}", self.database.path().display());
-            return Err(StateError::Newer { what, found, known });
-        }
-        if found == known {
-            return Ok(());
-        }
-        // Another process may have been faster, so it is asked again once this one writes.
-        let change = self.change(&mut connection)?;
-        let found: u32 = self.sql(change.query_row("PRAGMA user_version", [], |row| row.get(0)))?;
-        for migration in schema::MIGRATIONS.iter().skip(found as usize) {
-            self.sql(change.execute_batch(migration))?;
-        }
-        self.sql(change.pragma_update(None, "user_version", known))?;
-        self.sql(change.commit())
+    /// The log of who changed what here.
+    pub(crate) fn audit(&self) -> SqliteAudit {
+        let (database, most) = (Arc::clone(&self.database), self.quotas.audit_entries);
+        SqliteAudit { database, tenant: String::new(), most }
     }
 
     /// Commits a change that those who take documents must see.
-    fn changed(&self, change: Transaction<'_>) -> Result<(), StacksError> {
+    fn changed(
+        &self,
+        change: Transaction<'_>,
+        deed: impl Into<Option<Deed>>,
+    ) -> Result<(), StateError> {
         self.sql(change.execute("UPDATE changes SET number = number + 1", []))?;
-        Ok(self.sql(change.commit())?)
+        self.commit(change, deed)
+    }
+
+    /// Commits a change with its entry in the log; one that is nobody's deed has none.
+    fn commit(
+        &self,
+        change: Transaction<'_>,
+        deed: impl Into<Option<Deed>>,
+    ) -> Result<(), StateError> {
+        if let Some(deed) = deed.into() {
+            self.sql(audit::log(&change, "", &deed, self.quotas.audit_entries))?;
+        }
+        self.sql(change.commit())
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -82,6 +85,26 @@ impl SqliteCatalogue {
 
     fn sql<T>(&self, result: rusqlite::Result<T>) -> Result<T, StateError> {
         self.database.sql(result)
+    }
+}
+
+impl SqliteCatalogue {
+    /// Makes versions active, each for all documents of its stack.
+    fn make_active(&self, change: &Transaction<'_>, versions: &[Draft]) -> Result<(), StacksError> {
+        let now = Timestamp::now().as_millisecond();
+        for version @ Draft { stack, number, .. } in versions {
+            self.unchanged(change, version)?;
+            self.sql(change.execute(
+                "UPDATE versions SET activated = ?3 WHERE stack = ?1 AND number = ?2",
+                params![stack.as_str(), number, now],
+            ))?;
+            self.sql(change.execute(
+                "UPDATE stacks SET active = ?2 WHERE name = ?1",
+                params![stack.as_str(), number],
+            ))?;
+            self.sql(change.execute("DELETE FROM rollouts WHERE stack = ?1", [stack.as_str()]))?;
+        }
+        Ok(())
     }
 }
 
@@ -150,7 +173,7 @@ impl Stacks for SqliteCatalogue {
             )
             .optional();
         if let Some(number) = self.sql(same)? {
-            return Ok(Draft { stack: stack.clone(), number });
+            return Ok(Draft::new(stack.clone(), number));
         }
         self.sql(change.execute("INSERT OR IGNORE INTO stacks (name) VALUES (?1)", [name]))?;
         let last: u32 = self.sql(change.query_row(
@@ -163,10 +186,10 @@ impl Stacks for SqliteCatalogue {
             "INSERT INTO versions (stack, number, hash, created, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![name, number, hash, Timestamp::now().as_millisecond(), quota::kept_bytes(files)],
         ))?;
-        let draft = Draft { stack: stack.clone(), number };
+        let draft = Draft::new(stack.clone(), number);
         self.sql(keep_files(&change, &draft, files))?;
         self.within_quota(&change, &draft)?;
-        self.sql(change.commit())?;
+        self.commit(change, Deed::draft_create(&draft, &hash))?;
         Ok(draft)
     }
 
@@ -183,37 +206,28 @@ impl Stacks for SqliteCatalogue {
     fn forget(&self, drafts: &[Draft]) -> Result<(), StacksError> {
         let mut connection = self.connection();
         let change = self.change(&mut connection)?;
-        for Draft { stack, number } in drafts {
-            self.sql(change.execute(
+        let mut gone = Vec::new();
+        for draft @ Draft { stack, number, .. } in drafts {
+            let deleted = self.sql(change.execute(
                 "DELETE FROM versions WHERE stack = ?1 AND number = ?2 AND activated IS NULL",
                 params![stack.as_str(), number],
             ))?;
+            if deleted > 0 {
+                gone.push(draft.clone());
+            }
             self.sql(change.execute(
                 "DELETE FROM stacks WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM versions WHERE stack = ?1)",
                 [stack.as_str()],
             ))?;
         }
-        Ok(self.sql(change.commit())?)
+        Ok(self.commit(change, Deed::draft_delete(&gone))?)
     }
 
     fn activate(&self, versions: &[Draft]) -> Result<(), StacksError> {
         let mut connection = self.connection();
         let change = self.change(&mut connection)?;
-        let now = Timestamp::now().as_millisecond();
-        for Draft { stack, number } in versions {
-            let known = self.sql(change.execute(
-                "UPDATE versions SET activated = ?3 WHERE stack = ?1 AND number = ?2",
-                params![stack.as_str(), number, now],
-            ))?;
-            if known == 0 {
-                return Err(StacksError::NoVersion { stack: stack.clone(), number: *number });
-            }
-            self.sql(change.execute(
-                "UPDATE stacks SET active = ?2 WHERE name = ?1",
-                params![stack.as_str(), number],
-            ))?;
-        }
-        self.changed(change)
+        self.make_active(&change, versions)?;
+        Ok(self.changed(change, Deed::activate(versions))?)
     }
 
     fn record_policies(&self) -> Result<RecordPolicies, StacksError> {
@@ -232,17 +246,33 @@ impl Stacks for SqliteCatalogue {
         self.all_shadows()
     }
 
-    fn set_shadow(&self, shadow: &Shadow) -> Result<(), StacksError> {
-        self.put_shadow(shadow)
+    fn set_shadow(&self, shadow: &Shadow, hash: Option<&str>) -> Result<(), StacksError> {
+        self.put_shadow(shadow, hash)
     }
 
     fn remove_shadow(&self, stack: &StackName) -> Result<(), StacksError> {
         self.delete_shadow(stack)
     }
+
+    fn rollouts(&self) -> Result<Vec<Rollout>, StacksError> {
+        Ok(self.sql(rollouts::all(&self.reader()))?)
+    }
+
+    fn set_rollout(&self, rollout: &Rollout, hash: Option<&str>) -> Result<(), StacksError> {
+        self.put_rollout(rollout, hash)
+    }
+
+    fn complete_rollout(&self, version: &Draft) -> Result<(), StacksError> {
+        self.end_rollout(version)
+    }
+
+    fn remove_rollout(&self, stack: &StackName) -> Result<(), StacksError> {
+        self.delete_rollout(stack)
+    }
 }
 
 impl Catalogue for SqliteCatalogue {
-    fn all_active(&self) -> Result<Vec<VersionInfo>, StacksError> {
+    fn running(&self) -> Result<Running, StacksError> {
         let mut connection = self.reader();
         // One transaction sees one state.
         let read = self.sql(connection.transaction())?;
@@ -252,11 +282,15 @@ impl Catalogue for SqliteCatalogue {
         let rows =
             names.query_map([], |row| Ok((text::<StackName>(row, 0)?, row.get::<_, u32>(1)?)));
         let rows: Vec<_> = self.sql(rows.and_then(Iterator::collect))?;
-        let mut all = Vec::with_capacity(rows.len());
+        let mut running = Running::default();
         for (stack, number) in rows {
-            all.extend(self.sql(versions(&read, &stack, Some(number)))?);
+            running.active.extend(self.sql(versions(&read, &stack, Some(number)))?);
         }
-        Ok(all)
+        for rollout in self.sql(rollouts::all(&read))? {
+            let info = self.sql(versions(&read, &rollout.stack, Some(rollout.number)))?.pop();
+            running.rollouts.extend(info.map(|info| (rollout, info)));
+        }
+        Ok(running)
     }
 
     fn change_number(&self) -> Result<i64, StacksError> {

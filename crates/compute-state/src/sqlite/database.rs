@@ -56,8 +56,27 @@ impl Database {
         Ok(Self { connection: Mutex::new(connection), reader, watcher, path: path.to_owned() })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Takes the steps from the format that is found to the newest; `user_version` counts those that were taken.
+    pub(super) fn migrate(&self, what: &str, migrations: &[&str]) -> Result<(), StateError> {
+        let mut connection = self.connection();
+        let version = |connection: &Connection| -> Result<u32, StateError> {
+            self.sql(connection.query_row("PRAGMA user_version", [], |row| row.get(0)))
+        };
+        let (found, known) = (version(&connection)?, migrations.len() as u32);
+        if found > known {
+            let what = format!("{what} {}", self.path.display());
+            return Err(StateError::Newer { what, found, known });
+        }
+        if found == known {
+            return Ok(());
+        }
+        // Another process may have been faster, so it is asked again once this one writes.
+        let change = self.change(&mut connection)?;
+        for migration in migrations.iter().skip(version(&change)? as usize) {
+            self.sql(change.execute_batch(migration))?;
+        }
+        self.sql(change.pragma_update(None, "user_version", known))?;
+        self.sql(change.commit())
     }
 
     /// What writes.

@@ -2,20 +2,22 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::audit::{self, SqliteAudit};
 use super::database::Database;
 use crate::{
-    KeptToken, NewToken, ScopeError, StateError, StateQuotas, TenantName, TokenCheck, TokenInfo,
-    TokenScope, Tokens, TokensError,
+    Deed, KeptToken, NewToken, ScopeError, StateError, StateQuotas, TenantName, TokenCheck,
+    TokenInfo, TokenScope, Tokens, TokensError,
 };
 
 /// How long what is known of tokens is taken as it is: what another process changes is seen after this.
 const FRESH: Duration = Duration::from_millis(50);
+/// Files of before their format was counted have it: it is made where it is not there.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS tokens (
     id TEXT PRIMARY KEY,
@@ -32,9 +34,8 @@ const COLUMNS: &str = "id, tenant, name, scopes, created, expires";
 /// for nobody who writes.
 #[derive(Debug)]
 pub struct SqliteTokens {
-    database: Database,
-    /// How many a tenant may have.
-    limit: u32,
+    database: Arc<Database>,
+    quotas: StateQuotas,
     /// All tokens, by id. Nothing is read or written while it is locked.
     known: RwLock<HashMap<String, KeptToken>>,
     /// When the file was last asked whether it has changed, and what it said.
@@ -54,16 +55,28 @@ impl SqliteTokens {
     /// # Errors
     /// When the file cannot be opened.
     pub fn open(path: &Path, quotas: StateQuotas) -> Result<Self, StateError> {
-        let database = Database::open(path)?;
-        database.sql(database.connection().execute_batch(SCHEMA))?;
-        let tokens = Self {
-            database,
-            limit: quotas.tokens,
-            known: RwLock::default(),
-            asked: Mutex::default(),
-        };
+        let database = Arc::new(Database::open(path)?);
+        database.migrate("the tokens", &[SCHEMA, audit::SCHEMA])?;
+        let (known, asked) = (RwLock::default(), Mutex::default());
+        let tokens = Self { database, quotas, known, asked };
         tokens.look(&mut lock(&tokens.asked))?;
         Ok(tokens)
+    }
+
+    /// The log of who changed a tenant's tokens.
+    pub(crate) fn audit(&self, tenant: &TenantName) -> SqliteAudit {
+        let (database, most) = (Arc::clone(&self.database), self.quotas.audit_entries);
+        SqliteAudit { database, tenant: tenant.as_str().to_owned(), most }
+    }
+
+    /// The tenants whose tokens were ever changed.
+    pub(crate) fn audited(&self) -> Result<Vec<TenantName>, StateError> {
+        audit::tenants(&self.database)
+    }
+
+    /// Writes the entry of a change.
+    fn log(&self, change: &Connection, tenant: &str, deed: &Deed) -> Result<(), StateError> {
+        self.database.sql(audit::log(change, tenant, deed, self.quotas.audit_entries))
     }
 
     /// Sees what was just written here, before it is answered.
@@ -111,10 +124,12 @@ impl Tokens for SqliteTokens {
         let count = "SELECT COUNT(*) FROM tokens WHERE tenant = ?1";
         let count: u32 =
             self.database.sql(change.query_row(count, [info.tenant.as_str()], |row| row.get(0)))?;
-        if count >= self.limit {
-            return Err(TokensError::TooMany { limit: self.limit });
+        let limit = self.quotas.tokens;
+        if count >= limit {
+            return Err(TokensError::TooMany { limit });
         }
         self.database.sql(put(&change, &kept))?;
+        self.log(&change, info.tenant.as_str(), &Deed::token_create(info))?;
         self.database.sql(change.commit())?;
         drop(connection);
         self.see()?;
@@ -131,13 +146,17 @@ impl Tokens for SqliteTokens {
     }
 
     fn revoke(&self, id: &str, tenant: Option<&TenantName>) -> Result<(), TokensError> {
-        let gone = self.database.sql(self.database.connection().execute(
-            "DELETE FROM tokens WHERE id = ?1 AND (?2 IS NULL OR tenant = ?2)",
-            params![id, tenant.map(TenantName::as_str)],
-        ))?;
-        if gone == 0 {
-            return Err(TokensError::none(id));
-        }
+        let mut connection = self.database.connection();
+        let change = self.database.change(&mut connection)?;
+        let delete =
+            "DELETE FROM tokens WHERE id = ?1 AND (?2 IS NULL OR tenant = ?2) RETURNING tenant";
+        let values = params![id, tenant.map(TenantName::as_str)];
+        let whose = change.query_row(delete, values, |row| row.get(0)).optional();
+        let whose: Option<String> = self.database.sql(whose)?;
+        let whose = whose.ok_or_else(|| TokensError::none(id))?;
+        self.log(&change, &whose, &Deed::token_revoke(id))?;
+        self.database.sql(change.commit())?;
+        drop(connection);
         Ok(self.see()?)
     }
 }

@@ -8,6 +8,7 @@ use compute_state::{
     Catalogue as _, Draft, File, SealedSecrets as _, SqliteCatalogue, StackName, Stacks as _,
     StacksError, StateQuotas, Vault, manifest_hash,
 };
+use jiff::{SignedDuration, Timestamp};
 
 fn stack(name: &str) -> StackName {
     name.parse().unwrap()
@@ -108,7 +109,9 @@ fn a_draft_changes_until_it_was_active() {
         catalogue.edit(&draft, "100/rule.txcl", None),
         catalogue.delete_draft(&draft),
     ] {
-        assert!(refused.unwrap_err().to_string().contains("was active, so it never changes"));
+        assert!(
+            refused.unwrap_err().to_string().contains("was given documents, so it never changes")
+        );
     }
     let other = catalogue.draft(&stack("a"), &files("EMIT .b = 1")).unwrap();
     catalogue.delete_draft(&other).unwrap();
@@ -158,6 +161,31 @@ fn a_catalogue_of_a_later_program_is_refused() {
         error.to_string().contains("the format 99; this program knows formats up to "),
         "{error}"
     );
+}
+
+/// Programs before let shadows be changed.
+#[test]
+fn a_shadow_of_an_earlier_program_changes_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.sqlite");
+    let catalogue = open(&path).unwrap();
+    let [one, two, three] = ["EMIT .a = 1", "EMIT .a = 2", "EMIT .a = 3"]
+        .map(|text| catalogue.draft(&stack("a"), &files(text)).unwrap());
+    catalogue.activate(std::slice::from_ref(&one)).unwrap();
+    let was = catalogue.info(&one.stack, one.number).unwrap();
+    drop(catalogue);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute("INSERT INTO shadows VALUES ('a', 2, 10)", []).unwrap();
+    connection.pragma_update(None, "user_version", 6).unwrap();
+    drop(connection);
+    let catalogue = open(&path).unwrap();
+    let info = catalogue.info(&two.stack, two.number).unwrap();
+    let age = Timestamp::now().duration_since(info.activated.unwrap());
+    assert!(age.abs() < SignedDuration::from_mins(10), "{info:?}");
+    let error = catalogue.edit(&two, "1/a.txcl", None).unwrap_err();
+    assert!(matches!(error, StacksError::Immutable { number: 2, .. }), "{error:?}");
+    catalogue.delete_draft(&three).unwrap();
+    assert_eq!(catalogue.info(&one.stack, one.number).unwrap(), was);
 }
 
 const CHILD: &str = "COMPUTE_STATE_TEST_CHILD";

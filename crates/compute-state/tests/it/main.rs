@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod audit;
 mod catalogue;
 mod conformance;
+mod cron;
 mod memory;
+mod opened;
 mod quotas;

@@ -1,18 +1,31 @@
 //! All that is kept, in memory: a second implementation of every trait, which knows nothing of the first.
 
+mod audit;
+mod shares;
+mod usage;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use compute::{Ref, scan_refs};
+use compute_state::conformance::ModelQueue;
 use compute_state::{
-    ActiveStack, Bindings, Catalogue, Draft, File, KeptToken, NewToken, RecordPolicies,
-    RecordPolicy, SealedSecrets, SecretError, SecretInfo, Shadow, Share, StackName, Stacks,
-    StacksError, State, StateError, StateQuotas, TenantName, TenantState, TokenCheck, TokenInfo,
-    TokenScope, Tokens, TokensError, TraceStore, TraceText, Traces, TracesError, Version,
-    VersionInfo, WriteText, check_secret_name, manifest_hash,
+    ActiveStack, AuditLog, AuditOf, Bindings, Catalogue, Deed, Draft, File, JobQueue, KeptToken,
+    NewToken, RecordPolicies, RecordPolicy, Rollout, Running, SealedSecrets, SecretError,
+    SecretInfo, Shadow, Share, Shares, StackName, Stacks, StacksError, State, StateError,
+    StateQuotas, TenantName, TenantState, TokenCheck, TokenInfo, TokenScope, Tokens, TokensError,
+    TraceStore, TraceText, Traces, TracesError, UsageLog, Version, VersionInfo, WriteText,
+    check_secret_name, manifest_hash,
 };
 use jiff::Timestamp;
+
+use audit::{Chain, MemoryAudit};
+use shares::MemoryShares;
+use usage::MemoryUsage;
+
+/// The logs of who changed the schedules of tenants.
+type Schedules = Arc<Mutex<BTreeMap<TenantName, Chain>>>;
 
 /// Everything. Clones share it.
 #[derive(Clone, Debug)]
@@ -20,12 +33,30 @@ pub(crate) struct MemoryState {
     quotas: StateQuotas,
     tenants: Arc<Mutex<BTreeMap<TenantName, Arc<MemoryTenant>>>>,
     tokens: Arc<MemoryTokens>,
+    jobs: ModelQueue,
+    schedules: Schedules,
+    usage: Arc<MemoryUsage>,
+    shares: Arc<MemoryShares>,
 }
 
 impl MemoryState {
     pub(crate) fn new(quotas: StateQuotas) -> Self {
-        let tokens = Arc::new(MemoryTokens { quotas, kept: RwLock::default() });
-        Self { quotas, tenants: Arc::default(), tokens }
+        let tokens =
+            Arc::new(MemoryTokens { quotas, kept: RwLock::default(), audit: Mutex::default() });
+        let schedules = Schedules::default();
+        let logged = Arc::clone(&schedules);
+        let log = move |tenant: &TenantName, deed: &Deed| {
+            lock(&logged).entry(tenant.clone()).or_default().log(deed, quotas.audit_entries);
+        };
+        Self {
+            quotas,
+            tenants: Arc::default(),
+            tokens,
+            jobs: ModelQueue::new(quotas).logged(log),
+            schedules,
+            usage: Arc::default(),
+            shares: Arc::default(),
+        }
     }
 }
 
@@ -35,13 +66,31 @@ impl State for MemoryState {
         let new = || {
             let catalogue = MemoryCatalogue { quotas: self.quotas, kept: Mutex::default() };
             let traces = MemoryTraces { quotas: self.quotas, kept: Mutex::default() };
-            Arc::new(MemoryTenant { catalogue: Arc::new(catalogue), traces: Arc::new(traces) })
+            Arc::new(MemoryTenant {
+                name: tenant.clone(),
+                tokens: Arc::clone(&self.tokens),
+                schedules: Arc::clone(&self.schedules),
+                catalogue: Arc::new(catalogue),
+                traces: Arc::new(traces),
+            })
         };
         Ok(Arc::clone(tenants.entry(tenant.clone()).or_insert_with(new)) as _)
     }
 
     fn tokens(&self) -> Result<Arc<dyn TokenCheck>, StateError> {
         Ok(Arc::clone(&self.tokens) as _)
+    }
+
+    fn jobs(&self) -> Result<Arc<dyn JobQueue>, StateError> {
+        Ok(Arc::new(self.jobs.clone()))
+    }
+
+    fn usage(&self) -> Result<Arc<dyn UsageLog>, StateError> {
+        Ok(Arc::clone(&self.usage) as _)
+    }
+
+    fn shares(&self) -> Result<Option<Arc<dyn Shares>>, StateError> {
+        Ok(Some(Arc::clone(&self.shares) as _))
     }
 
     fn tenants(&self) -> Result<Vec<TenantName>, StateError> {
@@ -55,6 +104,9 @@ impl State for MemoryState {
 
 #[derive(Debug)]
 struct MemoryTenant {
+    name: TenantName,
+    tokens: Arc<MemoryTokens>,
+    schedules: Schedules,
     catalogue: Arc<MemoryCatalogue>,
     traces: Arc<MemoryTraces>,
 }
@@ -66,6 +118,12 @@ impl TenantState for MemoryTenant {
 
     fn traces(&self) -> Result<Arc<dyn TraceStore>, StateError> {
         Ok(Arc::clone(&self.traces) as _)
+    }
+
+    fn audit(&self, of: AuditOf) -> Result<Arc<dyn AuditLog>, StateError> {
+        let (catalogue, tokens) = (Arc::clone(&self.catalogue), Arc::clone(&self.tokens));
+        let (schedules, tenant) = (Arc::clone(&self.schedules), self.name.clone());
+        Ok(Arc::new(MemoryAudit { catalogue, tokens, schedules, tenant, of }))
     }
 }
 
@@ -82,6 +140,7 @@ struct Kept {
     secrets: BTreeMap<String, (Timestamp, Vec<u8>)>,
     policy: Option<RecordPolicy>,
     changes: i64,
+    audit: Chain,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -89,6 +148,7 @@ struct Stack {
     active: Option<u32>,
     policy: Option<RecordPolicy>,
     shadow: Option<(u32, Share)>,
+    rollout: Option<Rollout>,
     versions: BTreeMap<u32, KeptVersion>,
 }
 
@@ -117,6 +177,18 @@ impl Kept {
     }
 
     /// A version that was never active.
+    /// Counts a change, and logs it.
+    fn changed(&mut self, quotas: &StateQuotas, deed: Option<Deed>) {
+        self.changes += 1;
+        self.log(quotas, deed);
+    }
+
+    fn log(&mut self, quotas: &StateQuotas, deed: Option<Deed>) {
+        if let Some(deed) = deed {
+            self.audit.log(&deed, quotas.audit_entries);
+        }
+    }
+
     fn draft(&mut self, draft: &Draft) -> Result<&mut KeptVersion, StacksError> {
         let Draft { stack, number, .. } = draft;
         if self.get(stack, *number)?.activated.is_some() {
@@ -124,6 +196,27 @@ impl Kept {
         }
         let version = self.stacks.get_mut(stack).and_then(|stack| stack.versions.get_mut(number));
         version.ok_or_else(|| StacksError::NoStack(stack.clone()))
+    }
+
+    /// That a version is there, with the files that it must have.
+    fn unchanged(&self, version: &Draft) -> Result<(), StacksError> {
+        let Draft { stack, number, hash, .. } = version;
+        let info = self.info(stack, *number)?;
+        match hash {
+            Some(hash) if info.hash != *hash => {
+                Err(StacksError::Changed { stack: stack.clone(), number: *number })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same, and that it never changes from now on.
+    fn freeze(&mut self, version: &Draft) -> Result<(), StacksError> {
+        self.unchanged(version)?;
+        let stack = self.stacks.get_mut(&version.stack);
+        let version = stack.and_then(|stack| stack.versions.get_mut(&version.number));
+        version.map(|version| version.activated.get_or_insert(Timestamp::now()));
+        Ok(())
     }
 
     fn info(&self, name: &StackName, number: u32) -> Result<VersionInfo, StacksError> {
@@ -217,7 +310,9 @@ impl Stacks for MemoryCatalogue {
             let version = KeptVersion { created: Timestamp::now(), activated: None, files };
             stack.versions.insert(number, version);
             kept.within(&self.quotas, name)?;
-            Ok(Draft::new(name.clone(), number))
+            let draft = Draft::new(name.clone(), number);
+            kept.log(&self.quotas, Some(Deed::draft_create(&draft, &hash)));
+            Ok(draft)
         })
     }
 
@@ -234,7 +329,10 @@ impl Stacks for MemoryCatalogue {
                 let (stack, number) = (draft.stack.clone(), draft.number);
                 return Err(StacksError::NoFile { stack, number, path: path.to_owned() });
             }
-            kept.within(&self.quotas, &draft.stack)
+            kept.within(&self.quotas, &draft.stack)?;
+            let hash = manifest_hash(&kept.draft(draft)?.files());
+            kept.log(&self.quotas, Some(Deed::draft_edit(draft, path, &hash)));
+            Ok(())
         })
     }
 
@@ -245,15 +343,17 @@ impl Stacks for MemoryCatalogue {
 
     fn forget(&self, drafts: &[Draft]) -> Result<(), StacksError> {
         self.change(|kept| {
+            let mut gone = Vec::new();
             for draft in drafts {
                 if kept.draft(draft).is_ok()
                     && let Some(stack) = kept.stacks.get_mut(&draft.stack)
                 {
                     stack.versions.remove(&draft.number);
-                    stack.shadow = stack.shadow.filter(|(number, _)| *number != draft.number);
+                    gone.push(draft.clone());
                 }
             }
             kept.stacks.retain(|_, stack| !stack.versions.is_empty());
+            kept.log(&self.quotas, Deed::draft_delete(&gone));
             Ok(())
         })
     }
@@ -261,14 +361,15 @@ impl Stacks for MemoryCatalogue {
     fn activate(&self, versions: &[Draft]) -> Result<(), StacksError> {
         self.change(|kept| {
             let now = Timestamp::now();
-            for Draft { stack, number, .. } in versions {
-                kept.get(stack, *number)?;
+            for version @ Draft { stack, number, .. } in versions {
+                kept.unchanged(version)?;
                 if let Some(stack) = kept.stacks.get_mut(stack) {
                     stack.active = Some(*number);
                     stack.versions.entry(*number).and_modify(|one| one.activated = Some(now));
+                    stack.rollout = None;
                 }
             }
-            kept.changes += 1;
+            kept.changed(&self.quotas, Some(Deed::activate(versions)));
             Ok(())
         })
     }
@@ -284,6 +385,7 @@ impl Stacks for MemoryCatalogue {
         stack: Option<&StackName>,
         policy: Option<RecordPolicy>,
     ) -> Result<(), StacksError> {
+        let deed = Deed::record_policy(stack, policy.as_ref());
         self.change(|kept| {
             let place = match stack {
                 None => &mut kept.policy,
@@ -293,7 +395,7 @@ impl Stacks for MemoryCatalogue {
                 },
             };
             *place = policy;
-            kept.changes += 1;
+            kept.changed(&self.quotas, Some(deed));
             Ok(())
         })
     }
@@ -306,9 +408,9 @@ impl Stacks for MemoryCatalogue {
         Ok(self.read().stacks.into_iter().filter_map(shadow).collect())
     }
 
-    fn set_shadow(&self, shadow: &Shadow) -> Result<(), StacksError> {
+    fn set_shadow(&self, shadow: &Shadow, hash: Option<&str>) -> Result<(), StacksError> {
         self.change(|kept| {
-            kept.get(&shadow.stack, shadow.number)?;
+            kept.freeze(&Draft::new(shadow.stack.clone(), shadow.number).with_hash(hash))?;
             if let Some(stack) = kept.stacks.get_mut(&shadow.stack) {
                 stack.shadow = Some((shadow.number, shadow.share));
             }
@@ -317,27 +419,85 @@ impl Stacks for MemoryCatalogue {
             if shadows as u64 > limit {
                 return Err(StacksError::Quota { what: "stacks with a shadow", limit });
             }
-            kept.changes += 1;
+            kept.changed(&self.quotas, Some(Deed::shadow_set(shadow)));
             Ok(())
         })
     }
 
     fn remove_shadow(&self, stack: &StackName) -> Result<(), StacksError> {
         self.change(|kept| {
-            if let Some(stack) = kept.stacks.get_mut(stack) {
-                stack.shadow = None;
+            let shadow = kept.stacks.get_mut(stack).and_then(|stack| stack.shadow.take());
+            kept.changed(&self.quotas, shadow.map(|_| Deed::shadow_remove(stack)));
+            Ok(())
+        })
+    }
+
+    fn rollouts(&self) -> Result<Vec<Rollout>, StacksError> {
+        Ok(self.read().stacks.into_values().filter_map(|stack| stack.rollout).collect())
+    }
+
+    fn set_rollout(&self, rollout: &Rollout, hash: Option<&str>) -> Result<(), StacksError> {
+        self.change(|kept| {
+            let Rollout { stack: name, number, .. } = rollout;
+            kept.freeze(&Draft::new(name.clone(), *number).with_hash(hash))?;
+            if let Some(stack) = kept.stacks.get_mut(name) {
+                if stack.active.is_none_or(|active| active == *number) {
+                    let (stack, number) = (name.clone(), *number);
+                    return Err(StacksError::NotBeside { stack, number });
+                }
+                stack.rollout = Some(rollout.clone());
             }
-            kept.changes += 1;
+            let rollouts = kept.stacks.values().filter(|stack| stack.rollout.is_some()).count();
+            let limit = self.quotas.rollouts;
+            if rollouts as u64 > limit {
+                return Err(StacksError::Quota { what: "stacks with a rollout", limit });
+            }
+            kept.changed(&self.quotas, Some(Deed::rollout_set(rollout)));
+            Ok(())
+        })
+    }
+
+    fn complete_rollout(&self, version: &Draft) -> Result<(), StacksError> {
+        self.change(|kept| {
+            let Draft { stack: name, number, .. } = version;
+            let none = || StacksError::NoRollout { stack: name.clone(), number: *number };
+            let stack = kept.stacks.get_mut(name).ok_or_else(none)?;
+            if stack.rollout.take().is_none_or(|rollout| rollout.number != *number) {
+                return Err(none());
+            }
+            kept.unchanged(version)?;
+            let stack = kept.stacks.get_mut(name).ok_or_else(none)?;
+            stack.active = Some(*number);
+            let now = Timestamp::now();
+            stack.versions.entry(*number).and_modify(|one| one.activated = Some(now));
+            kept.changed(&self.quotas, Some(Deed::rollout_complete(version)));
+            Ok(())
+        })
+    }
+
+    fn remove_rollout(&self, stack: &StackName) -> Result<(), StacksError> {
+        self.change(|kept| {
+            let rollout = kept.stacks.get_mut(stack).and_then(|stack| stack.rollout.take());
+            kept.changed(&self.quotas, rollout.map(|_| Deed::rollout_remove(stack)));
             Ok(())
         })
     }
 }
 
 impl Catalogue for MemoryCatalogue {
-    fn all_active(&self) -> Result<Vec<VersionInfo>, StacksError> {
+    fn running(&self) -> Result<Running, StacksError> {
         let kept = self.read();
         let active = kept.stacks.iter().filter_map(|(name, stack)| Some((name, stack.active?)));
-        active.map(|(name, number)| Ok(kept.version(name, number)?.info)).collect()
+        let active = active.map(|(name, number)| kept.info(name, number));
+        let rollouts = kept.stacks.values().filter_map(|stack| stack.rollout.clone());
+        let rollouts = rollouts.map(|rollout| {
+            let info = kept.info(&rollout.stack, rollout.number)?;
+            Ok::<_, StacksError>((rollout, info))
+        });
+        Ok(Running {
+            active: active.collect::<Result<_, _>>()?,
+            rollouts: rollouts.collect::<Result<_, _>>()?,
+        })
     }
 
     fn change_number(&self) -> Result<i64, StacksError> {
@@ -383,7 +543,7 @@ impl SealedSecrets for MemoryCatalogue {
         check_secret_name(name)?;
         self.change(|kept| {
             kept.secrets.insert(name.to_owned(), (Timestamp::now(), sealed.to_vec()));
-            kept.changes += 1;
+            kept.changed(&self.quotas, Some(Deed::secret_set(name)));
             if kept.secrets.len() > self.quotas.secrets as usize {
                 return Err(SecretError::TooMany { limit: self.quotas.secrets });
             }
@@ -406,7 +566,7 @@ impl SealedSecrets for MemoryCatalogue {
 
     fn delete_secret(&self, name: &str) -> Result<(), SecretError> {
         self.change(|kept| {
-            kept.changes += 1;
+            kept.changed(&self.quotas, Some(Deed::secret_delete(name)));
             kept.secrets.remove(name).map(drop).ok_or_else(|| SecretError::none(name))
         })
     }
@@ -421,6 +581,14 @@ impl SealedSecrets for MemoryCatalogue {
 struct MemoryTokens {
     quotas: StateQuotas,
     kept: RwLock<BTreeMap<String, KeptToken>>,
+    audit: Mutex<BTreeMap<TenantName, Chain>>,
+}
+
+impl MemoryTokens {
+    fn log(&self, tenant: &TenantName, deed: &Deed) {
+        let mut logs = lock(&self.audit);
+        logs.entry(tenant.clone()).or_default().log(deed, self.quotas.audit_entries);
+    }
 }
 
 impl Tokens for MemoryTokens {
@@ -439,6 +607,7 @@ impl Tokens for MemoryTokens {
             return Err(TokensError::TooMany { limit: self.quotas.tokens });
         }
         all.insert(new.info.id.clone(), kept);
+        self.log(&tenant, &Deed::token_create(&new.info));
         Ok(new)
     }
 
@@ -457,7 +626,9 @@ impl Tokens for MemoryTokens {
         if !all.get(id).is_some_and(of) {
             return Err(TokensError::none(id));
         }
-        all.remove(id);
+        if let Some(gone) = all.remove(id) {
+            self.log(&gone.info.tenant, &Deed::token_revoke(id));
+        }
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use sha2::{Digest as _, Sha256};
 
 use crate::Profile;
 
@@ -172,6 +173,21 @@ impl Seed {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// The seed of one line of a batch that has this one, counted from 1: the SHA-256 of the text `SEED/LINE`. So a line can be
+    /// repeated alone.
+    ///
+    /// ```
+    /// use compute::Seed;
+    ///
+    /// // printf '%064d/%d' 0 7 | sha256sum
+    /// let seventh = Seed::new([0; 32]).of_line(7).to_string();
+    /// assert_eq!(seventh, "0e3ded2a586d44c473e62d28edf12d48b0cb67aae9d553621a20fb0a8f89229d");
+    /// ```
+    #[must_use]
+    pub fn of_line(&self, line: u64) -> Self {
+        Self(Sha256::digest(format!("{self}/{line}")).into())
     }
 }
 

@@ -147,6 +147,17 @@ impl fmt::Debug for Secrets {
     }
 }
 
+/// That these bytes are one JSON value.
+///
+/// # Errors
+/// [`Error::InvalidInput`] unless they are.
+pub fn check_json(input: &[u8]) -> Result<(), Error> {
+    let invalid = |source| Error::InvalidInput { source };
+    let text = std::str::from_utf8(input).map_err(|error| invalid(Arc::new(error)))?;
+    let read = serde_json::from_str::<serde::de::IgnoredAny>(text);
+    read.map(drop).map_err(|error| invalid(Arc::new(error)))
+}
+
 impl OpCall {
     /// The envelope around this input; empty input counts as `{}`.
     ///

@@ -1,13 +1,52 @@
 //! `compute gc`: deletes what no root needs.
 
+use std::collections::BTreeSet;
+
 use bytesize::ByteSize;
-use compute_state::tenant_store;
+use compute::Ref;
+use compute_state::{AuditOf, Deed, JobQueue, JobWork, KeptJob, TenantName, tenant_store};
 use compute_store::GcOptions;
 
 use crate::args::{Cli, GcArgs};
 use crate::failure::Failure;
 use crate::home;
 use crate::show::print_line;
+
+/// How many artifacts one entry of the log of who changed what names.
+const TOLD: usize = 25;
+
+/// What jobs that have not ended will run, and those of schedules; and what jobs gave that have ended.
+fn of_jobs(queue: &dyn JobQueue, tenant: &TenantName) -> Result<BTreeSet<Ref>, Failure> {
+    let mut refs = BTreeSet::new();
+    let mut keep = |of: &TenantName, work: &JobWork| {
+        if let JobWork::Run(reference) = work
+            && of == tenant
+        {
+            refs.insert(reference.clone());
+        }
+    };
+    let mut last = None;
+    loop {
+        let page = queue.kept(last.as_ref())?;
+        for KeptJob { tenant: of, job, .. } in &page {
+            if !job.info.state.has_ended() {
+                keep(of, &job.info.work);
+            } else if let Some(output) = job.result.as_ref().and_then(|one| one.output.clone()) {
+                keep(of, &JobWork::Run(output));
+            }
+        }
+        let Some(one) = page.last() else { break };
+        last = Some((one.tenant.clone(), one.job.info.id));
+    }
+    let mut last = None;
+    loop {
+        let page = queue.kept_schedules(last.as_ref())?;
+        page.iter().for_each(|(of, one)| keep(of, &one.info.work));
+        let Some((of, one)) = page.last() else { break };
+        last = Some((of.clone(), one.info.name.clone()));
+    }
+    Ok(refs)
+}
 
 pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
     let place = home::place_for(cli, args.state.state.as_deref(), "gc")?;
@@ -16,6 +55,7 @@ pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
     let mut roots = args.roots.clone();
     // Every version of every stack can be gone back to.
     roots.extend(place.catalogue(&tenant)?.refs()?);
+    roots.extend(of_jobs(&*place.state()?.jobs()?, &tenant)?);
     if roots.is_empty() {
         return Err(Failure::usage(
             "there are no stacks, and no --root: everything would be deleted; name what to keep",
@@ -24,16 +64,23 @@ pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
     let mut options = GcOptions { roots, min_age: args.min_age, dry_run: args.dry_run };
     // Servers that share a database run nothing more of what goes, and make no version of it meanwhile.
     if place.folder().is_none() && !args.dry_run {
-        let catalogue = place.catalogue(&tenant)?;
+        let (catalogue, jobs) = (place.catalogue(&tenant)?, place.state()?.jobs()?);
         let dry = GcOptions { dry_run: true, ..options.clone() };
         for artifact in pollster::block_on(compute_store::gc(&*store, &dry))?.swept.artifacts {
-            if !catalogue.release(&artifact)? {
+            // What was submitted meanwhile keeps what it runs.
+            if !catalogue.release(&artifact)? || jobs.naming(&tenant, &artifact)?.is_some() {
                 options.roots.push(artifact);
             }
         }
     }
     let report = pollster::block_on(compute_store::gc(&*store, &options))?;
     let swept = &report.swept;
+    if !args.dry_run && !swept.artifacts.is_empty() {
+        let log = place.state()?.tenant(&tenant)?.audit(AuditOf::Stacks)?;
+        for some in swept.artifacts.chunks(TOLD) {
+            log.write(&Deed::artifact_delete(some))?;
+        }
+    }
     for reference in swept.artifacts.iter().chain(&swept.attachments) {
         print_line(reference)?;
     }

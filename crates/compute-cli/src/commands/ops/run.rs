@@ -1,4 +1,6 @@
-//! `compute run`: one call, its result on stdout.
+//! `compute run`: one call, its result on stdout; or one for each line.
+
+mod lines;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,24 +23,31 @@ use crate::failure::Failure;
 use crate::home::{self, Home};
 use crate::host::{self, Host};
 use crate::input;
+use crate::parallel;
 use crate::show::report;
 use crate::show::{print_bytes, print_line};
 use crate::work::records;
 use crate::work::target::{self, Target};
 
+/// The id of what a command runs.
+const RID: &str = "local";
+
 pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
-    let host = Host::new(cli, host::memory(&args.limits), 1)?;
+    let calls = if args.lines { parallel::threads() } else { 1 };
+    let host = Host::new(cli, host::memory(&args.limits), calls)?;
     if cli.server.is_some() {
         let home = home::of(cli, None)?;
         if args.record.is_some() {
             return Err(Failure::usage("a server keeps records of its own: leave out --record"));
         }
         if let Some(client) = home.server() {
+            if args.lines {
+                return lines::remote(client, args);
+            }
             return remote(client, &host, &*home, args);
         }
     }
     let target = target::load(cli, &host, &args.target)?;
-    let input = input::read(args.input.as_deref(), args.raw)?;
     let artifact = &target.artifact;
     let reference = artifact.reference().clone();
     let options = RunOptions {
@@ -49,6 +58,10 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
     };
     let prepared = host.prepare(artifact, options.limits);
     prepared.map_err(|failure| failure.about(&args.target, &reference))?;
+    if args.lines {
+        return lines::local(&host, &target, &options, args);
+    }
+    let input = input::read(args.input.as_deref(), args.raw)?;
     let run = |runner: &dyn Runner| runner.run_blocking(&reference, &input, &options);
     let outcome = match &args.record {
         None => run(&host.manager),
@@ -114,7 +127,7 @@ fn op_call(args: &RunArgs, artifact: &Artifact) -> Result<Option<OpCall>, Failur
         )));
     }
     Ok(takes_envelope.then(|| OpCall {
-        meta: Meta { rid: "local".into(), ..Meta::default() },
+        meta: Meta { rid: RID.into(), ..Meta::default() },
         env: env(args),
         secrets: args.secret.iter().cloned().collect(),
         always: false,
@@ -150,7 +163,7 @@ fn remote(client: &Client, host: &Host, home: &dyn Home, args: &RunArgs) -> Resu
         input: String::from_utf8(input).ok().and_then(|text| RawValue::from_string(text).ok()),
         env: RawValue::from_string(env(args).get().to_owned()).ok(),
         secrets: RunSecrets(args.secret.iter().cloned().collect()),
-        rid: Some("local".to_owned()),
+        rid: Some(RID.to_owned()),
         memory: limits.memory.map(|bytes| bytes.as_u64()),
         wall_ms: limits.wall.map(|wall| u64::try_from(wall.as_millis()).unwrap_or(u64::MAX).max(1)),
         fuel: limits.fuel,

@@ -98,7 +98,7 @@ fn fill(cli: &Cli, setting: &mut Setting) -> Result<(), Failure> {
         "--state" => Some(user::data("state")?.display().to_string()),
         "--secret-key-file" => Some("secret.key in --state".to_owned()),
         "--max-concurrency" => Some(standard.max_concurrency.to_string()),
-        "--max-tenant-concurrency" => Some("half of --max-concurrency".to_owned()),
+        "--max-jobs" | "--max-tenant-concurrency" => Some("half of --max-concurrency".to_owned()),
         _ => None,
     };
     Ok(())

@@ -15,8 +15,8 @@ const MASKED_FROM: usize = 4;
 const MAX: u64 = 1 << 20;
 
 pub(crate) fn secret(cli: &Cli, args: &SecretArgs) -> Result<(), Failure> {
-    let home = home::of(cli, args.state.state.as_deref())?;
-    let secrets = || home.secrets(args.tenant.as_ref(), args.secret_key_file.as_deref());
+    let home = home::of_tenant(cli, args.state.state.as_deref(), args.tenant.as_ref())?;
+    let secrets = || home.secrets(args.secret_key_file.as_deref());
     match &args.command {
         SecretCommand::Set { name } => {
             let secrets = secrets()?;

@@ -4,10 +4,11 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 
 use bytesize::ByteSize;
-use compute::{Limits, Manager};
+use compute::{Algorithm, Limits, Manager, Ref};
 use compute_flow::ProcessorSettings;
 use compute_postgres::PostgresSettings;
-use compute_server::{Quotas, Server, Settings, Storage};
+use compute_server::{Allowance, Quotas, Server, Settings, Storage};
+use compute_store::{Store, StoreError};
 use compute_wasm::NAME;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
@@ -49,6 +50,12 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
             "--max-tenant-concurrency {own} is more than --max-concurrency {all}"
         )));
     }
+    let most = options.max_concurrency.map_or(Settings::default().max_concurrency, usize::from);
+    if let Some(jobs) = options.max_jobs.filter(|jobs| usize::from(*jobs) > most) {
+        return Err(Failure::usage(format!(
+            "--max-jobs {jobs} is more than --max-concurrency {most}: each job takes one of these sandboxes"
+        )));
+    }
     if options.request_memory.as_u64() < LEAST_REQUEST_MEMORY {
         return Err(Failure::usage(format!(
             "--request-memory {} is too little: it must be {} at least",
@@ -76,6 +83,11 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
                 .to_owned(),
         );
     }
+    let asked = place.open_store()?;
+    std::thread::Builder::new()
+        .name("store".to_owned())
+        .spawn(move || ask(&*asked))
+        .map_err(|error| Failure::Host(format!("the server failed: {error}")))?;
     let storage = Storage {
         vault: place.vault(options.secret_key_file.as_deref())?,
         state: place.state()?,
@@ -85,6 +97,7 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
     let server =
         Server::open_on(storage, manager, settings).map_err(|error| Failure::host(&error))?;
     let server = server
+        .with_webhooks(options.webhook_origin.iter().cloned())
         .with_plugins(bindings::read()?.into_values())
         .with_carried_plugins([compute_js_plugin::plugin()].into_iter().chain(plugins::all()?));
 
@@ -118,6 +131,18 @@ pub(crate) fn serve(cli: &Cli, args: &ServeArgs) -> Result<(), Failure> {
         };
         compute_server::serve(listener, server, told).await.map_err(|error| Failure::host(&error))
     })
+}
+
+/// Says that the store does not answer, if it does not: what is loaded runs without it, so nobody else would.
+fn ask(store: &dyn Store) {
+    let none = Ref::of(Algorithm::Sha256, b"");
+    match pollster::block_on(store.head(&none)) {
+        Ok(_) | Err(StoreError::NotFound { .. }) => {}
+        Err(error) => tell(format!(
+            "warning: the store of artifacts does not answer: {}",
+            compute::with_causes(&error)
+        )),
+    }
 }
 
 /// Makes the plugins of JavaScript and Python ready: on a machine that has not compiled them yet the one takes some seconds, and the
@@ -201,6 +226,9 @@ fn settings(options: &ServeOptions) -> Settings {
             .max_tenant_concurrency
             .map_or(max_concurrency.div_ceil(2), usize::from),
         max_queue: options.max_queue as usize,
+        max_jobs: options.max_jobs.map_or(max_concurrency.div_ceil(2), usize::from),
+        max_tenant_jobs: options.max_tenant_jobs as usize,
+        job_age: options.job_age,
         limits,
         documents: ProcessorSettings {
             // That of a run by itself, or what a language's runtime wants.
@@ -218,6 +246,11 @@ fn settings(options: &ServeOptions) -> Settings {
         quotas: Quotas {
             artifacts: options.max_artifacts,
             artifact_bytes: options.max_artifact_bytes.as_u64(),
+        },
+        allowance: Allowance {
+            requests: options.tenant_requests,
+            documents: options.tenant_documents,
+            time: options.tenant_time,
         },
         result_memory: options.result_cache.as_u64(),
         verify_results: options.verify_cache,

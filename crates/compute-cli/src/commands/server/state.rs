@@ -1,4 +1,4 @@
-//! `compute state`: what is kept of stacks, secrets and tokens, moved.
+//! `compute state`: what is kept of stacks, secrets, tokens, jobs and schedules, moved.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::user;
 pub(crate) fn state(cli: &Cli, args: &StateCopyArgs) -> Result<(), Failure> {
     let StateCommand::Copy { from, to } = &args.command;
     let store = user::store_url(cli)?;
-    let [old, new] = [from, to].map(|state| Place::new(store.clone(), state));
+    let (old, new) = (Place::new(store.clone(), from)?, Place::new(store, to)?);
     if !old.is_there() {
         return Err(Failure::usage(format!("there is no folder {}", from.display())));
     }
@@ -31,22 +31,22 @@ pub(crate) fn state(cli: &Cli, args: &StateCopyArgs) -> Result<(), Failure> {
     let mut shown = Copied::default();
     let copied = copy(&*old.state()?, &*new.state()?, &mut |done| {
         // Now and then.
-        if done.versions >= shown.versions + 1000 {
-            crate::show::tell!("{} versions", done.versions);
+        if done.versions >= shown.versions + 1000 || done.jobs >= shown.jobs + 10_000 {
+            crate::show::tell!("{} versions, {} jobs", done.versions, done.jobs);
             shown = done;
         }
     });
     let copied = copied.map_err(|error| match error {
-        CopyError::Differs(_) => Failure::usage_of(&error),
+        CopyError::Differs(_) | CopyError::Lives(_) => Failure::usage_of(&error),
         CopyError::Stacks(error) => error.into(),
         CopyError::Secrets(error) => error.into(),
         CopyError::Tokens(error) => error.into(),
         CopyError::State(error) => error.into(),
         error => Failure::host(&error),
     })?;
-    let Copied { tenants, versions, secrets, tokens } = copied;
+    let Copied { tenants, versions, secrets, tokens, jobs, schedules, audit } = copied;
     crate::show::tell!(
-        "copied, and the same in both: {tenants} tenants, {versions} versions, {secrets} secrets, {tokens} tokens"
+        "copied, and the same in both: {tenants} tenants, {versions} versions, {secrets} secrets, {tokens} tokens, {jobs} jobs, {schedules} schedules, {audit} entries of the audit log"
     );
     if secrets > 0 {
         let key = match &key_file {

@@ -81,6 +81,14 @@ pub(crate) fn run(
     let plan = plan::plan(&project, &*stacks, &*store)?;
     crate::show::tell_lines!("{plan}");
     let changed: Vec<_> = plan.stacks.iter().filter(|stack| !stack.is_unchanged()).collect();
+    if what != Apply::Drafts && !changed.is_empty() {
+        for rollout in stacks.rollouts()? {
+            if changed.iter().any(|one| one.stack == rollout.stack) {
+                let stack = &rollout.stack;
+                crate::show::tell!("this ends the rollout of {stack}, of which {rollout}");
+            }
+        }
+    }
     check(&plan)?;
     if what == Apply::Nothing {
         crate::show::tell!("nothing was written: this is a dry run");

@@ -1,9 +1,11 @@
-//! `compute fire`: a document through the active versions.
+//! `compute fire`: a document through the active versions, or each line of a batch.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+mod lines;
 
-use compute::{Limits, Mask, Phase, RecordKeep, Ref, Resolver as _, Runner};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use compute::{Limits, Mask, Phase, Record, RecordKeep, RecordKey, Ref, Resolver as _, Runner};
 use compute_client::blocking::Client;
 use compute_client::{CallOptions, TraceDetail as ServerDetail};
 use compute_flow::{
@@ -11,7 +13,7 @@ use compute_flow::{
     Snapshot, Stage, Trace,
 };
 use compute_replay::DocumentRecorder;
-use compute_state::TenantName;
+use compute_state::{TenantName, TraceStore, VersionInfo};
 use jiff::Timestamp;
 use txcl::{Code, Diagnostic};
 
@@ -46,61 +48,109 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     let runner: Arc<dyn Runner> = Arc::new(host.manager.clone());
     let processor = Processor::with_settings(runner, settings);
     let key = args.record.as_ref().map(|_| records::key()).transpose()?;
-    // With a record of it, where one is asked for.
-    let process = |request: &mut Request| match &key {
-        None => (processor.process(&snapshot, request), None),
-        Some(key) => {
-            let recorder = DocumentRecorder::new(
-                &processor,
-                &snapshot,
-                request,
-                key.clone(),
-                RecordKeep::Bytes,
-            );
-            let answer = processor.process(&snapshot, request);
-            let record = recorder.record(request, &answer).sealed();
-            (answer, Some(record))
-        }
-    };
-
-    let mut request = Request::new(stage, input::read(args.input.as_deref(), false)?);
-    if let Some(now) = args.now {
-        request.now = now;
-    }
-    if let Some(seed) = args.seed {
-        request.seed = seed;
-    }
     let mut secrets = home::set_secrets(&*home)?;
     secrets.extend(args.secret.iter().cloned());
     let mask = Arc::new(Mask::new(secrets.values().cloned()));
-    request.mask = Arc::clone(&mask);
-    request.secrets = Arc::new(secrets);
-    // What computes log is shown, so all is written down; how much of it is kept is for --trace to say.
-    request.detail = Detail::Full;
-    let (mut answer, mut record) = process(&mut request);
-    // Compiling is not the document's time: what took too long is made ready, and the same document comes again, with the
-    // same clock and seed.
-    let mut prepared = HashSet::new();
-    while let Some(reference) = uncompiled(&answer)
-        && prepared.insert(reference.clone())
-    {
-        let artifact =
-            pollster::block_on(host.at_hand.resolve(&reference)).map_err(Failure::from)?;
-        host.prepare(&artifact, settings.limits)?;
-        (answer, record) = process(&mut request);
+    let prepared = Mutex::default();
+    let secrets = Arc::new(secrets);
+    let here =
+        Here { args, host, settings, processor, snapshot, stage, key, secrets, mask, prepared };
+    if args.lines {
+        return lines::local(&here, place);
     }
+    let (answer, record) =
+        here.process(here.request(input::read(args.input.as_deref(), false)?))?;
     if let (Some(record), Some(to)) = (&record, &args.record) {
         let file = records::write(&records::signed(record.clone(), args.sign)?, to)?;
         crate::show::tell!("record {}", file.display());
     }
-    for warning in &answer.warnings {
-        crate::show::tell!("warning: {}", printable(&mask.text(warning)));
+    here.tell(&answer);
+    keep(args, &*place.traces(&TenantName::default())?, &answer)?;
+    if let Some(trace) = &answer.trace {
+        match args.trace {
+            Some(TraceDetail::Off) => {}
+            None => crate::show::tell!("trace {}", trace.id),
+            Some(_) => crate::show::tell_lines!("{}", waterfall::show(trace, false)),
+        }
     }
-    answer.trace.iter().for_each(|trace| tell(trace, Some(&host)));
-    keep(args, place, &answer)?;
     match &answer.result {
         Ok(document) => print_line(document),
-        Err(failure) => Err(told(failure, &host, &mask)),
+        Err(failure) => Err(told(failure, &here.host, &here.mask)),
+    }
+}
+
+/// What documents go through on this machine.
+struct Here<'a> {
+    args: &'a FireArgs,
+    host: Host,
+    settings: ProcessorSettings,
+    processor: Processor,
+    snapshot: Snapshot,
+    stage: Stage,
+    /// With which records are made, where they are asked for.
+    key: Option<RecordKey>,
+    secrets: Arc<BTreeMap<String, String>>,
+    mask: Arc<Mask>,
+    /// What was made ready because its compiling took the time of a document.
+    prepared: Mutex<HashSet<Ref>>,
+}
+
+impl Here<'_> {
+    fn request(&self, input: Vec<u8>) -> Request {
+        let mut request = Request::new(self.stage.clone(), input);
+        request.now = self.args.now.unwrap_or(request.now);
+        request.seed = self.args.seed.unwrap_or(request.seed);
+        request.mask = Arc::clone(&self.mask);
+        request.secrets = Arc::clone(&self.secrets);
+        // What computes log is shown, so all is written down; how much of it is kept is for --trace to say.
+        request.detail = Detail::Full;
+        request
+    }
+
+    /// What a document answers, with a record of it, where one is asked for.
+    fn process(&self, mut request: Request) -> Result<(Answer, Option<Record>), Failure> {
+        let Self { processor, snapshot, .. } = self;
+        let mut once = || match self.key.clone() {
+            None => (processor.process(snapshot, &request), None),
+            Some(key) => {
+                let recorder = DocumentRecorder::new(
+                    processor,
+                    snapshot,
+                    &mut request,
+                    key,
+                    RecordKeep::Bytes,
+                );
+                let answer = processor.process(snapshot, &request);
+                let record = recorder.record(&request, &answer).sealed();
+                (answer, Some(record))
+            }
+        };
+        let (mut answer, mut record) = once();
+        // Compiling is not the document's time: what took too long is made ready, and the same document comes again, with the
+        // same clock and seed.
+        let mut tried = HashSet::new();
+        while let Some(reference) = uncompiled(&answer)
+            && tried.insert(reference.clone())
+        {
+            // Held until it is ready: who waits for the same finds it so.
+            let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+            if !prepared.contains(&reference) {
+                let artifact = pollster::block_on(self.host.at_hand.resolve(&reference));
+                self.host.prepare(&artifact.map_err(Failure::from)?, self.settings.limits)?;
+                prepared.insert(reference);
+            }
+            drop(prepared);
+            (answer, record) = once();
+        }
+        Ok((answer, record))
+    }
+
+    /// Tells what rules warn of and computes logged.
+    fn tell(&self, answer: &Answer) {
+        for warning in &answer.warnings {
+            crate::show::tell!("warning: {}", printable(&self.mask.text(warning)));
+        }
+        answer.trace.iter().for_each(|trace| tell(trace, Some(&self.host)));
     }
 }
 
@@ -129,6 +179,9 @@ fn remote(client: &Client, home: &dyn Home, args: &FireArgs) -> Result<(), Failu
         trace: Some(detail),
         ..CallOptions::default()
     };
+    if args.lines {
+        return lines::remote(client, args, &options);
+    }
     let input = input::read(args.input.as_deref(), false)?;
     let fired = client.process(&args.stage, input, &options);
     let rid = match &fired {
@@ -168,13 +221,20 @@ fn uncompiled(answer: &Answer) -> Option<Ref> {
     compiling.then(|| failure.reference.clone())?
 }
 
-/// The active versions, as they are now.
+/// The versions that answer documents, as they are now.
 fn snapshot(place: &Place) -> Result<Snapshot, Failure> {
     let catalogue = place.catalogue(&TenantName::default())?;
     let mut snapshot = Snapshot::default();
-    for active in catalogue.all_active()? {
-        let files = catalogue.version(&active.stack, active.number)?.files;
-        snapshot.insert(compiled(active.stack, &files)?);
+    let running = catalogue.running()?;
+    let ready = |VersionInfo { stack, number, .. }: VersionInfo| {
+        let files = catalogue.version(&stack, number)?.files;
+        Ok::<_, Failure>(compiled(stack, &files)?.numbered(number))
+    };
+    for active in running.active {
+        snapshot.insert(ready(active)?);
+    }
+    for (rollout, info) in running.rollouts {
+        snapshot.roll_out(rollout, ready(info)?);
     }
     Ok(snapshot)
 }
@@ -207,18 +267,13 @@ fn tell(trace: &Trace, host: Option<&Host>) {
     }
 }
 
-/// Keeps the trace, and shows it if it was asked for.
-fn keep(args: &FireArgs, place: &Place, answer: &Answer) -> Result<(), Failure> {
+/// Keeps as much of the trace as was asked for.
+fn keep(args: &FireArgs, traces: &dyn TraceStore, answer: &Answer) -> Result<(), Failure> {
     let Some(trace) = &answer.trace else { return Ok(()) };
-    let traces = place.traces()?;
     match args.trace {
-        Some(TraceDetail::Off) => return Ok(()),
-        None | Some(TraceDetail::Summary) => trace.summary().write(&*traces)?,
-        Some(TraceDetail::Full) => trace.write(&*traces)?,
-    }
-    match args.trace {
-        None => crate::show::tell!("trace {}", trace.id),
-        Some(_) => crate::show::tell_lines!("{}", waterfall::show(trace, false)),
+        Some(TraceDetail::Off) => {}
+        None | Some(TraceDetail::Summary) => trace.summary().write(traces)?,
+        Some(TraceDetail::Full) => trace.write(traces)?,
     }
     Ok(())
 }

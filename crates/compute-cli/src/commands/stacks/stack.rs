@@ -1,11 +1,10 @@
 //! `compute stack`: the versions of stacks, and which are active.
 
-use compute_state::{Draft, Shadow, Stacks, VersionInfo};
+use compute_state::{ActiveStack, Draft, Rollout, Stacks, VersionInfo};
 use serde::Serialize;
 
-use crate::args::{
-    Cli, StackActivateArgs, StackArgs, StackCommand, StackDiffArgs, StackShadowArgs, StackShowArgs,
-};
+use super::{rollout, shadow};
+use crate::args::{Cli, StackActivateArgs, StackArgs, StackCommand, StackDiffArgs, StackShowArgs};
 use crate::failure::Failure;
 use crate::home::{self, Home};
 use crate::show::{print_json, print_line};
@@ -19,18 +18,22 @@ pub(crate) fn stack(cli: &Cli, args: &StackArgs) -> Result<(), Failure> {
         StackCommand::Show(args) => show(&*stacks, args),
         StackCommand::Diff(args) => diff(&*stacks, args),
         StackCommand::Activate(args) => activate(&*home, args),
-        StackCommand::Shadow(args) => shadow(&*home, args),
+        StackCommand::Shadow(args) => shadow::shadow(&*home, args),
+        StackCommand::Rollout(args) => rollout::rollout(&*home, args),
     }
 }
 
 fn ls(stacks: &dyn Stacks, json: bool) -> Result<(), Failure> {
+    let mut rollouts = stacks.rollouts()?;
     let stacks = stacks.stacks()?;
     if stacks.is_empty() && !json {
         crate::show::tell!("there are no stacks yet; `compute apply` in a workspace makes some");
     }
     for stack in stacks {
+        let at = rollouts.iter().position(|rollout| rollout.stack == stack.stack);
+        let rollout = at.map(|at| rollouts.swap_remove(at));
         if json {
-            print_json(&stack)?;
+            print_json(&Listed { stack, rollout })?;
             continue;
         }
         let version = match stack.active {
@@ -38,9 +41,19 @@ fn ls(stacks: &dyn Stacks, json: bool) -> Result<(), Failure> {
             None => format!("none of {} active", stack.versions),
         };
         let since = stack.activated.map(|time| format!("since {}", seconds(time)));
-        print_line(format!("{:<32} {version:<18} {}", stack.stack, since.unwrap_or_default()))?;
+        let beside = rollout.map(|rollout| format!("; {rollout}")).unwrap_or_default();
+        let since = since.unwrap_or_default();
+        print_line(format!("{:<32} {version:<18} {since}{beside}", stack.stack))?;
     }
     Ok(())
+}
+
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    stack: ActiveStack,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout: Option<Rollout>,
 }
 
 fn seconds(time: jiff::Timestamp) -> String {
@@ -51,6 +64,8 @@ fn seconds(time: jiff::Timestamp) -> String {
 struct Shown<'a> {
     #[serde(flatten)]
     info: &'a VersionInfo,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout: Option<&'a Rollout>,
     rules: Vec<ShownRule>,
 }
 
@@ -68,11 +83,18 @@ fn show(stacks: &dyn Stacks, args: &StackShowArgs) -> Result<(), Failure> {
     let number = number.unwrap_or(versions[0].number);
     let version = stacks.version(&args.stack, number)?;
     let rules: Vec<_> = version.files.iter().map(shown).collect();
+    let mut rollouts = stacks.rollouts()?.into_iter();
+    let rollout = rollouts.find(|rollout| rollout.stack == args.stack);
+    let of = |number| rollout.as_ref().filter(|rollout| rollout.number == number);
     if args.json {
-        return print_json(&Shown { info: &version.info, rules });
+        return print_json(&Shown { info: &version.info, rollout: of(number), rules });
     }
     for one in &versions {
-        let mark = if one.active { "active" } else { "" };
+        let mark = match of(one.number) {
+            _ if one.active => "active".to_owned(),
+            Some(rollout) => rollout.share.to_string(),
+            None => String::new(),
+        };
         let rules = crate::show::count(one.rules as usize, "rule");
         let hash = &one.hash[..12];
         print_line(format!(
@@ -80,6 +102,9 @@ fn show(stacks: &dyn Stacks, args: &StackShowArgs) -> Result<(), Failure> {
             one.number,
             seconds(one.created)
         ))?;
+    }
+    if let Some(rollout) = &rollout {
+        print_line(rollout)?;
     }
     print_line(format!("\nversion {number}:"))?;
     for rule in rules {
@@ -107,72 +132,18 @@ fn activate(home: &dyn Home, args: &StackActivateArgs) -> Result<(), Failure> {
     let stacks = home.stacks()?;
     home::versions(&*stacks, &args.stack)?;
     let version = stacks.version(&args.stack, args.version)?;
-    if version.info.active {
+    // It may be active for a part alone.
+    let mut rollouts = stacks.rollouts()?.into_iter();
+    let rollout = rollouts.find(|rollout| rollout.stack == args.stack);
+    if version.info.active && rollout.is_none() {
         crate::show::tell!("version {} of {} is active already", args.version, args.stack);
         return Ok(());
     }
     let draft = Draft::new(args.stack.clone(), args.version);
     home.activate(&[draft]).map_err(super::apply::refused)?;
     crate::show::tell!("version {} of {} is active", args.version, args.stack);
-    Ok(())
-}
-
-fn shadow(home: &dyn Home, args: &StackShadowArgs) -> Result<(), Failure> {
-    let (stacks, stack) = (home.stacks()?, &args.stack);
-    if args.off {
-        return Ok(stacks.remove_shadow(stack)?);
-    }
-    if let (Some(number), Some(share)) = (args.version, args.share) {
-        let shadow = Shadow { stack: stack.clone(), number, share };
-        let versions = home::versions(&*stacks, stack)?;
-        if versions.iter().any(|one| one.number == number && one.active) {
-            return Err(Failure::usage(format!(
-                "version {number} of `{stack}` is the active one, and has nothing to be compared with"
-            )));
-        }
-        stacks.set_shadow(&shadow)?;
-        if home.server().is_none() {
-            crate::show::tell!("a server on this state gives it {share} of the documents");
-        }
-        return Ok(());
-    }
-    let none = || Failure::usage(format!("the stack `{stack}` has no shadow"));
-    let shadows = stacks.shadows()?;
-    let shadow = shadows.iter().find(|shadow| shadow.stack == *stack).ok_or_else(none)?;
-    let Some(client) = home.server() else {
-        // What came of it, only the server knows.
-        crate::show::tell!("what it answers is counted by the server: ask with --server");
-        return print_line(format!("version {} gets {}", shadow.number, shadow.share));
-    };
-    let report = client.shadow(stack)?;
-    if args.json {
-        return print_json(&report);
-    }
-    let compared = report.same + report.different;
-    let mut head = format!(
-        "version {} gets {}: {} of {compared} the same",
-        report.number, report.share, report.same
-    );
-    if report.different > 0 {
-        head.push_str(&format!(", {} differ", report.different));
-    }
-    print_line(head)?;
-    for group in &report.groups {
-        let documents = crate::show::count(group.documents as usize, "document");
-        let line = format!("  {}: {documents}, as {}", group.place, group.example);
-        print_line(crate::show::printable(&line))?;
-        for way in &group.ways {
-            let line = format!("      {} → {} ({})", way.before, way.after, way.documents);
-            print_line(crate::show::printable(&line))?;
-        }
-    }
-    for (documents, why) in [
-        (report.incomparable, "cannot be compared, since time stopped one of both"),
-        (report.skipped, "it was not given, since no place was free"),
-    ] {
-        if documents > 0 {
-            print_line(format!("  {} {why}", crate::show::count(documents as usize, "document")))?;
-        }
+    if let Some(rollout) = rollout.filter(|rollout| rollout.number != args.version) {
+        crate::show::tell!("the rollout has ended of which {rollout}");
     }
     Ok(())
 }

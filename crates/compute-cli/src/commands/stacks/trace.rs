@@ -42,7 +42,8 @@ fn newest(
 }
 
 pub(crate) fn trace(cli: &Cli, args: &TraceArgs) -> Result<(), Failure> {
-    let traces = home::of(cli, args.state.state.as_deref())?.traces()?;
+    let traces =
+        home::of_tenant(cli, args.state.state.as_deref(), args.tenant.as_ref())?.traces()?;
     match &args.command {
         TraceCommand::Ls(args) => ls(&*traces, args),
         TraceCommand::Show(args) => show(&*traces, args),

@@ -264,6 +264,49 @@ fn a_shadow_answers_nobody_and_tells_what_it_would_answer_otherwise() {
 }
 
 #[test]
+fn a_shadow_decides_a_rollout_and_records_repeat_what_each_document_got() {
+    let (site, author) = (Site::start(), Desk::new());
+    shop(&author, TOTAL);
+    site.ok(&author, &["apply", "shop"]);
+    site.ok(&author, &["record", "policy", "all"]);
+    shop(&author, &TOTAL.replace("1.17", "1.16"));
+    site.ok(&author, &["apply", "shop", "--draft"]);
+    site.ok(&author, &["stack", "shadow", "shop", "2", "--share", "100%"]);
+    let send = |net: u64| {
+        let document = json!({ "net": net, "address": { "country": "lu" } });
+        let (status, headers, body) = site.send("/stacks/shop", &document);
+        assert_eq!(status, 200, "{body}");
+        let record = header(&headers, "x-compute-record").unwrap().to_owned();
+        (header(&headers, "x-compute-versions").unwrap().to_owned(), record)
+    };
+    assert_eq!(send(100).0, "shop@1");
+    site.ok(&author, &["stack", "rollout", "shop", "2", "--share", "50%", "--by", ".net"]);
+    let answers: Vec<_> = (1..=20).map(send).collect();
+    let by = |version: &str| answers.iter().filter(|(one, _)| one == version).count();
+    assert!(by("shop@1") > 0 && by("shop@2") > 0, "{answers:?}");
+    assert_eq!(by("shop@1") + by("shop@2"), 20, "{answers:?}");
+    let shown = site.ok(&author, &["stack", "rollout", "shop"]);
+    let begins = "version 2 answers 50% by .net, version 1 the others\nas the shadow of the active version, on documents that it does not answer:\nversion 2 gets 100%: ";
+    assert!(shown.starts_with(begins), "{shown}");
+    let report = site.ok(&author, &["stack", "rollout", "shop", "--json"]);
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let counted = |name: &str| report["shadow"][name].as_u64().unwrap() as usize;
+    assert!(counted("documents") + counted("skipped") <= 1 + by("shop@1"), "{report}");
+
+    // Whatever became of the rollout, a record repeats what its document got.
+    site.ok(&author, &["stack", "rollout", "shop", "--back"]);
+    for version in ["shop@1", "shop@2"] {
+        let (_, record) = answers.iter().find(|(one, _)| one == version).unwrap();
+        assert_eq!(site.ok(&author, &["replay", record]), "identical\n", "{version}");
+        let (code, out, _) = site.run(&author, &["replay", record, "--against", version]);
+        assert_eq!(code, Some(0), "{version}: {out}");
+        let other = if version == "shop@1" { "shop@2" } else { "shop@1" };
+        let (code, out, _) = site.run(&author, &["replay", record, "--against", other]);
+        assert_eq!(code, Some(1), "{other}: {out}");
+    }
+}
+
+#[test]
 fn runs_of_a_server_are_recorded_and_no_secret_is_in_any() {
     let (site, author) = (Site::start(), Desk::new());
     let reference = site.ok(&author, &["put", "greet.ts"]).trim().to_owned();

@@ -24,7 +24,8 @@ pub(super) struct ShadowRun {
 }
 
 impl ShadowRun {
-    /// What is to be done besides, if the document went through a stack that has a shadow, and is one of its share.
+    /// What is to be done besides, if the document went through the active version of a stack that has a shadow, and is one of its
+    /// share. What another version answered says nothing of the active one.
     pub(super) fn of(
         live: Arc<Live>,
         request: Request,
@@ -34,7 +35,10 @@ impl ShadowRun {
     ) -> Option<Self> {
         let trace = answer.trace.as_ref()?;
         let is_its = |one: &LiveShadow| {
-            trace.versions.contains_key(&one.shadow.stack) && one.shadow.share.takes(drawn)
+            let stack = &one.shadow.stack;
+            let is_active =
+                trace.versions.contains_key(stack) && !answer.rolled_out.contains(stack);
+            is_active && one.shadow.share.takes(drawn)
         };
         let at = live.shadows.iter().position(is_its)?;
         let id = record.unwrap_or_else(|| answer.rid.clone());

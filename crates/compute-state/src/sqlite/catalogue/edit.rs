@@ -1,10 +1,11 @@
-//! Changes to versions that were never active.
+//! Changes to versions that were never active, and what ends them.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::quota::kept_bytes;
 use super::{SqliteCatalogue, files};
-use crate::{Draft, File, StacksError, manifest_hash};
+use crate::{Deed, Draft, File, StacksError, manifest_hash};
 
 impl SqliteCatalogue {
     /// Writes a file of a version that was never active, or takes it away.
@@ -14,7 +15,7 @@ impl SqliteCatalogue {
         path: &str,
         text: Option<&str>,
     ) -> Result<(), StacksError> {
-        let Draft { stack, number } = draft;
+        let Draft { stack, number, .. } = draft;
         let name = stack.as_str();
         let mut connection = self.connection();
         let change = self.change(&mut connection)?;
@@ -41,9 +42,10 @@ impl SqliteCatalogue {
             }
         }
         let files = self.sql(files(&change, stack, *number))?;
+        let hash = manifest_hash(&files);
         self.sql(change.execute(
             "UPDATE versions SET hash = ?3, bytes = ?4 WHERE stack = ?1 AND number = ?2",
-            params![name, number, manifest_hash(&files), kept_bytes(&files)],
+            params![name, number, hash, kept_bytes(&files)],
         ))?;
         self.sql(
             change.execute(
@@ -53,7 +55,7 @@ impl SqliteCatalogue {
         )?;
         self.sql(keep_refs(&change, draft, &files))?;
         self.within_quota(&change, draft)?;
-        Ok(self.sql(change.commit())?)
+        Ok(self.commit(change, Deed::draft_edit(draft, path, &hash))?)
     }
 
     /// That a version is there, and was never active.
@@ -62,7 +64,7 @@ impl SqliteCatalogue {
         connection: &Connection,
         draft: &Draft,
     ) -> Result<(), StacksError> {
-        let Draft { stack, number } = draft;
+        let Draft { stack, number, .. } = draft;
         let activated: Option<Option<i64>> = self.sql(
             connection
                 .query_row(
@@ -77,6 +79,40 @@ impl SqliteCatalogue {
             Some(Some(_)) => Err(StacksError::Immutable { stack: stack.clone(), number: *number }),
             Some(None) => Ok(()),
         }
+    }
+
+    /// That a version is there, with the files that it must have.
+    pub(super) fn unchanged(
+        &self,
+        change: &Transaction<'_>,
+        version: &Draft,
+    ) -> Result<(), StacksError> {
+        let Draft { stack, number, hash } = version;
+        let kept = "SELECT hash FROM versions WHERE stack = ?1 AND number = ?2";
+        let kept = change.query_row(kept, params![stack.as_str(), number], |row| row.get(0));
+        let kept: Option<String> = self.sql(kept.optional())?;
+        let (stack, number) = (stack.clone(), *number);
+        match (kept, hash) {
+            (None, _) => Err(StacksError::NoVersion { stack, number }),
+            (Some(kept), Some(hash)) if kept != *hash => {
+                Err(StacksError::Changed { stack, number })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same, and that it never changes from now on.
+    pub(super) fn freeze(
+        &self,
+        change: &Transaction<'_>,
+        version: &Draft,
+    ) -> Result<(), StacksError> {
+        self.unchanged(change, version)?;
+        let freeze = "UPDATE versions SET activated = ?3
+            WHERE stack = ?1 AND number = ?2 AND activated IS NULL";
+        let now = Timestamp::now().as_millisecond();
+        self.sql(change.execute(freeze, params![version.stack.as_str(), version.number, now]))?;
+        Ok(())
     }
 }
 

@@ -3,7 +3,9 @@
 use rusqlite::params;
 
 use super::{SqliteCatalogue, text};
-use crate::{RecordPolicies, RecordPolicy, Shadow, Share, StackName, StacksError, StateError};
+use crate::{
+    Deed, Draft, RecordPolicies, RecordPolicy, Shadow, Share, StackName, StacksError, StateError,
+};
 
 impl SqliteCatalogue {
     pub(super) fn policies(&self) -> Result<RecordPolicies, StacksError> {
@@ -32,6 +34,7 @@ impl SqliteCatalogue {
         stack: Option<&StackName>,
         policy: Option<RecordPolicy>,
     ) -> Result<(), StacksError> {
+        let deed = Deed::record_policy(stack, policy.as_ref());
         let json = policy.map(|policy| serde_json::to_string(&policy).unwrap_or_default());
         let mut connection = self.connection();
         let change = self.change(&mut connection)?;
@@ -44,7 +47,7 @@ impl SqliteCatalogue {
                 }
             }
         }
-        self.changed(change)
+        Ok(self.changed(change, deed)?)
     }
 
     pub(super) fn all_shadows(&self) -> Result<Vec<Shadow>, StacksError> {
@@ -61,29 +64,31 @@ impl SqliteCatalogue {
         Ok(rows.into_iter().filter_map(shadow).collect())
     }
 
-    pub(super) fn put_shadow(&self, shadow: &Shadow) -> Result<(), StacksError> {
+    pub(super) fn put_shadow(
+        &self,
+        shadow: &Shadow,
+        hash: Option<&str>,
+    ) -> Result<(), StacksError> {
         let Shadow { stack, number, share } = shadow;
         let mut connection = self.connection();
         let change = self.change(&mut connection)?;
-        let insert = "INSERT OR REPLACE INTO shadows (stack, number, share)
-            SELECT stack, number, ?3 FROM versions WHERE stack = ?1 AND number = ?2";
-        let values = params![stack.as_str(), number, share.millionths()];
-        if self.sql(change.execute(insert, values))? == 0 {
-            return Err(StacksError::NoVersion { stack: stack.clone(), number: *number });
-        }
+        self.freeze(&change, &Draft::new(stack.clone(), *number).with_hash(hash))?;
+        let put = "INSERT OR REPLACE INTO shadows (stack, number, share) VALUES (?1, ?2, ?3)";
+        self.sql(change.execute(put, params![stack.as_str(), number, share.millionths()]))?;
         let count = "SELECT COUNT(*) FROM shadows";
         let shadows: i64 = self.sql(change.query_row(count, [], |row| row.get(0)))?;
         let limit = self.quotas.shadows;
         if shadows.unsigned_abs() > limit {
             return Err(StacksError::Quota { what: "stacks with a shadow", limit });
         }
-        self.changed(change)
+        Ok(self.changed(change, Deed::shadow_set(shadow))?)
     }
 
     pub(super) fn delete_shadow(&self, stack: &StackName) -> Result<(), StacksError> {
         let mut connection = self.connection();
         let change = self.change(&mut connection)?;
-        self.sql(change.execute("DELETE FROM shadows WHERE stack = ?1", [stack.as_str()]))?;
-        self.changed(change)
+        let delete = "DELETE FROM shadows WHERE stack = ?1";
+        let gone = self.sql(change.execute(delete, [stack.as_str()]))?;
+        Ok(self.changed(change, (gone > 0).then(|| Deed::shadow_remove(stack)))?)
     }
 }

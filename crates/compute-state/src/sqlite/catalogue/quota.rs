@@ -25,7 +25,7 @@ impl SqliteCatalogue {
     pub(super) fn within_quota(
         &self,
         change: &Connection,
-        Draft { stack, number }: &Draft,
+        Draft { stack, number, .. }: &Draft,
     ) -> Result<(), StacksError> {
         let sizes = change.query_row(SIZES, params![stack.as_str(), number], |row| {
             let size = |column| row.get(column).map(|size: i64| size.unsigned_abs());

@@ -36,7 +36,8 @@ impl SqliteCatalogue {
         if *active {
             let update = "UPDATE stacks SET active = ?2 WHERE name = ?1";
             self.sql(change.execute(update, params![name, number]))?;
+            self.sql(change.execute("DELETE FROM rollouts WHERE stack = ?1", [name]))?;
         }
-        self.changed(change)
+        Ok(self.changed(change, None)?)
     }
 }

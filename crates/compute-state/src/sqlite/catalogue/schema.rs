@@ -1,8 +1,10 @@
 //! The catalogue's tables, and how older ones become the newest.
 
+use crate::sqlite::audit;
+
 /// Each step from one format to the next; `user_version` counts those that were taken. Steps that were
 /// released are never changed.
-pub(super) const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 7] = [
     "
 CREATE TABLE stacks (
     name TEXT PRIMARY KEY,
@@ -63,6 +65,21 @@ CREATE TABLE shadows (
     share INTEGER NOT NULL,     -- millionths
     FOREIGN KEY (stack, number) REFERENCES versions (stack, number) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
+",
+    "
+CREATE TABLE rollouts (
+    stack TEXT PRIMARY KEY,
+    number INTEGER NOT NULL,
+    share INTEGER NOT NULL,     -- millionths
+    path TEXT NOT NULL,
+    FOREIGN KEY (stack, number) REFERENCES versions (stack, number) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+",
+    audit::SCHEMA,
+    "
+-- What gets documents never changes, shadows too.
+UPDATE versions SET activated = CAST(unixepoch('subsec') * 1000 AS INTEGER)
+WHERE activated IS NULL AND (stack, number) IN (SELECT stack, number FROM shadows);
 ",
 ];
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::{SqliteCatalogue, time};
-use crate::{SealedSecrets, SecretError, SecretInfo, check_secret_name};
+use crate::{Deed, SealedSecrets, SecretError, SecretInfo, check_secret_name};
 
 const PUT: &str = "INSERT OR REPLACE INTO secrets (name, sealed, set_at) VALUES (?1, ?2, ?3)";
 
@@ -37,8 +37,7 @@ impl SealedSecrets for SqliteCatalogue {
         }
         let now = Timestamp::now().as_millisecond();
         self.sql(change.execute(PUT, params![name, sealed, now]))?;
-        self.sql(change.execute("UPDATE changes SET number = number + 1", []))?;
-        Ok(self.sql(change.commit())?)
+        Ok(self.changed(change, Deed::secret_set(name))?)
     }
 
     fn restore_sealed(&self, secret: &SecretInfo, sealed: &[u8]) -> Result<(), SecretError> {
@@ -46,8 +45,7 @@ impl SealedSecrets for SqliteCatalogue {
         let mut connection = self.connection();
         let change = self.change(&mut connection)?;
         self.sql(change.execute(PUT, params![secret.name, sealed, secret.set.as_millisecond()]))?;
-        self.sql(change.execute("UPDATE changes SET number = number + 1", []))?;
-        Ok(self.sql(change.commit())?)
+        Ok(self.changed(change, None)?)
     }
 
     fn delete_secret(&self, name: &str) -> Result<(), SecretError> {
@@ -57,8 +55,7 @@ impl SealedSecrets for SqliteCatalogue {
         if gone == 0 {
             return Err(SecretError::none(name));
         }
-        self.sql(change.execute("UPDATE changes SET number = number + 1", []))?;
-        Ok(self.sql(change.commit())?)
+        Ok(self.changed(change, Deed::secret_delete(name))?)
     }
 
     fn sealed_secrets(&self) -> Result<BTreeMap<String, Vec<u8>>, SecretError> {

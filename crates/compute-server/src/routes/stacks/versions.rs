@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use compute_flow::{mock_path, rule_path, served_path};
 use compute_state::{Draft, File, Version, VersionInfo};
 
-use super::caller::{Activate, Admitted, Caller, Read, Update};
-use super::extract::{FilePath, Path, StackPath, VersionPath};
-use super::{Answer, Refusals};
 use crate::Problem;
 use crate::http;
+use crate::routes::caller::{Activate, Admitted, Caller, Read, Update};
+use crate::routes::extract::{FilePath, Path, StackPath, VersionPath};
+use crate::routes::{Answer, Refusals};
 use crate::wire::{
     Activation, NewDraft, RuleFile, StackVersion, Validated, VersionFiles, Versions,
 };
@@ -56,7 +56,7 @@ async fn info(admitted: &Admitted, Draft { stack, number, .. }: Draft) -> Answer
     params(StackPath), request_body = NewDraft,
     responses((status = 201, body = VersionInfo), Refusals)
 )]
-pub(super) async fn draft(
+pub(in crate::routes) async fn draft(
     caller: Caller<Update>,
     Path(path): Path<StackPath>,
     content: Body,
@@ -87,7 +87,10 @@ pub(super) async fn draft(
     params(VersionPath),
     responses((status = 200, body = VersionFiles), Refusals)
 )]
-pub(super) async fn show(caller: Caller<Read>, Path(path): Path<VersionPath>) -> Answer<Response> {
+pub(in crate::routes) async fn show(
+    caller: Caller<Read>,
+    Path(path): Path<VersionPath>,
+) -> Answer<Response> {
     let draft = path.draft()?;
     let Draft { stack, number, .. } = draft;
     let memory = caller.memory.clone();
@@ -109,12 +112,12 @@ pub(super) async fn show(caller: Caller<Read>, Path(path): Path<VersionPath>) ->
     params(VersionPath),
     responses((status = 204, description = "It is gone"), Refusals)
 )]
-pub(super) async fn delete(
+pub(in crate::routes) async fn delete(
     caller: Caller<Update>,
     Path(path): Path<VersionPath>,
 ) -> Answer<StatusCode> {
     let draft = path.draft()?;
-    let admitted = caller.admin().await?;
+    let admitted = caller.storing().await?;
     let _changing = admitted.tenant.changing.lock().await;
     admitted.run(move |tenant, _| tenant.catalogue.delete_draft(&draft)).await??;
     Ok(StatusCode::NO_CONTENT)
@@ -126,7 +129,10 @@ pub(super) async fn delete(
     params(FilePath),
     responses((status = 200, body = String, content_type = "text/plain"), Refusals)
 )]
-pub(super) async fn file(caller: Caller<Read>, Path(path): Path<FilePath>) -> Answer<Response> {
+pub(in crate::routes) async fn file(
+    caller: Caller<Read>,
+    Path(path): Path<FilePath>,
+) -> Answer<Response> {
     let (draft, path) = path.split()?;
     let path = placed(&path, String::new())?.path;
     let version = version(&caller.admin().await?, draft).await?;
@@ -143,7 +149,7 @@ pub(super) async fn file(caller: Caller<Read>, Path(path): Path<FilePath>) -> An
     request_body(content = Option<String>, content_type = "text/plain", description = "The rule's text, at most 1 MiB"),
     responses((status = 200, body = VersionInfo), Refusals)
 )]
-pub(super) async fn write(
+pub(in crate::routes) async fn write(
     caller: Caller<Update>,
     Path(path): Path<FilePath>,
     content: Body,
@@ -162,7 +168,7 @@ pub(super) async fn write(
     params(FilePath),
     responses((status = 200, body = VersionInfo), Refusals)
 )]
-pub(super) async fn remove(
+pub(in crate::routes) async fn remove(
     caller: Caller<Update>,
     Path(path): Path<FilePath>,
 ) -> Answer<Json<VersionInfo>> {
@@ -176,8 +182,8 @@ async fn change(
     path: String,
     text: Option<String>,
 ) -> Answer<Json<VersionInfo>> {
-    let admitted = caller.admin().await?;
-    // What is being made active is what was validated.
+    let admitted = caller.storing().await?;
+    // It waits for what is being made active: a version that is changed meanwhile does not become so.
     let _changing = admitted.tenant.changing.lock().await;
     let at = draft.clone();
     admitted.run(move |tenant, _| tenant.catalogue.edit(&at, &path, text.as_deref())).await??;
@@ -190,13 +196,13 @@ async fn change(
     params(VersionPath),
     responses((status = 200, body = Validated), Refusals)
 )]
-pub(super) async fn validate(
+pub(in crate::routes) async fn validate(
     caller: Caller<Read>,
     Path(path): Path<VersionPath>,
 ) -> Answer<Response> {
     let draft = path.draft()?;
     let memory = caller.memory.clone();
-    let admitted = caller.admin().await?;
+    let admitted = caller.storing().await?;
     let deadline = admitted.deadline;
     let validated = admitted.run(move |tenant, _| {
         let problems =
@@ -208,13 +214,14 @@ pub(super) async fn validate(
 
 /// Make a version active
 ///
-/// If everything that it names is there; else nothing changes. An older version is gone back to so, too.
+/// If everything that it names is there; else nothing changes. An older version is gone back to so, too. It answers all documents of
+/// its stack: a rollout of it ends at the same moment.
 #[utoipa::path(
     post, path = "/v1/stacks/{stack}/versions/{number}/activate", tag = "stacks", security(("token" = ["activate"])),
     params(VersionPath),
     responses((status = 200, body = Versions), Refusals)
 )]
-pub(super) async fn activate(
+pub(in crate::routes) async fn activate(
     caller: Caller<Activate>,
     Path(path): Path<VersionPath>,
 ) -> Answer<Json<Versions>> {
@@ -229,7 +236,7 @@ pub(super) async fn activate(
     post, path = "/v1/activate", tag = "stacks", security(("token" = ["activate"])),
     request_body = Activation, responses((status = 200, body = Versions), Refusals)
 )]
-pub(super) async fn activate_all(
+pub(in crate::routes) async fn activate_all(
     caller: Caller<Activate>,
     content: Body,
 ) -> Answer<Json<Versions>> {
@@ -248,7 +255,7 @@ pub(super) async fn activate_all(
 }
 
 async fn activated(caller: &Caller<Activate>, drafts: Vec<Draft>) -> Answer<Versions> {
-    let admitted = caller.admin().await?;
+    let admitted = caller.storing().await?;
     let _changing = admitted.tenant.changing.lock().await;
     let (all, deadline) = (drafts.clone(), admitted.deadline);
     let activated = admitted.run(move |tenant, _| {

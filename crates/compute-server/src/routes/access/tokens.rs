@@ -8,10 +8,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use compute_state::NewToken;
 
-use super::caller::{Admin, Caller};
-use super::extract::Path;
-use super::{Answer, Refusals};
 use crate::Server;
+use crate::routes::caller::{Admin, Caller};
+use crate::routes::extract::Path;
+use crate::routes::{Answer, Refusals};
 use crate::wire::{TokenList, TokenRequest};
 
 /// The largest body that asks for a token, in bytes.
@@ -19,7 +19,7 @@ const MAX_BODY: u64 = 16 << 10;
 
 /// The tokens of this tenant
 #[utoipa::path(get, path = "/v1/tokens", tag = "access", security(("token" = ["admin"])), responses((status = 200, body = TokenList), Refusals))]
-pub(super) async fn list(
+pub(in crate::routes) async fn list(
     caller: Caller<Admin>,
     State(server): State<Server>,
 ) -> Answer<Json<TokenList>> {
@@ -36,7 +36,7 @@ pub(super) async fn list(
     post, path = "/v1/tokens", tag = "access", security(("token" = ["admin"])),
     request_body = TokenRequest, responses((status = 201, body = NewToken), Refusals)
 )]
-pub(super) async fn create(
+pub(in crate::routes) async fn create(
     caller: Caller<Admin>,
     State(server): State<Server>,
     content: Body,
@@ -55,7 +55,7 @@ pub(super) async fn create(
     delete, path = "/v1/tokens/{id}", tag = "access", security(("token" = ["admin"])),
     params(("id" = String, Path, pattern = "^[0-9a-f]{16}$")), responses((status = 204, description = "It has ended"), Refusals)
 )]
-pub(super) async fn revoke(
+pub(in crate::routes) async fn revoke(
     caller: Caller<Admin>,
     State(server): State<Server>,
     Path(id): Path<String>,

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::body::Body;
 use axum::http::StatusCode;
 
-use super::caller::{Admin, Caller};
-use super::extract::Path;
-use super::{Answer, Refusals};
+use crate::routes::caller::{Admin, Caller};
+use crate::routes::extract::Path;
+use crate::routes::{Answer, Refusals};
 use crate::wire::{SecretList, SecretValue};
 
 /// The largest body that sets a secret, in bytes.
@@ -14,7 +14,7 @@ const MAX_BODY: u64 = 256 << 10;
 
 /// The names of the secrets
 #[utoipa::path(get, path = "/v1/secrets", tag = "access", security(("token" = ["admin"])), responses((status = 200, body = SecretList), Refusals))]
-pub(super) async fn list(caller: Caller<Admin>) -> Answer<Json<SecretList>> {
+pub(in crate::routes) async fn list(caller: Caller<Admin>) -> Answer<Json<SecretList>> {
     let admitted = caller.admin().await?;
     let secrets = admitted.run(|tenant, _| tenant.catalogue.secrets()).await??;
     Ok(Json(SecretList { secrets }))
@@ -28,7 +28,7 @@ pub(super) async fn list(caller: Caller<Admin>) -> Answer<Json<SecretList>> {
     params(("name" = String, Path, pattern = "^[A-Za-z0-9._-]{1,128}$")),
     request_body = SecretValue, responses((status = 204, description = "It is set"), Refusals)
 )]
-pub(super) async fn set(
+pub(in crate::routes) async fn set(
     caller: Caller<Admin>,
     Path(name): Path<String>,
     content: Body,
@@ -44,7 +44,10 @@ pub(super) async fn set(
     delete, path = "/v1/secrets/{name}", tag = "access", security(("token" = ["admin"])),
     params(("name" = String, Path, pattern = "^[A-Za-z0-9._-]{1,128}$")), responses((status = 204, description = "It is gone"), Refusals)
 )]
-pub(super) async fn delete(caller: Caller<Admin>, Path(name): Path<String>) -> Answer<StatusCode> {
+pub(in crate::routes) async fn delete(
+    caller: Caller<Admin>,
+    Path(name): Path<String>,
+) -> Answer<StatusCode> {
     let admitted = caller.admin().await?;
     admitted.run(move |tenant, _| tenant.catalogue.delete_secret(&name)).await??;
     Ok(StatusCode::NO_CONTENT)
