@@ -12,6 +12,7 @@ use compute_state::{
     AuditLog, AuditOf, Catalogue, JobQueue, Released, Shares, State, StateError, StateQuotas,
     TenantName, TenantState, TokenCheck, TraceStore, UsageLog, Vault, VaultError,
 };
+use tokio_postgres::types::ToSql;
 
 use crate::address::Address;
 use crate::catalogue::PostgresCatalogue;
@@ -92,14 +93,32 @@ impl PostgresState {
     /// [`VaultError::OtherKey`] if it has another, [`VaultError::State`] if that cannot be told.
     pub fn check_key(&self, vault: &Vault) -> Result<(), VaultError> {
         let sealed = vault.seal(CHECKED, CHECKED)?;
-        let kept: Result<Vec<u8>, StateError> = self.database.wait(async {
+        let keep =
+            "UPDATE compute.format SET key_check = COALESCE(key_check, $1) RETURNING key_check";
+        self.has_key(vault, keep, &[&sealed])
+    }
+
+    /// The same, where nobody has said yet which key that is: then any may be, and nothing is written.
+    ///
+    /// # Errors
+    /// Those of [`PostgresState::check_key`].
+    pub fn may_have_key(&self, vault: &Vault) -> Result<(), VaultError> {
+        self.has_key(vault, "SELECT key_check FROM compute.format", &[])
+    }
+
+    fn has_key(
+        &self,
+        vault: &Vault,
+        query: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<(), VaultError> {
+        let kept: Result<Option<Vec<u8>>, StateError> = self.database.wait(async {
             let client = self.database.client().await?;
-            let keep =
-                "UPDATE compute.format SET key_check = COALESCE(key_check, $1) RETURNING key_check";
-            let row = client.query_one(keep, &[&sealed]).await;
+            let row = client.query_one(query, values).await;
             row.map(|row| row.get(0)).map_err(|error| self.database.failed(error))
         });
-        match vault.open(CHECKED, &kept?) {
+        let Some(kept) = kept? else { return Ok(()) };
+        match vault.open(CHECKED, &kept) {
             Ok(text) if text == CHECKED => Ok(()),
             _ => Err(VaultError::OtherKey(self.database.shown().to_owned())),
         }

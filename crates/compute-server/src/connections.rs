@@ -269,7 +269,7 @@ impl AsyncRead for Watched {
         }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.life.note_read(buffer.filled().len() - before);
+        self.life.note_read(&buffer.filled()[before..]);
         self.moved(polled)
     }
 }

@@ -1,6 +1,7 @@
 //! Tenants: each with artifacts, stacks, secrets and traces of its own, all in the one engine.
 
 mod allowed;
+mod live;
 mod records;
 mod resolver;
 mod shadows;
@@ -8,22 +9,22 @@ mod storage;
 mod unread;
 mod usage;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use compute::{
     Account, Algorithm, Artifact, ArtifactMap, BoxFuture, Charge, Error, Limits, LogWriter,
-    Manager, Mask, Outcome, OverLimit, Ref, RunOptions, Runner,
+    Manager, Outcome, Ref, RunOptions, Runner,
 };
-use compute_flow::{Processor, RuleProblem, Snapshot, Stack};
+use compute_flow::Processor;
 use compute_replay::RecordWriter;
 use compute_state::{
-    Catalogue, Rated, RecordPolicies, RecordPolicy, SecretError, StackName, StacksError,
-    StateError, TenantName, TenantState, TraceStore, Vault, VersionInfo, tenant_store,
+    Catalogue, Rated, RecordPolicy, SecretError, StackName, StacksError, StateError, TenantName,
+    TenantState, TraceStore, Vault, tenant_store,
 };
 use compute_store::{Store, StoreError};
 use tokio::sync::Semaphore;
@@ -37,6 +38,7 @@ use unread::Unread;
 use usage::Usage;
 
 pub(crate) use allowed::{Allowed, Refused};
+pub(crate) use live::{Live, LiveError};
 pub(crate) use records::{Records, drawn, record_writer};
 pub(crate) use shadows::{LiveShadow, ShadowCounts, Shadows};
 pub use storage::Storage;
@@ -46,12 +48,6 @@ pub(crate) use usage::QuotaError;
 const NOTHING: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x05\x03\x01\0\x01\x07\x13\x02\x06memory\x02\0\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
 /// How long it may take to compile and run it.
 const CHECK: Duration = Duration::from_secs(30);
-
-/// How long what is recorded of runs may be as it was before somebody else changed it.
-const POLICY: Duration = Duration::from_secs(1);
-
-/// How long documents wait for one that reads what is active.
-const RENEWING: Duration = Duration::from_secs(15);
 
 /// How long it may take to make an artifact ready before anybody asks for it.
 const WARM: Duration = Duration::from_hours(1);
@@ -91,6 +87,8 @@ pub(crate) struct Tenant {
     pub(crate) shadow_processor: Processor,
     /// What is recorded of single runs, when that was last asked for, and at which change it was read.
     run_policy: ArcSwap<Option<(Instant, i64, RecordPolicy)>>,
+    /// Held by whoever asks for it.
+    asking: Mutex<()>,
     vault: Vault,
     live: Arc<ArcSwap<Live>>,
     /// What of rules that are replaced may be there because documents still use it.
@@ -100,58 +98,8 @@ pub(crate) struct Tenant {
     unread: Unread,
     /// How long what is known may be used where it cannot be read anew.
     stale: Duration,
-    /// Held by whoever changes what a version is made of, or makes one active.
+    /// Held by whoever makes a version active, or deletes what one may name.
     pub(crate) changing: tokio::sync::Mutex<()>,
-}
-
-/// What documents need of a tenant, as the catalogue had it at one change.
-#[derive(Debug, Default)]
-pub(crate) struct Live {
-    change: Option<i64>,
-    pub(crate) snapshot: Snapshot,
-    pub(crate) secrets: Secrets,
-    pub(crate) mask: Arc<Mask>,
-    pub(crate) policies: RecordPolicies,
-    /// By stack.
-    pub(crate) shadows: Vec<LiveShadow>,
-    /// What of it is replaced, while documents still use it.
-    replaced: OnceLock<Charge>,
-}
-
-/// Values of secrets; they are not shown when debugged.
-#[derive(Clone, Default)]
-pub(crate) struct Secrets(pub(crate) Arc<BTreeMap<String, String>>);
-
-impl fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-/// The active versions cannot be made ready.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LiveError {
-    #[error(transparent)]
-    Stacks(#[from] StacksError),
-    /// A version that was written by another version of this program.
-    #[error("an active version cannot run: {0}")]
-    Rule(Box<RuleProblem>),
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    /// The rules of all active stacks, and the secrets, take too much memory.
-    #[error("the active stacks cannot run: {0}; make smaller ones active, or have fewer secrets")]
-    TooLarge(#[from] OverLimit),
-}
-
-impl LiveError {
-    /// Whether the same may succeed later.
-    fn is_unavailable(&self) -> bool {
-        matches!(
-            self,
-            Self::Stacks(StacksError::State(StateError::Unavailable { .. }))
-                | Self::Secret(SecretError::State(StateError::Unavailable { .. }))
-        )
-    }
 }
 
 /// A tenant's place cannot be opened.
@@ -170,178 +118,6 @@ impl fmt::Debug for Tenant {
 }
 
 impl Tenant {
-    /// The active versions and the secrets. Where something changed, by this process or another, only what
-    /// changed is made ready anew.
-    ///
-    /// What cannot be read now is as it was, if it was read before, for as long as that may be used.
-    pub(crate) fn live(&self) -> Result<Arc<Live>, LiveError> {
-        let change = Some(self.catalogue.change_number()?);
-        let live = self.live.load_full();
-        if live.change == change {
-            self.unread.clear();
-            return Ok(live);
-        }
-        if live.change.is_none() || !self.unread.is_recent() {
-            match self.renewed() {
-                Err(error) if live.change.is_some() && error.is_unavailable() => {
-                    warn(&error);
-                    self.unread.note();
-                }
-                Err(error) => return Err(error),
-                Ok(renewed) => {
-                    self.unread.clear();
-                    return Ok(renewed);
-                }
-            }
-        }
-        match self.unread.lasts() {
-            Some(time) if time > self.stale => {
-                let why = format!("it has changed, and could not be read for {time:?}");
-                Err(StacksError::from(StateError::unavailable("what is active", why)).into())
-            }
-            _ => Ok(live),
-        }
-    }
-
-    /// For how long what is active could not be read, although it has changed. What was known is used meanwhile.
-    pub(crate) fn unread_for(&self) -> Option<Duration> {
-        self.unread.lasts()
-    }
-
-    /// The turn of one that renews it. The others wait, and not for ever.
-    fn renewing(&self) -> Result<MutexGuard<'_, Charge>, LiveError> {
-        let begun = Instant::now();
-        loop {
-            match self.renewing.try_lock() {
-                Ok(renewing) => return Ok(renewing),
-                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) if begun.elapsed() < RENEWING => {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err(TryLockError::WouldBlock) => {
-                    let late =
-                        StateError::unavailable("what is active", "it takes long to be read");
-                    return Err(StacksError::from(late).into());
-                }
-            }
-        }
-    }
-
-    fn renewed(&self) -> Result<Arc<Live>, LiveError> {
-        let mut renewing = self.renewing()?;
-        // Read before the versions: what changes meanwhile is seen by the next document.
-        let change = Some(self.catalogue.change_number()?);
-        let live = self.live.load_full();
-        if live.change == change {
-            return Ok(live);
-        }
-        let first = |mut wrong: Vec<RuleProblem>| LiveError::Rule(Box::new(wrong.remove(0)));
-        let running = self.catalogue.running()?;
-        let mut snapshot = live.snapshot.still_running(&running);
-        let kept =
-            |shadows: &[LiveShadow]| shadows.iter().map(|one| one.stack.size()).sum::<usize>();
-        let wanted = self.catalogue.shadows()?;
-        self.shadows.retain(&wanted);
-        let mut shadows = live.shadows.clone();
-        shadows.retain(|one| wanted.iter().any(|shadow| one.is_of(shadow)));
-        let all = live.snapshot.size() + kept(&live.shadows);
-        let gone = all.saturating_sub(snapshot.size() + kept(&shadows));
-        // Besides this and the one in `live`, documents have it.
-        if gone > 0 && Arc::strong_count(&live) > 2 && live.replaced.get().is_none() {
-            let _ = live.replaced.set(self.replaced.charge(gone)?);
-        }
-        renewing.resize(snapshot.size() + live.mask.size() + kept(&shadows))?;
-        let mut ready = |info: &VersionInfo| -> Result<Stack, LiveError> {
-            let VersionInfo { stack, number, .. } = info;
-            let files = self.catalogue.version(stack, *number)?.files;
-            // Before it is made ready.
-            renewing.grow(Stack::estimate(&files))?;
-            Ok(Stack::compile(stack.clone(), &files).map_err(first)?.numbered(*number))
-        };
-        for info in &running.active {
-            if snapshot.stack(&info.stack).is_none() {
-                let stack = ready(info)?;
-                snapshot.insert(stack);
-            }
-        }
-        for (rollout, info) in &running.rollouts {
-            if snapshot.rolled_out(&info.stack).is_none() {
-                match ready(info) {
-                    Ok(stack) => snapshot.roll_out(rollout.clone(), stack),
-                    // What there is no room for, or cannot run, gets no document: the active version answers them.
-                    Err(error @ (LiveError::TooLarge(_) | LiveError::Rule(_))) => warn(&error),
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        let secrets = self.catalogue.open_secrets(&self.vault)?;
-        let mask = if secrets == *live.secrets.0 {
-            Arc::clone(&live.mask)
-        } else {
-            renewing.grow(Mask::estimate(secrets.values().map(String::as_str)))?;
-            Arc::new(Mask::new(secrets.values().cloned()))
-        };
-        let mut made = Vec::with_capacity(wanted.len());
-        for shadow in wanted {
-            // One that is active has nothing to be compared with, and one whose rules are wrong gets no document.
-            let is_active = running
-                .active
-                .iter()
-                .any(|one| one.stack == shadow.stack && one.number == shadow.number);
-            let known =
-                shadows.iter().find(|one| one.is_of(&shadow)).map(|one| Arc::clone(&one.stack));
-            let stack = match known {
-                Some(stack) => stack,
-                None if is_active => continue,
-                None => {
-                    let files = self.catalogue.version(&shadow.stack, shadow.number)?.files;
-                    // What there is no room for gets no document: it must not keep the active one from any.
-                    if renewing.grow(Stack::estimate(&files)).is_err() {
-                        continue;
-                    }
-                    match Stack::compile(shadow.stack.clone(), &files) {
-                        Ok(stack) => Arc::new(stack),
-                        Err(_) => continue,
-                    }
-                }
-            };
-            if !is_active {
-                made.push(LiveShadow::new(shadow, stack, &snapshot));
-            }
-        }
-        renewing.resize(snapshot.size() + mask.size() + kept(&made))?;
-        let policies = self.catalogue.record_policies()?;
-        let (secrets, replaced) = (Secrets(Arc::new(secrets)), OnceLock::new());
-        let live = Live { change, snapshot, secrets, mask, policies, shadows: made, replaced };
-        let live = Arc::new(live);
-        self.live.store(Arc::clone(&live));
-        Ok(live)
-    }
-
-    /// What is recorded of single runs: as it was said at least a second ago, or by this process at any time.
-    pub(crate) fn run_policy(&self) -> RecordPolicy {
-        let known = **self.run_policy.load();
-        if let Some((asked, _, policy)) = known
-            && asked.elapsed() < POLICY
-        {
-            return policy;
-        }
-        let read = || -> Result<_, StacksError> {
-            let change = self.catalogue.change_number()?;
-            match known {
-                Some((_, read, policy)) if read == change => Ok((change, policy)),
-                _ => Ok((change, self.catalogue.record_policies()?.of(None))),
-            }
-        };
-        let (change, policy) = read().unwrap_or_else(|error| {
-            warn(&error);
-            // As it was, and read again as soon as that can be.
-            (i64::MIN, known.map_or_else(RecordPolicy::default, |(.., policy)| policy))
-        });
-        self.run_policy.store(Arc::new(Some((Instant::now(), change, policy))));
-        policy
-    }
-
     /// Says what is recorded of a stack's documents, or of all else.
     pub(crate) fn set_record_policy(
         &self,
@@ -555,6 +331,7 @@ impl Tenants {
             shadows: Shadows::default(),
             shadow_processor,
             run_policy: ArcSwap::default(),
+            asking: Mutex::default(),
             vault: self.storage.vault.clone(),
             live,
             replaced: self.replaced.child(REPLACED, self.settings.rule_memory / 2),
@@ -594,10 +371,10 @@ impl Tenants {
         entries.values().filter(is_spent).map(|entry| entry.name.clone()).collect()
     }
 
-    /// For how long what is active of any of them could not be read, at most.
+    /// For how long what is active of any of them could not be read, at most. What nobody asked for of late is nobody's.
     pub(crate) fn unread_for(&self) -> Option<Duration> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.values().filter_map(|entry| entry.tenant.get()?.unread_for()).max()
+        entries.values().filter_map(|entry| entry.tenant.get()?.missed_for()).max()
     }
 
     /// Has all records written that wait for it, or lost.

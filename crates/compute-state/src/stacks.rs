@@ -193,7 +193,7 @@ pub trait Catalogue: Stacks + SealedSecrets {
     fn restore(&self, version: &Version) -> Result<(), StacksError>;
 
     /// Says that an artifact goes, unless a rule of a version names it: whether it may. Others who share what is kept forget it, and
-    /// for half a minute keep no version that names it, nor a schedule, which keeps it from going, too. Whoever says so deletes it then, and says so once more.
+    /// for two minutes keep no version that names it, nor a schedule, which keeps it from going, too. Whoever says so deletes it then, and says so once more.
     ///
     /// # Errors
     /// [`StacksError::State`].

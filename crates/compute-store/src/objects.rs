@@ -86,12 +86,13 @@ impl ObjectArtifacts {
         }
         self.run(move |store| {
             let work = work(store);
-            async move {
-                let answer = tokio::time::timeout(limit, work).await;
-                let slow = || format!("it did not answer within {limit:?}");
-                answer.unwrap_or_else(|_| Err(StoreError::storage("wait for an answer", slow())))
-            }
+            async move { in_time(limit, work).await.unwrap_or_else(Err) }
         })
+    }
+
+    /// One step of work that has many, as lists have: each has its time.
+    async fn step<T>(&self, work: impl Future<Output = T>) -> Result<T, StoreError> {
+        if self.network { in_time(SOON, work).await } else { Ok(work.await) }
     }
 
     async fn put_now(self, new: NewArtifact) -> Result<Manifest, StoreError> {
@@ -267,7 +268,7 @@ impl ObjectArtifacts {
         for prefix in [COMPUTES, ATTACHMENTS] {
             let prefix = Path::from(prefix);
             let mut objects = self.objects.list(Some(&prefix));
-            while let Some(object) = objects.try_next().await.map_err(failed)? {
+            while let Some(object) = self.step(objects.try_next()).await?.map_err(failed)? {
                 usage.bytes = usage.bytes.saturating_add(object.size);
                 usage.artifacts += u64::from(ref_of_manifest(&object.location).is_some());
             }
@@ -277,20 +278,28 @@ impl ObjectArtifacts {
 
     async fn list_now(self) -> Result<Vec<Result<Manifest, StoreError>>, StoreError> {
         let prefix = Path::from(COMPUTES);
-        let objects: Vec<_> = self
-            .objects
-            .list(Some(&prefix))
-            .try_collect()
-            .await
-            .map_err(|error| StoreError::storage("list", error))?;
+        let failed = |error| StoreError::storage("list", error);
+        let mut objects = self.objects.list(Some(&prefix));
         let mut reads = Vec::new();
-        for object in objects {
+        while let Some(object) = self.step(objects.try_next()).await?.map_err(failed)? {
             let store = self.clone();
             if let Some(reference) = ref_of_manifest(&object.location) {
-                reads.push(async move { store.manifest(&reference).await });
+                reads.push(async move {
+                    store.step(store.manifest(&reference)).await.unwrap_or_else(Err)
+                });
             }
         }
-        Ok(futures_util::stream::iter(reads).buffered(LIST_AHEAD).collect().await)
+        let mut reads = futures_util::stream::iter(reads).buffered(LIST_AHEAD);
+        let mut listed = Vec::new();
+        while let Some(manifest) = reads.next().await {
+            // What is true of one manifest does not concern the others; that storage fails does.
+            let fails = matches!(manifest, Err(StoreError::Storage { .. }));
+            listed.push(manifest);
+            if fails {
+                break;
+            }
+        }
+        Ok(listed)
     }
 }
 
@@ -360,6 +369,13 @@ impl Store for ObjectArtifacts {
     }
 }
 
+/// This, if it is done by then.
+async fn in_time<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, StoreError> {
+    tokio::time::timeout(limit, work).await.map_err(|_| {
+        StoreError::storage("wait for an answer", format!("it did not answer within {limit:?}"))
+    })
+}
+
 /// That a ref is one that anything could be kept under.
 fn is_somewhere(reference: &Ref) -> Result<(), StoreError> {
     let known = Algorithm::from_name(reference.alg()).is_some();
@@ -403,4 +419,40 @@ fn to_json(manifest: &Manifest) -> Result<Bytes, StoreError> {
     serde_json::to_vec_pretty(manifest)
         .map(Bytes::from)
         .map_err(|error| StoreError::storage("write a manifest", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::throttle::{ThrottleConfig, ThrottledStore};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn storage_that_hangs_is_not_waited_for() {
+        let objects = Arc::new(ThrottledStore::new(InMemory::new(), ThrottleConfig::default()));
+        let store = ObjectArtifacts::over_network(Arc::clone(&objects) as _);
+        let artifact = |text: String| Artifact::new(Algorithm::Sha256, "wasm", text.into_bytes());
+        let new = NewArtifact::new(artifact("one".into()));
+        for number in 0..3 * LIST_AHEAD {
+            let new = NewArtifact::new(artifact(format!("{number}")));
+            store.put(&new).await.unwrap();
+        }
+        assert_eq!(store.list().collect::<Vec<_>>().await.len(), 3 * LIST_AHEAD);
+        let (reference, hangs) = (new.artifact.reference(), Duration::from_secs(24 * 3600));
+        objects.config_mut(|config| config.wait_get_per_call = hangs);
+        let begun = tokio::time::Instant::now();
+        let took = |limit: Duration, error: &StoreError| {
+            assert!(matches!(error, StoreError::Storage { .. }), "{error}");
+            assert!(begun.elapsed() < limit + Duration::from_secs(1), "{:?}", begun.elapsed());
+        };
+        took(SOON, store.list().collect::<Vec<_>>().await.last().unwrap().as_ref().unwrap_err());
+        took(SOON * 2, &store.get(reference).await.unwrap_err());
+        took(SOON * 3, &store.head(reference).await.unwrap_err());
+        objects.config_mut(|config| {
+            (config.wait_list_per_call, config.wait_put_per_call) = (hangs, hangs);
+        });
+        took(SOON * 4, &store.usage().await.unwrap_err());
+        took(SOON * 5, store.list().next().await.unwrap().as_ref().unwrap_err());
+        took(SOON * 5 + PUT, &store.put(&new).await.unwrap_err());
+    }
 }

@@ -180,6 +180,14 @@ impl Place {
         }
     }
 
+    /// That this may be their key, if nobody has said yet which that is.
+    pub(crate) fn may_have_key(&self, vault: &Vault) -> Result<(), VaultError> {
+        match self.opened()? {
+            Opened::Folder(_) => Ok(()),
+            Opened::Postgres(state) => state.may_have_key(vault),
+        }
+    }
+
     /// The folder for what a server on this machine keeps here: what it records.
     pub(crate) fn server_folder(&self) -> Result<PathBuf, Failure> {
         match &self.state {

@@ -293,6 +293,24 @@ fn who_changed_what_is_listed_and_verified() {
     assert_eq!((code, told.contains("leave out --tenant")), (Some(2), true), "{told}");
 }
 
+/// An entry that leads back makes no list without end.
+#[test]
+fn a_log_that_was_altered_is_listed_to_an_end() {
+    let home = Home::new();
+    for name in ["A", "B"] {
+        home.stdout(&["secret", "set", name], b"value\n");
+    }
+    let state = home.0.path().join("data/compute/state");
+    let altered = Command::new("python3")
+        .args(["-c", "import sqlite3, sys; at = sqlite3.connect(sys.argv[1])\nat.execute(\"UPDATE audit SET entry = replace(entry, '\\\"number\\\":2', '\\\"number\\\":1')\")\nat.commit()"])
+        .arg(state.join("catalogue.sqlite"))
+        .status();
+    assert!(altered.unwrap().success());
+    let output = home.compute(&["audit", "ls"], b"");
+    assert_eq!(output.status.code(), Some(3), "{}", words(&output));
+    assert!(words(&output).contains("the log was altered"), "{}", words(&output));
+}
+
 /// What is loaded runs without it, so nobody else would tell.
 #[test]
 fn a_store_that_does_not_answer_is_told_when_a_server_begins() {

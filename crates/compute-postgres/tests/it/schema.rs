@@ -66,8 +66,12 @@ fn all_nodes_have_one_key() {
     let address = cluster.database("one");
     let [one, two] = ["1", "2"].map(|digit| Vault::new(&digit.repeat(64)).unwrap());
     let (here, there) = (open(&address).unwrap(), open(&address).unwrap());
+    // Whoever only looks decides nothing.
+    here.may_have_key(&two).unwrap();
     here.check_key(&one).unwrap();
     there.check_key(&one).unwrap();
+    there.may_have_key(&one).unwrap();
+    assert!(matches!(there.may_have_key(&two).unwrap_err(), VaultError::OtherKey(_)));
     let error = there.check_key(&two).unwrap_err();
     assert!(matches!(error, VaultError::OtherKey(_)), "{error:?}");
 }

@@ -26,6 +26,9 @@ const ROOM: usize = 64;
 /// How long it is not looked for such again.
 const MOMENT: Duration = Duration::from_millis(1);
 
+/// What a connection of HTTP/2 begins with (RFC 9113, 3.4).
+const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// When a connection last did something, and what it is to send.
 #[derive(Debug)]
 pub(crate) struct Life {
@@ -223,19 +226,24 @@ impl Life {
         self.turn.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn note_read(&self, bytes: usize) {
-        let left = self.left_of_turn().saturating_sub(bytes.max(1));
+    pub(crate) fn note_read(&self, bytes: &[u8]) {
+        let left = self.left_of_turn().saturating_sub(bytes.len().max(1));
         self.turn.store(left, Ordering::Relaxed);
-        let begins = bytes > 0
+        if bytes.starts_with(HTTP2) {
+            self.note_http2();
+        }
+        // What comes while an answer is on its way waits for that, and is no head that is late.
+        let begins = !bytes.is_empty()
             && self.head.load(Ordering::Relaxed) == 0
             && self.working.load(Ordering::Relaxed) == 0
-            && !self.is_http2.load(Ordering::Relaxed);
+            && !self.is_http2.load(Ordering::Relaxed)
+            && self.answers().unsent.is_empty();
         if begins {
             self.head.store(self.now(), Ordering::Relaxed);
         }
     }
 
-    /// A request of HTTP/2 came.
+    /// It speaks HTTP/2.
     pub(crate) fn note_http2(&self) {
         self.is_http2.store(true, Ordering::Relaxed);
     }

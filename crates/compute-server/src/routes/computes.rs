@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::Body;
@@ -21,11 +22,15 @@ use utoipa::IntoParams;
 use super::caller::{Admitted, Caller, Read, Update};
 use super::extract::{ArtifactPath, Path, Query};
 use super::{Answer, Refusals};
+use crate::jobs::Jobs;
 use crate::telemetry::warn;
 use crate::tenants::Tenant;
 use crate::wire::{Attached, Computes, JobRequest, Uploaded};
 use crate::{Problem, Server};
 
+/// How long after it was released an artifact may be deleted: the state keeps what names it away for longer than that and the
+/// deletion take.
+const RELEASED: Duration = Duration::from_secs(30);
 /// How many artifacts a list has.
 const LISTED: usize = 1000;
 /// How many attachments an artifact may have, and how long their names may be.
@@ -270,7 +275,8 @@ pub(super) async fn attach(
         return Err(Problem::bad("invalid_name", detail));
     }
     let taken = caller.body(content, MAX_BYTES).await?;
-    let admitted = caller.storing().await?;
+    // It puts bytes, which may take as long as those of an artifact.
+    let admitted = caller.upload().await?;
     let tenant = &admitted.tenant;
     let store = &*tenant.store;
     let manifest = store.head(&reference).await?;
@@ -377,6 +383,12 @@ pub(super) async fn delete(
     let reference = path.reference()?;
     let jobs = Arc::clone(caller.jobs());
     let admitted = caller.storing().await?;
+    // Once it has begun it ends, whether somebody waits for it or not: what is deleted is forgotten, too.
+    let deleted = tokio::spawn(async move { delete_now(&admitted, jobs, reference).await });
+    deleted.await.map_err(|error| Problem::internal(&error))?
+}
+
+async fn delete_now(admitted: &Admitted, jobs: Arc<Jobs>, reference: Ref) -> Answer<StatusCode> {
     let tenant = &admitted.tenant;
     let store = &*tenant.store;
     // No version that names it becomes active meanwhile.
@@ -411,8 +423,10 @@ pub(super) async fn delete(
         let reference = reference.clone();
         move |tenant: &Tenant, _: &Cancel| tenant.catalogue.release(&reference)
     };
+    let said = Instant::now();
+    let named = || format!("a version of a stack, or a new schedule, names {reference}");
     if !admitted.run(released.clone()).await?? {
-        return referenced(format!("a version of a stack, or a new schedule, names {reference}"));
+        return referenced(named());
     }
     // What was submitted until then keeps it. A job that comes in the moment that is left finds nothing, as one that comes after it.
     if let Some(by) = admitted.run(runs).await?? {
@@ -427,9 +441,13 @@ pub(super) async fn delete(
             .write(&Deed::artifact_delete(std::slice::from_ref(&told)))
     };
     admitted.run(told).await??;
-    store.delete(&reference).await?;
+    if said.elapsed() > RELEASED && !admitted.run(released.clone()).await?? {
+        return referenced(named());
+    }
+    let deleted = store.delete(&reference).await;
+    // It may be gone though that failed midway. Whoever has loaded it since forgets it, too; if that cannot be told now, it was
+    // told before.
     tenant.manager.forget(&reference);
-    // Whoever has loaded it since forgets it, too. If that cannot be told now, it was told before.
     match admitted.run(released).await? {
         Ok(true) => {}
         Ok(false) => tracing::warn!(
@@ -438,6 +456,7 @@ pub(super) async fn delete(
         ),
         Err(error) => warn(&error),
     }
+    deleted?;
     for attachment in &attached {
         store.delete_attachment(attachment).await?;
     }

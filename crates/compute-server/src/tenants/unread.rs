@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// How soon it is tried again.
 const AGAIN: u64 = 1000;
 
+/// For how long who tried counts as who asks for it: longer than reading it takes at most, in milliseconds.
+const LATELY: u64 = 60_000;
+
 /// Since when it could not be read. Documents look at it, and write to it only where something failed.
 #[derive(Debug)]
 pub(super) struct Unread {
@@ -46,9 +49,20 @@ impl Unread {
         (since > 0).then(|| Duration::from_millis(self.now().saturating_sub(since)))
     }
 
-    /// Whether that was tried a moment ago: not every document asks again.
-    pub(super) fn is_recent(&self) -> bool {
+    /// Whether it is to be read: not by every document, once it could not be, but by the first in a while.
+    pub(super) fn may_be_tried(&self) -> bool {
         let tried = self.tried.load(Ordering::Relaxed);
-        self.lasts().is_some() && self.now().saturating_sub(tried) < AGAIN
+        let now = self.now();
+        self.lasts().is_none()
+            || (now.saturating_sub(tried) >= AGAIN
+                && self
+                    .tried
+                    .compare_exchange(tried, now, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok())
+    }
+
+    /// Whether somebody tried of late. It is tried as long as it is asked for.
+    pub(super) fn is_asked_for(&self) -> bool {
+        self.now().saturating_sub(self.tried.load(Ordering::Relaxed)) < LATELY
     }
 }

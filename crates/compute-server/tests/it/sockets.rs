@@ -180,6 +180,49 @@ async fn a_connection_waits_for_its_next_request_as_long_as_it_may_be_idle() {
     assert_eq!(ended.expect("it is ended").unwrap_or(0), 0);
 }
 
+/// Nor is a request late that waits for the answer of the one before it, nor a connection of HTTP/2 that is made for later.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_others_is_no_late_head() {
+    let short = Duration::from_millis(200);
+    let home = Home::new(Settings { head_timeout: short, ..dev() });
+    let (address, _stop, _running) = start(&home).await;
+    let large = wat::parse_str(format!(
+        r#"(module (memory (export "memory") 1) (func (export "_start")) (@custom "x" "{}"))"#,
+        "x".repeat(24 << 20)
+    ))
+    .unwrap();
+    let path = home.put(&large).await;
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let head = format!("GET /v1/computes/{path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut buffer = vec![0; 64 << 10];
+    let mut read = stream.read(&mut buffer).await.unwrap();
+    let last = b"GET /nothing HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    stream.write_all(last).await.unwrap();
+    for _ in 0..10 {
+        tokio::time::sleep(short / 2).await;
+        read += stream.read(&mut buffer).await.unwrap();
+    }
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert!(read + rest.len() > large.len(), "{read} and {}", rest.len());
+    assert!(String::from_utf8_lossy(&rest).contains("HTTP/1.1 404"));
+
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let begun = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings].concat();
+    stream.write_all(&begun).await.unwrap();
+    tokio::time::sleep(short * 5).await;
+    let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    stream.write_all(&ping).await.unwrap();
+    let mut text = Vec::new();
+    while !text.ends_with(&ping[9..]) {
+        let number = stream.read(&mut buffer).await.unwrap();
+        assert!(number > 0, "it is ended");
+        text.extend_from_slice(&buffer[..number]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_too_many_is_told_so_and_idle_ones_make_room() {
     let home = Home::new(Settings { max_connections: 2, ..dev() });

@@ -38,6 +38,14 @@ fn ls(home: &dyn Home, last: usize, json: bool) -> Result<(), Failure> {
         loop {
             let page = home.audit(log, Some(after), PAGE)?;
             let Some(newest) = page.entries.last() else { break };
+            // An entry that was altered could lead back, and round for ever.
+            if newest.number <= after {
+                return Err(Failure::Host(format!(
+                    "{}: the entry after {after} says that it is {}: the log was altered; `compute audit verify` says where",
+                    log.name(),
+                    newest.number
+                )));
+            }
             after = newest.number;
             listed.extend(page.entries.into_iter().map(|entry| Listed { log, entry }));
         }

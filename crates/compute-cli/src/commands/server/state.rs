@@ -23,10 +23,12 @@ pub(crate) fn state(cli: &Cli, args: &StateCopyArgs) -> Result<(), Failure> {
     }
     let key_file = old.folder().map(|folder| LocalState::new(folder).key_file());
     let key_file = key_file.filter(|file| file.exists());
-    if new.folder().is_none()
-        && let Some(vault) = opens_all(&*old.state()?, &old, key_file.as_deref())?
-    {
-        new.check_key(&vault)?;
+    let vault = match new.folder() {
+        Some(_) => None,
+        None => opens_all(&*old.state()?, &old, key_file.as_deref())?,
+    };
+    if let Some(vault) = &vault {
+        new.may_have_key(vault)?;
     }
     let mut shown = Copied::default();
     let copied = copy(&*old.state()?, &*new.state()?, &mut |done| {
@@ -36,6 +38,12 @@ pub(crate) fn state(cli: &Cli, args: &StateCopyArgs) -> Result<(), Failure> {
             shown = done;
         }
     });
+    if let Some(vault) = &vault
+        && !matches!(copied, Err(CopyError::Lives(_)))
+    {
+        // Secrets are there that it sealed, however far that went.
+        new.check_key(vault)?;
+    }
     let copied = copied.map_err(|error| match error {
         CopyError::Differs(_) | CopyError::Lives(_) => Failure::usage_of(&error),
         CopyError::Stacks(error) => error.into(),

@@ -117,8 +117,7 @@ pub(in crate::routes) async fn delete(
     Path(path): Path<VersionPath>,
 ) -> Answer<StatusCode> {
     let draft = path.draft()?;
-    let admitted = caller.storing().await?;
-    let _changing = admitted.tenant.changing.lock().await;
+    let admitted = caller.admin().await?;
     admitted.run(move |tenant, _| tenant.catalogue.delete_draft(&draft)).await??;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -182,9 +181,8 @@ async fn change(
     path: String,
     text: Option<String>,
 ) -> Answer<Json<VersionInfo>> {
-    let admitted = caller.storing().await?;
-    // It waits for what is being made active: a version that is changed meanwhile does not become so.
-    let _changing = admitted.tenant.changing.lock().await;
+    // What is made active at this moment is what was looked at: it is not, if it is changed meanwhile.
+    let admitted = caller.admin().await?;
     let at = draft.clone();
     admitted.run(move |tenant, _| tenant.catalogue.edit(&at, &path, text.as_deref())).await??;
     Ok(Json(info(&admitted, draft).await?))

@@ -1,5 +1,6 @@
 //! Artifacts that go while something is stored or submitted that needs them: one or the other is refused.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
@@ -98,4 +99,37 @@ async fn a_job_that_comes_while_its_artifact_goes_keeps_it() {
     let cancelled = home.send("POST", &format!("/v1/jobs/{id}/cancel"), "").await;
     assert_eq!(cancelled.status, 200, "{}", cancelled.text());
     assert_eq!(home.send("DELETE", &artifact, "").await.status, 204);
+}
+
+/// What is gone from a list runs no more, though its bytes could not be deleted.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_artifact_whose_bytes_stay_is_forgotten_all_the_same() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let location = Location::new(format!("file://{}", store.path().display()), folder.path());
+    let vault = location.vault().unwrap();
+    let server = Server::open(location, vault, Manager::builder(), dev()).unwrap();
+    let home = Home { folder, server };
+    let path = home.put(&echo()).await;
+    let run = format!("/run/{path}");
+    assert_eq!(home.send("POST", &run, "7").await.status, 200);
+    let bytes = walk(store.path()).find(|file| file.ends_with(path.rsplit('/').next().unwrap()));
+    let bytes = bytes.unwrap();
+    std::fs::remove_file(&bytes).unwrap();
+    std::fs::create_dir(&bytes).unwrap();
+    std::fs::write(bytes.join("kept"), "").unwrap();
+    let refused = home.send("DELETE", &format!("/v1/computes/{path}"), "").await;
+    assert!(refused.status.is_server_error(), "{} {}", refused.status, refused.text());
+    home.send("POST", &run, "7").await.is_problem(404, "missing_compute_artifact");
+}
+
+/// All files below a folder.
+fn walk(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let mut folders = vec![folder.to_owned()];
+    std::iter::from_fn(move || {
+        let entries = std::fs::read_dir(folders.pop()?).unwrap().map(|one| one.unwrap().path());
+        let (below, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+        folders.extend(below);
+        Some(files)
+    })
+    .flatten()
 }

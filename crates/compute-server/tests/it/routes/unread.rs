@@ -9,7 +9,7 @@ use compute::Manager;
 use compute_postgres::testing::Cluster;
 use compute_postgres::{PostgresSettings, PostgresState};
 use compute_server::{Server, Storage, router};
-use compute_state::{File, State, TenantName, Vault};
+use compute_state::{Catalogue, Draft, File, State, TenantName, Vault};
 use serde_json::json;
 use tower::ServiceExt as _;
 
@@ -42,12 +42,10 @@ async fn until(
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_anew_is_used_for_a_while_and_says_so() {
-    let cluster = Cluster::start();
+/// A server on a database, and the two versions that another one kept there: the first of them is active, and known.
+async fn served(cluster: &Cluster, stale: Duration) -> (Server, Arc<dyn Catalogue>, [Draft; 2]) {
     let address = cluster.database("one");
     let open = || {
-        let stale = Duration::from_secs(2);
         let settings = PostgresSettings { stale, ..PostgresSettings::default() };
         Arc::new(PostgresState::open(&address, settings).unwrap())
     };
@@ -59,13 +57,24 @@ async fn what_cannot_be_read_anew_is_used_for_a_while_and_says_so() {
         let file = File::new("1/a.txcl", format!("EMIT .a = {number}"));
         other.draft(&"s".parse().unwrap(), &[file]).unwrap()
     });
-    let says = |answer: &Answer, number: u32| {
-        answer.status == 200 && answer.json() == json!({ "a": number })
-    };
-    let is_said = |answer: &Answer| answer.headers.contains_key(AWAY);
-    other.activate(&[first]).unwrap();
+    other.activate(std::slice::from_ref(&first)).unwrap();
     until(&server, |answer| answer.status == 404, |answer| says(answer, 1) && !is_said(answer))
         .await;
+    (server, other, [first, second])
+}
+
+fn says(answer: &Answer, number: u32) -> bool {
+    answer.status == 200 && answer.json() == json!({ "a": number })
+}
+
+fn is_said(answer: &Answer) -> bool {
+    answer.headers.contains_key(AWAY)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_anew_is_used_for_a_while_and_says_so() {
+    let cluster = Cluster::start();
+    let (server, other, [_, second]) = served(&cluster, Duration::from_secs(2)).await;
 
     // The database answers, and reads no versions: it has no memory for that.
     other.activate(&[second]).unwrap();
@@ -91,4 +100,37 @@ async fn what_cannot_be_read_anew_is_used_for_a_while_and_says_so() {
     let back = until(&server, |answer| answer.status == 503, |answer| answer.status == 200).await;
     assert!(says(&back, 2) && !is_said(&back), "{:?}: {}", back.headers, back.text());
     assert_eq!(asked(&server, "GET", "/readyz").await.text(), "ready");
+}
+
+/// What hangs is waited for by one, and not by all.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_slow_to_be_read_anew_holds_one_document_at_a_time() {
+    let cluster = Cluster::start();
+    let (server, other, [_, second]) = served(&cluster, Duration::from_secs(600)).await;
+    other.activate(&[second]).unwrap();
+    // Longer than a server waits for an answer.
+    cluster.sql(
+        "one",
+        "CREATE FUNCTION compute.hangs() RETURNS boolean LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_sleep(3600); RETURN true; END $$;
+        CREATE POLICY hangs ON compute.versions AS RESTRICTIVE USING (compute.hangs())",
+    );
+    until(&server, |answer| says(answer, 1), |answer| says(answer, 1) && is_said(answer)).await;
+    // Each second one finds out whether it can be read, one at a time: while that waits, all others are answered.
+    let (told, mut answers) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..40 {
+        let (server, told) = (server.clone(), told.clone());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::spawn(async move {
+            let answer = asked(&server, "POST", "/stacks/s/1").await;
+            told.send(says(&answer, 1) && is_said(&answer)).unwrap();
+        });
+    }
+    for number in 1..40 {
+        let answer = tokio::time::timeout(Duration::from_secs(8), answers.recv()).await;
+        assert_eq!(answer.unwrap_or_else(|_| panic!("{number} were answered")), Some(true));
+    }
+    assert!(answers.recv().await.unwrap());
+    cluster.sql("one", "DROP POLICY hangs ON compute.versions");
+    until(&server, |answer| says(answer, 1), |answer| says(answer, 2) && !is_said(answer)).await;
 }
