@@ -1,17 +1,20 @@
 //! Tells others that jobs have ended, over HTTP: only those that the operator allows, signed as Standard Webhooks has it
 //! (<https://www.standardwebhooks.com>).
 
+use std::net::ToSocketAddrs as _;
 use std::str::FromStr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use compute_state::Webhook;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode};
 use sha2::Sha256;
+use tokio::sync::Semaphore;
 use url::{Origin, Url};
 
 use crate::Problem;
@@ -19,6 +22,8 @@ use crate::Problem;
 /// How long whoever is told may take to be reached, and to answer.
 const REACHED: Duration = Duration::from_secs(3);
 const ANSWERS: Duration = Duration::from_secs(10);
+/// How many names are looked up at once. The system may take half a minute for one, on a thread that others need, too.
+const LOOKED_UP: usize = 16;
 /// What a secret begins with that is written as Standard Webhooks has it: what follows is base64.
 const PREFIX: &str = "whsec_";
 
@@ -131,9 +136,29 @@ impl Webhooks {
             .connect_timeout(REACHED)
             .timeout(ANSWERS)
             .redirect(Policy::none())
+            .dns_resolver(Names(Arc::new(Semaphore::new(LOOKED_UP))))
             .user_agent(concat!("compute/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(self.client.get_or_init(|| client))
+    }
+}
+
+/// Looks names up as the system does, a few at once.
+struct Names(Arc<Semaphore>);
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let places = Arc::clone(&self.0);
+        Box::pin(async move {
+            let place = places.acquire_owned().await?;
+            // Whoever gives up leaves the place taken for as long as the system looks.
+            let found = tokio::task::spawn_blocking(move || {
+                let found = (name.as_str(), 0).to_socket_addrs();
+                drop(place);
+                found
+            });
+            Ok(Box::new(found.await??) as Addrs)
+        })
     }
 }
 

@@ -17,6 +17,9 @@ use crate::telemetry::warn;
 /// How long what is recorded of runs may be as it was before somebody else changed it.
 const POLICY: Duration = Duration::from_secs(1);
 
+/// How soon room is looked for again for a version that there was none for.
+const AGAIN: Duration = Duration::from_secs(10);
+
 /// How long documents wait for one that reads what is active.
 const RENEWING: Duration = Duration::from_secs(15);
 
@@ -32,6 +35,8 @@ pub(crate) struct Live {
     pub(crate) shadows: Vec<LiveShadow>,
     /// What of it is replaced, while documents still use it.
     replaced: OnceLock<Charge>,
+    /// Where there was no room for a version that gets documents besides the active ones: when that is looked for again.
+    again: Option<Instant>,
 }
 
 /// Values of secrets; they are not shown when debugged.
@@ -70,6 +75,13 @@ impl LiveError {
     }
 }
 
+impl Live {
+    /// Whether it is what there is at this change, as far as there is room for it.
+    fn is_of(&self, change: Option<i64>) -> bool {
+        self.change == change && self.again.is_none_or(|again| Instant::now() < again)
+    }
+}
+
 impl Tenant {
     /// The active versions and the secrets. Where something changed, by this process or another, only what
     /// changed is made ready anew.
@@ -78,7 +90,7 @@ impl Tenant {
     pub(crate) fn live(&self) -> Result<Arc<Live>, LiveError> {
         let change = Some(self.catalogue.change_number()?);
         let live = self.live.load_full();
-        if live.change == change {
+        if live.is_of(change) {
             self.unread.clear();
             return Ok(live);
         }
@@ -160,9 +172,10 @@ impl Tenant {
         // Read before the versions: what changes meanwhile is seen by the next document.
         let change = Some(self.catalogue.change_number()?);
         let live = self.live.load_full();
-        if live.change == change {
+        if live.is_of(change) {
             return Ok(live);
         }
+        let mut is_whole = true;
         let first = |mut wrong: Vec<RuleProblem>| LiveError::Rule(Box::new(wrong.remove(0)));
         let running = self.catalogue.running()?;
         let mut snapshot = live.snapshot.still_running(&running);
@@ -197,7 +210,10 @@ impl Tenant {
                 match ready(info) {
                     Ok(stack) => snapshot.roll_out(rollout.clone(), stack),
                     // What there is no room for, or cannot run, gets no document: the active version answers them.
-                    Err(error @ (LiveError::TooLarge(_) | LiveError::Rule(_))) => warn(&error),
+                    Err(error @ (LiveError::TooLarge(_) | LiveError::Rule(_))) => {
+                        is_whole &= !matches!(error, LiveError::TooLarge(_));
+                        warn(&error);
+                    }
                     Err(error) => return Err(error),
                 }
             }
@@ -225,6 +241,7 @@ impl Tenant {
                     let files = self.catalogue.version(&shadow.stack, shadow.number)?.files;
                     // What there is no room for gets no document: it must not keep the active one from any.
                     if renewing.grow(Stack::estimate(&files)).is_err() {
+                        is_whole = false;
                         continue;
                     }
                     match Stack::compile(shadow.stack.clone(), &files) {
@@ -240,7 +257,9 @@ impl Tenant {
         renewing.resize(snapshot.size() + mask.size() + kept(&made))?;
         let policies = self.catalogue.record_policies()?;
         let (secrets, replaced) = (Secrets(Arc::new(secrets)), OnceLock::new());
-        let live = Live { change, snapshot, secrets, mask, policies, shadows: made, replaced };
+        let again = (!is_whole).then(|| Instant::now() + AGAIN);
+        let live =
+            Live { change, snapshot, secrets, mask, policies, shadows: made, replaced, again };
         let live = Arc::new(live);
         self.live.store(Arc::clone(&live));
         Ok(live)

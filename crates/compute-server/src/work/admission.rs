@@ -29,11 +29,23 @@ struct Shared {
 struct State {
     working: BTreeMap<String, usize>,
     taken: usize,
-    waiting: BTreeMap<String, VecDeque<Waiting>>,
+    /// Those who wait, and nobody else: whoever stops waiting leaves at once.
+    waiting: BTreeMap<String, Queue>,
     /// How many wait, but for those who do so however many they are.
     queued: usize,
-    /// The callers who wait, in the order of their turns.
+    /// The callers who wait, in the order of their turns. When nobody has the lock, none of them may enter.
     turns: VecDeque<String>,
+    /// The number of the next who waits.
+    next: u64,
+}
+
+/// Those of one caller who wait.
+#[derive(Debug, Default)]
+struct Queue {
+    /// By number, in the order in which they came.
+    waiting: BTreeMap<u64, Waiting>,
+    /// How many of them the queue has a place for.
+    bounded: usize,
 }
 
 /// One who waits.
@@ -44,9 +56,11 @@ struct Waiting {
     is_bounded: bool,
 }
 
-/// How many of those who wait take a place of the queue.
-fn bounded(queue: &VecDeque<Waiting>) -> usize {
-    queue.iter().filter(|one| one.is_bounded).count()
+/// One who waits, until it stops.
+struct InLine<'a> {
+    shared: &'a Shared,
+    caller: &'a str,
+    number: u64,
 }
 
 /// A place; it is given back when this is dropped.
@@ -91,29 +105,29 @@ impl Admission {
     }
 
     async fn entered(&self, caller: &str, is_bounded: bool) -> Result<Permit, Full> {
-        let turn = {
+        let (number, turn) = {
             let mut state = self.shared.lock();
             if state.may_enter(caller, &self.shared) {
                 return Ok(self.shared.permit(&mut state, caller));
-            }
-            // Those who went away leave their places in the queue to others.
-            if state.is_full(caller, &self.shared) {
-                state.forget_gone();
             }
             if is_bounded && state.is_full(caller, &self.shared) {
                 return Err(Full { queued: state.queued });
             }
             state.wait(caller, is_bounded)
         };
+        let in_line = InLine { shared: &self.shared, caller, number };
         // The sender is kept until it is used.
-        turn.await.map_err(|_| Full { queued: self.shared.queue })
+        let permit = turn.await.map_err(|_| Full { queued: self.shared.queue });
+        // Whose turn came has left the line.
+        std::mem::forget(in_line);
+        permit
     }
 
-    /// A place for this caller, if one is free and nobody waits for it.
+    /// A place for this caller, if one is free.
     #[must_use]
     pub fn try_enter(&self, caller: &str) -> Option<Permit> {
         let mut state = self.shared.lock();
-        let free = state.turns.is_empty() && state.may_enter(caller, &self.shared);
+        let free = state.may_enter(caller, &self.shared);
         free.then(|| self.shared.permit(&mut state, caller))
     }
 
@@ -131,7 +145,7 @@ impl State {
     }
 
     fn is_full(&self, caller: &str, shared: &Shared) -> bool {
-        let own = self.waiting.get(caller).map_or(0, bounded);
+        let own = self.waiting.get(caller).map_or(0, |queue| queue.bounded);
         self.queued >= shared.queue || own >= shared.queue_share
     }
 
@@ -139,25 +153,41 @@ impl State {
         self.working.get(caller).copied().unwrap_or(0)
     }
 
-    fn wait(&mut self, caller: &str, is_bounded: bool) -> oneshot::Receiver<Permit> {
+    fn wait(&mut self, caller: &str, is_bounded: bool) -> (u64, oneshot::Receiver<Permit>) {
         let (sender, receiver) = oneshot::channel();
         let queue = self.waiting.entry(caller.to_owned()).or_default();
-        if queue.is_empty() {
+        if queue.waiting.is_empty() {
             self.turns.push_back(caller.to_owned());
         }
-        queue.push_back(Waiting { sender, is_bounded });
+        let number = self.next;
+        self.next += 1;
+        queue.waiting.insert(number, Waiting { sender, is_bounded });
+        queue.bounded += usize::from(is_bounded);
         self.queued += usize::from(is_bounded);
-        receiver
+        (number, receiver)
     }
 
-    fn forget_gone(&mut self) {
-        for queue in self.waiting.values_mut() {
-            queue.retain(|one| !one.sender.is_closed());
+    /// One stops waiting, if it does.
+    fn leave_line(&mut self, caller: &str, number: u64) {
+        let Some(queue) = self.waiting.get_mut(caller) else { return };
+        let Some(Waiting { is_bounded, .. }) = queue.waiting.remove(&number) else { return };
+        queue.bounded -= usize::from(is_bounded);
+        self.queued -= usize::from(is_bounded);
+        if queue.waiting.is_empty() {
+            self.waiting.remove(caller);
+            self.turns.retain(|one| one != caller);
         }
-        self.waiting.retain(|_, queue| !queue.is_empty());
-        let waiting = &self.waiting;
-        self.turns.retain(|caller| waiting.contains_key(caller));
-        self.queued = self.waiting.values().map(bounded).sum();
+    }
+
+    /// A place of this caller's is free.
+    fn leave(&mut self, caller: &str) {
+        self.taken -= 1;
+        if let Some(held) = self.working.get_mut(caller) {
+            *held -= 1;
+            if *held == 0 {
+                self.working.remove(caller);
+            }
+        }
     }
 
     /// The next who may enter, in turn.
@@ -169,9 +199,10 @@ impl State {
                 continue;
             }
             let queue = self.waiting.get_mut(&caller)?;
-            let Waiting { sender, is_bounded } = queue.pop_front()?;
+            let (_, Waiting { sender, is_bounded }) = queue.waiting.pop_first()?;
+            queue.bounded -= usize::from(is_bounded);
             self.queued -= usize::from(is_bounded);
-            if queue.is_empty() {
+            if queue.waiting.is_empty() {
                 self.waiting.remove(&caller);
             } else {
                 self.turns.push_back(caller.clone());
@@ -193,48 +224,58 @@ impl Shared {
         Permit { shared: Arc::clone(self), caller: caller.to_owned(), is_given_back: false }
     }
 
-    /// Gives free places to those whose turn it is.
-    fn admit(self: &Arc<Self>) {
+    /// Takes back a place of this caller's, and gives it to whose turn it is.
+    fn pass_on(self: &Arc<Self>, mut caller: String) {
         loop {
             let (permit, sender) = {
                 let mut state = self.lock();
-                let Some((caller, sender)) = state.next(self) else { return };
-                (self.permit(&mut state, &caller), sender)
+                state.leave(&caller);
+                let Some((next, sender)) = state.next(self) else { return };
+                (self.permit(&mut state, &next), sender)
             };
-            // One who went away leaves the place here, for the next turn of this loop: a permit that was
-            // dropped would come back here once for each of them.
-            if let Err(unwanted) = sender.send(permit) {
-                unwanted.give_back();
-            }
-        }
-    }
-
-    /// Takes back a place of this caller's.
-    fn leave(&self, caller: &str) {
-        let mut state = self.lock();
-        state.taken -= 1;
-        if let Some(held) = state.working.get_mut(caller) {
-            *held -= 1;
-            if *held == 0 {
-                state.working.remove(caller);
-            }
+            // One who went away just now leaves the place here, for the next turn of this loop: a permit that was dropped
+            // would come back here once for each of them.
+            let Err(mut unwanted) = sender.send(permit) else { return };
+            unwanted.is_given_back = true;
+            caller = std::mem::take(&mut unwanted.caller);
         }
     }
 }
 
-impl Permit {
-    /// Gives the place back without looking who is next.
-    fn give_back(mut self) {
-        self.shared.leave(&self.caller);
-        self.is_given_back = true;
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.shared.lock().leave_line(self.caller, self.number);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if !self.is_given_back {
-            self.shared.leave(&self.caller);
-            self.shared.admit();
+            self.shared.pass_on(std::mem::take(&mut self.caller));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However many they are whom the queue does not bound.
+    #[tokio::test]
+    async fn nothing_is_kept_of_those_who_left() {
+        let admission = Admission::new(2, 1, 1);
+        let place = admission.enter("a").await.unwrap();
+        for _ in 0..1000 {
+            let mut one = Box::pin(admission.enter_patiently("a"));
+            let mut other = Box::pin(admission.enter("a"));
+            assert!(futures_util::poll!(&mut one).is_pending());
+            assert!(futures_util::poll!(&mut other).is_pending());
+        }
+        {
+            let state = admission.shared.lock();
+            assert!(state.waiting.is_empty() && state.turns.is_empty(), "{state:?}");
+            assert_eq!((state.taken, state.queued), (1, 0));
+        }
+        drop(place);
     }
 }

@@ -85,12 +85,32 @@ async fn no_caller_fills_the_queue_and_thousands_may_leave_it_at_once() {
     assert!(admission.enter("a").await.is_err());
     let mut other = Box::pin(admission.enter("b"));
     assert!(futures_util::poll!(&mut other).is_pending());
-    // They are gone, and nobody has told the queue: the place passes all of them by, on a stack of any size.
     drop(waiting);
+    assert_eq!(admission.load(), (1, 1));
     drop(place);
     drop(other.await.unwrap());
     assert_eq!(admission.load(), (0, 0));
     assert!(admission.try_enter("a").is_some());
+}
+
+#[tokio::test]
+async fn who_waits_at_its_own_share_keeps_free_places_from_nobody() {
+    let admission = Admission::new(4, 2, 10);
+    let held = [admission.enter("a").await.unwrap(), admission.enter("a").await.unwrap()];
+    let mut third = Box::pin(admission.enter("a"));
+    assert!(futures_util::poll!(&mut third).is_pending());
+    assert!(admission.try_enter("a").is_none());
+    let other = admission.try_enter("b").unwrap();
+    let last = admission.try_enter("c").unwrap();
+    let mut waits = Box::pin(admission.enter("b"));
+    assert!(futures_util::poll!(&mut waits).is_pending());
+    // A place that is given back is whose turn it is, and nobody else's for a moment.
+    drop(last);
+    assert!(admission.try_enter("c").is_none());
+    drop(waits.await.unwrap());
+    drop((held, other));
+    drop(third.await.unwrap());
+    assert_eq!(admission.load(), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -162,7 +162,12 @@ fn garbage_is_what_no_root_leads_to(store: &Arc<dyn Store>) {
     let old = put(store, &old);
     // Storages tell time in milliseconds or, S3, in seconds.
     std::thread::sleep(Duration::from_millis(1100));
-    let options = |dry_run, min_age| GcOptions { roots: vec![op.clone()], min_age, dry_run };
+    let options = |dry_run, min_age| GcOptions {
+        roots: vec![op.clone()],
+        min_age,
+        dry_run,
+        ..GcOptions::default()
+    };
 
     let young = block_on(gc(&**store, &options(false, Duration::from_secs(3600)))).unwrap();
     assert_eq!((young.swept.artifacts.len(), young.swept.young), (0, 1));
@@ -180,8 +185,15 @@ fn garbage_is_what_no_root_leads_to(store: &Arc<dyn Store>) {
     assert!(block_on(store.attachment(&old.attachments["source-map"])).is_err());
 
     // A mistyped root deletes nothing.
-    let wrong = GcOptions { roots: vec![old.reference], min_age: Duration::ZERO, dry_run: false };
+    let all = GcOptions { min_age: Duration::ZERO, ..GcOptions::default() };
+    let wrong = GcOptions { roots: vec![old.reference.clone()], ..all.clone() };
     assert!(matches!(block_on(gc(&**store, &wrong)), Err(StoreError::NotFound { .. })));
+    // What is needed may be missing; not all of it, as in another store.
+    let needed = GcOptions { needed: vec![op.clone(), old.reference.clone()], ..all.clone() };
+    let report = block_on(gc(&**store, &needed)).unwrap();
+    assert_eq!((report.missing, report.swept.artifacts), (vec![old.reference.clone()], vec![]));
+    let other = GcOptions { needed: vec![old.reference], ..all };
+    assert!(matches!(block_on(gc(&**store, &other)), Err(StoreError::NotFound { .. })));
     assert_eq!(listed(store).len(), 2);
 }
 

@@ -89,7 +89,8 @@ fn a_writer_killed_at_any_step_leaves_nothing_half_visible() {
     block_on(store.get(&reference)).unwrap();
     fs::write(bytes.with_file_name("00"), "no manifest").unwrap();
     std::thread::sleep(Duration::from_millis(20));
-    let options = GcOptions { roots: vec![reference], min_age: Duration::ZERO, dry_run: false };
+    let options =
+        GcOptions { roots: vec![reference], min_age: Duration::ZERO, ..GcOptions::default() };
     assert_eq!(block_on(gc(&*store, &options)).unwrap().swept.remains, 2);
     assert_eq!(fs::read_dir(bytes.parent().unwrap()).unwrap().count(), 2);
 }

@@ -52,16 +52,16 @@ pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
     let place = home::place_for(cli, args.state.state.as_deref(), "gc")?;
     let tenant = args.tenant.clone().unwrap_or_default();
     let store = compute_store::open(&tenant_store(&place.store, &tenant))?;
-    let mut roots = args.roots.clone();
-    // Every version of every stack can be gone back to.
-    roots.extend(place.catalogue(&tenant)?.refs()?);
-    roots.extend(of_jobs(&*place.state()?.jobs()?, &tenant)?);
-    if roots.is_empty() {
+    let roots = args.roots.clone();
+    // Every version of every stack can be gone back to. What one names may never have been there; that keeps nothing else.
+    let mut needed = place.catalogue(&tenant)?.refs()?;
+    needed.extend(of_jobs(&*place.state()?.jobs()?, &tenant)?);
+    if roots.is_empty() && needed.is_empty() {
         return Err(Failure::usage(
             "there are no stacks, and no --root: everything would be deleted; name what to keep",
         ));
     }
-    let mut options = GcOptions { roots, min_age: args.min_age, dry_run: args.dry_run };
+    let mut options = GcOptions { roots, needed, min_age: args.min_age, dry_run: args.dry_run };
     // Servers that share a database run nothing more of what goes, and make no version of it meanwhile.
     if place.folder().is_none() && !args.dry_run {
         let (catalogue, jobs) = (place.catalogue(&tenant)?, place.state()?.jobs()?);
@@ -69,7 +69,7 @@ pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
         for artifact in pollster::block_on(compute_store::gc(&*store, &dry))?.swept.artifacts {
             // What was submitted meanwhile keeps what it runs.
             if !catalogue.release(&artifact)? || jobs.naming(&tenant, &artifact)?.is_some() {
-                options.roots.push(artifact);
+                options.needed.push(artifact);
             }
         }
     }
@@ -93,6 +93,11 @@ pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
         ByteSize::b(swept.bytes).display().iec(),
         report.kept,
     );
+    for reference in &report.missing {
+        crate::show::tell!(
+            "{reference} is not there, though a version, a schedule, a job or an artifact names it"
+        );
+    }
     if swept.young > 0 {
         crate::show::tell!(
             "left {} that no root needs but that are younger than --min-age",
