@@ -182,12 +182,12 @@ pub trait JobQueue: ScheduleQueue {
     fn ended(&self, jobs: &[(TenantName, JobId)]) -> Result<Vec<bool>, StateError>;
 
     /// Deletes some of the jobs that ended so long ago, and of those that are more than a tenant may keep the ones that ended first.
-    /// How many; if there are any, there may be more. Their inputs and results have so many bytes at most; those of the first may have
-    /// more.
+    /// Their inputs and results have so many bytes at most; those of the first may have more. The next time begins with the tenant after the
+    /// last of whom some went.
     ///
     /// # Errors
     /// [`StateError`].
-    fn sweep(&self, age: Duration, most_bytes: u64) -> Result<usize, StateError>;
+    fn sweep(&self, age: Duration, most_bytes: u64) -> Result<Swept, StateError>;
 
     /// A schedule of a tenant's that runs an artifact, a job that will, since it has not ended, or one whose output it is.
     ///
@@ -259,6 +259,15 @@ pub struct Claim<'a> {
     pub most_of_tenant: usize,
     /// How long the leases last unless they are renewed.
     pub lease: Duration,
+}
+
+/// What was deleted of the jobs that have ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many jobs.
+    pub jobs: usize,
+    /// Whether there may be more than go at once. If not, there were no more that nobody else had.
+    pub is_full: bool,
 }
 
 /// What was claimed.

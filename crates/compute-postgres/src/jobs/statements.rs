@@ -14,7 +14,7 @@ FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY e (tenant, key, place)
 /// The time, and what these tenants have.
 pub(super) const COUNTS: &str = "
 SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
-    c.tenant, c.scheduled + c.waiting + c.running AS jobs, c.bytes
+    c.tenant, c.scheduled + c.waiting + c.running AS jobs, c.ended, c.bytes
 FROM (VALUES (1)) one LEFT JOIN compute.job_counts c ON c.tenant = ANY ($1)";
 
 /// Those of whom time alone does something, as of $1, come before anything is done: whoever ends a job has its tenant's numbers first, and
@@ -103,28 +103,38 @@ SELECT j.tenant, j.id FROM unnest($1::text[], $2::bytea[]) e (tenant, id)
     JOIN compute.jobs j ON j.tenant = e.tenant AND j.id = e.id WHERE j.state < 3 AND j.batch IS NULL";
 
 /// Ended jobs that are $1 old, or more than $2 or $3 bytes once those of the tenant that ended before are gone; $4 of each of some
-/// tenants at once, and with $5 bytes together.
+/// tenants at once, of those after $6 first, and with $5 bytes together. How many, whether there may be more, and the last tenant.
 pub(super) const SWEEP: &str = "
 WITH old AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint - $1 AS at), has AS (
-    SELECT c.tenant, c.ended, c.bytes FROM compute.job_counts c, old WHERE c.ended > 0 AND (c.ended > $2 OR c.bytes > $3
-        OR EXISTS (SELECT 1 FROM compute.jobs j WHERE j.tenant = c.tenant AND j.state >= 3 AND j.batch IS NULL
-            AND j.ended <= old.at))
-    ORDER BY c.tenant LIMIT 64
+    SELECT round.turn, c.* FROM old, (VALUES (1, $6::text, '~'), (2, '', $6)) round (turn, after, last) CROSS JOIN LATERAL (
+        SELECT c.tenant, c.ended, c.bytes FROM compute.job_counts c
+        WHERE c.tenant > round.after AND c.tenant <= round.last AND c.ended > 0 AND (c.ended > $2 OR c.bytes > $3
+            OR EXISTS (SELECT 1 FROM compute.jobs j WHERE j.tenant = c.tenant AND j.state >= 3 AND j.batch IS NULL
+                AND j.ended <= old.at))
+        ORDER BY c.tenant LIMIT 64
+    ) c ORDER BY round.turn, c.tenant LIMIT 64
 ), one AS (
-    SELECT h.tenant, h.ended AS number, h.bytes AS all_bytes, j.id, j.ended, j.bytes FROM has h CROSS JOIN LATERAL (
+    SELECT h.turn, h.tenant, h.ended AS number, h.bytes AS all_bytes, j.id, j.ended, j.bytes FROM has h CROSS JOIN LATERAL (
         SELECT * FROM compute.jobs WHERE tenant = h.tenant AND state >= 3 AND batch IS NULL
         ORDER BY ended, id LIMIT $4 FOR UPDATE SKIP LOCKED
     ) j
 ), rest AS (
-    SELECT tenant, id, ended, bytes AS size, number + 1 - row_number() OVER earlier AS number,
+    SELECT turn, tenant, id, ended, bytes AS size, number + 1 - row_number() OVER earlier AS number,
         all_bytes + bytes - sum(bytes) OVER earlier AS bytes
     FROM one WINDOW earlier AS (PARTITION BY tenant ORDER BY ended, id)
 ), going AS (
-    SELECT r.tenant, r.id, r.size, sum(r.size) OVER (ORDER BY r.tenant, r.ended, r.id) AS together FROM rest r, old
+    SELECT r.turn, r.tenant, r.id, r.size, sum(r.size) OVER (ORDER BY r.turn, r.tenant, r.ended, r.id) AS together FROM rest r, old
     WHERE r.ended <= old.at OR r.number > $2 OR r.bytes > $3
+), gone AS (
+    DELETE FROM compute.jobs j USING going g
+    WHERE j.tenant = g.tenant AND j.id = g.id AND (g.together <= $5::bigint OR g.together = g.size)
+    RETURNING g.turn, g.tenant
 )
-DELETE FROM compute.jobs j USING going g
-WHERE j.tenant = g.tenant AND j.id = g.id AND (g.together <= $5::bigint OR g.together = g.size)";
+SELECT (SELECT count(*) FROM gone) AS gone,
+    (SELECT count(*) FROM going) > (SELECT count(*) FROM gone) OR (SELECT count(*) FROM has) >= 64
+        OR EXISTS (SELECT 1 FROM going GROUP BY tenant HAVING count(*) >= $4) AS is_full,
+    COALESCE((SELECT tenant FROM gone ORDER BY turn DESC, tenant DESC LIMIT 1),
+        (SELECT tenant FROM has ORDER BY turn DESC, tenant DESC LIMIT 1)) AS last";
 
 /// What a page of all jobs would have, in their order.
 pub(super) const PAGE: &str = "

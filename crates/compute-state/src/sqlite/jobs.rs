@@ -3,6 +3,7 @@
 mod rows;
 mod schedules;
 mod schema;
+mod sweep;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,7 @@ use super::database::Database;
 use crate::{
     Claim, Claimed, ClaimedJob, DELETING, EndedPart, Job, JobEnd, JobFilter, JobId, JobInfo,
     JobLoad, JobQueue, JobResult, JobState, JobsError, KeptJob, Lease, NamedBy, NewJob, StateError,
-    StateQuotas, Submitted, Takes, TenantName,
+    StateQuotas, Submitted, Swept, Takes, TenantName,
 };
 use rows::{
     INFO, JOB, KEPT, find, put, read_claimed, read_info, read_job, read_kept, read_part, time,
@@ -25,16 +26,14 @@ use rows::{
 
 /// How many statements are kept ready.
 const READY: usize = 64;
-/// How many ended jobs of a tenant go at once.
-const SWEPT: usize = 1000;
-
 /// The jobs of all tenants, in a SQLite file that several processes may use.
 #[derive(Debug)]
 pub struct SqliteJobs {
     database: Arc<Database>,
     quotas: StateQuotas,
-    /// The tenant whose jobs were claimed last.
+    /// The tenant whose jobs were claimed last, and the one whose ended jobs went last.
     last: Mutex<Option<TenantName>>,
+    swept: Mutex<Option<TenantName>>,
 }
 
 impl SqliteJobs {
@@ -46,7 +45,7 @@ impl SqliteJobs {
         let database = Arc::new(Database::open(path)?);
         database.migrate("the jobs", &schema::MIGRATIONS)?;
         database.connection().set_prepared_statement_cache_capacity(READY);
-        Ok(Self { database, quotas, last: Mutex::default() })
+        Ok(Self { database, quotas, last: Mutex::default(), swept: Mutex::default() })
     }
 
     /// The log of who changed a tenant's schedules.
@@ -136,6 +135,7 @@ impl SqliteJobs {
             };
         }
         self.has_room(change, tenant, job.size())?;
+        self.has_few_ended(change, tenant)?;
         let kept = job.accepted(tenant, time(now));
         self.sql(put(change, &kept))?;
         Ok(Submitted { info: kept.job.info, was_there: false })
@@ -455,18 +455,9 @@ impl JobQueue for SqliteJobs {
         ended.collect()
     }
 
-    fn sweep(&self, age: Duration, most_bytes: u64) -> Result<usize, StateError> {
-        let limit = |quota| i64::try_from(quota).unwrap_or(i64::MAX);
-        let (ended, bytes) = (limit(self.quotas.ended_jobs), limit(self.quotas.kept_job_bytes()));
+    fn sweep(&self, age: Duration, most_bytes: u64) -> Result<Swept, StateError> {
         self.change(|change, now| {
-            let before = now.saturating_sub(millis(age));
-            let values = params![before, ended, bytes, count(SWEPT), limit(most_bytes)];
-            let gone = self.sql(
-                change.prepare_cached(schema::SWEEP).and_then(|mut one| one.execute(values)),
-            )?;
-            let none = "DELETE FROM counts WHERE scheduled + waiting + running + ended = 0";
-            self.sql(change.execute(none, []))?;
-            Ok(gone)
+            self.sql(self.sweep_some(change, now.saturating_sub(millis(age)), most_bytes))
         })
     }
 

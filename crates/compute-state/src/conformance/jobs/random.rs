@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{ModelQueue, Reopen};
-use super::running::sweep;
+use super::sweep::sweep;
 use super::{HOUR, at, result, tenant};
 use crate::{
     Claim, EndNotice, JobEnd, JobFilter, JobId, JobInfo, JobQueue, JobState, JobTime, JobWork,

@@ -1,8 +1,7 @@
 //! Whose jobs are taken where several tenants have some that wait, and which of them.
 
 use super::super::Reopen;
-use super::running::{ids, numbered, submit};
-use super::{CLAIM, claim, job, tenant};
+use super::{CLAIM, claim, ids, job, numbered, submit, tenant};
 use crate::{Claim, JobId, JobQueue, NewJob, StateQuotas, TenantName, Webhook};
 
 pub(super) fn all(new: &mut dyn FnMut(StateQuotas) -> Reopen) {

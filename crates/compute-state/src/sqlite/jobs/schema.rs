@@ -192,8 +192,8 @@ pub(super) const WAITING: &str = "SELECT row, size, may FROM (
     ) ORDER BY priority DESC, id LIMIT ?3";
 
 /// Ended jobs that are as old as ?1, or more than ?2 or ?3 bytes once those of the tenant that ended before are gone; ?4 of a tenant at
-/// once, and with ?5 bytes together.
-pub(super) const SWEEP: &str = "WITH has AS (
+/// once, of the tenants after ?6 first; and whether they are among the first that have ?5 bytes together.
+pub(super) const GOING: &str = "WITH has AS (
         SELECT tenant, ended, bytes FROM counts WHERE ended > 0 AND (ended > ?2 OR bytes > ?3
             OR EXISTS (SELECT 1 FROM jobs j WHERE j.tenant = counts.tenant AND j.state >= 3
                 AND j.batch IS NULL AND j.ended <= ?1))
@@ -207,10 +207,10 @@ pub(super) const SWEEP: &str = "WITH has AS (
             bytes + size - sum(size) OVER earlier AS bytes
         FROM one WINDOW earlier AS (PARTITION BY tenant ORDER BY ended, id)
     ), going AS (
-        SELECT place, size, sum(size) OVER (ORDER BY tenant, ended, id) AS together
-        FROM rest WHERE ended <= ?1 OR number > ?2 OR bytes > ?3
+        SELECT place, tenant, size, row_number() OVER turns AS turn, sum(size) OVER turns AS together
+        FROM rest WHERE ended <= ?1 OR number > ?2 OR bytes > ?3 WINDOW turns AS (ORDER BY tenant <= ?6, tenant, ended, id)
     )
-    DELETE FROM jobs WHERE rowid IN (SELECT place FROM going WHERE together <= ?5 OR together = size)";
+    SELECT place, tenant, together <= ?5 OR together = size FROM going ORDER BY turn";
 
 /// Has a part of a batch wait as a job of its own: ?1 and ?2 say which batch, then come the part's id, its first line, its input, and
 /// the time.

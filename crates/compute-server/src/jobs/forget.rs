@@ -1,0 +1,107 @@
+//! Forgets what is old: jobs that have ended, and the outputs that no job has any more. Each has a thread of its own, so that leases are
+//! renewed meanwhile, and a store that does not answer keeps no jobs from going.
+
+use std::sync::{Arc, Weak, mpsc};
+use std::time::{Duration, Instant};
+
+use compute_state::{DELETING, StateError, Swept};
+
+use super::Jobs;
+use super::guard::{guarded, known};
+use super::runner::RunJobs;
+
+/// How often it is looked for what is not kept any longer, about, and while there is some.
+const SWEEP: Duration = Duration::from_secs(60);
+const MORE: Duration = Duration::from_millis(600);
+/// How many bytes of jobs go at once, about: whoever keeps them may write nothing else meanwhile.
+const SWEPT: u64 = 64 << 20;
+/// How many outputs of jobs that are gone are deleted at once, and how long after that: another job may be about to have the same.
+const OUTPUTS: usize = 20;
+const GONE: Duration = Duration::from_secs(3600);
+/// Each takes less than this, so that all are deleted in the time for that.
+const DELETING_ONE: Duration = Duration::from_secs(30);
+
+/// Deletes jobs that have ended, until the worker ends.
+pub(super) struct Sweeper {
+    pub(super) jobs: Weak<Jobs>,
+    pub(super) age: Duration,
+}
+
+impl Sweeper {
+    /// After so many ends here it is told to look, however lately it did: a tenant may have as many again as it keeps.
+    pub(super) const AFTER: usize = 10_000;
+
+    pub(super) fn run(self, told: &mpsc::Receiver<()>) {
+        let (mut failed, mut swept) = (false, None);
+        loop {
+            match told.recv_timeout(pause(swept)) {
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                Ok(()) | Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+            let Some(jobs) = self.jobs.upgrade() else { return };
+            swept = known(guarded(|| jobs.queue()?.sweep(self.age, SWEPT)), &mut failed);
+        }
+    }
+}
+
+/// How long it waits after what it did: not at all while more are to go, or a tenant could end jobs faster than they go.
+fn pause(swept: Option<Swept>) -> Duration {
+    match swept.filter(|swept| swept.jobs > 0) {
+        Some(Swept { is_full: true, .. }) => Duration::ZERO,
+        Some(_) => drawn(MORE),
+        None => drawn(SWEEP),
+    }
+}
+
+/// About so long.
+fn drawn(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + fastrand::f64())
+}
+
+/// Deletes the outputs of jobs that are not kept any more, until the worker ends.
+pub(super) struct Outputs {
+    pub(super) jobs: Weak<Jobs>,
+    pub(super) runner: Arc<dyn RunJobs>,
+}
+
+impl Outputs {
+    pub(super) fn run(self, ended: &mpsc::Receiver<()>) {
+        let (mut failed, mut pause) = (false, SWEEP);
+        while ended.recv_timeout(drawn(pause)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let Some(jobs) = self.jobs.upgrade() else { return };
+            let more = known(guarded(|| self.delete(&jobs)), &mut failed);
+            pause = if more == Some(true) { MORE } else { SWEEP };
+        }
+    }
+
+    /// Deletes some. Whether there may be more.
+    fn delete(&self, jobs: &Jobs) -> Result<bool, StateError> {
+        let queue = jobs.queue()?;
+        let gone = queue.gone_outputs(GONE, OUTPUTS)?;
+        let begun = Instant::now();
+        for (tenant, output) in &gone {
+            // What is not deleted is told again; after that time somebody may store it anew.
+            let left = DELETING.saturating_sub(begun.elapsed()).min(DELETING_ONE);
+            if !left.is_zero() && self.runner.delete_output(tenant, output, left) {
+                queue.output_is_gone(tenant, output)?;
+            }
+        }
+        Ok(gone.len() >= OUTPUTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, SWEEP, Swept, pause};
+
+    #[test]
+    fn while_more_are_to_go_none_is_waited_for() {
+        let swept = |jobs, is_full| Some(Swept { jobs, is_full });
+        assert_eq!(pause(swept(200, true)), Duration::ZERO);
+        assert!(pause(swept(1, false)) < SWEEP / 10);
+        // What others have at this moment is theirs.
+        for none in [None, swept(0, false), swept(0, true)] {
+            assert!(pause(none) >= SWEEP / 2, "{none:?}");
+        }
+    }
+}
