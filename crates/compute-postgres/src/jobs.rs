@@ -4,6 +4,7 @@ mod rows;
 mod schedules;
 mod statements;
 mod sweep;
+mod tend;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use std::time::Duration;
 use compute::Ref;
 use compute_state::{
     Claim, Claimed, ClaimedJob, DELETING, EndedPart, Job, JobEnd, JobFilter, JobId, JobInfo,
-    JobLoad, JobQueue, JobResult, JobState, JobsError, KeptJob, Lease, NamedBy, NewJob, StateError,
+    JobLoad, JobQueue, JobState, JobsError, KeptJob, Lease, NamedBy, NewJob, StateError,
     StateQuotas, Submitted, Swept, TenantName,
 };
 
@@ -40,14 +41,16 @@ struct Counts {
 pub(crate) struct PostgresJobs {
     database: Arc<Database>,
     quotas: StateQuotas,
-    /// The tenant whose jobs were claimed last here, and the one whose ended jobs went last.
+    /// The tenants whose jobs were claimed, swept and tended last here.
     last: Mutex<Option<TenantName>>,
     swept: Mutex<Option<TenantName>>,
+    tended: Mutex<Option<TenantName>>,
 }
 
 impl PostgresJobs {
     pub(crate) fn new(database: Arc<Database>, quotas: StateQuotas) -> Self {
-        Self { database, quotas, last: Mutex::default(), swept: Mutex::default() }
+        let [last, swept, tended] = [(); 3].map(|()| Mutex::default());
+        Self { database, quotas, last, swept, tended }
     }
 
     /// Whether something is to do now, when something will be, and the time.
@@ -350,16 +353,12 @@ impl JobQueue for PostgresJobs {
 
     fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, StateError> {
         let (mut waiting, mut next, now) = self.look(claim.most_of_tenant)?;
-        let mut due = Vec::new();
+        let (mut due, mut untended) = (Vec::new(), None);
         if next.is_some_and(|at| at <= now) {
-            let (late, lost) = (JobResult::late(), JobResult::lost());
-            let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
-                [&now, &late.body, &late.details, &lost.body, &lost.details];
-            due = self.database.change_all_jobs(async |change| {
-                change.rows(statements::TENDED, &[&now]).await?;
-                change.does(statements::TEND, &values).await?;
-                schedules::due(change, now).await
-            })?;
+            match self.tend(now) {
+                Ok(schedules) => due = schedules,
+                Err(error) => untended = Some(error),
+            }
             waiting = true;
         } else if !waiting {
             let next = next.map(|at| duration(at.saturating_sub(now)));
@@ -368,6 +367,10 @@ impl JobQueue for PostgresJobs {
         let mut jobs = Vec::new();
         if waiting {
             jobs = self.database.change_all_jobs(async |change| self.take(change, claim).await)?;
+        }
+        // What time does is done by the next who can: it keeps nobody from those that wait.
+        if let Some(error) = untended.filter(|_| jobs.is_empty()) {
+            return Err(error);
         }
         // Whoever has jobs looks again soon; an error here would leave them to nobody.
         let now = match self.look(claim.most_of_tenant) {

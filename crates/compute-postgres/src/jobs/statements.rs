@@ -3,6 +3,24 @@
 //! Where jobs are found by their ids, nothing else is said of them that an index of theirs could be taken for: how many there are in a
 //! state is known too late, and all that run would be looked through for each.
 
+/// What becomes of those that are found. Parts of batches go with what ends, and only so many at once: a statement may not take for ever.
+macro_rules! tended {
+    () => {
+        ", chosen AS (
+    SELECT tenant, id FROM (
+        SELECT tenant, id, parts, sum(COALESCE(parts, 0)) OVER (ROWS UNBOUNDED PRECEDING) AS together FROM found) e
+    WHERE parts IS NULL OR together <= 1000 OR together = parts
+), done AS (
+    UPDATE compute.jobs j SET run_after = NULL, lease = NULL,
+        state = CASE WHEN j.deadline <= $1 OR j.state = 2 AND j.tried >= j.attempts THEN 4 ELSE 1 END,
+        ended = CASE WHEN j.deadline <= $1 OR j.state = 2 AND j.tried >= j.attempts THEN $1 ELSE j.ended END,
+        result = CASE WHEN j.deadline <= $1 THEN $2 WHEN j.state = 2 AND j.tried >= j.attempts THEN $4 ELSE j.result END,
+        details = CASE WHEN j.deadline <= $1 THEN $3 WHEN j.state = 2 AND j.tried >= j.attempts THEN $5 ELSE j.details END
+    FROM chosen e WHERE j.tenant = e.tenant AND j.id = e.id RETURNING 1
+)"
+    };
+}
+
 /// Jobs that are there already, by the place of what names them: their ids or their keys.
 pub(super) const SAME: &str = "
 FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY e (tenant, id, place)
@@ -26,25 +44,57 @@ SELECT 1 FROM compute.job_counts c WHERE c.tenant IN (
     UNION (SELECT tenant FROM compute.jobs WHERE state = 0 AND run_after IS NOT NULL AND run_after <= $1 ORDER BY run_after LIMIT 1000))
 ORDER BY c.tenant FOR UPDATE";
 
-/// What time alone does, as of $1: $2 and $3 become of those that are late, $4 and $5 of those that have no attempt left.
-pub(super) const TEND: &str = "
+/// What time alone does, as of $1: $2 and $3 become of those that are late, $4 and $5 of those that have no attempt left. Whether more may be
+/// late or due than come at once.
+pub(super) const TEND: &str = concat!(
+    "
 WITH late AS (
-    SELECT tenant, id FROM compute.jobs WHERE state < 2 AND deadline IS NOT NULL AND deadline <= $1
+    SELECT tenant, id, parts FROM compute.jobs WHERE state < 2 AND deadline IS NOT NULL AND deadline <= $1
     ORDER BY deadline LIMIT 200 FOR UPDATE SKIP LOCKED
 ), lapsed AS (
-    SELECT tenant, id FROM compute.jobs WHERE state = 2 AND lease <= $1
+    SELECT tenant, id, parts FROM compute.jobs WHERE state = 2 AND lease <= $1
     ORDER BY lease LIMIT 1000 FOR UPDATE SKIP LOCKED
 ), due AS (
-    SELECT tenant, id FROM compute.jobs WHERE state = 0 AND run_after IS NOT NULL AND run_after <= $1
+    SELECT tenant, id, parts FROM compute.jobs WHERE state = 0 AND run_after IS NOT NULL AND run_after <= $1
     ORDER BY run_after LIMIT 1000 FOR UPDATE SKIP LOCKED
-)
-UPDATE compute.jobs j SET run_after = NULL, lease = NULL,
-    state = CASE WHEN j.deadline <= $1 OR j.state = 2 AND j.tried >= j.attempts THEN 4 ELSE 1 END,
-    ended = CASE WHEN j.deadline <= $1 OR j.state = 2 AND j.tried >= j.attempts THEN $1 ELSE j.ended END,
-    result = CASE WHEN j.deadline <= $1 THEN $2 WHEN j.state = 2 AND j.tried >= j.attempts THEN $4 ELSE j.result END,
-    details = CASE WHEN j.deadline <= $1 THEN $3 WHEN j.state = 2 AND j.tried >= j.attempts THEN $5 ELSE j.details END
-FROM (SELECT * FROM late UNION SELECT * FROM lapsed UNION SELECT * FROM due) e
-WHERE j.tenant = e.tenant AND j.id = e.id";
+), found AS (SELECT * FROM late UNION SELECT * FROM lapsed UNION SELECT * FROM due)",
+    tended!(),
+    "
+SELECT (SELECT count(*) FROM late) >= 200 OR (SELECT count(*) FROM due) >= 1000 AS is_full"
+);
+
+/// The tenants after $1, then those from the first on, of whom jobs are late or due at $2.
+pub(super) const TENDED_NEXT: &str = "
+SELECT c.tenant FROM (VALUES (1, $1::text, '~'), (2, '', $1)) round (turn, after, last) CROSS JOIN LATERAL (
+    SELECT tenant FROM compute.job_counts of
+    WHERE tenant > round.after AND tenant <= round.last AND scheduled + waiting > 0 AND (
+        EXISTS (SELECT 1 FROM compute.jobs j
+            WHERE j.tenant = of.tenant AND j.state = 0 AND j.run_after IS NOT NULL AND j.run_after <= $2)
+        OR EXISTS (SELECT 1 FROM compute.jobs j
+            WHERE j.tenant = of.tenant AND j.state < 2 AND j.deadline IS NOT NULL AND j.deadline <= $2))
+    ORDER BY tenant LIMIT $3
+) c ORDER BY round.turn, c.tenant LIMIT $3";
+
+/// These come before anything is done, as in [`TENDED`].
+pub(super) const TENDED_EACH: &str =
+    "SELECT 1 FROM compute.job_counts c WHERE c.tenant = ANY ($1) ORDER BY c.tenant FOR UPDATE";
+
+/// As [`TEND`], some of each of the tenants of $6.
+pub(super) const TEND_EACH: &str = concat!(
+    "
+WITH late AS (
+    SELECT j.* FROM unnest($6::text[]) e (tenant) CROSS JOIN LATERAL (SELECT tenant, id, parts FROM compute.jobs
+        WHERE tenant = e.tenant AND state < 2 AND deadline IS NOT NULL AND deadline <= $1
+        ORDER BY deadline LIMIT 20 FOR UPDATE SKIP LOCKED) j
+), due AS (
+    SELECT j.* FROM unnest($6::text[]) e (tenant) CROSS JOIN LATERAL (SELECT tenant, id, parts FROM compute.jobs
+        WHERE tenant = e.tenant AND state = 0 AND run_after IS NOT NULL AND run_after <= $1
+        ORDER BY run_after LIMIT 100 FOR UPDATE SKIP LOCKED) j
+), found AS (SELECT * FROM late UNION SELECT * FROM due)",
+    tended!(),
+    "
+SELECT count(*) FROM done"
+);
 
 /// The tenants after one, then those from the first on, that have jobs that may be taken, where each may run so many: of those of $4 only
 /// jobs that tell of the ends of others, of those of $5 none of these.

@@ -3,6 +3,7 @@
 mod random;
 mod running;
 mod sweep;
+mod time;
 mod turns;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) fn all(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
     running::all(new);
     sweep::all(new);
+    time::all(new);
     turns::all(new);
     random::all(new);
 }

@@ -4,6 +4,7 @@ mod rows;
 mod schedules;
 mod schema;
 mod sweep;
+mod tend;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,7 @@ use super::audit::{self, SqliteAudit};
 use super::database::Database;
 use crate::{
     Claim, Claimed, ClaimedJob, DELETING, EndedPart, Job, JobEnd, JobFilter, JobId, JobInfo,
-    JobLoad, JobQueue, JobResult, JobState, JobsError, KeptJob, Lease, NamedBy, NewJob, StateError,
+    JobLoad, JobQueue, JobState, JobsError, KeptJob, Lease, NamedBy, NewJob, StateError,
     StateQuotas, Submitted, Swept, Takes, TenantName,
 };
 use rows::{
@@ -31,9 +32,10 @@ const READY: usize = 64;
 pub struct SqliteJobs {
     database: Arc<Database>,
     quotas: StateQuotas,
-    /// The tenant whose jobs were claimed last, and the one whose ended jobs went last.
+    /// The tenants whose jobs were claimed, swept and tended last.
     last: Mutex<Option<TenantName>>,
     swept: Mutex<Option<TenantName>>,
+    tended: Mutex<Option<TenantName>>,
 }
 
 impl SqliteJobs {
@@ -45,7 +47,8 @@ impl SqliteJobs {
         let database = Arc::new(Database::open(path)?);
         database.migrate("the jobs", &schema::MIGRATIONS)?;
         database.connection().set_prepared_statement_cache_capacity(READY);
-        Ok(Self { database, quotas, last: Mutex::default(), swept: Mutex::default() })
+        let [last, swept, tended] = [(); 3].map(|()| Mutex::default());
+        Ok(Self { database, quotas, last, swept, tended })
     }
 
     /// The log of who changed a tenant's schedules.
@@ -157,18 +160,6 @@ impl SqliteJobs {
         let (waiting, first): (bool, Option<i64>) = self.sql(look)?;
         let is_due = waiting || first.is_some_and(|at| at <= now);
         Ok((is_due, first.map(|at| duration(at.saturating_sub(now)))))
-    }
-
-    /// What time alone does.
-    fn tend(&self, change: &Connection, now: i64) -> Result<(), StateError> {
-        let (late, lost) = (JobResult::late(), JobResult::lost());
-        let does = |statement, values: &[&dyn rusqlite::ToSql]| {
-            self.sql(change.prepare_cached(statement).and_then(|mut one| one.execute(values)))
-        };
-        does(schema::LATE, &[&now, &late.body, &late.details])?;
-        does(schema::LAPSED, &[&now, &late.body, &late.details, &lost.body, &lost.details])?;
-        does(schema::DUE, &[&now])?;
-        Ok(())
     }
 
     fn take(

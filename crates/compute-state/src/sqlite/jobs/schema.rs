@@ -46,8 +46,10 @@ CREATE INDEX jobs_by_state ON jobs (tenant, state, id);
 CREATE INDEX jobs_waiting ON jobs (tenant, priority DESC, id) WHERE state = 1 AND kind <> 2;
 CREATE INDEX jobs_telling ON jobs (tenant, priority DESC, id) WHERE state = 1 AND kind = 2;
 CREATE INDEX jobs_scheduled ON jobs (run_after) WHERE state = 0 AND run_after IS NOT NULL;
+CREATE INDEX jobs_scheduled_of ON jobs (tenant, run_after) WHERE state = 0 AND run_after IS NOT NULL;
 CREATE INDEX jobs_running ON jobs (lease) WHERE state = 2;
 CREATE INDEX jobs_late ON jobs (deadline) WHERE state < 2 AND deadline IS NOT NULL;
+CREATE INDEX jobs_late_of ON jobs (tenant, deadline) WHERE state < 2 AND deadline IS NOT NULL;
 CREATE INDEX jobs_ended ON jobs (tenant, ended, id) WHERE state >= 3 AND batch IS NULL;
 CREATE INDEX jobs_output ON jobs (tenant, output) WHERE output IS NOT NULL;
 CREATE UNIQUE INDEX jobs_parts ON jobs (tenant, batch, first) WHERE batch IS NOT NULL;
@@ -154,14 +156,38 @@ pub(super) const LOOK: &str =
     (SELECT deadline FROM jobs WHERE state < 2 AND deadline IS NOT NULL ORDER BY deadline LIMIT 1),
     (SELECT next FROM schedules ORDER BY next LIMIT 1)";
 
-/// Jobs whose deadline has passed before they were run: ?1 is now, ?2 and ?3 what became of them.
+/// Jobs whose deadline has passed before they were run: ?1 is now, ?2 and ?3 what became of them. Parts of batches go with them, and only so many
+/// at once.
 pub(super) const LATE: &str = "UPDATE jobs SET state = 4, run_after = NULL, ended = ?1, result = ?2, details = ?3
-    WHERE rowid IN (SELECT rowid FROM jobs WHERE state < 2 AND deadline IS NOT NULL AND deadline <= ?1
-        ORDER BY deadline LIMIT 200)";
+    WHERE rowid IN (SELECT place FROM (
+        SELECT place, parts, sum(ifnull(parts, 0)) OVER (ROWS UNBOUNDED PRECEDING) AS together FROM (SELECT rowid AS place, parts FROM jobs
+            WHERE state < 2 AND deadline IS NOT NULL AND deadline <= ?1 ORDER BY deadline LIMIT 200))
+        WHERE parts IS NULL OR together <= 1000 OR together = parts)";
 
 /// Jobs whose time has come.
 pub(super) const DUE: &str = "UPDATE jobs SET state = 1, run_after = NULL
     WHERE rowid IN (SELECT rowid FROM jobs WHERE state = 0 AND run_after <= ?1 ORDER BY run_after LIMIT 1000)";
+
+/// How many [`LATE`] and [`DUE`] are about at most.
+pub(super) const MOST_LATE: usize = 200;
+pub(super) const MOST_DUE: usize = 1000;
+
+/// The tenants that come after one of whom jobs are late or due, at ?2.
+pub(super) const TENDED: &str = "SELECT tenant FROM counts c WHERE tenant > ?1 AND scheduled + waiting > 0 AND (
+        EXISTS (SELECT 1 FROM jobs j WHERE j.tenant = c.tenant AND j.state = 0 AND j.run_after IS NOT NULL AND j.run_after <= ?2)
+        OR EXISTS (SELECT 1 FROM jobs j WHERE j.tenant = c.tenant AND j.state < 2 AND j.deadline IS NOT NULL AND j.deadline <= ?2))
+    ORDER BY tenant LIMIT ?3";
+
+/// As [`LATE`] and [`DUE`], some of each of the tenants that ?4 and ?2 name.
+pub(super) const LATE_OF_EACH: &str = "UPDATE jobs SET state = 4, run_after = NULL, ended = ?1, result = ?2, details = ?3
+    WHERE rowid IN (SELECT place FROM (
+        SELECT j.rowid AS place, j.parts, sum(ifnull(j.parts, 0)) OVER (ROWS UNBOUNDED PRECEDING) AS together
+        FROM json_each(?4) e JOIN jobs j ON j.rowid IN (SELECT rowid FROM jobs
+            WHERE tenant = e.value AND state < 2 AND deadline IS NOT NULL AND deadline <= ?1 ORDER BY deadline LIMIT 20))
+        WHERE parts IS NULL OR together <= 1000 OR together = parts)";
+pub(super) const DUE_OF_EACH: &str = "UPDATE jobs SET state = 1, run_after = NULL
+    WHERE rowid IN (SELECT j.rowid FROM json_each(?2) e JOIN jobs j ON j.rowid IN (SELECT rowid FROM jobs
+        WHERE tenant = e.value AND state = 0 AND run_after IS NOT NULL AND run_after <= ?1 ORDER BY run_after LIMIT 100))";
 
 /// Jobs whose lease has lapsed: ?2 and ?3 are what became of those that are late, ?4 and ?5 of those that have no attempt left.
 pub(super) const LAPSED: &str = "UPDATE jobs SET lease = NULL,
@@ -169,7 +195,10 @@ pub(super) const LAPSED: &str = "UPDATE jobs SET lease = NULL,
     ended = iif(deadline <= ?1 OR tried >= attempts, ?1, ended),
     result = CASE WHEN deadline <= ?1 THEN ?2 WHEN tried >= attempts THEN ?4 ELSE result END,
     details = CASE WHEN deadline <= ?1 THEN ?3 WHEN tried >= attempts THEN ?5 ELSE details END
-    WHERE rowid IN (SELECT rowid FROM jobs WHERE state = 2 AND lease <= ?1 ORDER BY lease LIMIT 1000)";
+    WHERE rowid IN (SELECT place FROM (
+        SELECT place, parts, sum(ifnull(parts, 0)) OVER (ROWS UNBOUNDED PRECEDING) AS together FROM (SELECT rowid AS place, parts FROM jobs
+            WHERE state = 2 AND lease <= ?1 ORDER BY lease LIMIT 1000))
+        WHERE parts IS NULL OR together <= 1000 OR together = parts)";
 
 /// The tenants that come after one and have jobs that may be taken, where each may run so many: of those of ?4 only jobs that
 /// tell of the ends of others, of those of ?5 none of these.
