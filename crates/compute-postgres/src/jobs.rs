@@ -477,8 +477,8 @@ impl JobQueue for PostgresJobs {
         self.database.change_all_jobs(async |change| {
             let values: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
                 [&tenant.as_str(), &output.as_str()];
-            let stored = change.row_if_any(statements::STORES_OUTPUT, &values).await?;
-            Ok::<_, Stop<StateError>>(stored.is_some())
+            let stored = change.row(statements::STORES_OUTPUT, &values).await?;
+            Ok::<_, Stop<StateError>>(stored.try_get(0)?)
         })
     }
 

@@ -151,7 +151,7 @@ pub trait JobQueue: ScheduleQueue {
 
     /// That an artifact is stored, or about to be, as the output of a job which is not said to have it yet: until it is, or for so long
     /// as [`JobQueue::gone_outputs`] is asked for, it may not be deleted. Whether that is so: not while somebody deletes it at this
-    /// moment.
+    /// moment, who does not begin again for so long if that fails.
     ///
     /// # Errors
     /// [`StateError`].

@@ -225,12 +225,12 @@ DELETE FROM compute.jobs t USING (
 pub(super) const TELLER: &str = "
 UPDATE compute.jobs SET webhook_id = $3 WHERE tenant = $1 AND id = $2 AND webhook_id IS NOT NULL";
 
-/// An output is stored: it may not be deleted for a while, unless somebody deletes it at this moment.
+/// An output is stored: it may not be deleted for a while, unless somebody deletes it at this moment; if that fails, not again for a while.
 pub(super) const STORES_OUTPUT: &str = "
 INSERT INTO compute.gone_outputs AS g (tenant, output) VALUES ($1, $2)
-ON CONFLICT (tenant, output) DO UPDATE SET since = excluded.since, deleting = NULL
-    WHERE g.deleting IS NULL OR g.deleting <= excluded.since
-RETURNING 1";
+ON CONFLICT (tenant, output) DO UPDATE SET since = excluded.since,
+    deleting = CASE WHEN g.deleting > excluded.since THEN g.deleting END
+RETURNING deleting IS NULL";
 
 /// Of those that are $1 old, the ones that a job has are kept.
 pub(super) const KEPT_OUTPUTS: &str = "

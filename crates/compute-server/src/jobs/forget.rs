@@ -2,7 +2,7 @@
 //! renewed meanwhile, and a store that does not answer keeps no jobs from going.
 
 use std::sync::{Arc, Weak, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use compute_state::{DELETING, StateError, Swept};
 
@@ -15,11 +15,12 @@ const SWEEP: Duration = Duration::from_secs(60);
 const MORE: Duration = Duration::from_millis(600);
 /// How many bytes of jobs go at once, about: whoever keeps them may write nothing else meanwhile.
 const SWEPT: u64 = 64 << 20;
-/// How many outputs of jobs that are gone are deleted at once, and how long after that: another job may be about to have the same.
+/// How many outputs of jobs that are gone are deleted one after the other, and how long after that: another job may be about to have the same.
 const OUTPUTS: usize = 20;
 const GONE: Duration = Duration::from_secs(3600);
-/// Each takes less than this, so that all are deleted in the time for that.
+/// Each takes less than this, which is less than the time for that.
 const DELETING_ONE: Duration = Duration::from_secs(30);
+const _: () = assert!(DELETING_ONE.as_secs() < DELETING.as_secs());
 
 /// Deletes jobs that have ended, until the worker ends.
 pub(super) struct Sweeper {
@@ -77,16 +78,18 @@ impl Outputs {
     /// Deletes some. Whether there may be more.
     fn delete(&self, jobs: &Jobs) -> Result<bool, StateError> {
         let queue = jobs.queue()?;
-        let gone = queue.gone_outputs(GONE, OUTPUTS)?;
-        let begun = Instant::now();
-        for (tenant, output) in &gone {
-            // What is not deleted is told again; after that time somebody may store it anew.
-            let left = DELETING.saturating_sub(begun.elapsed()).min(DELETING_ONE);
-            if !left.is_zero() && self.runner.delete_output(tenant, output, left) {
-                queue.output_is_gone(tenant, output)?;
+        for _ in 0..OUTPUTS {
+            // One after the other: while it is said that one is deleted, no job may have the same.
+            let Some((tenant, output)) = queue.gone_outputs(GONE, 1)?.pop() else {
+                return Ok(false);
+            };
+            // What is not deleted in this time may be yet, and is told again. A store that fails with one is left alone.
+            if !self.runner.delete_output(&tenant, &output, DELETING_ONE) {
+                return Ok(false);
             }
+            queue.output_is_gone(&tenant, &output)?;
         }
-        Ok(gone.len() >= OUTPUTS)
+        Ok(true)
     }
 }
 

@@ -259,9 +259,10 @@ impl World {
             (None, _) => self.random.i64(0..200),
         };
         let verdict = match self.random.u32(0..20) {
-            0 if self.is_unkind() => match self.random.bool() {
-                true => Verdict::NoRoom,
-                false => Verdict::NotNow,
+            0 if self.is_unkind() => match self.random.u32(0..3) {
+                0 => Verdict::NoRoom,
+                1 => Verdict::NotNow,
+                _ => Verdict::Later,
             },
             1 if self.is_unkind() => {
                 Verdict::Passing(JobResult::new(b"the host failed".to_vec(), Vec::new()))

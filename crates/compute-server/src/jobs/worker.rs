@@ -42,6 +42,8 @@ const PATIENCE: Millis = 1000;
 const CROWDED: Millis = 10_000;
 /// How long those wait then that are to be told, at least.
 const TOLD_LATER: Duration = Duration::from_secs(10);
+/// How long those wait whose output somebody deletes at this moment, about: no attempt is theirs.
+const LATER: Duration = Duration::from_secs(60);
 /// How many results are kept together, and how many bytes they have at most.
 const TOGETHER: usize = 500;
 const BYTES: usize = 8 << 20;
@@ -92,6 +94,8 @@ pub(crate) enum Verdict {
     NoRoom,
     /// It was not begun: its tenant has no room, or no time.
     NotNow,
+    /// It ran, and what it gave cannot be kept for some minutes, whoever tries.
+    Later,
     /// It is split into these, of which there is one at least.
     Split(Vec<NewPart>),
 }
@@ -418,6 +422,7 @@ impl Worker {
             Verdict::Passing(result) if held.tried >= held.attempts => JobEnd::Failed(result),
             Verdict::Passing(result) => JobEnd::Again(result, self.again(held.tried)),
             Verdict::Split(parts) => JobEnd::Split(parts),
+            Verdict::Later => JobEnd::Later(LATER.mul_f64(0.5 + self.random.f64())),
             Verdict::NoRoom => {
                 self.not_before = now + BUSY;
                 JobEnd::GivenBack

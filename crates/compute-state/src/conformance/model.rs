@@ -458,11 +458,10 @@ impl JobQueue for ModelQueue {
     fn stores_output(&self, tenant: &TenantName, output: &Ref) -> Result<bool, StateError> {
         let (mut kept, now) = self.lock();
         let key = (tenant.clone(), output.clone());
-        if kept.gone.get(&key).is_some_and(|one| one.deleting.is_some_and(|until| until > now)) {
-            return Ok(false);
-        }
-        kept.gone.insert(key, Gone { since: now, deleting: None });
-        Ok(true)
+        let one = kept.gone.entry(key).or_insert(Gone { since: now, deleting: None });
+        one.since = now;
+        one.deleting = one.deleting.filter(|until| *until > now);
+        Ok(one.deleting.is_none())
     }
 
     fn output_is_gone(&self, tenant: &TenantName, output: &Ref) -> Result<(), StateError> {

@@ -392,11 +392,12 @@ impl JobQueue for SqliteJobs {
 
     fn stores_output(&self, tenant: &TenantName, output: &Ref) -> Result<bool, StateError> {
         let touch = "INSERT INTO gone_outputs (tenant, output, since) VALUES (?1, ?2, ?3)
-            ON CONFLICT (tenant, output) DO UPDATE SET since = excluded.since, deleting = NULL
-            WHERE deleting IS NULL OR deleting <= ?3";
+            ON CONFLICT (tenant, output) DO UPDATE SET since = excluded.since,
+                deleting = CASE WHEN deleting > ?3 THEN deleting END
+            RETURNING deleting IS NULL";
         self.change(|change, now| {
             let values = params![tenant.as_str(), output.as_str(), now];
-            Ok(self.sql(change.execute(touch, values))? > 0)
+            self.sql(change.query_row(touch, values, |row| row.get(0)))
         })
     }
 

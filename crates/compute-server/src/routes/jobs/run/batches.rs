@@ -13,7 +13,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::super::super::caller::{Caller, Run};
-use super::{Made, attempt, done, failed, is_passing, json, no_memory, not_begun, options};
+use super::{
+    Made, attempt, done, failed, in_time, is_passing, json, no_memory, not_begun, options,
+};
 use crate::http::ChargedBody;
 use crate::jobs::Verdict;
 use crate::wire::{JobDetails, JobRequest, Line, LineAnswer, Lines, end_line, line_rid};
@@ -245,14 +247,21 @@ async fn gather(caller: &Caller<Run>, job: &ClaimedJob) -> Result<Output, Verdic
 
 /// What a part gave, where that is large.
 async fn stored(caller: &Caller<Run>, reference: &Ref) -> Result<(Bytes, Charge), Verdict> {
-    let admitted = caller.output_in_turn().await.map_err(not_begun)?;
-    let store = &*admitted.tenant.store;
-    let wrong = |error| failed(Problem::from(error), &JobDetails::default());
-    let manifest = store.head(reference).await.map_err(wrong)?;
-    let size = usize::try_from(manifest.size).unwrap_or(usize::MAX);
-    let charge = caller.memory.charge(size).map_err(no_memory)?;
-    let stored = store.get(reference).await.map_err(wrong)?;
-    Ok((stored.artifact.wasm().clone(), charge))
+    let read = in_time(async {
+        let admitted = match caller.output_in_turn().await {
+            Ok(admitted) => admitted,
+            Err(problem) => return Ok(Err(not_begun(problem))),
+        };
+        let store = &*admitted.tenant.store;
+        let size = store.head(reference).await?.size;
+        let charge = match caller.memory.charge(usize::try_from(size).unwrap_or(usize::MAX)) {
+            Ok(charge) => charge,
+            Err(over) => return Ok(Err(no_memory(over))),
+        };
+        let stored = store.get(reference).await?;
+        Ok(Ok((stored.artifact.wasm().clone(), charge)))
+    });
+    read.await.unwrap_or_else(|problem| Err(failed(problem, &JobDetails::default())))
 }
 
 /// For each line of a part that failed, why; a part that gave too much is the end of all of them.
