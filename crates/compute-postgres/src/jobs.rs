@@ -213,16 +213,21 @@ impl PostgresJobs {
         change: &Change<'_>,
         claim: &Claim<'_>,
     ) -> Result<Vec<ClaimedJob>, Stop<StateError>> {
+        // Whoever takes nothing has nobody's turn.
+        if claim.most == 0 {
+            return Ok(Vec::new());
+        }
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let cursor = last.as_ref().map_or("", TenantName::as_str);
         let [only_tells, without_tells] = [claim.only_tells, claim.without_tells]
             .map(|names| names.iter().map(TenantName::as_str).collect::<Vec<_>>());
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 6] = [
             &cursor,
             &count(claim.most_of_tenant),
             &count(Claim::TENANTS),
             &only_tells,
             &without_tells,
+            &claim.without_others,
         ];
         let found = change.rows(statements::TENANTS, &values).await?;
         let Some(first) = found.first() else { return Ok(Vec::new()) };

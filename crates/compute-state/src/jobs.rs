@@ -252,6 +252,8 @@ pub struct Claim<'a> {
     pub without_tells: &'a [TenantName],
     /// Of these only such.
     pub only_tells: &'a [TenantName],
+    /// Of all only such.
+    pub without_others: bool,
     /// How many bytes their inputs have at most; the first may have more.
     pub most_bytes: u64,
     /// How many jobs of one tenant may run everywhere. Where several claim at the same moment, each may go by what it found: there

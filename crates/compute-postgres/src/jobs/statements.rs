@@ -97,13 +97,13 @@ SELECT count(*) FROM done"
 );
 
 /// The tenants after one, then those from the first on, that have jobs that may be taken, where each may run so many: of those of $4 only
-/// jobs that tell of the ends of others, of those of $5 none of these.
+/// jobs that tell of the ends of others, of those of $5 none of these; of all only such if $6 says so.
 pub(super) const TENANTS: &str = "
 SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now, c.tenant, c.waiting, c.running
 FROM (VALUES (1, $1::text, '~'), (2, '', $1)) round (turn, after, last) CROSS JOIN LATERAL (
     SELECT tenant, waiting, running FROM compute.job_counts of
     WHERE tenant > round.after AND tenant <= round.last AND waiting > 0 AND running < $2
-        AND (tenant <> ALL ($4) OR EXISTS (SELECT 1 FROM compute.jobs j WHERE j.tenant = of.tenant AND j.state = 1 AND j.kind = 2))
+        AND (NOT $6 AND tenant <> ALL ($4) OR EXISTS (SELECT 1 FROM compute.jobs j WHERE j.tenant = of.tenant AND j.state = 1 AND j.kind = 2))
         AND (tenant <> ALL ($5) OR EXISTS (SELECT 1 FROM compute.jobs j WHERE j.tenant = of.tenant AND j.state = 1 AND j.kind <> 2))
     ORDER BY tenant LIMIT $3
 ) c ORDER BY round.turn, c.tenant";

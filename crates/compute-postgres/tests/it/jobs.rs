@@ -83,6 +83,7 @@ const CLAIM: Claim<'static> = Claim {
     most_each: BATCH,
     without_tells: &[],
     only_tells: &[],
+    without_others: false,
     most_bytes: u64::MAX,
     most_of_tenant: 1000,
     lease: Duration::from_secs(600),

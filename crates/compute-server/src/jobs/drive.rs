@@ -170,7 +170,8 @@ impl Claimer {
     fn run(self, claims: &mpsc::Receiver<Wanted>) {
         let (mut failed, mut unfired) = (false, false);
         while let Ok(wanted) = claims.recv() {
-            let Wanted { most, most_each, most_bytes, mut only_tells, without_tells } = wanted;
+            let Wanted { most, most_each, most_bytes, .. } = wanted;
+            let Wanted { mut only_tells, without_tells, without_others, .. } = wanted;
             let Some(jobs) = self.jobs.upgrade() else { return };
             // Whoever is told that a job has ended takes none of its tenant's time.
             only_tells.extend(self.runner.without());
@@ -180,6 +181,7 @@ impl Claimer {
                 most_each,
                 without_tells: &without_tells,
                 only_tells: &only_tells,
+                without_others,
                 most_bytes,
                 most_of_tenant: self.limits.most_of_tenant,
                 lease: self.settings.lease,

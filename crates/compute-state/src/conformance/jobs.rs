@@ -64,6 +64,7 @@ pub(super) const CLAIM: Claim<'static> = Claim {
     most_each: 100,
     without_tells: &[],
     only_tells: &[],
+    without_others: false,
     most_bytes: u64::MAX,
     most_of_tenant: 1000,
     lease: HOUR,

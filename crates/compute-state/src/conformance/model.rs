@@ -358,7 +358,9 @@ impl JobQueue for ModelQueue {
             .last()
             .map(|(tenant, _)| tenant)
             .or(turns.iter().take(Claim::TENANTS).next_back());
-        kept.last = at.cloned().or(kept.last.take());
+        if claim.most > 0 {
+            kept.last = at.cloned().or(kept.last.take());
+        }
         let mut jobs = Vec::new();
         for key in chosen {
             let Some(entry) = kept.jobs.get_mut(&key) else { continue };

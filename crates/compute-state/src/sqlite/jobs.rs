@@ -168,6 +168,10 @@ impl SqliteJobs {
         claim: &Claim<'_>,
         now: i64,
     ) -> rusqlite::Result<Vec<ClaimedJob>> {
+        // Whoever takes nothing has nobody's turn.
+        if claim.most == 0 {
+            return Ok(Vec::new());
+        }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let cursor = last.as_ref().map_or("", TenantName::as_str);
         let mut query = change.prepare_cached(schema::TENANTS)?;
@@ -176,7 +180,9 @@ impl SqliteJobs {
         let [only_tells, without_tells] = [claim.only_tells, claim.without_tells].map(names);
         for after in [cursor, ""] {
             let (most, tenants_at_once) = (count(claim.most_of_tenant), count(Claim::TENANTS));
-            let values = params![after, most, tenants_at_once, only_tells, without_tells];
+            let without_others = claim.without_others;
+            let values =
+                params![after, most, tenants_at_once, only_tells, without_tells, without_others];
             let mut rows = query.query(values)?;
             while let Some(row) = rows.next()? {
                 let tenant: String = row.get(0)?;

@@ -201,13 +201,13 @@ pub(super) const LAPSED: &str = "UPDATE jobs SET lease = NULL,
         WHERE parts IS NULL OR together <= 1000 OR together = parts)";
 
 /// The tenants that come after one and have jobs that may be taken, where each may run so many: of those of ?4 only jobs that
-/// tell of the ends of others, of those of ?5 none of these.
+/// tell of the ends of others, of those of ?5 none of these; of all only such if ?6 says so.
 pub(super) const TENANTS: &str = "SELECT tenant, waiting, running FROM counts c
     WHERE tenant > ?1 AND waiting > 0 AND running < ?2
-        AND (tenant NOT IN (SELECT value FROM json_each(?4))
-            OR EXISTS (SELECT 1 FROM jobs j WHERE j.tenant = c.tenant AND j.state = 1 AND j.kind = 2))
+        AND (NOT ?6 AND tenant NOT IN (SELECT value FROM json_each(?4))
+            OR EXISTS (SELECT 1 FROM jobs j INDEXED BY jobs_telling WHERE j.tenant = c.tenant AND j.state = 1 AND j.kind = 2))
         AND (tenant NOT IN (SELECT value FROM json_each(?5))
-            OR EXISTS (SELECT 1 FROM jobs j WHERE j.tenant = c.tenant AND j.state = 1 AND j.kind <> 2))
+            OR EXISTS (SELECT 1 FROM jobs j INDEXED BY jobs_waiting WHERE j.tenant = c.tenant AND j.state = 1 AND j.kind <> 2))
     ORDER BY tenant LIMIT ?3";
 
 /// The first jobs of a tenant that wait, those that tell of the ends of others if ?4 says so and the others if ?5 does, and whether they
@@ -230,7 +230,8 @@ pub(super) const GOING: &str = "WITH has AS (
         SELECT h.tenant, h.ended AS number, h.bytes, j.rowid AS place, j.ended, j.id,
             length(j.input) + ifnull(length(j.result) + length(j.details), 0) AS size
         FROM has h JOIN jobs j ON j.rowid IN (
-            SELECT rowid FROM jobs WHERE tenant = h.tenant AND state >= 3 AND batch IS NULL ORDER BY ended, id LIMIT ?4)
+            SELECT rowid FROM jobs INDEXED BY jobs_ended WHERE tenant = h.tenant AND state >= 3 AND batch IS NULL
+            ORDER BY ended, id LIMIT ?4)
     ), rest AS (
         SELECT tenant, place, ended, id, size, number + 1 - row_number() OVER earlier AS number,
             bytes + size - sum(size) OVER earlier AS bytes
