@@ -4,7 +4,7 @@
 use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
-use compute_state::{DELETING, StateError, Swept};
+use compute_state::{DELETING, JobQueue, StateError, Swept};
 
 use super::Jobs;
 use super::guard::{guarded, known};
@@ -70,17 +70,17 @@ impl Outputs {
         let (mut failed, mut pause) = (false, SWEEP);
         while ended.recv_timeout(drawn(pause)) == Err(mpsc::RecvTimeoutError::Timeout) {
             let Some(jobs) = self.jobs.upgrade() else { return };
-            let more = known(guarded(|| self.delete(&jobs)), &mut failed);
+            let delete = || self.delete(&*jobs.queue()?, GONE);
+            let more = known(guarded(delete), &mut failed);
             pause = if more == Some(true) { MORE } else { SWEEP };
         }
     }
 
     /// Deletes some. Whether there may be more.
-    fn delete(&self, jobs: &Jobs) -> Result<bool, StateError> {
-        let queue = jobs.queue()?;
+    fn delete(&self, queue: &dyn JobQueue, age: Duration) -> Result<bool, StateError> {
         for _ in 0..OUTPUTS {
             // One after the other: while it is said that one is deleted, no job may have the same.
-            let Some((tenant, output)) = queue.gone_outputs(GONE, 1)?.pop() else {
+            let Some((tenant, output)) = queue.gone_outputs(age, 1)?.pop() else {
                 return Ok(false);
             };
             // What is not deleted in this time may be yet, and is told again. A store that fails with one is left alone.
@@ -95,7 +95,53 @@ impl Outputs {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, SWEEP, Swept, pause};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Weak};
+
+    use compute::Ref;
+    use compute_state::conformance::ModelQueue;
+    use compute_state::{ClaimedJob, JobQueue as _, StateQuotas, TenantName};
+    use tokio::task::AbortHandle;
+
+    use super::super::runner::{Ended, RunJobs};
+    use super::{Duration, Outputs, SWEEP, Swept, pause};
+
+    /// A store that does not delete after so many.
+    struct Deletes(AtomicUsize);
+
+    impl RunJobs for Deletes {
+        fn start(&self, _: ClaimedJob, _: Ended) -> AbortHandle {
+            unreachable!("nothing is run")
+        }
+
+        fn delete_output(&self, _: &TenantName, _: &Ref, _: Duration) -> bool {
+            self.0
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+                .is_ok()
+        }
+
+        fn without(&self) -> Vec<TenantName> {
+            Vec::new()
+        }
+    }
+
+    /// What is not deleted at this moment may be stored again.
+    #[test]
+    fn one_output_is_deleted_after_the_other() {
+        let queue = ModelQueue::new(StateQuotas::default());
+        let tenant: TenantName = "a".parse().unwrap();
+        let stored = || {
+            let names = ["aa", "bb", "cc", "dd"].map(|name| format!("compute://sha256/{name}"));
+            names.map(|name| queue.stores_output(&tenant, &name.parse().unwrap()).unwrap())
+        };
+        assert_eq!(stored(), [true; 4]);
+        let outputs = Outputs { jobs: Weak::new(), runner: Arc::new(Deletes(AtomicUsize::new(1))) };
+        assert!(!outputs.delete(&queue, Duration::ZERO).unwrap());
+        assert_eq!(stored().into_iter().filter(|may| !may).count(), 1);
+        let outputs = Outputs { jobs: Weak::new(), runner: Arc::new(Deletes(AtomicUsize::new(9))) };
+        assert!(!outputs.delete(&queue, Duration::ZERO).unwrap());
+        assert_eq!(queue.gone_outputs(Duration::ZERO, 9).unwrap(), []);
+    }
 
     #[test]
     fn while_more_are_to_go_none_is_waited_for() {

@@ -347,3 +347,36 @@ fn failed(problem: Problem, details: &JobDetails) -> Verdict {
 fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use compute::Manager;
+    use compute_state::{Location, TenantName};
+
+    use super::super::super::caller::{Caller, Run};
+    use super::{Duration, batches, store};
+    use crate::jobs::Verdict;
+    use crate::{Server, Settings};
+
+    /// Whoever waits for a place there has one for jobs, which others need that ask the store for nothing.
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_the_store_for_longer_than_it_may_take() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::new("memory:", folder.path());
+        let vault = location.vault().unwrap();
+        let settings = Settings { max_admin: 1, ..Settings::default() };
+        let server = Server::open(location, vault, Manager::builder(), settings).unwrap();
+        let caller: Caller<Run> = Caller::of_job(&server, &TenantName::default());
+        // Somebody has it, whom the store does not answer.
+        let _place = caller.output_in_turn().await.unwrap();
+        let hour = Duration::from_secs(3600);
+        let stored = tokio::time::timeout(hour, store(&caller, vec![b'1'])).await;
+        let refused = stored.expect("it waits no longer").err().map(|problem| problem.status);
+        assert_eq!(refused, Some(StatusCode::SERVICE_UNAVAILABLE));
+        let output = "compute://sha256/cd".parse().unwrap();
+        let read = tokio::time::timeout(hour, batches::stored(&caller, &output)).await;
+        let verdict = read.expect("it waits no longer").err();
+        assert!(matches!(verdict, Some(Verdict::Passing(_))), "{verdict:?}");
+    }
+}

@@ -246,7 +246,10 @@ async fn gather(caller: &Caller<Run>, job: &ClaimedJob) -> Result<Output, Verdic
 }
 
 /// What a part gave, where that is large.
-async fn stored(caller: &Caller<Run>, reference: &Ref) -> Result<(Bytes, Charge), Verdict> {
+pub(super) async fn stored(
+    caller: &Caller<Run>,
+    reference: &Ref,
+) -> Result<(Bytes, Charge), Verdict> {
     let read = in_time(async {
         let admitted = match caller.output_in_turn().await {
             Ok(admitted) => admitted,
