@@ -2,7 +2,7 @@
 //! renewed meanwhile, and a store that does not answer keeps no jobs from going.
 
 use std::sync::{Arc, Weak, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use compute_state::{DELETING, JobQueue, StateError, Swept};
 
@@ -33,22 +33,25 @@ impl Sweeper {
     pub(super) const AFTER: usize = 10_000;
 
     pub(super) fn run(self, told: &mpsc::Receiver<()>) {
-        let (mut failed, mut swept) = (false, None);
+        let (mut failed, mut swept, mut took) = (false, None, Duration::ZERO);
         loop {
-            match told.recv_timeout(pause(swept)) {
+            match told.recv_timeout(pause(swept, took)) {
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
                 Ok(()) | Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
             let Some(jobs) = self.jobs.upgrade() else { return };
+            let begun = Instant::now();
             swept = known(guarded(|| jobs.queue()?.sweep(self.age, SWEPT)), &mut failed);
+            took = begun.elapsed();
         }
     }
 }
 
-/// How long it waits after what it did: not at all while more are to go, or a tenant could end jobs faster than they go.
-fn pause(swept: Option<Swept>) -> Duration {
+/// How long it waits after what it did. While more are to go, as long as that took: so others have half of the time, and no tenant ends
+/// jobs faster than they go.
+fn pause(swept: Option<Swept>, took: Duration) -> Duration {
     match swept.filter(|swept| swept.jobs > 0) {
-        Some(Swept { is_full: true, .. }) => Duration::ZERO,
+        Some(Swept { is_full: true, .. }) => took,
         Some(_) => drawn(MORE),
         None => drawn(SWEEP),
     }
@@ -144,13 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn while_more_are_to_go_none_is_waited_for() {
+    fn while_more_are_to_go_they_go() {
         let swept = |jobs, is_full| Some(Swept { jobs, is_full });
-        assert_eq!(pause(swept(200, true)), Duration::ZERO);
-        assert!(pause(swept(1, false)) < SWEEP / 10);
+        let took = Duration::from_millis(7);
+        assert_eq!(pause(swept(200, true), took), took);
+        assert!(pause(swept(1, false), took) < SWEEP / 10);
         // What others have at this moment is theirs.
         for none in [None, swept(0, false), swept(0, true)] {
-            assert!(pause(none) >= SWEEP / 2, "{none:?}");
+            assert!(pause(none, took) >= SWEEP / 2, "{none:?}");
         }
     }
 }
