@@ -213,10 +213,6 @@ impl PostgresJobs {
         change: &Change<'_>,
         claim: &Claim<'_>,
     ) -> Result<Vec<ClaimedJob>, Stop<StateError>> {
-        // Whoever takes nothing has nobody's turn.
-        if claim.most == 0 {
-            return Ok(Vec::new());
-        }
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let cursor = last.as_ref().map_or("", TenantName::as_str);
         let [only_tells, without_tells] = [claim.only_tells, claim.without_tells]
@@ -370,12 +366,17 @@ impl JobQueue for PostgresJobs {
             return Ok(Claimed { next, now: time(now), ..Claimed::default() });
         }
         let mut jobs = Vec::new();
-        if waiting {
+        // Whoever takes nothing has nobody's turn.
+        if waiting && claim.most > 0 {
             jobs = self.database.change_all_jobs(async |change| self.take(change, claim).await)?;
         }
         // What time does is done by the next who can: it keeps nobody from those that wait.
-        if let Some(error) = untended.filter(|_| jobs.is_empty()) {
-            return Err(error);
+        if let Some(error) = untended {
+            if jobs.is_empty() {
+                return Err(error);
+            }
+            let why = compute::with_causes(&error);
+            tracing::warn!(target: "request", "jobs whose time has come are left for later: {why}");
         }
         // Whoever has jobs looks again soon; an error here would leave them to nobody.
         let now = match self.look(claim.most_of_tenant) {
