@@ -106,21 +106,23 @@ impl Rows {
     /// The statement that a transaction begins with; the tables have nothing for one without it.
     const fn begin(self) -> &'static str {
         // What is known of a table of jobs is old at once. A plan that was kept from when it was nearly empty would read all of it, so
-        // each statement is planned for what there is, and goes by indexes.
-        macro_rules! by_indexes {
+        // each statement is planned for what there is, and goes by indexes. Whoever stands still in between has the numbers of tenants,
+        // which others wait for: they wait for longer than it may.
+        macro_rules! for_jobs {
             () => {
                 "set_config('plan_cache_mode', 'force_custom_plan', true),
                 set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-                set_config('enable_mergejoin', 'off', true), set_config('enable_sort', 'off', true), set_config('random_page_cost', '1.1', true)"
+                set_config('enable_mergejoin', 'off', true), set_config('enable_sort', 'off', true), set_config('random_page_cost', '1.1', true),
+                set_config('idle_in_transaction_session_timeout', '3s', true)"
             };
         }
         match self {
             Self::Own => "SELECT set_config('compute.tenant', $1, true)",
             Self::OwnJobs => {
-                concat!("SELECT set_config('compute.tenant', $1, true), ", by_indexes!())
+                concat!("SELECT set_config('compute.tenant', $1, true), ", for_jobs!())
             }
             Self::AllJobs => {
-                concat!("SELECT $1::text, set_config('compute.jobs', 'all', true), ", by_indexes!())
+                concat!("SELECT $1::text, set_config('compute.jobs', 'all', true), ", for_jobs!())
             }
         }
     }

@@ -3,6 +3,8 @@
 mod rows;
 mod schedules;
 mod statements;
+mod sweep;
+mod tend;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,8 +13,8 @@ use std::time::Duration;
 use compute::Ref;
 use compute_state::{
     Claim, Claimed, ClaimedJob, DELETING, EndedPart, Job, JobEnd, JobFilter, JobId, JobInfo,
-    JobLoad, JobQueue, JobResult, JobState, JobsError, KeptJob, Lease, NamedBy, NewJob, StateError,
-    StateQuotas, Submitted, TenantName,
+    JobLoad, JobQueue, JobState, JobsError, KeptJob, Lease, NamedBy, NewJob, StateError,
+    StateQuotas, Submitted, Swept, TenantName,
 };
 
 use crate::database::{Change, Database, Rows, Stop};
@@ -23,23 +25,32 @@ use rows::{
 
 /// How often jobs are submitted again where others submit some of the same at the same moment.
 const TRIES: u32 = 5;
-/// How many ended jobs of a tenant go at once.
-const SWEPT: i64 = 200;
 
 type Key = (TenantName, JobId);
+
+/// How many jobs a tenant has that have not ended, and that have, and how many bytes all of them.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    jobs: u64,
+    ended: u64,
+    bytes: u64,
+}
 
 /// The jobs of all tenants.
 #[derive(Debug)]
 pub(crate) struct PostgresJobs {
     database: Arc<Database>,
     quotas: StateQuotas,
-    /// The tenant whose jobs were claimed last here.
+    /// The tenants whose jobs were claimed, swept and tended last here.
     last: Mutex<Option<TenantName>>,
+    swept: Mutex<Option<TenantName>>,
+    tended: Mutex<Option<TenantName>>,
 }
 
 impl PostgresJobs {
     pub(crate) fn new(database: Arc<Database>, quotas: StateQuotas) -> Self {
-        Self { database, quotas, last: Mutex::default() }
+        let [last, swept, tended] = [(); 3].map(|()| Mutex::default());
+        Self { database, quotas, last, swept, tended }
     }
 
     /// Whether something is to do now, when something will be, and the time.
@@ -106,8 +117,9 @@ impl PostgresJobs {
             if key.is_some_and(|key| keys.contains(&key)) {
                 continue;
             }
-            let (jobs, bytes) = counts.entry(tenant.clone()).or_default();
-            if let Err(error) = self.quotas.hold_jobs(*jobs, *bytes + job.size()) {
+            let Counts { jobs, ended, bytes } = counts.entry(tenant.clone()).or_default();
+            let has_room = self.quotas.hold_jobs(*jobs, *bytes + job.size());
+            if let Err(error) = has_room.and_then(|()| self.quotas.hold_ended_jobs(*ended)) {
                 answers.insert(place, Err(error));
                 continue;
             }
@@ -133,12 +145,12 @@ impl PostgresJobs {
         Ok(())
     }
 
-    /// The time, and how many jobs that have not ended and bytes some tenants have.
+    /// The time, and what some tenants have.
     async fn counts(
         &self,
         change: &Change<'_>,
         tenants: impl Iterator<Item = &TenantName>,
-    ) -> Result<(i64, HashMap<TenantName, (u64, u64)>), Stop<StateError>> {
+    ) -> Result<(i64, HashMap<TenantName, Counts>), Stop<StateError>> {
         let tenants: HashSet<_> = tenants.map(TenantName::as_str).collect();
         let tenants: Vec<_> = tenants.into_iter().collect();
         let (mut now, mut counts) = (0, HashMap::new());
@@ -147,7 +159,8 @@ impl PostgresJobs {
             let tenant: Option<&str> = row.try_get("tenant")?;
             if let Some(tenant) = tenant.and_then(|tenant| tenant.parse().ok()) {
                 let number = |column| row.try_get(column).map(i64::unsigned_abs);
-                counts.insert(tenant, (number("jobs")?, number("bytes")?));
+                let [jobs, ended, bytes] = [number("jobs")?, number("ended")?, number("bytes")?];
+                counts.insert(tenant, Counts { jobs, ended, bytes });
             }
         }
         Ok((now, counts))
@@ -180,7 +193,7 @@ impl PostgresJobs {
             let state = state.and_then(JobState::from_number).unwrap_or(JobState::Failed);
             let (now, counts) = self.counts(change, [tenant].into_iter()).await.map_err(told)?;
             // A batch is kept once more, in parts.
-            let (jobs, bytes) = counts.get(tenant).copied().unwrap_or_default();
+            let Counts { jobs, bytes, .. } = counts.get(tenant).copied().unwrap_or_default();
             let twice = found.try_get::<_, i64>(1)?.unsigned_abs();
             may(state, (jobs, bytes + twice)).map_err(Stop::Told)?;
             if state.has_ended() {
@@ -204,12 +217,13 @@ impl PostgresJobs {
         let cursor = last.as_ref().map_or("", TenantName::as_str);
         let [only_tells, without_tells] = [claim.only_tells, claim.without_tells]
             .map(|names| names.iter().map(TenantName::as_str).collect::<Vec<_>>());
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 6] = [
             &cursor,
             &count(claim.most_of_tenant),
             &count(Claim::TENANTS),
             &only_tells,
             &without_tells,
+            &claim.without_others,
         ];
         let found = change.rows(statements::TENANTS, &values).await?;
         let Some(first) = found.first() else { return Ok(Vec::new()) };
@@ -340,24 +354,29 @@ impl JobQueue for PostgresJobs {
 
     fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, StateError> {
         let (mut waiting, mut next, now) = self.look(claim.most_of_tenant)?;
-        let mut due = Vec::new();
+        let (mut due, mut untended) = (Vec::new(), None);
         if next.is_some_and(|at| at <= now) {
-            let (late, lost) = (JobResult::late(), JobResult::lost());
-            let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
-                [&now, &late.body, &late.details, &lost.body, &lost.details];
-            due = self.database.change_all_jobs(async |change| {
-                change.rows(statements::TENDED, &[&now]).await?;
-                change.does(statements::TEND, &values).await?;
-                schedules::due(change, now).await
-            })?;
+            match self.tend(now) {
+                Ok(schedules) => due = schedules,
+                Err(error) => untended = Some(error),
+            }
             waiting = true;
         } else if !waiting {
             let next = next.map(|at| duration(at.saturating_sub(now)));
             return Ok(Claimed { next, now: time(now), ..Claimed::default() });
         }
         let mut jobs = Vec::new();
-        if waiting {
+        // Whoever takes nothing has nobody's turn.
+        if waiting && claim.most > 0 {
             jobs = self.database.change_all_jobs(async |change| self.take(change, claim).await)?;
+        }
+        // What time does is done by the next who can: it keeps nobody from those that wait.
+        if let Some(error) = untended {
+            if jobs.is_empty() {
+                return Err(error);
+            }
+            let why = compute::with_causes(&error);
+            tracing::warn!(target: "request", "jobs whose time has come are left for later: {why}");
         }
         // Whoever has jobs looks again soon; an error here would leave them to nobody.
         let now = match self.look(claim.most_of_tenant) {
@@ -464,8 +483,8 @@ impl JobQueue for PostgresJobs {
         self.database.change_all_jobs(async |change| {
             let values: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
                 [&tenant.as_str(), &output.as_str()];
-            let stored = change.row_if_any(statements::STORES_OUTPUT, &values).await?;
-            Ok::<_, Stop<StateError>>(stored.is_some())
+            let stored = change.row(statements::STORES_OUTPUT, &values).await?;
+            Ok::<_, Stop<StateError>>(stored.try_get(0)?)
         })
     }
 
@@ -506,28 +525,8 @@ impl JobQueue for PostgresJobs {
         Ok(jobs.iter().map(|job| !kept.contains(job)).collect())
     }
 
-    fn sweep(&self, age: Duration, most_bytes: u64) -> Result<usize, StateError> {
-        let limit = |quota| i64::try_from(quota).unwrap_or(i64::MAX);
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [
-            &millis(age),
-            &limit(self.quotas.ended_jobs),
-            &limit(self.quotas.kept_job_bytes()),
-            &SWEPT,
-            &limit(most_bytes),
-        ];
-        let gone = self.database.change_all_jobs(async |change| {
-            // Some are sorted whatever the plan: where that counts as very dear, nothing else counts.
-            change.does("SELECT set_config('enable_sort', 'on', true)", &[]).await?;
-            Ok::<_, Stop<StateError>>(change.does(statements::SWEEP, &values).await?)
-        })?;
-        if gone > 0 {
-            let none =
-                "DELETE FROM compute.job_counts WHERE scheduled + waiting + running + ended = 0";
-            self.database.change_all_jobs(async |change| {
-                Ok::<_, Stop<StateError>>(change.does(none, &[]).await?)
-            })?;
-        }
-        Ok(usize::try_from(gone).unwrap_or(usize::MAX))
+    fn sweep(&self, age: Duration, most_bytes: u64) -> Result<Swept, StateError> {
+        self.sweep_some(age, most_bytes)
     }
 
     fn naming(&self, tenant: &TenantName, artifact: &Ref) -> Result<Option<NamedBy>, StateError> {

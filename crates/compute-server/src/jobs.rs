@@ -4,7 +4,10 @@
 //! decides what is run here, and `drive` does what it decides, on threads of its own.
 
 mod drive;
+mod forget;
+mod guard;
 mod load;
+mod runner;
 #[cfg(test)]
 mod simulation;
 mod submit;
@@ -21,8 +24,8 @@ use compute_state::{
 };
 
 use drive::Driver;
-pub(crate) use drive::{Ended, RunJobs};
 use load::KnownLoad;
+pub(crate) use runner::{Ended, RunJobs};
 use submit::Submitter;
 pub(crate) use waits::Wait;
 use waits::Waits;

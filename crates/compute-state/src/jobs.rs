@@ -151,7 +151,7 @@ pub trait JobQueue: ScheduleQueue {
 
     /// That an artifact is stored, or about to be, as the output of a job which is not said to have it yet: until it is, or for so long
     /// as [`JobQueue::gone_outputs`] is asked for, it may not be deleted. Whether that is so: not while somebody deletes it at this
-    /// moment.
+    /// moment, who does not begin again for so long if that fails.
     ///
     /// # Errors
     /// [`StateError`].
@@ -182,12 +182,12 @@ pub trait JobQueue: ScheduleQueue {
     fn ended(&self, jobs: &[(TenantName, JobId)]) -> Result<Vec<bool>, StateError>;
 
     /// Deletes some of the jobs that ended so long ago, and of those that are more than a tenant may keep the ones that ended first.
-    /// How many; if there are any, there may be more. Their inputs and results have so many bytes at most; those of the first may have
-    /// more.
+    /// Their inputs and results have so many bytes at most; those of the first may have more. The next time begins with the tenant after the
+    /// last of whom some went.
     ///
     /// # Errors
     /// [`StateError`].
-    fn sweep(&self, age: Duration, most_bytes: u64) -> Result<usize, StateError>;
+    fn sweep(&self, age: Duration, most_bytes: u64) -> Result<Swept, StateError>;
 
     /// A schedule of a tenant's that runs an artifact, a job that will, since it has not ended, or one whose output it is.
     ///
@@ -252,6 +252,8 @@ pub struct Claim<'a> {
     pub without_tells: &'a [TenantName],
     /// Of these only such.
     pub only_tells: &'a [TenantName],
+    /// Of all only such.
+    pub without_others: bool,
     /// How many bytes their inputs have at most; the first may have more.
     pub most_bytes: u64,
     /// How many jobs of one tenant may run everywhere. Where several claim at the same moment, each may go by what it found: there
@@ -259,6 +261,15 @@ pub struct Claim<'a> {
     pub most_of_tenant: usize,
     /// How long the leases last unless they are renewed.
     pub lease: Duration,
+}
+
+/// What was deleted of the jobs that have ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many jobs.
+    pub jobs: usize,
+    /// Whether there may be more than go at once. If not, there were no more that nobody else had.
+    pub is_full: bool,
 }
 
 /// What was claimed.

@@ -52,7 +52,7 @@ pub use jobs::{
     JobLoad, JobParts, JobQueue, JobResult, JobState, JobStateError, JobTime, JobWork, Jobs,
     JobsError, KeptJob, Lease, NamedBy, NewJob, NewPart, NewSchedule, PartOf, Schedule,
     ScheduleInfo, ScheduleName, ScheduleNameError, ScheduleQueue, Schedules, SchedulesError,
-    Submitted, Takes, TenantJobs, Webhook, WebhookError,
+    Submitted, Swept, Takes, TenantJobs, Webhook, WebhookError,
 };
 pub use local::{FileBindings, FolderTraces, LocalState, Location, tenant_folder, tenant_store};
 pub use names::{Bindings, StackName, StackNameError, TenantError, TenantName};

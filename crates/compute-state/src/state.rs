@@ -137,7 +137,8 @@ pub struct StateQuotas {
     pub trace_bytes: u64,
     /// How many jobs that have not ended: 100,000.
     pub jobs: u64,
-    /// How many jobs that have ended, about; those that ended first are deleted: 100,000.
+    /// How many jobs that have ended, about; those that ended first are deleted: 100,000. Where there are more than twice as many, none is
+    /// submitted.
     pub ended_jobs: u64,
     /// How many bytes the inputs and results of all jobs have: 1 GiB. Where there are nearly as many ([`StateQuotas::kept_job_bytes`]), those
     /// that ended first are deleted; beyond it none is submitted.
@@ -205,6 +206,19 @@ impl StateQuotas {
         if bytes > self.job_bytes {
             let what = "bytes of inputs and results of jobs";
             return Err(JobsError::Quota { what, limit: self.job_bytes });
+        }
+        Ok(())
+    }
+
+    /// That a tenant that has so many jobs that have ended may submit one more: those that are too many go, but maybe not as fast as more end.
+    ///
+    /// # Errors
+    /// [`JobsError::Quota`].
+    pub const fn hold_ended_jobs(&self, ended: u64) -> Result<(), JobsError> {
+        let limit = self.ended_jobs.saturating_mul(2);
+        if ended > limit {
+            let what = "jobs that have ended and are not deleted yet";
+            return Err(JobsError::Quota { what, limit });
         }
         Ok(())
     }

@@ -3,6 +3,24 @@
 //! Where jobs are found by their ids, nothing else is said of them that an index of theirs could be taken for: how many there are in a
 //! state is known too late, and all that run would be looked through for each.
 
+/// What becomes of those that are found. Parts of batches go with what ends, and only so many at once: a statement may not take for ever.
+macro_rules! tended {
+    () => {
+        ", chosen AS (
+    SELECT tenant, id FROM (
+        SELECT tenant, id, parts, sum(COALESCE(parts, 0)) OVER (ROWS UNBOUNDED PRECEDING) AS together FROM found) e
+    WHERE parts IS NULL OR together <= 1000 OR together = parts
+), done AS (
+    UPDATE compute.jobs j SET run_after = NULL, lease = NULL,
+        state = CASE WHEN j.deadline <= $1 OR j.state = 2 AND j.tried >= j.attempts THEN 4 ELSE 1 END,
+        ended = CASE WHEN j.deadline <= $1 OR j.state = 2 AND j.tried >= j.attempts THEN $1 ELSE j.ended END,
+        result = CASE WHEN j.deadline <= $1 THEN $2 WHEN j.state = 2 AND j.tried >= j.attempts THEN $4 ELSE j.result END,
+        details = CASE WHEN j.deadline <= $1 THEN $3 WHEN j.state = 2 AND j.tried >= j.attempts THEN $5 ELSE j.details END
+    FROM chosen e WHERE j.tenant = e.tenant AND j.id = e.id RETURNING 1
+)"
+    };
+}
+
 /// Jobs that are there already, by the place of what names them: their ids or their keys.
 pub(super) const SAME: &str = "
 FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY e (tenant, id, place)
@@ -14,7 +32,7 @@ FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY e (tenant, key, place)
 /// The time, and what these tenants have.
 pub(super) const COUNTS: &str = "
 SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
-    c.tenant, c.scheduled + c.waiting + c.running AS jobs, c.bytes
+    c.tenant, c.scheduled + c.waiting + c.running AS jobs, c.ended, c.bytes
 FROM (VALUES (1)) one LEFT JOIN compute.job_counts c ON c.tenant = ANY ($1)";
 
 /// Those of whom time alone does something, as of $1, come before anything is done: whoever ends a job has its tenant's numbers first, and
@@ -26,34 +44,66 @@ SELECT 1 FROM compute.job_counts c WHERE c.tenant IN (
     UNION (SELECT tenant FROM compute.jobs WHERE state = 0 AND run_after IS NOT NULL AND run_after <= $1 ORDER BY run_after LIMIT 1000))
 ORDER BY c.tenant FOR UPDATE";
 
-/// What time alone does, as of $1: $2 and $3 become of those that are late, $4 and $5 of those that have no attempt left.
-pub(super) const TEND: &str = "
+/// What time alone does, as of $1: $2 and $3 become of those that are late, $4 and $5 of those that have no attempt left. Whether more may be
+/// late or due than come at once.
+pub(super) const TEND: &str = concat!(
+    "
 WITH late AS (
-    SELECT tenant, id FROM compute.jobs WHERE state < 2 AND deadline IS NOT NULL AND deadline <= $1
+    SELECT tenant, id, parts FROM compute.jobs WHERE state < 2 AND deadline IS NOT NULL AND deadline <= $1
     ORDER BY deadline LIMIT 200 FOR UPDATE SKIP LOCKED
 ), lapsed AS (
-    SELECT tenant, id FROM compute.jobs WHERE state = 2 AND lease <= $1
+    SELECT tenant, id, parts FROM compute.jobs WHERE state = 2 AND lease <= $1
     ORDER BY lease LIMIT 1000 FOR UPDATE SKIP LOCKED
 ), due AS (
-    SELECT tenant, id FROM compute.jobs WHERE state = 0 AND run_after IS NOT NULL AND run_after <= $1
+    SELECT tenant, id, parts FROM compute.jobs WHERE state = 0 AND run_after IS NOT NULL AND run_after <= $1
     ORDER BY run_after LIMIT 1000 FOR UPDATE SKIP LOCKED
-)
-UPDATE compute.jobs j SET run_after = NULL, lease = NULL,
-    state = CASE WHEN j.deadline <= $1 OR j.state = 2 AND j.tried >= j.attempts THEN 4 ELSE 1 END,
-    ended = CASE WHEN j.deadline <= $1 OR j.state = 2 AND j.tried >= j.attempts THEN $1 ELSE j.ended END,
-    result = CASE WHEN j.deadline <= $1 THEN $2 WHEN j.state = 2 AND j.tried >= j.attempts THEN $4 ELSE j.result END,
-    details = CASE WHEN j.deadline <= $1 THEN $3 WHEN j.state = 2 AND j.tried >= j.attempts THEN $5 ELSE j.details END
-FROM (SELECT * FROM late UNION SELECT * FROM lapsed UNION SELECT * FROM due) e
-WHERE j.tenant = e.tenant AND j.id = e.id";
+), found AS (SELECT * FROM late UNION SELECT * FROM lapsed UNION SELECT * FROM due)",
+    tended!(),
+    "
+SELECT (SELECT count(*) FROM late) >= 200 OR (SELECT count(*) FROM due) >= 1000 AS is_full"
+);
+
+/// The tenants after $1, then those from the first on, of whom jobs are late or due at $2.
+pub(super) const TENDED_NEXT: &str = "
+SELECT c.tenant FROM (VALUES (1, $1::text, '~'), (2, '', $1)) round (turn, after, last) CROSS JOIN LATERAL (
+    SELECT tenant FROM compute.job_counts of
+    WHERE tenant > round.after AND tenant <= round.last AND scheduled + waiting > 0 AND (
+        EXISTS (SELECT 1 FROM compute.jobs j
+            WHERE j.tenant = of.tenant AND j.state = 0 AND j.run_after IS NOT NULL AND j.run_after <= $2)
+        OR EXISTS (SELECT 1 FROM compute.jobs j
+            WHERE j.tenant = of.tenant AND j.state < 2 AND j.deadline IS NOT NULL AND j.deadline <= $2))
+    ORDER BY tenant LIMIT $3
+) c ORDER BY round.turn, c.tenant LIMIT $3";
+
+/// These come before anything is done, as in [`TENDED`].
+pub(super) const TENDED_EACH: &str =
+    "SELECT 1 FROM compute.job_counts c WHERE c.tenant = ANY ($1) ORDER BY c.tenant FOR UPDATE";
+
+/// As [`TEND`], some of each of the tenants of $6.
+pub(super) const TEND_EACH: &str = concat!(
+    "
+WITH late AS (
+    SELECT j.* FROM unnest($6::text[]) e (tenant) CROSS JOIN LATERAL (SELECT tenant, id, parts FROM compute.jobs
+        WHERE tenant = e.tenant AND state < 2 AND deadline IS NOT NULL AND deadline <= $1
+        ORDER BY deadline LIMIT 20 FOR UPDATE SKIP LOCKED) j
+), due AS (
+    SELECT j.* FROM unnest($6::text[]) e (tenant) CROSS JOIN LATERAL (SELECT tenant, id, parts FROM compute.jobs
+        WHERE tenant = e.tenant AND state = 0 AND run_after IS NOT NULL AND run_after <= $1
+        ORDER BY run_after LIMIT 100 FOR UPDATE SKIP LOCKED) j
+), found AS (SELECT * FROM late UNION SELECT * FROM due)",
+    tended!(),
+    "
+SELECT count(*) FROM done"
+);
 
 /// The tenants after one, then those from the first on, that have jobs that may be taken, where each may run so many: of those of $4 only
-/// jobs that tell of the ends of others, of those of $5 none of these.
+/// jobs that tell of the ends of others, of those of $5 none of these; of all only such if $6 says so.
 pub(super) const TENANTS: &str = "
 SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now, c.tenant, c.waiting, c.running
 FROM (VALUES (1, $1::text, '~'), (2, '', $1)) round (turn, after, last) CROSS JOIN LATERAL (
     SELECT tenant, waiting, running FROM compute.job_counts of
     WHERE tenant > round.after AND tenant <= round.last AND waiting > 0 AND running < $2
-        AND (tenant <> ALL ($4) OR EXISTS (SELECT 1 FROM compute.jobs j WHERE j.tenant = of.tenant AND j.state = 1 AND j.kind = 2))
+        AND (NOT $6 AND tenant <> ALL ($4) OR EXISTS (SELECT 1 FROM compute.jobs j WHERE j.tenant = of.tenant AND j.state = 1 AND j.kind = 2))
         AND (tenant <> ALL ($5) OR EXISTS (SELECT 1 FROM compute.jobs j WHERE j.tenant = of.tenant AND j.state = 1 AND j.kind <> 2))
     ORDER BY tenant LIMIT $3
 ) c ORDER BY round.turn, c.tenant";
@@ -103,28 +153,38 @@ SELECT j.tenant, j.id FROM unnest($1::text[], $2::bytea[]) e (tenant, id)
     JOIN compute.jobs j ON j.tenant = e.tenant AND j.id = e.id WHERE j.state < 3 AND j.batch IS NULL";
 
 /// Ended jobs that are $1 old, or more than $2 or $3 bytes once those of the tenant that ended before are gone; $4 of each of some
-/// tenants at once, and with $5 bytes together.
+/// tenants at once, of those after $6 first, and with $5 bytes together. How many, whether there may be more, and the last tenant.
 pub(super) const SWEEP: &str = "
 WITH old AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint - $1 AS at), has AS (
-    SELECT c.tenant, c.ended, c.bytes FROM compute.job_counts c, old WHERE c.ended > 0 AND (c.ended > $2 OR c.bytes > $3
-        OR EXISTS (SELECT 1 FROM compute.jobs j WHERE j.tenant = c.tenant AND j.state >= 3 AND j.batch IS NULL
-            AND j.ended <= old.at))
-    ORDER BY c.tenant LIMIT 64
+    SELECT round.turn, c.* FROM old, (VALUES (1, $6::text, '~'), (2, '', $6)) round (turn, after, last) CROSS JOIN LATERAL (
+        SELECT c.tenant, c.ended, c.bytes FROM compute.job_counts c
+        WHERE c.tenant > round.after AND c.tenant <= round.last AND c.ended > 0 AND (c.ended > $2 OR c.bytes > $3
+            OR EXISTS (SELECT 1 FROM compute.jobs j WHERE j.tenant = c.tenant AND j.state >= 3 AND j.batch IS NULL
+                AND j.ended <= old.at))
+        ORDER BY c.tenant LIMIT 64
+    ) c ORDER BY round.turn, c.tenant LIMIT 64
 ), one AS (
-    SELECT h.tenant, h.ended AS number, h.bytes AS all_bytes, j.id, j.ended, j.bytes FROM has h CROSS JOIN LATERAL (
+    SELECT h.turn, h.tenant, h.ended AS number, h.bytes AS all_bytes, j.id, j.ended, j.bytes FROM has h CROSS JOIN LATERAL (
         SELECT * FROM compute.jobs WHERE tenant = h.tenant AND state >= 3 AND batch IS NULL
         ORDER BY ended, id LIMIT $4 FOR UPDATE SKIP LOCKED
     ) j
 ), rest AS (
-    SELECT tenant, id, ended, bytes AS size, number + 1 - row_number() OVER earlier AS number,
+    SELECT turn, tenant, id, ended, bytes AS size, number + 1 - row_number() OVER earlier AS number,
         all_bytes + bytes - sum(bytes) OVER earlier AS bytes
     FROM one WINDOW earlier AS (PARTITION BY tenant ORDER BY ended, id)
 ), going AS (
-    SELECT r.tenant, r.id, r.size, sum(r.size) OVER (ORDER BY r.tenant, r.ended, r.id) AS together FROM rest r, old
+    SELECT r.turn, r.tenant, r.id, r.size, sum(r.size) OVER (ORDER BY r.turn, r.tenant, r.ended, r.id) AS together FROM rest r, old
     WHERE r.ended <= old.at OR r.number > $2 OR r.bytes > $3
+), gone AS (
+    DELETE FROM compute.jobs j USING going g
+    WHERE j.tenant = g.tenant AND j.id = g.id AND (g.together <= $5::bigint OR g.together = g.size)
+    RETURNING g.turn, g.tenant
 )
-DELETE FROM compute.jobs j USING going g
-WHERE j.tenant = g.tenant AND j.id = g.id AND (g.together <= $5::bigint OR g.together = g.size)";
+SELECT (SELECT count(*) FROM gone) AS gone,
+    (SELECT count(*) FROM going) > (SELECT count(*) FROM gone) OR (SELECT count(*) FROM has) >= 64
+        OR EXISTS (SELECT 1 FROM going GROUP BY tenant HAVING count(*) >= $4) AS is_full,
+    COALESCE((SELECT tenant FROM gone ORDER BY turn DESC, tenant DESC LIMIT 1),
+        (SELECT tenant FROM has ORDER BY turn DESC, tenant DESC LIMIT 1)) AS last";
 
 /// What a page of all jobs would have, in their order.
 pub(super) const PAGE: &str = "
@@ -165,12 +225,12 @@ DELETE FROM compute.jobs t USING (
 pub(super) const TELLER: &str = "
 UPDATE compute.jobs SET webhook_id = $3 WHERE tenant = $1 AND id = $2 AND webhook_id IS NOT NULL";
 
-/// An output is stored: it may not be deleted for a while, unless somebody deletes it at this moment.
+/// An output is stored: it may not be deleted for a while, unless somebody deletes it at this moment; if that fails, not again for a while.
 pub(super) const STORES_OUTPUT: &str = "
 INSERT INTO compute.gone_outputs AS g (tenant, output) VALUES ($1, $2)
-ON CONFLICT (tenant, output) DO UPDATE SET since = excluded.since, deleting = NULL
-    WHERE g.deleting IS NULL OR g.deleting <= excluded.since
-RETURNING 1";
+ON CONFLICT (tenant, output) DO UPDATE SET since = excluded.since,
+    deleting = CASE WHEN g.deleting > excluded.since THEN g.deleting END
+RETURNING deleting IS NULL";
 
 /// Of those that are $1 old, the ones that a job has are kept.
 pub(super) const KEPT_OUTPUTS: &str = "

@@ -51,6 +51,44 @@ fn others_are_not_read() {
     }
 }
 
+/// A statement that ends very many takes too long, and would be tried again for ever: batches with many parts end one after the other.
+#[test]
+fn late_batches_do_not_end_all_at_once() {
+    let cluster = Cluster::start();
+    let state = PostgresState::open(&cluster.database("one"), PostgresSettings::default()).unwrap();
+    let jobs = state.jobs().unwrap();
+    let tenant: TenantName = "acme".parse().unwrap();
+    let batch = || NewJob {
+        is_batch: true,
+        ..NewJob::new(JobWork::Document("a".to_owned()), b"1\n2\n".to_vec())
+    };
+    let all: Vec<_> = (0..3).map(|_| (tenant.clone(), batch())).collect();
+    assert!(jobs.submit(&all).unwrap().iter().all(Result::is_ok));
+    let claimed = jobs.claim(&CLAIM).unwrap().jobs;
+    let part = |first| NewPart { id: JobId::new(), first, input: b"1\n".to_vec() };
+    let split = |lease| (lease, JobEnd::Split((1..=800).map(part).collect()));
+    let ends: Vec<_> = claimed.into_iter().map(|job| split(job.lease)).collect();
+    assert!(jobs.finish(&ends).unwrap().iter().all(|held| *held));
+    cluster.sql("one", "UPDATE compute.jobs SET deadline = 1 WHERE batch IS NULL");
+    let parts = || cluster.sql("one", "SELECT count(*) FROM compute.jobs WHERE batch IS NOT NULL");
+    for left in ["1600", "800", "0"] {
+        jobs.claim(&Claim { most: 0, ..CLAIM }).unwrap();
+        assert_eq!(parts().trim(), left);
+    }
+}
+
+const CLAIM: Claim<'static> = Claim {
+    worker: "one",
+    most: BATCH,
+    most_each: BATCH,
+    without_tells: &[],
+    only_tells: &[],
+    without_others: false,
+    most_bytes: u64::MAX,
+    most_of_tenant: 1000,
+    lease: Duration::from_secs(600),
+};
+
 /// What becomes of a batch of jobs, and what is asked meanwhile.
 fn work(jobs: &dyn JobQueue) {
     let tenant: TenantName = "acme".parse().unwrap();
@@ -60,17 +98,7 @@ fn work(jobs: &dyn JobQueue) {
     };
     let all: Vec<_> = (0..BATCH).map(|_| (tenant.clone(), new())).collect();
     assert!(jobs.submit(&all).unwrap().iter().all(Result::is_ok));
-    let claim = Claim {
-        worker: "one",
-        most: BATCH,
-        most_each: BATCH,
-        without_tells: &[],
-        only_tells: &[],
-        most_bytes: u64::MAX,
-        most_of_tenant: 1000,
-        lease: Duration::from_secs(600),
-    };
-    let claimed = jobs.claim(&claim).unwrap().jobs;
+    let claimed = jobs.claim(&CLAIM).unwrap().jobs;
     assert_eq!(claimed.len(), BATCH);
     let leases: Vec<_> = claimed.into_iter().map(|job| job.lease).collect();
     assert!(jobs.renew(&leases, Duration::from_secs(600)).unwrap().iter().all(|held| *held));
@@ -81,7 +109,7 @@ fn work(jobs: &dyn JobQueue) {
         leases.into_iter().map(|lease| (lease, JobEnd::Done(result.clone()))).collect();
     assert!(jobs.finish(&ends).unwrap().iter().all(|held| *held));
     // Nothing is to do for a worker that takes none, nor for one whose tenants have their fill.
-    assert!(jobs.claim(&Claim { most_of_tenant: 0, ..claim }).unwrap().jobs.is_empty());
+    assert!(jobs.claim(&Claim { most_of_tenant: 0, ..CLAIM }).unwrap().jobs.is_empty());
     for state in [None, Some(JobState::Waiting), Some(JobState::Failed)] {
         jobs.list(&tenant, &JobFilter { state, before: None, most: 10 }).unwrap();
     }
@@ -93,7 +121,7 @@ fn work(jobs: &dyn JobQueue) {
     let batch = NewJob { is_batch: true, input: b"1\n2\n".to_vec(), ..new() };
     let both = [told, batch].map(|job| (tenant.clone(), job));
     assert!(jobs.submit(&both).unwrap().iter().all(Result::is_ok));
-    let of_batch = jobs.claim(&Claim { most: 2, most_each: 2, ..claim }).unwrap().jobs;
+    let of_batch = jobs.claim(&Claim { most: 2, most_each: 2, ..CLAIM }).unwrap().jobs;
     let of_batch = of_batch.into_iter().find(|job| job.is_batch).unwrap().lease;
     let part = |first| NewPart { id: JobId::new(), first, input: b"1\n".to_vec() };
     jobs.finish(&[(of_batch, JobEnd::Split(vec![part(1), part(2)]))]).unwrap();
@@ -105,13 +133,13 @@ fn work(jobs: &dyn JobQueue) {
         jobs.cancel(&tenant, &job.id).unwrap();
     }
     let spent = [tenant.clone()];
-    let tells = jobs.claim(&Claim { only_tells: &spent, ..claim }).unwrap().jobs;
+    let tells = jobs.claim(&Claim { only_tells: &spent, ..CLAIM }).unwrap().jobs;
     assert_eq!(tells.len(), 1);
     let ends: Vec<_> =
         tells.into_iter().map(|job| (job.lease, JobEnd::Done(result.clone()))).collect();
     assert!(jobs.finish(&ends).unwrap().iter().all(|held| *held));
-    assert!(jobs.claim(&Claim { only_tells: &spent, ..claim }).unwrap().jobs.is_empty());
-    assert_eq!(jobs.sweep(Duration::from_secs(600), 64 << 20).unwrap(), 0);
+    assert!(jobs.claim(&Claim { only_tells: &spent, ..CLAIM }).unwrap().jobs.is_empty());
+    assert_eq!(jobs.sweep(Duration::from_secs(600), 64 << 20).unwrap().jobs, 0);
     jobs.load().unwrap();
 }
 

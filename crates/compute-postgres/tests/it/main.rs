@@ -5,5 +5,6 @@
 mod conformance;
 mod jobs;
 mod outage;
+mod paused;
 mod released;
 mod schema;

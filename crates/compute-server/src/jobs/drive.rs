@@ -1,47 +1,21 @@
-//! Does what a worker decides: one thread tells it what happens, one claims, one keeps what became of jobs, one forgets what is old.
+//! Does what a worker decides: one thread tells it what happens, one claims, one keeps what became of jobs.
 //! Jobs that run do so where the server's other work does.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-use compute::Ref;
-use compute_state::{
-    Claim, Claimed, ClaimedJob, DELETING, Firing, JobEnd, Lease, StateError, TenantName,
-};
+use compute_state::{Claim, Claimed, Firing, JobEnd, Lease, TenantName};
 use tokio::task::AbortHandle;
 
-use super::worker::{Do, Millis, Told, Verdict, Wanted, Worker, WorkerSettings};
+use super::forget::{Outputs, Sweeper};
+use super::guard::{guarded, known};
+use super::runner::RunJobs;
+use super::worker::{Do, Millis, Told, Wanted, Worker, WorkerSettings};
 use super::{JobLimits, Jobs};
-use crate::telemetry::warn;
 
-/// How often jobs are looked for that are not kept any longer, about.
-const SWEEP: Duration = Duration::from_secs(60);
-/// How many bytes of them go at once, about: whoever keeps them may write nothing else meanwhile.
-const SWEPT: u64 = 64 << 20;
-/// How many outputs of jobs that are gone are deleted at once, and how long after that: another job may be about to have the same.
-const OUTPUTS: usize = 20;
-const GONE: Duration = Duration::from_secs(3600);
-/// Each takes less than this, so that all are deleted in the time for that.
-const DELETING_ONE: Duration = Duration::from_secs(30);
 /// How often it is seen whether the server is still there.
 const LOOK: Duration = Duration::from_secs(5);
-
-/// Runs jobs.
-pub(crate) trait RunJobs: Send + Sync {
-    /// Starts one; what becomes of it is told when it is known. Nothing is told of one that is aborted.
-    fn start(&self, job: ClaimedJob, ended: Ended) -> AbortHandle;
-
-    /// Deletes an artifact that was the output of a job, within this time. Whether it is not there any more.
-    fn delete_output(&self, tenant: &TenantName, output: &Ref, within: Duration) -> bool;
-
-    /// Whose jobs it would not start now.
-    fn without(&self) -> Vec<TenantName>;
-}
-
-/// Is told what became of a job.
-pub(crate) type Ended = Box<dyn FnOnce(Verdict) + Send>;
 
 /// The thread that tells a worker what happens.
 pub(crate) struct Driver {
@@ -54,7 +28,7 @@ pub(crate) struct Driver {
     runner: Arc<dyn RunJobs>,
     running: HashMap<Lease, AbortHandle>,
     jobs: Weak<Jobs>,
-    /// Whoever forgets what is old does so while this is here.
+    /// Whoever deletes outputs does so while this is here.
     _runs: mpsc::Sender<()>,
     /// Is told when all is given back.
     drained: Option<mpsc::Sender<()>>,
@@ -88,11 +62,14 @@ impl Driver {
             runner: Arc::clone(&runner),
         };
         thread("compute-claim").spawn(move || claimer.run(&claimed))?;
-        let keeper = Keeper { jobs: weak.clone(), settings, tell: tell.clone() };
+        let (sweeps, sweep) = mpsc::channel();
+        let sweeper = Sweeper { jobs: weak.clone(), age: limits.age };
+        thread("compute-sweep").spawn(move || sweeper.run(&sweep))?;
+        let keeper = Keeper { jobs: weak.clone(), settings, tell: tell.clone(), sweeps };
         thread("compute-keep").spawn(move || keeper.run(&kept))?;
         let (runs, ended) = mpsc::channel();
-        let sweeper = Sweeper { jobs: weak.clone(), age: limits.age, runner: Arc::clone(&runner) };
-        thread("compute-sweep").spawn(move || sweeper.run(&ended))?;
+        let outputs = Outputs { jobs: weak.clone(), runner: Arc::clone(&runner) };
+        thread("compute-outputs").spawn(move || outputs.run(&ended))?;
         let driver = Self {
             worker: Worker::new(settings, fastrand::u64(..)),
             begun: Instant::now(),
@@ -193,7 +170,8 @@ impl Claimer {
     fn run(self, claims: &mpsc::Receiver<Wanted>) {
         let (mut failed, mut unfired) = (false, false);
         while let Ok(wanted) = claims.recv() {
-            let Wanted { most, most_each, most_bytes, mut only_tells, without_tells } = wanted;
+            let Wanted { most, most_each, most_bytes, .. } = wanted;
+            let Wanted { mut only_tells, without_tells, without_others, .. } = wanted;
             let Some(jobs) = self.jobs.upgrade() else { return };
             // Whoever is told that a job has ended takes none of its tenant's time.
             only_tells.extend(self.runner.without());
@@ -203,6 +181,7 @@ impl Claimer {
                 most_each,
                 without_tells: &without_tells,
                 only_tells: &only_tells,
+                without_others,
                 most_bytes,
                 most_of_tenant: self.limits.most_of_tenant,
                 lease: self.settings.lease,
@@ -226,38 +205,18 @@ fn firings(claimed: &Claimed) -> Vec<Firing> {
     claimed.due.iter().map(|due| due.firing(claimed.now)).collect()
 }
 
-/// Asks whoever keeps the jobs. A panic there is an error here: the thread goes on.
-pub(super) fn guarded<T>(ask: impl FnOnce() -> Result<T, StateError>) -> Result<T, StateError> {
-    let asked = catch_unwind(AssertUnwindSafe(ask));
-    asked.unwrap_or_else(|_| Err(StateError::failed("the jobs", "what keeps them panicked")))
-}
-
-/// What is known, or that nothing is, which the operator is told once.
-fn known<T>(result: Result<T, StateError>, failed: &mut bool) -> Option<T> {
-    match result {
-        Ok(known) => {
-            *failed = false;
-            Some(known)
-        }
-        Err(error) => {
-            if !std::mem::replace(failed, true) {
-                warn(&error);
-            }
-            None
-        }
-    }
-}
-
 /// Keeps leases, and what became of jobs.
 struct Keeper {
     jobs: Weak<Jobs>,
     settings: WorkerSettings,
     tell: mpsc::Sender<Told>,
+    /// Has those swept that are too many.
+    sweeps: mpsc::Sender<()>,
 }
 
 impl Keeper {
     fn run(self, keeps: &mpsc::Receiver<Keep>) {
-        let mut failed = false;
+        let (mut failed, mut unswept) = (false, 0);
         while let Ok(keep) = keeps.recv() {
             let Some(jobs) = self.jobs.upgrade() else { return };
             let told = match keep {
@@ -274,6 +233,11 @@ impl Keeper {
                             .map(|(lease, _)| (lease.tenant.clone(), lease.id))
                             .collect();
                         jobs.waits.ended(&ended);
+                        unswept += ends.len();
+                        if unswept >= Sweeper::AFTER {
+                            unswept = 0;
+                            let _ = self.sweeps.send(());
+                        }
                     }
                     Told::Finished(ends, kept.is_some())
                 }
@@ -282,41 +246,5 @@ impl Keeper {
                 return;
             }
         }
-    }
-}
-
-/// Forgets what is old, now and then, until the worker ends. Leases are renewed meanwhile, so that none lapses for what takes long here.
-struct Sweeper {
-    jobs: Weak<Jobs>,
-    age: Duration,
-    runner: Arc<dyn RunJobs>,
-}
-
-impl Sweeper {
-    fn run(self, ended: &mpsc::Receiver<()>) {
-        let (mut failed, mut pause) = (false, SWEEP);
-        let drawn = |pause: Duration| pause.mul_f64(0.5 + fastrand::f64());
-        while ended.recv_timeout(drawn(pause)) == Err(mpsc::RecvTimeoutError::Timeout) {
-            let Some(jobs) = self.jobs.upgrade() else { return };
-            let swept = known(guarded(|| jobs.queue()?.sweep(self.age, SWEPT)), &mut failed);
-            let deleted = known(guarded(|| self.outputs(&jobs)), &mut failed);
-            let more = swept.is_some_and(|number| number > 0) || deleted == Some(true);
-            pause = if more { SWEEP / 100 } else { SWEEP };
-        }
-    }
-
-    /// Deletes the outputs of jobs that are not kept any more. Whether there may be more.
-    fn outputs(&self, jobs: &Jobs) -> Result<bool, StateError> {
-        let queue = jobs.queue()?;
-        let gone = queue.gone_outputs(GONE, OUTPUTS)?;
-        let begun = Instant::now();
-        for (tenant, output) in &gone {
-            // What is not deleted is told again; after that time somebody may store it anew.
-            let left = DELETING.saturating_sub(begun.elapsed()).min(DELETING_ONE);
-            if !left.is_zero() && self.runner.delete_output(tenant, output, left) {
-                queue.output_is_gone(tenant, output)?;
-            }
-        }
-        Ok(gone.len() >= OUTPUTS)
     }
 }

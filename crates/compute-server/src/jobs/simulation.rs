@@ -259,9 +259,10 @@ impl World {
             (None, _) => self.random.i64(0..200),
         };
         let verdict = match self.random.u32(0..20) {
-            0 if self.is_unkind() => match self.random.bool() {
-                true => Verdict::NoRoom,
-                false => Verdict::NotNow,
+            0 if self.is_unkind() => match self.random.u32(0..3) {
+                0 => Verdict::NoRoom,
+                1 => Verdict::NotNow,
+                _ => Verdict::Later,
             },
             1 if self.is_unkind() => {
                 Verdict::Passing(JobResult::new(b"the host failed".to_vec(), Vec::new()))
@@ -306,16 +307,18 @@ impl World {
         let comes = !self.is_unkind() || self.random.u32(0..20) > 0;
         let returns = comes && (!self.is_unkind() || self.random.u32(0..20) > 0);
         let told = match asked {
-            Asked::Claim(Wanted { most, most_each, most_bytes, only_tells, without_tells }) => {
+            Asked::Claim(wanted) => {
+                let Wanted { most, most_each, most_bytes, only_tells, without_tells, .. } = &wanted;
                 self.claims += 1;
                 let worker = format!("{at}");
                 let claim = Claim {
                     worker: &worker,
-                    most,
-                    most_each,
-                    without_tells: &without_tells,
-                    only_tells: &only_tells,
-                    most_bytes,
+                    most: *most,
+                    most_each: *most_each,
+                    without_tells,
+                    only_tells,
+                    without_others: wanted.without_others,
+                    most_bytes: *most_bytes,
                     most_of_tenant: usize::MAX,
                     lease: LEASE,
                 };

@@ -6,7 +6,7 @@ use compute::Charge;
 use compute_state::{JobQueue, JobsError, NewJob, StateError, Submitted, TenantName};
 use tokio::sync::oneshot;
 
-use super::drive::guarded;
+use super::guard::guarded;
 
 /// How many are submitted together, and how many bytes their inputs have at most.
 const TOGETHER: usize = 500;

@@ -1,7 +1,7 @@
 //! What a worker does, and when: which jobs it claims, how long it holds them, what it gives back. It knows no clock, no thread and
 //! no database: it is told what happened, says what is to be done, and is the same in the simulation.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -38,10 +38,12 @@ const TELLS_OF_TENANT: usize = 4;
 const TELLS_HELD: usize = 2 * TELLS_OF_TENANT;
 /// How long a job that was claimed waits for a place here: others may have one.
 const PATIENCE: Millis = 1000;
-/// For how long no more is claimed of a tenant whose jobs waited in vain, unless one of them ends.
+/// For how long no more is claimed of a tenant whose jobs waited in vain, unless one of them ends; or of others, who had its places.
 const CROWDED: Millis = 10_000;
 /// How long those wait then that are to be told, at least.
 const TOLD_LATER: Duration = Duration::from_secs(10);
+/// How long those wait whose output somebody deletes at this moment, about: no attempt is theirs.
+const LATER: Duration = Duration::from_secs(60);
 /// How many results are kept together, and how many bytes they have at most.
 const TOGETHER: usize = 500;
 const BYTES: usize = 8 << 20;
@@ -92,6 +94,8 @@ pub(crate) enum Verdict {
     NoRoom,
     /// It was not begun: its tenant has no room, or no time.
     NotNow,
+    /// It ran, and what it gave cannot be kept for some minutes, whoever tries.
+    Later,
     /// It is split into these, of which there is one at least.
     Split(Vec<NewPart>),
 }
@@ -109,6 +113,8 @@ pub(crate) struct Wanted {
     pub(crate) only_tells: Vec<TenantName>,
     /// Of these it has enough that do.
     pub(crate) without_tells: Vec<TenantName>,
+    /// Whether it has enough of all that do not.
+    pub(crate) without_others: bool,
 }
 
 /// What a worker has done.
@@ -139,6 +145,8 @@ pub(crate) struct Worker {
     telling: Running,
     /// Until when no more is claimed of these: their jobs found no place here.
     crowded: BTreeMap<TenantName, Millis>,
+    /// Those of them whose places others had: until any job ends here.
+    crowded_out: BTreeSet<TenantName>,
     ends: Vec<(Lease, JobEnd)>,
     /// When it was last claimed, renewed or finished, while that is under way.
     claiming: Option<Millis>,
@@ -189,6 +197,7 @@ impl Worker {
             running: Running::default(),
             telling: Running::default(),
             crowded: BTreeMap::new(),
+            crowded_out: BTreeSet::new(),
             ends: Vec::new(),
             claiming: None,
             asked: 0,
@@ -242,7 +251,8 @@ impl Worker {
         let finish = (!self.finishing && !self.ends.is_empty()).then_some(self.next_finish);
         let lost = self.held.values().map(|held| held.until).min();
         let stale = self.oldest().map(|came| came + PATIENCE);
-        [claim, renew, finish, lost, stale].into_iter().flatten().min()
+        let crowded = self.crowded.values().min().copied();
+        [claim, renew, finish, lost, stale, crowded].into_iter().flatten().min()
     }
 
     fn take(&mut self, now: Millis, told: Told, todo: &mut Vec<Do>) {
@@ -259,8 +269,13 @@ impl Worker {
                 self.finishing = false;
                 self.failures = 0;
                 self.together = TOGETHER.min(self.together * 2);
+                let mut has_told = false;
                 for (lease, _) in &ends {
-                    self.held.remove(lease);
+                    has_told |= self.held.remove(lease).is_some_and(|held| held.tells);
+                }
+                // More may be told, whoever has the places of jobs.
+                if has_told {
+                    self.next_look = self.next_look.min(now);
                 }
                 // A tenant may have a place again that it had none of.
                 self.next_claim = self.next_claim.min(now);
@@ -307,7 +322,13 @@ impl Worker {
         let poll = self.random.u64(POLL * 3 / 4..POLL * 5 / 4);
         // There may be more that are due: whoever has none of its places free fires them all the same.
         let is_full = due.len() >= DueSchedule::TOGETHER;
-        self.next_look = if is_full { now } else { now + poll };
+        // What is due of jobs and was not done is done for whoever has places, though none here is free.
+        let is_behind = next.is_some_and(|next| next.is_zero());
+        self.next_look = match (is_full, is_behind) {
+            (true, _) => now,
+            (false, true) => now + SOON,
+            (false, false) => now + poll,
+        };
         self.next_claim = if jobs.len() >= self.asked || is_full {
             now
         } else {
@@ -411,6 +432,9 @@ impl Worker {
         self.gone(&lease);
         if !held.tells {
             self.crowded.remove(&lease.tenant);
+            for tenant in std::mem::take(&mut self.crowded_out) {
+                self.crowded.remove(&tenant);
+            }
         }
         let end = match verdict {
             Verdict::Done(result) => JobEnd::Done(result),
@@ -418,12 +442,14 @@ impl Worker {
             Verdict::Passing(result) if held.tried >= held.attempts => JobEnd::Failed(result),
             Verdict::Passing(result) => JobEnd::Again(result, self.again(held.tried)),
             Verdict::Split(parts) => JobEnd::Split(parts),
+            Verdict::Later => JobEnd::Later(LATER.mul_f64(0.5 + self.random.f64())),
             Verdict::NoRoom => {
                 self.not_before = now + BUSY;
                 JobEnd::GivenBack
             }
             Verdict::NotNow if held.tells => self.later(),
             Verdict::NotNow => {
+                self.crowded_out.remove(&lease.tenant);
                 self.crowded.insert(lease.tenant.clone(), now + TENANT_BUSY);
                 JobEnd::GivenBack
             }
@@ -482,14 +508,24 @@ impl Worker {
 
     /// Gives back what waited for long: others may have places.
     fn give_back(&mut self, now: Millis) {
+        let crowded = self.crowded.len();
         self.crowded.retain(|_, until| *until > now);
+        self.crowded_out.retain(|tenant| self.crowded.contains_key(tenant));
+        if self.crowded.len() < crowded {
+            self.next_claim = self.next_claim.min(now);
+        }
         // They are in the order in which they came.
         while self.oldest().is_some_and(|came| came + PATIENCE <= now) {
             let Some(job) = self.queued.pop_front() else { return };
             let end = match job.work {
                 JobWork::Tell(_) => self.later(),
                 _ => {
-                    self.crowded.insert(job.lease.tenant.clone(), now + CROWDED);
+                    let tenant = job.lease.tenant.clone();
+                    let own = self.running.of(&tenant);
+                    if own < self.settings.share {
+                        self.crowded_out.insert(tenant.clone());
+                    }
+                    self.crowded.insert(tenant, now + CROWDED);
                     JobEnd::GivenBack
                 }
             };
@@ -545,6 +581,12 @@ impl Worker {
         if held < self.settings.places || held <= most / 4 { most - held } else { 0 }
     }
 
+    /// How many more it would have that tell of the ends of others, where it has so many.
+    fn may_tell(&self, held: usize) -> usize {
+        let is_full = self.queued_bytes() >= INPUTS || size_of(&self.ends) >= UNKEPT;
+        if is_full { 0 } else { TELLS.saturating_sub(held) }
+    }
+
     fn claim(&mut self, now: Millis, todo: &mut Vec<Do>) {
         let wanted = self.wants();
         let at = if wanted > 0 { self.next_claim } else { self.next_look };
@@ -552,7 +594,7 @@ impl Worker {
         if self.claiming.is_some() || self.draining || now < at {
             return;
         }
-        let most_each = self.settings.share * self.ahead();
+        let mut most_each = self.settings.share * self.ahead();
         let mut held: BTreeMap<&TenantName, (usize, usize)> = BTreeMap::new();
         for (lease, one) in &self.held {
             let (jobs, tells) = held.entry(&lease.tenant).or_default();
@@ -568,14 +610,22 @@ impl Worker {
                 without_tells.push(tenant.clone());
             }
         }
-        (self.claiming, self.asked) = (Some(now), wanted.min(most_each));
+        // Who tells takes no place, and is told to while there is none.
+        let without_others = wanted == 0;
+        let mut most = wanted;
+        if without_others {
+            let tells = self.held.values().filter(|held| held.tells).count();
+            (most, most_each) = (self.may_tell(tells), TELLS_HELD);
+        }
+        (self.claiming, self.asked) = (Some(now), most.min(most_each));
         let most_bytes = INPUTS.saturating_sub(self.queued_bytes());
         todo.push(Do::Claim(Wanted {
-            most: wanted,
+            most,
             most_each,
             most_bytes,
             only_tells,
             without_tells,
+            without_others,
         }));
     }
 }
@@ -590,7 +640,12 @@ struct Running {
 impl Running {
     /// Whether one more of a tenant's may, of so many in all and so many of one tenant.
     fn may(&self, tenant: &TenantName, most: usize, share: usize) -> bool {
-        self.all < most && self.of.get(tenant).copied().unwrap_or(0) < share
+        self.all < most && self.of(tenant) < share
+    }
+
+    /// How many of a tenant's do.
+    fn of(&self, tenant: &TenantName) -> usize {
+        self.of.get(tenant).copied().unwrap_or(0)
     }
 
     fn began(&mut self, tenant: &TenantName) {

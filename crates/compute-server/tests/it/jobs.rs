@@ -256,6 +256,7 @@ async fn what_another_server_left_is_run() {
         most_each: 1,
         without_tells: &[],
         only_tells: &[],
+        without_others: false,
         most_bytes: 1000,
         most_of_tenant: 10,
         lease: Duration::from_millis(50),

@@ -2,6 +2,8 @@
 
 mod random;
 mod running;
+mod sweep;
+mod time;
 mod turns;
 
 use std::time::Duration;
@@ -19,6 +21,8 @@ pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 pub(super) fn all(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
     running::all(new);
+    sweep::all(new);
+    time::all(new);
     turns::all(new);
     random::all(new);
 }
@@ -60,6 +64,7 @@ pub(super) const CLAIM: Claim<'static> = Claim {
     most_each: 100,
     without_tells: &[],
     only_tells: &[],
+    without_others: false,
     most_bytes: u64::MAX,
     most_of_tenant: 1000,
     lease: HOUR,
@@ -67,6 +72,22 @@ pub(super) const CLAIM: Claim<'static> = Claim {
 
 pub(super) fn claim(jobs: &dyn JobQueue, most: usize) -> Claimed {
     jobs.claim(&Claim { most, ..CLAIM }).unwrap()
+}
+
+/// The jobs' ids, as they were submitted.
+pub(super) fn submit(jobs: &dyn JobQueue, all: &[(&str, NewJob)]) -> Vec<JobId> {
+    let all: Vec<_> = all.iter().map(|(name, job)| (tenant(name), job.clone())).collect();
+    let submitted = jobs.submit(&all).unwrap();
+    submitted.into_iter().map(|one| one.unwrap().info.id).collect()
+}
+
+/// A job of this place among those of its time.
+pub(super) fn numbered(number: u64) -> NewJob {
+    NewJob { id: JobId::of(number, [7; 10]), ..job() }
+}
+
+pub(super) fn ids(claimed: &Claimed) -> Vec<JobId> {
+    claimed.jobs.iter().map(|job| job.lease.id).collect()
 }
 
 fn any() -> JobFilter {

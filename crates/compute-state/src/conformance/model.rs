@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::{
     Claim, Claimed, ClaimedJob, DELETING, Deed, EndedPart, Job, JobEnd, JobFilter, JobId, JobInfo,
     JobLoad, JobParts, JobQueue, JobResult, JobState, JobWork, JobsError, KeptJob, Lease, NamedBy,
-    NewJob, Schedule, ScheduleName, StateError, StateQuotas, Submitted, TenantName,
+    NewJob, Schedule, ScheduleName, StateError, StateQuotas, Submitted, Swept, TenantName,
 };
 
 /// The time, in milliseconds since 1970.
@@ -37,6 +37,8 @@ struct Kept {
     schedules: BTreeMap<(TenantName, ScheduleName), Schedule>,
     /// The tenant whose jobs were claimed last.
     last: Option<TenantName>,
+    /// The tenant whose ended jobs went last.
+    swept: Option<TenantName>,
     /// Artifacts that were outputs of jobs which are not kept any more.
     gone: BTreeMap<(TenantName, Ref), Gone>,
 }
@@ -126,6 +128,8 @@ impl ModelQueue {
             };
         }
         self.has_room(kept, tenant, job.size())?;
+        let ended = kept.jobs.values().filter(|one| one.kept.tenant == *tenant && one.is_over());
+        self.quotas.hold_ended_jobs(ended.count() as u64)?;
         let new = job.accepted(tenant, time(now));
         let info = new.job.info.clone();
         kept.jobs.insert((tenant.clone(), job.id), Entry::new(new));
@@ -163,6 +167,11 @@ impl Entry {
     fn output(&self) -> Option<(TenantName, Ref)> {
         let output = self.kept.job.result.as_ref()?.output.clone()?;
         Some((self.kept.tenant.clone(), output))
+    }
+
+    /// Whether it has ended, and is no part of a batch.
+    fn is_over(&self) -> bool {
+        self.kept.job.info.state.has_ended() && self.kept.part_of.is_none()
     }
 
     fn info(&mut self) -> &mut JobInfo {
@@ -349,7 +358,9 @@ impl JobQueue for ModelQueue {
             .last()
             .map(|(tenant, _)| tenant)
             .or(turns.iter().take(Claim::TENANTS).next_back());
-        kept.last = at.cloned().or(kept.last.take());
+        if claim.most > 0 {
+            kept.last = at.cloned().or(kept.last.take());
+        }
         let mut jobs = Vec::new();
         for key in chosen {
             let Some(entry) = kept.jobs.get_mut(&key) else { continue };
@@ -449,11 +460,10 @@ impl JobQueue for ModelQueue {
     fn stores_output(&self, tenant: &TenantName, output: &Ref) -> Result<bool, StateError> {
         let (mut kept, now) = self.lock();
         let key = (tenant.clone(), output.clone());
-        if kept.gone.get(&key).is_some_and(|one| one.deleting.is_some_and(|until| until > now)) {
-            return Ok(false);
-        }
-        kept.gone.insert(key, Gone { since: now, deleting: None });
-        Ok(true)
+        let one = kept.gone.entry(key).or_insert(Gone { since: now, deleting: None });
+        one.since = now;
+        one.deleting = one.deleting.filter(|until| *until > now);
+        Ok(one.deleting.is_none())
     }
 
     fn output_is_gone(&self, tenant: &TenantName, output: &Ref) -> Result<(), StateError> {
@@ -492,18 +502,22 @@ impl JobQueue for ModelQueue {
         Ok(jobs.iter().map(|key| kept.jobs.get(key).is_none_or(ended)).collect())
     }
 
-    fn sweep(&self, age: Duration, most_bytes: u64) -> Result<usize, StateError> {
+    fn sweep(&self, age: Duration, most_bytes: u64) -> Result<Swept, StateError> {
         let (mut kept, now) = self.lock();
         let before = time(now.saturating_sub(millis(age)));
         let mut ended: BTreeMap<TenantName, Vec<(Option<Timestamp>, JobId)>> = BTreeMap::new();
         let mut bytes: BTreeMap<TenantName, u64> = BTreeMap::new();
         for (key, entry) in &kept.jobs {
             *bytes.entry(key.0.clone()).or_default() += entry.kept.size();
-            if entry.kept.job.info.state.has_ended() && entry.kept.part_of.is_none() {
+            if entry.is_over() {
                 ended.entry(key.0.clone()).or_default().push((entry.kept.job.info.ended, key.1));
             }
         }
         let (mut gone, mut together) = (0, 0);
+        // In turn, from the one after the last.
+        let mut ended: Vec<_> = ended.into_iter().collect();
+        let first = ended.iter().position(|(name, _)| Some(name) > kept.swept.as_ref());
+        ended.rotate_left(first.unwrap_or(0));
         for (tenant, mut own) in ended {
             own.sort();
             let mut number = own.len() as u64;
@@ -522,7 +536,7 @@ impl JobQueue for ModelQueue {
                     continue;
                 };
                 if together > 0 && together + size > most_bytes {
-                    return Ok(gone);
+                    return Ok(Swept { jobs: gone, is_full: true });
                 }
                 let output = kept.jobs.remove(&key).and_then(|entry| entry.output());
                 if let Some(output) = output {
@@ -530,9 +544,10 @@ impl JobQueue for ModelQueue {
                 }
                 *bytes -= size;
                 (gone, together) = (gone + 1, together + size);
+                kept.swept = Some(tenant.clone());
             }
         }
-        Ok(gone)
+        Ok(Swept { jobs: gone, is_full: false })
     }
 
     fn naming(&self, tenant: &TenantName, artifact: &Ref) -> Result<Option<NamedBy>, StateError> {

@@ -26,7 +26,8 @@ impl Claim<'_> {
     #[must_use]
     pub fn takes(&self, tenant: &str) -> Takes {
         let is_in = |names: &[TenantName]| names.iter().any(|name| name.as_str() == tenant);
-        Takes { tells: !is_in(self.without_tells), others: !is_in(self.only_tells) }
+        let others = !self.without_others && !is_in(self.only_tells);
+        Takes { tells: !is_in(self.without_tells), others }
     }
 
     /// How many jobs of a tenant may be taken, of whom so many wait and so many run.

@@ -3,6 +3,8 @@
 mod rows;
 mod schedules;
 mod schema;
+mod sweep;
+mod tend;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +18,8 @@ use super::audit::{self, SqliteAudit};
 use super::database::Database;
 use crate::{
     Claim, Claimed, ClaimedJob, DELETING, EndedPart, Job, JobEnd, JobFilter, JobId, JobInfo,
-    JobLoad, JobQueue, JobResult, JobState, JobsError, KeptJob, Lease, NamedBy, NewJob, StateError,
-    StateQuotas, Submitted, Takes, TenantName,
+    JobLoad, JobQueue, JobState, JobsError, KeptJob, Lease, NamedBy, NewJob, StateError,
+    StateQuotas, Submitted, Swept, Takes, TenantName,
 };
 use rows::{
     INFO, JOB, KEPT, find, put, read_claimed, read_info, read_job, read_kept, read_part, time,
@@ -25,16 +27,15 @@ use rows::{
 
 /// How many statements are kept ready.
 const READY: usize = 64;
-/// How many ended jobs of a tenant go at once.
-const SWEPT: usize = 1000;
-
 /// The jobs of all tenants, in a SQLite file that several processes may use.
 #[derive(Debug)]
 pub struct SqliteJobs {
     database: Arc<Database>,
     quotas: StateQuotas,
-    /// The tenant whose jobs were claimed last.
+    /// The tenants whose jobs were claimed, swept and tended last.
     last: Mutex<Option<TenantName>>,
+    swept: Mutex<Option<TenantName>>,
+    tended: Mutex<Option<TenantName>>,
 }
 
 impl SqliteJobs {
@@ -46,7 +47,8 @@ impl SqliteJobs {
         let database = Arc::new(Database::open(path)?);
         database.migrate("the jobs", &schema::MIGRATIONS)?;
         database.connection().set_prepared_statement_cache_capacity(READY);
-        Ok(Self { database, quotas, last: Mutex::default() })
+        let [last, swept, tended] = [(); 3].map(|()| Mutex::default());
+        Ok(Self { database, quotas, last, swept, tended })
     }
 
     /// The log of who changed a tenant's schedules.
@@ -136,6 +138,7 @@ impl SqliteJobs {
             };
         }
         self.has_room(change, tenant, job.size())?;
+        self.has_few_ended(change, tenant)?;
         let kept = job.accepted(tenant, time(now));
         self.sql(put(change, &kept))?;
         Ok(Submitted { info: kept.job.info, was_there: false })
@@ -159,24 +162,16 @@ impl SqliteJobs {
         Ok((is_due, first.map(|at| duration(at.saturating_sub(now)))))
     }
 
-    /// What time alone does.
-    fn tend(&self, change: &Connection, now: i64) -> Result<(), StateError> {
-        let (late, lost) = (JobResult::late(), JobResult::lost());
-        let does = |statement, values: &[&dyn rusqlite::ToSql]| {
-            self.sql(change.prepare_cached(statement).and_then(|mut one| one.execute(values)))
-        };
-        does(schema::LATE, &[&now, &late.body, &late.details])?;
-        does(schema::LAPSED, &[&now, &late.body, &late.details, &lost.body, &lost.details])?;
-        does(schema::DUE, &[&now])?;
-        Ok(())
-    }
-
     fn take(
         &self,
         change: &Connection,
         claim: &Claim<'_>,
         now: i64,
     ) -> rusqlite::Result<Vec<ClaimedJob>> {
+        // Whoever takes nothing has nobody's turn.
+        if claim.most == 0 {
+            return Ok(Vec::new());
+        }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let cursor = last.as_ref().map_or("", TenantName::as_str);
         let mut query = change.prepare_cached(schema::TENANTS)?;
@@ -185,7 +180,9 @@ impl SqliteJobs {
         let [only_tells, without_tells] = [claim.only_tells, claim.without_tells].map(names);
         for after in [cursor, ""] {
             let (most, tenants_at_once) = (count(claim.most_of_tenant), count(Claim::TENANTS));
-            let values = params![after, most, tenants_at_once, only_tells, without_tells];
+            let without_others = claim.without_others;
+            let values =
+                params![after, most, tenants_at_once, only_tells, without_tells, without_others];
             let mut rows = query.query(values)?;
             while let Some(row) = rows.next()? {
                 let tenant: String = row.get(0)?;
@@ -401,11 +398,12 @@ impl JobQueue for SqliteJobs {
 
     fn stores_output(&self, tenant: &TenantName, output: &Ref) -> Result<bool, StateError> {
         let touch = "INSERT INTO gone_outputs (tenant, output, since) VALUES (?1, ?2, ?3)
-            ON CONFLICT (tenant, output) DO UPDATE SET since = excluded.since, deleting = NULL
-            WHERE deleting IS NULL OR deleting <= ?3";
+            ON CONFLICT (tenant, output) DO UPDATE SET since = excluded.since,
+                deleting = CASE WHEN deleting > ?3 THEN deleting END
+            RETURNING deleting IS NULL";
         self.change(|change, now| {
             let values = params![tenant.as_str(), output.as_str(), now];
-            Ok(self.sql(change.execute(touch, values))? > 0)
+            self.sql(change.query_row(touch, values, |row| row.get(0)))
         })
     }
 
@@ -455,18 +453,9 @@ impl JobQueue for SqliteJobs {
         ended.collect()
     }
 
-    fn sweep(&self, age: Duration, most_bytes: u64) -> Result<usize, StateError> {
-        let limit = |quota| i64::try_from(quota).unwrap_or(i64::MAX);
-        let (ended, bytes) = (limit(self.quotas.ended_jobs), limit(self.quotas.kept_job_bytes()));
+    fn sweep(&self, age: Duration, most_bytes: u64) -> Result<Swept, StateError> {
         self.change(|change, now| {
-            let before = now.saturating_sub(millis(age));
-            let values = params![before, ended, bytes, count(SWEPT), limit(most_bytes)];
-            let gone = self.sql(
-                change.prepare_cached(schema::SWEEP).and_then(|mut one| one.execute(values)),
-            )?;
-            let none = "DELETE FROM counts WHERE scheduled + waiting + running + ended = 0";
-            self.sql(change.execute(none, []))?;
-            Ok(gone)
+            self.sql(self.sweep_some(change, now.saturating_sub(millis(age)), most_bytes))
         })
     }
 

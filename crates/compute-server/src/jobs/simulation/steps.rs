@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use compute::Seed;
 use compute_state::{
-    Claimed, ClaimedJob, JobEnd, JobId, JobResult, JobWork, Lease, NewPart, Webhook,
+    Claimed, ClaimedJob, JobEnd, JobId, JobResult, JobWork, Lease, NewPart, TenantName, Webhook,
 };
 
-use super::super::worker::{Do, Millis, Told, Verdict, Worker, WorkerSettings};
+use super::super::worker::{Do, Millis, Told, Verdict, Wanted, Worker, WorkerSettings};
 
 const SETTINGS: WorkerSettings =
     WorkerSettings { places: 4, share: 2, lease: Duration::from_secs(30) };
@@ -53,12 +53,29 @@ fn finished(todo: Vec<Do>) -> Vec<(Lease, JobEnd)> {
     finished.flatten().collect()
 }
 
+fn claimed(todo: &[Do]) -> Option<Wanted> {
+    todo.iter().find_map(|one| match one {
+        Do::Claim(wanted) => Some(wanted.clone()),
+        _ => None,
+    })
+}
+
+fn done(lease: &Lease) -> Told {
+    Told::Ended(lease.clone(), Verdict::Done(JobResult::new(b"1".to_vec(), Vec::new())))
+}
+
 /// A worker to which these came at the time 0.
 fn with(jobs: Vec<ClaimedJob>) -> (Worker, Vec<Do>) {
     let mut worker = Worker::new(SETTINGS, 7);
     assert!(matches!(worker.step(0, Some(Told::Woken))[..], [Do::Claim(_)]));
     let todo = worker.step(0, Some(Told::Claimed(Some(Claimed { jobs, ..Claimed::default() }))));
     (worker, todo)
+}
+
+/// One of which all places are taken.
+fn full() -> (Worker, Vec<Do>) {
+    let jobs = [("a", 0), ("a", 1), ("b", 2), ("b", 3)];
+    with(jobs.map(|(tenant, number)| runs(tenant, number)).to_vec())
 }
 
 /// Whoever is told slowly that jobs have ended keeps no place from jobs, neither its tenant's nor others'.
@@ -158,19 +175,13 @@ fn a_tenant_without_room_waits_alone() {
         ends.extend(finished(worker.step(1, Some(Told::Ended(lease.clone(), Verdict::NotNow)))));
     }
     let mut todo = worker.step(2, Some(Told::Finished(std::mem::take(&mut ends), true)));
-    let claim = |todo: &[Do]| {
-        todo.iter().find_map(|one| match one {
-            Do::Claim(wanted) => Some(wanted.clone()),
-            _ => None,
-        })
-    };
-    let wanted = claim(&todo).expect("it claims at once");
+    let wanted = claimed(&todo).expect("it claims at once");
     assert_eq!(wanted.only_tells.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["a"]);
     let later = finished(std::mem::take(&mut todo));
     assert!(later.iter().all(|(_, end)| matches!(end, JobEnd::Later(_))), "{later:?}");
     assert_eq!(later.len(), 1);
     worker.step(3, Some(Told::Claimed(Some(Claimed::default()))));
-    let wanted = claim(&worker.step(1002, Some(Told::Woken))).expect("it claims again");
+    let wanted = claimed(&worker.step(1002, Some(Told::Woken))).expect("it claims again");
     assert!(wanted.only_tells.is_empty(), "{wanted:?}");
 }
 
@@ -184,4 +195,58 @@ fn what_is_held_is_not_begun_again() {
     let todo = worker.step(2, Some(Told::Claimed(Some(Claimed { jobs, ..Claimed::default() }))));
     assert!(started(&todo).is_empty());
     assert_eq!(worker.running(), (1, 0));
+}
+
+/// A tenant without any job here is left out only while others have the places.
+#[test]
+fn who_was_crowded_out_is_asked_for_once_a_place_is_free() {
+    let all = [("a", 0), ("a", 1), ("b", 2), ("b", 3), ("c", 4)];
+    let (mut worker, todo) = with(all.map(|(tenant, number)| runs(tenant, number)).to_vec());
+    let began = started(&todo);
+    assert_eq!(began.len(), 4);
+    let ends = finished(worker.step(1000, None));
+    assert!(matches!(&ends[..], [(lease, JobEnd::GivenBack)] if lease.tenant.as_str() == "c"));
+    worker.step(1001, Some(Told::Finished(ends, true)));
+    // One of another tenant's ends.
+    let ends = finished(worker.step(1400, Some(done(&began[0]))));
+    let wanted = claimed(&worker.step(1401, Some(Told::Finished(ends, true))));
+    let is_out = |name: &TenantName| name.as_str() == "c";
+    assert!(!wanted.expect("there is a place").only_tells.iter().any(is_out));
+    // Who fills its own share is left out.
+    let (mut worker, todo) = with((0..3).map(|number| runs("a", number)).collect());
+    assert_eq!(started(&todo).len(), 2);
+    worker.step(1, Some(Told::Claimed(Some(Claimed::default()))));
+    let ends = finished(worker.step(1000, None));
+    let wanted = claimed(&worker.step(1001, Some(Told::Finished(ends, true))));
+    assert_eq!(wanted.expect("there are places").only_tells, ["a".parse().unwrap()]);
+}
+
+/// Who is told waits for no place of jobs.
+#[test]
+fn tells_are_claimed_while_all_places_are_taken() {
+    let (mut worker, todo) = full();
+    assert!(claimed(&todo).is_none());
+    let at = worker.wake_at().unwrap();
+    let wanted = claimed(&worker.step(at, None)).expect("it looks");
+    assert!(wanted.without_others && wanted.most > 0, "{wanted:?}");
+    let jobs = vec![tells("a", 9)];
+    let told = Told::Claimed(Some(Claimed { jobs, ..Claimed::default() }));
+    let began = started(&worker.step(at, Some(told)));
+    assert_eq!((began.len(), worker.running()), (1, (4, 1)));
+    // There may be more of those.
+    let ends = finished(worker.step(at + 1, Some(done(&began[0]))));
+    let wanted = claimed(&worker.step(at + 2, Some(Told::Finished(ends, true))));
+    assert!(wanted.expect("it looks at once").without_others);
+}
+
+/// What is due and was not done is done soon, also by who has no place.
+#[test]
+fn who_is_behind_looks_again_soon() {
+    let (mut worker, _) = full();
+    let behind = Claimed { next: Some(Duration::ZERO), ..Claimed::default() };
+    let at = worker.wake_at().unwrap();
+    let todo = worker.step(at, None);
+    assert!(claimed(&todo).is_some());
+    worker.step(at, Some(Told::Claimed(Some(behind))));
+    assert!(worker.wake_at().is_some_and(|again| again <= at + 100));
 }

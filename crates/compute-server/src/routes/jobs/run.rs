@@ -29,7 +29,7 @@ use crate::{Problem, Server};
 
 /// The largest output that is kept with its job. What is larger is an artifact in the store.
 const KEPT_WITH_THE_JOB: usize = 256 << 10;
-/// How long the store may take for one.
+/// How long it may take to keep or read one, with the wait for a place.
 const STORING: Duration = Duration::from_secs(60);
 
 /// Runs jobs on a server.
@@ -203,10 +203,11 @@ async fn done(caller: &Caller<Run>, output: Vec<u8>, details: JobDetails) -> Ver
         return Verdict::Done(JobResult::new(output, json(&details)));
     }
     match store(caller, output).await {
-        Ok(reference) => Verdict::Done(JobResult {
+        Ok(Some(reference)) => Verdict::Done(JobResult {
             output: Some(reference),
             ..JobResult::new(Vec::new(), json(&details))
         }),
+        Ok(None) => Verdict::Later,
         // Room may be made, and what it gave is the same then.
         Err(problem) if problem.status == StatusCode::CONFLICT => {
             Verdict::Passing(JobResult::new(json(&problem.members()), json(&details)))
@@ -215,11 +216,20 @@ async fn done(caller: &Caller<Run>, output: Vec<u8>, details: JobDetails) -> Ver
     }
 }
 
-/// Keeps an output as an artifact of its tenant's, within its quotas.
-async fn store(caller: &Caller<Run>, output: Vec<u8>) -> Answer<Ref> {
-    let admitted = caller.output_in_turn().await?;
-    let stored = tokio::time::timeout(STORING, store_now(caller, &admitted, output)).await;
-    stored.map_err(|_| store_is_slow(STORING))?
+/// Keeps an output as an artifact of its tenant's, within its quotas; not while somebody deletes the same of a job that is not kept any
+/// more.
+async fn store(caller: &Caller<Run>, output: Vec<u8>) -> Answer<Option<Ref>> {
+    in_time(async {
+        let admitted = caller.output_in_turn().await?;
+        store_now(caller, &admitted, output).await
+    })
+    .await
+}
+
+/// What the store is asked for, with the wait for a place there: whoever waits has a place for jobs meanwhile, and those that ask the
+/// store for nothing need it.
+async fn in_time<T>(asked: impl Future<Output = Answer<T>>) -> Answer<T> {
+    tokio::time::timeout(STORING, asked).await.map_err(|_| store_is_slow(STORING))?
 }
 
 fn store_is_slow(limit: Duration) -> Problem {
@@ -227,7 +237,11 @@ fn store_is_slow(limit: Duration) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
 }
 
-async fn store_now(caller: &Caller<Run>, admitted: &Admitted, output: Vec<u8>) -> Answer<Ref> {
+async fn store_now(
+    caller: &Caller<Run>,
+    admitted: &Admitted,
+    output: Vec<u8>,
+) -> Answer<Option<Ref>> {
     let tenant = &admitted.tenant;
     let store = &*tenant.store;
     let size = output.len() as u64;
@@ -238,19 +252,16 @@ async fn store_now(caller: &Caller<Run>, admitted: &Admitted, output: Vec<u8>) -
         let may = jobs.queue()?.stores_output(&tenant.name, artifact.reference())?;
         Ok::<_, StateError>(may.then_some(artifact))
     });
-    let Some(artifact) = artifact.await?? else {
-        let detail = "the same output of a job that is not kept any more is deleted at this moment";
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail));
-    };
+    let Some(artifact) = artifact.await?? else { return Ok(None) };
     let new = NewArtifact::new(artifact);
     // The same output of another job is there already.
     if store.head(new.artifact.reference()).await.is_ok() {
-        return Ok(store.put(&new).await?.reference);
+        return Ok(Some(store.put(&new).await?.reference));
     }
     let room = tenant.usage.room(store, 1, size).await?;
     let manifest = store.put(&new).await?;
     room.taken(1, size);
-    Ok(manifest.reference)
+    Ok(Some(manifest.reference))
 }
 
 /// Deletes an output that no job has any more, if that is what it is.
@@ -335,4 +346,37 @@ fn failed(problem: Problem, details: &JobDetails) -> Verdict {
 
 fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use compute::Manager;
+    use compute_state::{Location, TenantName};
+
+    use super::super::super::caller::{Caller, Run};
+    use super::{Duration, batches, store};
+    use crate::jobs::Verdict;
+    use crate::{Server, Settings};
+
+    /// Whoever waits for a place there has one for jobs, which others need that ask the store for nothing.
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_the_store_for_longer_than_it_may_take() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::new("memory:", folder.path());
+        let vault = location.vault().unwrap();
+        let settings = Settings { max_admin: 1, ..Settings::default() };
+        let server = Server::open(location, vault, Manager::builder(), settings).unwrap();
+        let caller: Caller<Run> = Caller::of_job(&server, &TenantName::default());
+        // Somebody has it, whom the store does not answer.
+        let _place = caller.output_in_turn().await.unwrap();
+        let hour = Duration::from_secs(3600);
+        let stored = tokio::time::timeout(hour, store(&caller, vec![b'1'])).await;
+        let refused = stored.expect("it waits no longer").err().map(|problem| problem.status);
+        assert_eq!(refused, Some(StatusCode::SERVICE_UNAVAILABLE));
+        let output = "compute://sha256/cd".parse().unwrap();
+        let read = tokio::time::timeout(hour, batches::stored(&caller, &output)).await;
+        let verdict = read.expect("it waits no longer").err();
+        assert!(matches!(verdict, Some(Verdict::Passing(_))), "{verdict:?}");
+    }
 }

@@ -103,6 +103,30 @@ async fn large_outputs_are_in_the_store() {
     );
 }
 
+/// While somebody deletes the same output of a job that is not kept any more, none may have it: the job waits, and loses no attempt.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_at_this_moment_is_stored_later() {
+    let home = Home::new(dev());
+    home.apply("mark", "EMIT .marked = true");
+    run_jobs(&home.server).unwrap();
+    let one = json!({"stack": "mark", "input": {"text": "x".repeat(300 << 10)}, "attempts": 1});
+    let ended = wait(&home, &submit(&home, &one).await).await;
+    assert_eq!(ended["state"], "done", "{ended}");
+    let queue = home.location().local_state().jobs().unwrap();
+    assert_eq!(queue.sweep(Duration::ZERO, u64::MAX).unwrap().jobs, 1);
+    assert_eq!(queue.gone_outputs(Duration::ZERO, 9).unwrap().len(), 1);
+    let job = submit(&home, &one).await;
+    let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    let waits = loop {
+        let shown = home.send("GET", &path, "").await.json();
+        if !["waiting", "running"].contains(&shown["state"].as_str().unwrap()) {
+            break shown;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!((&waits["state"], &waits["tried"]), (&json!("scheduled"), &json!(0)), "{waits}");
+}
+
 /// What parts of a batch give is in the store as well where it is large, and no longer than the batch needs it.
 #[tokio::test(flavor = "multi_thread")]
 async fn large_parts_are_put_together() {

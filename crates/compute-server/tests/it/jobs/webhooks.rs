@@ -3,15 +3,17 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use compute_server::run_jobs;
+use compute_server::{Settings, run_jobs};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::{problem, submit, wait};
+use crate::batches::moody;
 use crate::{Home, dev, echo};
 
 /// What came: its headers, and its body.
@@ -60,7 +62,11 @@ fn receiver(answers: &'static [&'static str]) -> (String, mpsc::Receiver<Came>) 
 }
 
 fn home(origin: &str) -> Home {
-    let Home { folder, server } = Home::new(dev());
+    home_of(origin, dev())
+}
+
+fn home_of(origin: &str, settings: Settings) -> Home {
+    let Home { folder, server } = Home::new(settings);
     let server = server.with_webhooks([origin.parse().unwrap()]);
     Home { folder, server }
 }
@@ -182,4 +188,29 @@ async fn others_are_not_told() {
     told.recv().unwrap();
     until("scheduled").await;
     never.try_recv().unwrap_err();
+}
+
+/// Though all of them are taken for long.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_waits_for_no_place_of_jobs() {
+    let (origin, told) = receiver(&["204 No Content"]);
+    let mut settings = Settings { max_jobs: 1, ..dev() };
+    settings.limits.wall = Some(Duration::from_secs(60));
+    let home = home_of(&origin, settings);
+    let reference = format!("compute://{}", home.put(&moody()).await);
+    set_secret(&home, "hook", "a key").await;
+    run_jobs(&home.server).unwrap();
+    let spins = submit(&home, &json!({"ref": reference, "input": "spins"})).await;
+    let at = |job: &Value, what: &str| format!("/v1/jobs/{}{what}", job["id"].as_str().unwrap());
+    while home.send("GET", &at(&spins, ""), "").await.json()["state"] != "running" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let webhook = json!({"url": origin, "secret": "hook"});
+    let job = submit(&home, &json!({"ref": reference, "input": 1, "webhook": webhook})).await;
+    assert_eq!(home.send("POST", &at(&job, "/cancel"), "").await.status, 200);
+    let came = tokio::task::spawn_blocking(move || told.recv_timeout(Duration::from_secs(30)));
+    let came = came.await.unwrap().expect("it is told while another job runs");
+    assert_eq!(came.json()["type"], "job.cancelled");
+    assert_eq!(home.send("GET", &at(&spins, ""), "").await.json()["state"], "running");
+    home.send("POST", &at(&spins, "/cancel"), "").await;
 }

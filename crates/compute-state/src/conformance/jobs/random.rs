@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{ModelQueue, Reopen};
-use super::running::sweep;
+use super::sweep::sweep;
 use super::{HOUR, at, result, tenant};
 use crate::{
     Claim, EndNotice, JobEnd, JobFilter, JobId, JobInfo, JobQueue, JobState, JobTime, JobWork,
@@ -230,6 +230,7 @@ impl Sequence {
                     most_each: self.chance.pick(&[1, 2, 100, 100]),
                     without_tells: &without_tells,
                     only_tells: &only_tells,
+                    without_others: self.chance.of(6) == 0,
                     most: self.chance.of(6) as usize,
                     most_bytes: self.chance.pick(&[0, 30, 100, u64::MAX]),
                     most_of_tenant: self.chance.pick(&[1, 2, 100, 100]),

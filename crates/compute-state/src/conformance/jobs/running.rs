@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::Reopen;
-use super::{CLAIM, HOUR, any, at, claim, hours, job, result, tenant};
+use super::sweep::sweep;
+use super::{CLAIM, HOUR, any, at, claim, hours, ids, job, numbered, result, submit, tenant};
 use crate::{
     Actor, Claim, ClaimedJob, EndNotice, EndedPart, Job, JobEnd, JobFilter, JobId, JobLoad,
     JobParts, JobQueue, JobResult, JobState, JobWork, JobsError, KeptJob, Lease, NamedBy, NewJob,
-    NewPart, PartOf, StateQuotas, Webhook,
+    NewPart, PartOf, StateQuotas, Swept, Webhook,
 };
 
 const NOW: Duration = Duration::ZERO;
@@ -29,7 +30,6 @@ pub(super) fn all(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
         retries_begin_anew,
         tenants_see_their_own,
         what_ended_goes,
-        what_goes_at_once_is_bounded,
         who_submitted_it_is_kept,
         jobs_are_kept_elsewhere,
         ends_are_told,
@@ -42,22 +42,6 @@ pub(super) fn all(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
     }
     quotas(new);
     two_see_the_same(&new(standard));
-}
-
-/// The jobs' ids, as they were submitted.
-pub(super) fn submit(jobs: &dyn JobQueue, all: &[(&str, NewJob)]) -> Vec<JobId> {
-    let all: Vec<_> = all.iter().map(|(name, job)| (tenant(name), job.clone())).collect();
-    let submitted = jobs.submit(&all).unwrap();
-    submitted.into_iter().map(|one| one.unwrap().info.id).collect()
-}
-
-/// A job of this place among those of its time.
-pub(super) fn numbered(number: u64) -> NewJob {
-    NewJob { id: JobId::of(number, [7; 10]), ..job() }
-}
-
-pub(super) fn ids(claimed: &crate::Claimed) -> Vec<JobId> {
-    claimed.jobs.iter().map(|job| job.lease.id).collect()
 }
 
 fn show(jobs: &dyn JobQueue, lease: &Lease) -> Job {
@@ -336,7 +320,7 @@ fn what_ended_goes(jobs: &dyn JobQueue) {
     let ends: Vec<_> =
         taken.iter().map(|job| (job.lease.clone(), JobEnd::Done(result("1")))).collect();
     jobs.finish(&ends[..2]).unwrap();
-    assert_eq!(jobs.sweep(HOUR, u64::MAX).unwrap(), 0);
+    assert_eq!(jobs.sweep(HOUR, u64::MAX).unwrap(), Swept::default());
     assert_eq!(sweep(jobs, NOW), 2);
     assert_eq!(jobs.kept(None).unwrap().len(), 2);
     assert_eq!(load(jobs), (0, 1, 1));
@@ -344,24 +328,6 @@ fn what_ended_goes(jobs: &dyn JobQueue) {
     // What ran goes on.
     assert_eq!(jobs.finish(&ends).unwrap(), [false, false, true]);
     assert_eq!(sweep(jobs, NOW), 1);
-}
-
-/// No more bytes go at once than are said, of all tenants together; one job goes, however many it has.
-fn what_goes_at_once_is_bounded(jobs: &dyn JobQueue) {
-    let sized = |number| NewJob { input: vec![b' '; 100], ..numbered(number) };
-    submit(
-        jobs,
-        &[("a", sized(1)), ("a", sized(2)), ("b", sized(3)), ("b", sized(4)), ("b", sized(5))],
-    );
-    for job in jobs.kept(None).unwrap() {
-        jobs.cancel(&job.tenant, &job.job.info.id).unwrap();
-    }
-    let left = || jobs.kept(None).unwrap().len();
-    assert_eq!((jobs.sweep(HOUR, 0).unwrap(), left()), (0, 5));
-    assert_eq!((jobs.sweep(NOW, 0).unwrap(), left()), (1, 4));
-    assert_eq!((jobs.sweep(NOW, 199).unwrap(), left()), (1, 3));
-    assert_eq!((jobs.sweep(NOW, 200).unwrap(), left()), (2, 1));
-    assert_eq!((jobs.sweep(NOW, u64::MAX).unwrap(), left()), (1, 0));
 }
 
 fn who_submitted_it_is_kept(jobs: &dyn JobQueue) {
@@ -383,12 +349,6 @@ fn who_submitted_it_is_kept(jobs: &dyn JobQueue) {
     jobs.restore(&kept).unwrap();
     assert_eq!(by(&ci), again.submitted_by);
     assert!(again.submitted_by.is_some());
-}
-
-/// Sweeps until there is nothing more.
-pub(super) fn sweep(jobs: &dyn JobQueue, age: Duration) -> usize {
-    let swept = std::iter::repeat_with(|| jobs.sweep(age, 1000).unwrap());
-    swept.take_while(|swept| *swept > 0).sum()
 }
 
 fn jobs_are_kept_elsewhere(jobs: &dyn JobQueue) {

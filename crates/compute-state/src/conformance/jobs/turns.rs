@@ -1,14 +1,17 @@
 //! Whose jobs are taken where several tenants have some that wait, and which of them.
 
 use super::super::Reopen;
-use super::running::{ids, numbered, submit};
-use super::{CLAIM, claim, job, tenant};
+use super::{CLAIM, claim, ids, job, numbered, submit, tenant};
 use crate::{Claim, JobId, JobQueue, NewJob, StateQuotas, TenantName, Webhook};
 
 pub(super) fn all(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
-    for test in
-        [tenants_take_turns, each_kind_is_taken_by_itself, nobody_keeps_the_others_from_their_turn]
-    {
+    for test in [
+        tenants_take_turns,
+        each_kind_is_taken_by_itself,
+        those_that_tell_are_found_among_others,
+        who_takes_nothing_has_no_turn,
+        nobody_keeps_the_others_from_their_turn,
+    ] {
         let open = new(StateQuotas::default());
         test(&*open().jobs().unwrap());
     }
@@ -67,6 +70,31 @@ fn each_kind_is_taken_by_itself(jobs: &dyn JobQueue) {
     assert_eq!(take(&[], &[], 2), [JobId::of(102, [5; 10]), JobId::of(103, [5; 10])]);
     assert!(take(&[], &a, 9).is_empty());
     assert_eq!(take(&[], &[], 9), [numbered(12).id]);
+}
+
+/// Where nothing else may be taken of anybody.
+fn those_that_tell_are_found_among_others(jobs: &dyn JobQueue) {
+    let names: Vec<_> = (0..2 * Claim::TENANTS).map(|number| format!("t{number:03}")).collect();
+    let all: Vec<_> = names.iter().map(|name| (name.as_str(), job())).collect();
+    submit(jobs, &all);
+    let webhook = Webhook::new("https://a.example/b", "key").unwrap();
+    let told = NewJob { webhook: Some((JobId::of(100, [5; 10]), webhook)), ..numbered(1) };
+    submit(jobs, &[("z", told), ("z", numbered(2))]);
+    jobs.cancel(&tenant("z"), &numbered(1).id).unwrap();
+    let tells = Claim { without_others: true, ..CLAIM };
+    assert_eq!(ids(&jobs.claim(&tells).unwrap()), [JobId::of(100, [5; 10])]);
+    assert!(jobs.claim(&tells).unwrap().jobs.is_empty());
+}
+
+/// However many tenants wait, a look that takes nothing passes nobody over.
+fn who_takes_nothing_has_no_turn(jobs: &dyn JobQueue) {
+    let names: Vec<_> = (0..100).map(|number| format!("t{number:03}")).collect();
+    let all: Vec<_> = names.iter().map(|name| (name.as_str(), job())).collect();
+    submit(jobs, &all);
+    for name in &names {
+        assert!(claim(jobs, 0).jobs.is_empty());
+        assert_eq!(claim(jobs, 1).jobs[0].lease.tenant, tenant(name));
+    }
 }
 
 /// However many tenants have jobs that may not be taken.

@@ -46,8 +46,10 @@ CREATE INDEX jobs_by_state ON jobs (tenant, state, id);
 CREATE INDEX jobs_waiting ON jobs (tenant, priority DESC, id) WHERE state = 1 AND kind <> 2;
 CREATE INDEX jobs_telling ON jobs (tenant, priority DESC, id) WHERE state = 1 AND kind = 2;
 CREATE INDEX jobs_scheduled ON jobs (run_after) WHERE state = 0 AND run_after IS NOT NULL;
+CREATE INDEX jobs_scheduled_of ON jobs (tenant, run_after) WHERE state = 0 AND run_after IS NOT NULL;
 CREATE INDEX jobs_running ON jobs (lease) WHERE state = 2;
 CREATE INDEX jobs_late ON jobs (deadline) WHERE state < 2 AND deadline IS NOT NULL;
+CREATE INDEX jobs_late_of ON jobs (tenant, deadline) WHERE state < 2 AND deadline IS NOT NULL;
 CREATE INDEX jobs_ended ON jobs (tenant, ended, id) WHERE state >= 3 AND batch IS NULL;
 CREATE INDEX jobs_output ON jobs (tenant, output) WHERE output IS NOT NULL;
 CREATE UNIQUE INDEX jobs_parts ON jobs (tenant, batch, first) WHERE batch IS NOT NULL;
@@ -154,14 +156,38 @@ pub(super) const LOOK: &str =
     (SELECT deadline FROM jobs WHERE state < 2 AND deadline IS NOT NULL ORDER BY deadline LIMIT 1),
     (SELECT next FROM schedules ORDER BY next LIMIT 1)";
 
-/// Jobs whose deadline has passed before they were run: ?1 is now, ?2 and ?3 what became of them.
+/// Jobs whose deadline has passed before they were run: ?1 is now, ?2 and ?3 what became of them. Parts of batches go with them, and only so many
+/// at once.
 pub(super) const LATE: &str = "UPDATE jobs SET state = 4, run_after = NULL, ended = ?1, result = ?2, details = ?3
-    WHERE rowid IN (SELECT rowid FROM jobs WHERE state < 2 AND deadline IS NOT NULL AND deadline <= ?1
-        ORDER BY deadline LIMIT 200)";
+    WHERE rowid IN (SELECT place FROM (
+        SELECT place, parts, sum(ifnull(parts, 0)) OVER (ROWS UNBOUNDED PRECEDING) AS together FROM (SELECT rowid AS place, parts FROM jobs
+            WHERE state < 2 AND deadline IS NOT NULL AND deadline <= ?1 ORDER BY deadline LIMIT 200))
+        WHERE parts IS NULL OR together <= 1000 OR together = parts)";
 
 /// Jobs whose time has come.
 pub(super) const DUE: &str = "UPDATE jobs SET state = 1, run_after = NULL
     WHERE rowid IN (SELECT rowid FROM jobs WHERE state = 0 AND run_after <= ?1 ORDER BY run_after LIMIT 1000)";
+
+/// How many [`LATE`] and [`DUE`] are about at most.
+pub(super) const MOST_LATE: usize = 200;
+pub(super) const MOST_DUE: usize = 1000;
+
+/// The tenants that come after one of whom jobs are late or due, at ?2.
+pub(super) const TENDED: &str = "SELECT tenant FROM counts c WHERE tenant > ?1 AND scheduled + waiting > 0 AND (
+        EXISTS (SELECT 1 FROM jobs j WHERE j.tenant = c.tenant AND j.state = 0 AND j.run_after IS NOT NULL AND j.run_after <= ?2)
+        OR EXISTS (SELECT 1 FROM jobs j WHERE j.tenant = c.tenant AND j.state < 2 AND j.deadline IS NOT NULL AND j.deadline <= ?2))
+    ORDER BY tenant LIMIT ?3";
+
+/// As [`LATE`] and [`DUE`], some of each of the tenants that ?4 and ?2 name.
+pub(super) const LATE_OF_EACH: &str = "UPDATE jobs SET state = 4, run_after = NULL, ended = ?1, result = ?2, details = ?3
+    WHERE rowid IN (SELECT place FROM (
+        SELECT j.rowid AS place, j.parts, sum(ifnull(j.parts, 0)) OVER (ROWS UNBOUNDED PRECEDING) AS together
+        FROM json_each(?4) e JOIN jobs j ON j.rowid IN (SELECT rowid FROM jobs
+            WHERE tenant = e.value AND state < 2 AND deadline IS NOT NULL AND deadline <= ?1 ORDER BY deadline LIMIT 20))
+        WHERE parts IS NULL OR together <= 1000 OR together = parts)";
+pub(super) const DUE_OF_EACH: &str = "UPDATE jobs SET state = 1, run_after = NULL
+    WHERE rowid IN (SELECT j.rowid FROM json_each(?2) e JOIN jobs j ON j.rowid IN (SELECT rowid FROM jobs
+        WHERE tenant = e.value AND state = 0 AND run_after IS NOT NULL AND run_after <= ?1 ORDER BY run_after LIMIT 100))";
 
 /// Jobs whose lease has lapsed: ?2 and ?3 are what became of those that are late, ?4 and ?5 of those that have no attempt left.
 pub(super) const LAPSED: &str = "UPDATE jobs SET lease = NULL,
@@ -169,16 +195,19 @@ pub(super) const LAPSED: &str = "UPDATE jobs SET lease = NULL,
     ended = iif(deadline <= ?1 OR tried >= attempts, ?1, ended),
     result = CASE WHEN deadline <= ?1 THEN ?2 WHEN tried >= attempts THEN ?4 ELSE result END,
     details = CASE WHEN deadline <= ?1 THEN ?3 WHEN tried >= attempts THEN ?5 ELSE details END
-    WHERE rowid IN (SELECT rowid FROM jobs WHERE state = 2 AND lease <= ?1 ORDER BY lease LIMIT 1000)";
+    WHERE rowid IN (SELECT place FROM (
+        SELECT place, parts, sum(ifnull(parts, 0)) OVER (ROWS UNBOUNDED PRECEDING) AS together FROM (SELECT rowid AS place, parts FROM jobs
+            WHERE state = 2 AND lease <= ?1 ORDER BY lease LIMIT 1000))
+        WHERE parts IS NULL OR together <= 1000 OR together = parts)";
 
 /// The tenants that come after one and have jobs that may be taken, where each may run so many: of those of ?4 only jobs that
-/// tell of the ends of others, of those of ?5 none of these.
+/// tell of the ends of others, of those of ?5 none of these; of all only such if ?6 says so.
 pub(super) const TENANTS: &str = "SELECT tenant, waiting, running FROM counts c
     WHERE tenant > ?1 AND waiting > 0 AND running < ?2
-        AND (tenant NOT IN (SELECT value FROM json_each(?4))
-            OR EXISTS (SELECT 1 FROM jobs j WHERE j.tenant = c.tenant AND j.state = 1 AND j.kind = 2))
+        AND (NOT ?6 AND tenant NOT IN (SELECT value FROM json_each(?4))
+            OR EXISTS (SELECT 1 FROM jobs j INDEXED BY jobs_telling WHERE j.tenant = c.tenant AND j.state = 1 AND j.kind = 2))
         AND (tenant NOT IN (SELECT value FROM json_each(?5))
-            OR EXISTS (SELECT 1 FROM jobs j WHERE j.tenant = c.tenant AND j.state = 1 AND j.kind <> 2))
+            OR EXISTS (SELECT 1 FROM jobs j INDEXED BY jobs_waiting WHERE j.tenant = c.tenant AND j.state = 1 AND j.kind <> 2))
     ORDER BY tenant LIMIT ?3";
 
 /// The first jobs of a tenant that wait, those that tell of the ends of others if ?4 says so and the others if ?5 does, and whether they
@@ -192,8 +221,8 @@ pub(super) const WAITING: &str = "SELECT row, size, may FROM (
     ) ORDER BY priority DESC, id LIMIT ?3";
 
 /// Ended jobs that are as old as ?1, or more than ?2 or ?3 bytes once those of the tenant that ended before are gone; ?4 of a tenant at
-/// once, and with ?5 bytes together.
-pub(super) const SWEEP: &str = "WITH has AS (
+/// once, of the tenants after ?6 first; and whether they are among the first that have ?5 bytes together.
+pub(super) const GOING: &str = "WITH has AS (
         SELECT tenant, ended, bytes FROM counts WHERE ended > 0 AND (ended > ?2 OR bytes > ?3
             OR EXISTS (SELECT 1 FROM jobs j WHERE j.tenant = counts.tenant AND j.state >= 3
                 AND j.batch IS NULL AND j.ended <= ?1))
@@ -201,16 +230,17 @@ pub(super) const SWEEP: &str = "WITH has AS (
         SELECT h.tenant, h.ended AS number, h.bytes, j.rowid AS place, j.ended, j.id,
             length(j.input) + ifnull(length(j.result) + length(j.details), 0) AS size
         FROM has h JOIN jobs j ON j.rowid IN (
-            SELECT rowid FROM jobs WHERE tenant = h.tenant AND state >= 3 AND batch IS NULL ORDER BY ended, id LIMIT ?4)
+            SELECT rowid FROM jobs INDEXED BY jobs_ended WHERE tenant = h.tenant AND state >= 3 AND batch IS NULL
+            ORDER BY ended, id LIMIT ?4)
     ), rest AS (
         SELECT tenant, place, ended, id, size, number + 1 - row_number() OVER earlier AS number,
             bytes + size - sum(size) OVER earlier AS bytes
         FROM one WINDOW earlier AS (PARTITION BY tenant ORDER BY ended, id)
     ), going AS (
-        SELECT place, size, sum(size) OVER (ORDER BY tenant, ended, id) AS together
-        FROM rest WHERE ended <= ?1 OR number > ?2 OR bytes > ?3
+        SELECT place, tenant, size, row_number() OVER turns AS turn, sum(size) OVER turns AS together
+        FROM rest WHERE ended <= ?1 OR number > ?2 OR bytes > ?3 WINDOW turns AS (ORDER BY tenant <= ?6, tenant, ended, id)
     )
-    DELETE FROM jobs WHERE rowid IN (SELECT place FROM going WHERE together <= ?5 OR together = size)";
+    SELECT place, tenant, together <= ?5 OR together = size FROM going ORDER BY turn";
 
 /// Has a part of a batch wait as a job of its own: ?1 and ?2 say which batch, then come the part's id, its first line, its input, and
 /// the time.

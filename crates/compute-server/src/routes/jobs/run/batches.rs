@@ -13,7 +13,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::super::super::caller::{Caller, Run};
-use super::{Made, attempt, done, failed, is_passing, json, no_memory, not_begun, options};
+use super::{
+    Made, attempt, done, failed, in_time, is_passing, json, no_memory, not_begun, options,
+};
 use crate::http::ChargedBody;
 use crate::jobs::Verdict;
 use crate::wire::{JobDetails, JobRequest, Line, LineAnswer, Lines, end_line, line_rid};
@@ -142,28 +144,25 @@ async fn lines(
     let mut output = Output::new(caller);
     let mut found = Lines::default();
     let mut rest = job.input.as_slice();
+    let mut ran = false;
     loop {
         let line = found.take(&mut rest);
         let Some(Line { number, bytes }) = line.or_else(|| found.finish()) else { break };
         let number = u64::from(first) + number - 1;
-        // Once a line has run, all of them run again: as often as the job may be tried, and no more.
-        let no_memory = |over: OverLimit| match number == u64::from(first) {
-            true => no_memory(over),
-            false => failed(Problem::from(over).with("line", number), &JobDetails::default()),
-        };
         let Some(bytes) = bytes else {
             let line = answered(number, Err(Problem::line_too_large()), JobDetails::default());
-            output.add(&line, no_memory)?;
+            output.add(&line, no_room(number, ran))?;
             continue;
         };
         let rid = line_rid(&batch.to_string(), number);
         let left = job.left.map(|left| left.saturating_sub(began.elapsed()));
         let options = options(job, rid.clone(), job.seed.of_line(number), left);
         let charge = caller.memory.charge(bytes.len());
-        let charge = charge.map_err(no_memory)?;
+        let charge = charge.map_err(no_room(number, ran))?;
         let input = ChargedBody { bytes: Bytes::from(bytes), charge };
         let Made { output: made, details } =
-            attempt(server, caller, &job.work, options, input, number > u64::from(first)).await?;
+            attempt(server, caller, &job.work, options, input, ran).await?;
+        ran = true;
         // All of it is tried again, as often as it may be; what is the same each time is the same then.
         if let Err(problem) = &made
             && is_passing(problem)
@@ -175,13 +174,21 @@ async fn lines(
         let line = match size <= AT_ONCE {
             true => answered(number, made, details),
             false => {
-                let _copy = caller.memory.charge(size).map_err(no_memory)?;
+                let _copy = caller.memory.charge(size).map_err(no_room(number, ran))?;
                 unblock(move || answered(number, made, details)).await
             }
         };
-        output.add(&line, no_memory)?;
+        output.add(&line, no_room(number, ran))?;
     }
     Ok(output)
+}
+
+/// What becomes of a job that has no room for a line. Once one ran, all of them run again: as often as the job may be tried, and no more.
+fn no_room(line: u64, ran: bool) -> impl FnOnce(OverLimit) -> Verdict {
+    move |over| match ran {
+        true => failed(Problem::from(over).with("line", line), &JobDetails::default()),
+        false => no_memory(over),
+    }
 }
 
 /// What a line gave, as a line.
@@ -239,15 +246,25 @@ async fn gather(caller: &Caller<Run>, job: &ClaimedJob) -> Result<Output, Verdic
 }
 
 /// What a part gave, where that is large.
-async fn stored(caller: &Caller<Run>, reference: &Ref) -> Result<(Bytes, Charge), Verdict> {
-    let admitted = caller.output_in_turn().await.map_err(not_begun)?;
-    let store = &*admitted.tenant.store;
-    let wrong = |error| failed(Problem::from(error), &JobDetails::default());
-    let manifest = store.head(reference).await.map_err(wrong)?;
-    let size = usize::try_from(manifest.size).unwrap_or(usize::MAX);
-    let charge = caller.memory.charge(size).map_err(no_memory)?;
-    let stored = store.get(reference).await.map_err(wrong)?;
-    Ok((stored.artifact.wasm().clone(), charge))
+pub(super) async fn stored(
+    caller: &Caller<Run>,
+    reference: &Ref,
+) -> Result<(Bytes, Charge), Verdict> {
+    let read = in_time(async {
+        let admitted = match caller.output_in_turn().await {
+            Ok(admitted) => admitted,
+            Err(problem) => return Ok(Err(not_begun(problem))),
+        };
+        let store = &*admitted.tenant.store;
+        let size = store.head(reference).await?.size;
+        let charge = match caller.memory.charge(usize::try_from(size).unwrap_or(usize::MAX)) {
+            Ok(charge) => charge,
+            Err(over) => return Ok(Err(no_memory(over))),
+        };
+        let stored = store.get(reference).await?;
+        Ok(Ok((stored.artifact.wasm().clone(), charge)))
+    });
+    read.await.unwrap_or_else(|problem| Err(failed(problem, &JobDetails::default())))
 }
 
 /// For each line of a part that failed, why; a part that gave too much is the end of all of them.
@@ -307,7 +324,22 @@ fn split(input: &[u8]) -> Vec<Part> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LEAST_BYTES, PARTS, split};
+    use compute::OverLimit;
+
+    use super::{LEAST_BYTES, PARTS, no_room, split};
+    use crate::errors::SERVER_MEMORY;
+    use crate::jobs::Verdict;
+
+    /// It would run for ever, and no attempt be counted.
+    #[test]
+    fn what_ran_is_not_said_to_be_unbegun() {
+        let over = |name| OverLimit { name, limit: 1 };
+        assert_eq!(no_room(1, false)(over(SERVER_MEMORY)), Verdict::NoRoom);
+        assert_eq!(no_room(1, false)(over("the memory of a tenant")), Verdict::NotNow);
+        for name in [SERVER_MEMORY, "the memory of a tenant"] {
+            assert!(matches!(no_room(1, true)(over(name)), Verdict::Passing(_)));
+        }
+    }
 
     #[test]
     fn parts_have_all_lines_once_and_in_order() {
