@@ -197,7 +197,10 @@ CREATE TABLE compute.jobs (
     webhook_id bytea,           -- the id of the job that tells of the end
     webhook text,
     bytes bigint NOT NULL GENERATED ALWAYS AS
-        (octet_length(input) * CASE WHEN is_batch AND state < 3 AND parts IS NULL AND batch IS NULL THEN 2 ELSE 1 END + COALESCE(octet_length(result) + octet_length(details), 0)) STORED,
+        (octet_length(input) + COALESCE(octet_length(result) + octet_length(details), 0) + CASE     -- as KeptJob::size
+            WHEN batch IS NOT NULL THEN 1024
+            WHEN is_batch AND state < 3 AND parts IS NULL THEN octet_length(input) + 1024 * LEAST(128, octet_length(input) / 8 + 1)
+            ELSE 0 END) STORED,
     PRIMARY KEY (tenant, id)
 -- Each job is changed a few times and goes: what it was goes soon, and so does what is known of how many there are.
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
@@ -244,7 +247,7 @@ CREATE TABLE compute.job_counts (
     waiting bigint NOT NULL,
     running bigint NOT NULL,
     ended bigint NOT NULL,
-    bytes bigint NOT NULL       -- of inputs and results
+    bytes bigint NOT NULL       -- of jobs, as each says it
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 
 -- Artifacts that were outputs of jobs which are not kept any more.

@@ -3,6 +3,18 @@
 
 use super::{JobId, JobResult, JobState};
 
+/// Into how many parts a batch is split, about; and how many bytes of input one has at the least: four lines.
+const PARTS: u64 = 128;
+const LEAST: u64 = 8;
+/// What a part counts besides its input, in bytes: about what its row takes in a database.
+pub(super) const PART: u64 = 1024;
+
+/// What the parts of a batch will count besides its input, until it is split and each counts for itself.
+pub(super) const fn parts_to_come(input: u64) -> u64 {
+    let parts = input / LEAST + 1;
+    PART * if parts < PARTS { parts } else { PARTS }
+}
+
 /// A part of a batch, as it is split off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPart {

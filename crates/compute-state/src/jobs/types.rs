@@ -6,6 +6,7 @@ use std::time::Duration;
 use compute::{Ref, Seed};
 use jiff::Timestamp;
 
+use super::batches::{PART, parts_to_come};
 use super::{JobId, JobParts, JobResult, JobState, NewPart, PartOf, Webhook};
 use crate::{Actor, StateError, TenantName};
 
@@ -190,7 +191,7 @@ impl NewJob {
     #[must_use]
     pub const fn size(&self) -> u64 {
         let input = self.input.len() as u64;
-        if self.is_batch { 2 * input } else { input }
+        if self.is_batch { 2 * input + parts_to_come(input) } else { input }
     }
 }
 
@@ -412,14 +413,20 @@ impl KeptJob {
     /// How many bytes they have at most; the first may have more.
     pub const PAGE_BYTES: u64 = 8 << 20;
 
-    /// How many bytes its input and its result have; the input of a batch counts once more until it is split.
+    /// How many bytes its input and its result have. A part of a batch counts for a kilobyte besides; the input of a batch counts once
+    /// more until it is split, and so do the parts that there will be.
     #[must_use]
     pub fn size(&self) -> u64 {
         let info = &self.job.info;
         let is_split = info.parts.is_some() || self.part_of.is_some();
-        let is_twice = info.is_batch && !is_split && !info.state.has_ended();
-        let input = self.input.len() * if is_twice { 2 } else { 1 };
-        (input + self.job.result.as_ref().map_or(0, JobResult::size)) as u64
+        let is_to_split = info.is_batch && !is_split && !info.state.has_ended();
+        let input = self.input.len() as u64;
+        let parts = match self.part_of {
+            Some(_) => PART,
+            None if is_to_split => input + parts_to_come(input),
+            None => 0,
+        };
+        input + parts + self.job.result.as_ref().map_or(0, JobResult::size) as u64
     }
 
     /// The job as it is where it is restored: nobody there runs it.

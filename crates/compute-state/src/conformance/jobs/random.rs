@@ -17,7 +17,7 @@ const STEPS: u64 = 60;
 const TENANTS: [&str; 3] = ["a", "b", "c-d"];
 
 pub(super) fn all(new: &mut dyn FnMut(StateQuotas) -> Reopen) {
-    let quotas = StateQuotas { jobs: 8, job_bytes: 250, ..StateQuotas::default() };
+    let quotas = StateQuotas { jobs: 8, job_bytes: 4000, ..StateQuotas::default() };
     let open = new(quotas);
     let jobs = open().jobs().unwrap();
     let both = Both { real: &*jobs, model: ModelQueue::new(quotas) };
@@ -259,9 +259,10 @@ impl Sequence {
                 done
             }
             7 | 8 => {
+                // Neither a part is split, nor a batch twice.
                 let parts: Vec<_> = pages(&both.model)
                     .into_iter()
-                    .filter(|job| job.part_of.is_some())
+                    .filter(|job| job.part_of.is_some() || job.job.info.parts.is_some())
                     .map(|job| job.job.info.id)
                     .collect();
                 let ended = self.leases().into_iter().map(|lease| {

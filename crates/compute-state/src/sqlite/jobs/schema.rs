@@ -82,13 +82,14 @@ CREATE TABLE counts (
     waiting INTEGER NOT NULL DEFAULT 0,
     running INTEGER NOT NULL DEFAULT 0,
     ended INTEGER NOT NULL DEFAULT 0,
-    bytes INTEGER NOT NULL DEFAULT 0    -- of inputs and results
+    bytes INTEGER NOT NULL DEFAULT 0    -- of inputs and results; of parts of batches besides, and of those that a batch will have (KeptJob::size)
 ) STRICT, WITHOUT ROWID;
 CREATE TRIGGER jobs_added AFTER INSERT ON jobs BEGIN
     INSERT INTO counts (tenant) VALUES (NEW.tenant) ON CONFLICT (tenant) DO NOTHING;
     UPDATE counts SET scheduled = scheduled + (NEW.state = 0), waiting = waiting + (NEW.state = 1),
         running = running + (NEW.state = 2), ended = ended + (NEW.state >= 3 AND NEW.batch IS NULL),
-        bytes = bytes + length(NEW.input) * (1 + (NEW.is_batch AND NEW.state < 3 AND NEW.parts IS NULL AND NEW.batch IS NULL))
+        bytes = bytes + length(NEW.input) + 1024 * (NEW.batch IS NOT NULL)
+            + (NEW.is_batch AND NEW.state < 3 AND NEW.parts IS NULL AND NEW.batch IS NULL) * (length(NEW.input) + 1024 * min(128, length(NEW.input) / 8 + 1))
             + ifnull(length(NEW.result) + length(NEW.details), 0)
     WHERE tenant = NEW.tenant;
 END;
@@ -97,8 +98,8 @@ CREATE TRIGGER jobs_changed AFTER UPDATE OF state, parts, result, details ON job
         waiting = waiting - (OLD.state = 1) + (NEW.state = 1),
         running = running - (OLD.state = 2) + (NEW.state = 2),
         ended = ended - (OLD.state >= 3 AND OLD.batch IS NULL) + (NEW.state >= 3 AND NEW.batch IS NULL),
-        bytes = bytes + length(NEW.input) * ((NEW.is_batch AND NEW.state < 3 AND NEW.parts IS NULL AND NEW.batch IS NULL)
-                - (OLD.is_batch AND OLD.state < 3 AND OLD.parts IS NULL AND OLD.batch IS NULL))
+        bytes = bytes + ((NEW.is_batch AND NEW.state < 3 AND NEW.parts IS NULL AND NEW.batch IS NULL)
+                - (OLD.is_batch AND OLD.state < 3 AND OLD.parts IS NULL AND OLD.batch IS NULL)) * (length(NEW.input) + 1024 * min(128, length(NEW.input) / 8 + 1))
             - ifnull(length(OLD.result) + length(OLD.details), 0)
             + ifnull(length(NEW.result) + length(NEW.details), 0)
     WHERE tenant = NEW.tenant;
@@ -106,7 +107,8 @@ END;
 CREATE TRIGGER jobs_gone AFTER DELETE ON jobs BEGIN
     UPDATE counts SET scheduled = scheduled - (OLD.state = 0), waiting = waiting - (OLD.state = 1),
         running = running - (OLD.state = 2), ended = ended - (OLD.state >= 3 AND OLD.batch IS NULL),
-        bytes = bytes - length(OLD.input) * (1 + (OLD.is_batch AND OLD.state < 3 AND OLD.parts IS NULL AND OLD.batch IS NULL))
+        bytes = bytes - length(OLD.input) - 1024 * (OLD.batch IS NOT NULL)
+            - (OLD.is_batch AND OLD.state < 3 AND OLD.parts IS NULL AND OLD.batch IS NULL) * (length(OLD.input) + 1024 * min(128, length(OLD.input) / 8 + 1))
             - ifnull(length(OLD.result) + length(OLD.details), 0)
     WHERE tenant = OLD.tenant;
 END;
