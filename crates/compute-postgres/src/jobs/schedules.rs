@@ -132,13 +132,13 @@ pub(super) async fn naming(
     row.map(|row| read(&row, "name", |name: String| name.parse().ok())).transpose()
 }
 
-/// Those whose time has come.
+/// Those whose time has come, and that nobody else looks at or fires at this moment: who stands still keeps only these from others.
 pub(super) async fn due(
     change: &Change<'_>,
     now: i64,
 ) -> Result<Vec<DueSchedule>, Stop<StateError>> {
     let query = "SELECT tenant, name, cron, time_zone, catch_up, next FROM compute.schedules
-        WHERE next <= $1 ORDER BY next LIMIT $2";
+        WHERE next <= $1 ORDER BY next LIMIT $2 FOR UPDATE SKIP LOCKED";
     let rows = change.rows(query, &[&now, &count(DueSchedule::TOGETHER)]).await?;
     let due = rows.iter().map(|row| {
         let (tenant, name) = read_key(row)?;

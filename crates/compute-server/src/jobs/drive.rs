@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-use compute_state::{Claim, Claimed, Firing, JobEnd, Lease, TenantName};
+use compute_state::{Claim, Claimed, Fired, Firing, JobEnd, Lease, TenantName};
 use tokio::task::AbortHandle;
 
 use super::forget::{Outputs, Sweeper};
@@ -194,7 +194,11 @@ impl Claimer {
                 return;
             }
             if !firings.is_empty() {
-                known(guarded(|| jobs.queue()?.fire(&firings)), &mut unfired);
+                let fired = known(guarded(|| jobs.queue()?.fire(&firings)), &mut unfired);
+                let is_none = |all: Vec<_>| all.iter().all(|one| *one == Fired::Not);
+                if fired.is_none_or(is_none) && self.tell.send(Told::Unfired).is_err() {
+                    return;
+                }
             }
         }
     }

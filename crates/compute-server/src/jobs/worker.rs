@@ -22,6 +22,8 @@ const POLL: Millis = 2000;
 const PAUSE: (Millis, Millis) = (100, 5000);
 /// How soon after a failure a job is tried again, the first time and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// How soon schedules are tried again of which none could be fired.
+const UNFIRED: Millis = 1000;
 /// How soon at the least it looks again for what is due and was not there to be taken.
 const SOON: Millis = 100;
 /// How many bytes the inputs have of jobs that are claimed and not started, about.
@@ -68,6 +70,8 @@ pub(crate) enum Told {
     Look,
     /// What it claimed, or that it could not.
     Claimed(Option<Claimed>),
+    /// That none of the schedules that were due with that was fired.
+    Unfired,
     /// Which of the leases that it renewed are still held, or that nobody knows.
     Renewed(Vec<Lease>, Option<Vec<bool>>),
     /// What became of a job that it started.
@@ -161,6 +165,8 @@ pub(crate) struct Worker {
     looks_again: bool,
     /// When it claims again, renews, finishes at the earliest.
     next_claim: Millis,
+    /// When schedules are tried again, if none could be fired.
+    fires_at: Millis,
     /// When it looks at the latest for schedules that are due, though it has no place for a job.
     next_look: Millis,
     next_renew: Millis,
@@ -208,6 +214,7 @@ impl Worker {
             looks_again: false,
             next_claim: 0,
             next_look: 0,
+            fires_at: 0,
             next_renew: 0,
             next_finish: 0,
             failures: 0,
@@ -263,6 +270,7 @@ impl Worker {
                 self.looks_again = self.renewing.is_some();
             }
             Told::Claimed(claimed) => self.claimed(now, claimed),
+            Told::Unfired => self.fires_at = now + UNFIRED,
             Told::Renewed(leases, known) => self.renewed(now, &leases, known, todo),
             Told::Ended(lease, verdict) => self.ended(now, lease, verdict),
             Told::Finished(ends, true) => {
@@ -322,15 +330,19 @@ impl Worker {
         let poll = self.random.u64(POLL * 3 / 4..POLL * 5 / 4);
         // There may be more that are due: whoever has none of its places free fires them all the same.
         let is_full = due.len() >= DueSchedule::TOGETHER;
+        // Others have these, or they cannot be fired now: jobs that come meanwhile wake it.
+        let fires_at = now.max(self.fires_at);
         // What is due of jobs and was not done is done for whoever has places, though none here is free.
         let is_behind = next.is_some_and(|next| next.is_zero());
         self.next_look = match (is_full, is_behind) {
-            (true, _) => now,
+            (true, _) => fires_at,
             (false, true) => now + SOON,
             (false, false) => now + poll,
         };
-        self.next_claim = if jobs.len() >= self.asked || is_full {
+        self.next_claim = if jobs.len() >= self.asked {
             now
+        } else if is_full {
+            fires_at
         } else {
             let known = next.and_then(|next| u64::try_from(next.as_millis()).ok());
             // What is due and was not taken is another's at this moment, or cannot be done now.

@@ -244,7 +244,10 @@ async fn metrics_say_how_many_there_are() {
 /// What another server had, and lost, is run here; what it gives afterwards is nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_server_left_is_run() {
-    let home = Home::new(dev());
+    // One that was slow would be tried again.
+    let mut settings = dev();
+    settings.limits.wall = Some(Duration::from_secs(60));
+    let home = Home::new(settings);
     let reference = format!("compute://{}", home.put(&echo()).await);
     let queue = home.location().local_state().jobs().unwrap();
     let job = NewJob::new(JobWork::Run(reference.parse().unwrap()), b"[1]".to_vec());

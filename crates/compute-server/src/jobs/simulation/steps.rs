@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use compute::Seed;
 use compute_state::{
-    Claimed, ClaimedJob, JobEnd, JobId, JobResult, JobWork, Lease, NewPart, TenantName, Webhook,
+    CatchUp, Claimed, ClaimedJob, DueSchedule, JobEnd, JobId, JobResult, JobWork, Lease, NewPart,
+    TenantName, Webhook,
 };
 
 use super::super::worker::{Do, Millis, Told, Verdict, Wanted, Worker, WorkerSettings};
@@ -251,4 +252,31 @@ fn who_is_behind_looks_again_soon() {
     assert!(claimed(&todo).is_some());
     worker.step(at, Some(Told::Claimed(Some(behind))));
     assert!(worker.wake_at().is_some_and(|again| again <= at + 100));
+}
+
+/// Schedules that cannot be fired are not asked for without a pause; jobs that come meanwhile are.
+#[test]
+fn what_cannot_be_fired_waits() {
+    let due: Vec<_> = (0..DueSchedule::TOGETHER)
+        .map(|number| DueSchedule {
+            tenant: "a".parse().unwrap(),
+            name: format!("s{number}").parse().unwrap(),
+            cron: "* * * * *".to_owned(),
+            time_zone: "UTC".to_owned(),
+            catch_up: CatchUp::default(),
+            next: jiff::Timestamp::UNIX_EPOCH,
+        })
+        .collect();
+    let are_due = || Told::Claimed(Some(Claimed { due: due.clone(), ..Claimed::default() }));
+    let mut worker = Worker::new(SETTINGS, 7);
+    worker.step(0, Some(Told::Woken));
+    // There may be more.
+    assert!(claimed(&worker.step(0, Some(are_due()))).is_some());
+    assert!(worker.step(0, Some(Told::Unfired)).is_empty());
+    assert!(claimed(&worker.step(0, Some(are_due()))).is_none());
+    let again = worker.wake_at().unwrap();
+    assert!((500..5000).contains(&again), "{again}");
+    assert!(claimed(&worker.step(1, Some(Told::Woken))).is_some());
+    worker.step(2, Some(are_due()));
+    assert!(claimed(&worker.step(again, None)).is_some());
 }
