@@ -6,7 +6,7 @@ CREATE TABLE compute.format (
 );
 INSERT INTO compute.format VALUES (0, NULL);
 
--- How often tokens were changed.
+-- The last change of tokens; the larger, the later.
 CREATE TABLE compute.token_changes (number bigint NOT NULL);
 INSERT INTO compute.token_changes VALUES (0);
 
