@@ -182,8 +182,11 @@ impl From<VaultError> for Failure {
         let key = std::env::var(SECRET_KEY).ok().filter(|key| !key.is_empty());
         match (&error, key) {
             (VaultError::Key(_), Some(_)) => Self::usage(format!("{SECRET_KEY}: {error}")),
-            (VaultError::NoKey(_) | VaultError::OtherKey(_), _) => Self::usage(format!(
+            (VaultError::NoKey(_), _) => Self::usage(format!(
                 "{error}: put it into {SECRET_KEY} (64 hex digits; `openssl rand -hex 32` draws some for a new one), or name its file with --secret-key-file"
+            )),
+            (VaultError::OtherKey { tenant, .. }, _) => Self::usage(format!(
+                "{error}: put the one of those secrets into {SECRET_KEY}, or name its file with --secret-key-file; for a new one, or where it is lost, forget all secrets first, which takes no key (`compute secret ls --tenant {tenant}`, `compute secret rm NAME --tenant {tenant}`)"
             )),
             _ => Self::host(&error),
         }

@@ -1,6 +1,7 @@
 //! A pool of connections, transactions of one tenant, and what their failures mean.
 
 pub(crate) mod audit;
+pub(crate) mod key;
 pub(crate) mod released;
 
 use std::collections::HashMap;

@@ -12,11 +12,10 @@ use compute_state::{
     AuditLog, AuditOf, Catalogue, JobQueue, Released, Shares, State, StateError, StateQuotas,
     TenantName, TenantState, TokenCheck, TraceStore, UsageLog, Vault, VaultError,
 };
-use tokio_postgres::types::ToSql;
 
 use crate::address::Address;
 use crate::catalogue::PostgresCatalogue;
-use crate::database::{Database, Stop};
+use crate::database::{Change, Database, Seen, Stop, key};
 use crate::jobs::PostgresJobs;
 use crate::schema::migrate;
 use crate::tokens::PostgresTokens;
@@ -25,9 +24,6 @@ use crate::watch::{Watch, follow};
 use audit::PostgresAudit;
 use shares::PostgresShares;
 use usage::PostgresUsage;
-
-/// What is sealed to tell whether vaults have one key.
-const CHECKED: &str = "compute";
 
 /// How many bytes of traces may be in memory while they are read, half of them of one tenant.
 const READING: u64 = 128 << 20;
@@ -87,41 +83,14 @@ impl PostgresState {
         Ok(Self { database, writer: Arc::new(writer), reading, quotas: settings.quotas })
     }
 
-    /// That this vault has the key that the secrets here are sealed with; the first that asks says which that is.
+    /// That this vault has the key that the secrets here are sealed with. Where there are none, of any tenant, it is the one from now on.
     ///
     /// # Errors
     /// [`VaultError::OtherKey`] if it has another, [`VaultError::State`] if that cannot be told.
     pub fn check_key(&self, vault: &Vault) -> Result<(), VaultError> {
-        let sealed = vault.seal(CHECKED, CHECKED)?;
-        let keep =
-            "UPDATE compute.format SET key_check = COALESCE(key_check, $1) RETURNING key_check";
-        self.has_key(vault, keep, &[&sealed])
-    }
-
-    /// The same, where nobody has said yet which key that is: then any may be, and nothing is written.
-    ///
-    /// # Errors
-    /// Those of [`PostgresState::check_key`].
-    pub fn may_have_key(&self, vault: &Vault) -> Result<(), VaultError> {
-        self.has_key(vault, "SELECT key_check FROM compute.format", &[])
-    }
-
-    fn has_key(
-        &self,
-        vault: &Vault,
-        query: &str,
-        values: &[&(dyn ToSql + Sync)],
-    ) -> Result<(), VaultError> {
-        let kept: Result<Option<Vec<u8>>, StateError> = self.database.wait(async {
-            let client = self.database.client().await?;
-            let row = client.query_one(query, values).await;
-            row.map(|row| row.get(0)).map_err(|error| self.database.failed(error))
-        });
-        let Some(kept) = kept? else { return Ok(()) };
-        match vault.open(CHECKED, &kept) {
-            Ok(text) if text == CHECKED => Ok(()),
-            _ => Err(VaultError::OtherKey(self.database.shown().to_owned())),
-        }
+        let (database, tenant) = (&self.database, TenantName::default());
+        let check = async |change: &Change<'_>| key::check(change, vault, database.shown()).await;
+        database.change(&tenant, Seen::InAnyOrder, |_| None, check)
     }
 }
 

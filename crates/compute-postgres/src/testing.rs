@@ -65,6 +65,24 @@ impl Cluster {
         self.done("psql", &["-h", &host, "-U", "postgres", "-d", database, "-XAtqc", statement])
     }
 
+    /// A dump of a database, in a file of this cluster's: it removes what is there when it is put back.
+    #[must_use]
+    pub fn dump(&self, database: &str) -> PathBuf {
+        let (host, file) =
+            (self.folder.path().display().to_string(), self.folder.path().join("dump"));
+        let to = format!("--file={}", file.display());
+        let what = ["--schema=compute", "--clean", "--if-exists", &to, database];
+        self.done("pg_dump", &[&["-h", &host, "-U", "postgres"], &what[..]].concat());
+        file
+    }
+
+    /// Puts a database back to what it was when it was dumped.
+    pub fn put_back(&self, database: &str, dump: &Path) {
+        let (host, dump) = (self.folder.path().display().to_string(), dump.display().to_string());
+        let how = ["-XAtq1", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", &dump];
+        self.done("psql", &[&["-h", &host, "-U", "postgres"], &how[..]].concat());
+    }
+
     /// Stops the server at once, as a crash does.
     pub fn crash(&self) {
         self.done("pg_ctl", &["stop", "-D", &self.data(), "-m", "immediate", "-w"]);

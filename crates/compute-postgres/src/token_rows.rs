@@ -4,7 +4,7 @@ use compute_state::{KeptToken, ScopeError, TokenInfo};
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-/// All tokens, and how often they were changed: one row at least.
+/// All tokens, and the number of their last change: one row at least.
 pub(crate) const LOAD: &str = "
 SELECT c.number, t.id, t.tenant, t.name, t.hash, t.scopes, t.created, t.expires
 FROM compute.token_changes c LEFT JOIN compute.tokens t ON true";

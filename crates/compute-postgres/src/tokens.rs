@@ -16,6 +16,11 @@ const LIST: &str = "
 SELECT id, tenant, name, hash, scopes, created, expires FROM compute.tokens
 WHERE $1::text IS NULL OR tenant = $1 ORDER BY created, id";
 
+/// No number comes again, not even where a database takes the place of another that knew more.
+const COUNT: &str = "
+UPDATE compute.token_changes SET number = GREATEST(number + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+RETURNING number";
+
 #[derive(Debug)]
 pub(crate) struct PostgresTokens {
     pub(crate) database: Arc<Database>,
@@ -43,10 +48,11 @@ impl PostgresTokens {
 
     /// Tells those who check tokens that this one changed.
     async fn tell(change: &Change<'_>, id: &str) -> Result<(), tokio_postgres::Error> {
-        // Whoever changes tokens comes one after the other, so the numbers are told in order.
-        let count = "UPDATE compute.token_changes SET number = number + 1 RETURNING number";
-        let number: i64 = change.row(count, &[]).await?.get(0);
-        change.notify(&format!("token {id} {number}")).await
+        // Whoever changes tokens comes one after the other, so the numbers are told in order, each with the one before it.
+        let last = "SELECT number FROM compute.token_changes FOR UPDATE";
+        let last: i64 = change.row(last, &[]).await?.get(0);
+        let number: i64 = change.row(COUNT, &[]).await?.get(0);
+        change.notify(&format!("token {id} {last} {number}")).await
     }
 
     /// Whose a token is.

@@ -17,6 +17,7 @@ use crate::token_rows::{LOAD, LOAD_ONE, read_token};
 /// All that is asked every few seconds, in one statement: an idle server costs the database no more.
 const LOOK: &str = "
 SELECT 'clock', (extract(epoch FROM clock_timestamp()) * 1000)::bigint, '', ''
+UNION ALL SELECT 'rows', relrowsecurity::int, '', '' FROM pg_catalog.pg_class WHERE oid = 'compute.secrets'::regclass
 UNION ALL SELECT 'tokens', number, '', '' FROM compute.token_changes
 UNION ALL SELECT 'tenant', change, name, '' FROM compute.tenants WHERE name = ANY($1)
 UNION ALL SELECT 'released', at, tenant, ref FROM compute.released WHERE at > $2";
@@ -76,7 +77,7 @@ impl fmt::Debug for Told {
 /// The tokens, by id.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    /// How often they had changed.
+    /// That of their last change.
     number: Option<i64>,
     all: HashMap<String, KeptToken>,
 }
@@ -157,7 +158,8 @@ impl Watch {
 
     /// Does not know a token any more: it is asked for when somebody has it.
     pub(crate) fn forget_token(&self, id: &str) {
-        self.saw_token(id, None);
+        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        tokens.all.remove(id);
     }
 
     /// Knows that a token was revoked here, whatever was read before that and is still on its way.
@@ -166,23 +168,23 @@ impl Watch {
         revoked.retain(|(at, _)| at.elapsed() < ON_ITS_WAY);
         revoked.push((Instant::now(), id.to_owned()));
         drop(revoked);
-        self.saw_token(id, None);
+        self.forget_token(id);
     }
 
-    /// Knows a token, or that there is none of this id.
-    fn saw_token(&self, id: &str, token: Option<KeptToken>) {
-        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
-        match token {
-            Some(token) => drop(tokens.all.insert(id.to_owned(), token)),
-            None => drop(tokens.all.remove(id)),
+    /// Whether a token was revoked here since this was asked for. What was asked for later, and has it, is of a database that was put back.
+    fn is_revoked_since(&self, asked: Instant, id: &str) -> bool {
+        lock(&self.revoked).iter().any(|(at, one)| *at >= asked && one == id)
+    }
+
+    /// Knows a tenant's number, of an answer. Where another was known before that was asked for, and it is larger, the database was put
+    /// back to what it was; one that came since is newer than the answer.
+    fn is_at(&self, tenant: &TenantName, number: i64, before: i64) {
+        if number >= before {
+            return self.saw(tenant, number);
         }
-    }
-
-    /// Knows that a tenant's number is this, though it may have been larger: of a database that was put back to what it was.
-    fn is_at(&self, tenant: &TenantName, number: i64) {
         let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = tenants.get(tenant).and_then(Weak::upgrade) {
-            known.store(number, Ordering::Release);
+            let _ = known.compare_exchange(before, number, Ordering::AcqRel, Ordering::Relaxed);
         }
     }
 
@@ -374,12 +376,14 @@ impl Watch {
                     self.saw(&tenant, number);
                 }
             }
-            ["token", id, number] => {
-                let Ok(number) = number.parse::<i64>() else { return Ok(()) };
+            ["token", id, last, number] => {
+                let (Ok(last), Ok(number)) = (last.parse::<i64>(), number.parse::<i64>()) else {
+                    return Ok(());
+                };
                 let known = self.tokens.read().unwrap_or_else(PoisonError::into_inner).number;
                 match known {
                     Some(known) if number <= known => {}
-                    Some(known) if number == known + 1 => {
+                    Some(known) if last == known => {
                         self.find(client, &[(*id).to_owned()]).await?;
                         let mut tokens =
                             self.tokens.write().unwrap_or_else(PoisonError::into_inner);
@@ -398,11 +402,16 @@ impl Watch {
 
     /// Asks what has changed.
     async fn look(&self, client: &Client, is_first: bool) -> Result<(), Broken> {
-        let names: Vec<String> = {
+        // Before it is asked: what an answer says of less is not of before that.
+        let mut before: HashMap<TenantName, i64> = {
             let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
             tenants.retain(|_, number| number.strong_count() > 0);
-            tenants.keys().map(|name| name.as_str().to_owned()).collect()
+            let all = tenants.iter().filter_map(|(name, number)| {
+                Some((name.clone(), number.upgrade()?.load(Ordering::Acquire)))
+            });
+            all.collect()
         };
+        let names: Vec<_> = before.keys().map(|name| name.as_str().to_owned()).collect();
         let now = Timestamp::now().as_millisecond();
         // Those that went before this is known are loaded nowhere here.
         let known = self.released.load(Ordering::Relaxed);
@@ -417,18 +426,26 @@ impl Watch {
                     self.ahead.store(number - now, Ordering::Relaxed);
                     until = number;
                 }
+                // A dump closes rows last: what is read before may be a half.
+                ("rows", _) if number == 0 => return Err("it is being put back".into()),
                 ("tokens", _) => {
                     let known = self.tokens.read().unwrap_or_else(PoisonError::into_inner).number;
-                    // What has the same number may be another history: of a database that took the place of one.
                     if is_first || known != Some(number) {
                         self.load(client).await?;
                     }
                 }
-                ("tenant", Ok(tenant)) if is_first => self.is_at(&tenant, number),
-                ("tenant", Ok(tenant)) => self.saw(&tenant, number),
+                ("tenant", Ok(tenant)) => {
+                    if let Some(before) = before.remove(&tenant) {
+                        self.is_at(&tenant, number, before);
+                    }
+                }
                 ("released", _) => self.tell_released(name, artifact),
                 _ => {}
             }
+        }
+        // There is nothing of these, or not any more.
+        for (tenant, before) in before {
+            self.is_at(&tenant, 0, before);
         }
         // Not before all were told: what breaks off in between is asked for again.
         self.released.store(until, Ordering::Relaxed);
@@ -438,27 +455,31 @@ impl Watch {
 
     /// Reads all tokens.
     async fn load(&self, client: &Client) -> Result<(), Broken> {
+        let asked = Instant::now();
         // One statement sees one moment.
         let rows = within(client.query(LOAD, &[])).await?;
         let number = rows.first().map(|row| row.get::<_, i64>("number"));
         let all = rows.iter().filter_map(read_token).map(|one| (one.info.id.clone(), one));
         let mut all: HashMap<_, _> = all.collect();
-        for (_, id) in lock(&self.revoked).iter().filter(|(at, _)| at.elapsed() < ON_ITS_WAY) {
-            all.remove(id);
-        }
-        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Known { number, all };
+        // Whoever revokes one meanwhile forgets it after this.
+        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|id, _| !self.is_revoked_since(asked, id));
+        *tokens = Known { number, all };
         Ok(())
     }
 
     /// Reads the tokens of these ids.
     async fn find(&self, client: &Client, ids: &[String]) -> Result<(), Broken> {
+        let asked = Instant::now();
         let rows = within(client.query(LOAD_ONE, &[&ids])).await?;
-        let found: HashMap<_, _> =
-            rows.iter().filter_map(read_token).map(|one| (one.info.id.clone(), one)).collect();
-        let is_revoked = |id: &String| lock(&self.revoked).iter().any(|(_, one)| one == id);
+        let found = rows.iter().filter_map(read_token);
+        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
         for id in ids {
-            self.saw_token(id, found.get(id).filter(|_| !is_revoked(id)).cloned());
+            tokens.all.remove(id);
         }
+        let found = found.filter(|one| !self.is_revoked_since(asked, &one.info.id));
+        tokens.all.extend(found.map(|one| (one.info.id.clone(), one)));
+        drop(tokens);
         self.answered();
         Ok(())
     }

@@ -57,7 +57,7 @@ pub use jobs::{
 pub use local::{FileBindings, FolderTraces, LocalState, Location, tenant_folder, tenant_store};
 pub use names::{Bindings, StackName, StackNameError, TenantError, TenantName};
 pub use secrets::{
-    SealedSecrets, SecretError, SecretInfo, Secrets, Vault, VaultError, VaultSecrets,
+    SealedSecrets, SecretError, SecretInfo, Secrets, Vault, VaultError, VaultSecrets, check_secret,
     check_secret_name,
 };
 pub use sqlite::{SqliteCatalogue, SqliteJobs, SqliteTokens};

@@ -1,12 +1,13 @@
 //! All that is kept, in a folder on this machine.
 
+mod audit;
 mod bindings;
 mod location;
 mod opened;
 mod traces;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::sqlite::{SqliteCatalogue, SqliteJobs, SqliteTokens, SqliteUsage};
@@ -15,11 +16,15 @@ use crate::{
     TenantState, TokenCheck, TraceStore, UsageLog, Vault, VaultError,
 };
 
+use audit::StackAudit;
 pub use bindings::FileBindings;
 use location::TENANTS;
 pub use location::{Location, tenant_folder, tenant_store};
 use opened::Opened;
 pub use traces::FolderTraces;
+
+/// The file of a tenant's stacks and secrets, in its folder.
+const CATALOGUE: &str = "catalogue.sqlite";
 
 /// What is kept in a folder: SQLite files and a folder of traces for each tenant, which several processes may use.
 #[derive(Clone, Debug)]
@@ -35,6 +40,24 @@ impl LocalState {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         let (folder, quotas) = (folder.into(), StateQuotas::default());
         Self { folder, quotas, tokens: Arc::default(), jobs: Arc::default() }
+    }
+
+    /// Whether anything was ever kept in the folder.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        let is_one = |folder: &Path| folder.join(CATALOGUE).exists();
+        is_one(&self.folder)
+            || self.access_file().exists()
+            || self.jobs_file().exists()
+            || std::fs::read_dir(self.folder.join(TENANTS)).is_ok_and(|mut tenants| {
+                tenants.any(|one| one.is_ok_and(|one| is_one(&one.path())))
+            })
+    }
+
+    /// Whether stacks or secrets of a tenant were ever kept there.
+    #[must_use]
+    pub fn has(&self, tenant: &TenantName) -> bool {
+        tenant_folder(&self.folder, tenant).join(CATALOGUE).exists()
     }
 
     /// The same, where each tenant may keep so much.
@@ -89,7 +112,7 @@ impl State for LocalState {
     fn tenant(&self, tenant: &TenantName) -> Result<Arc<dyn TenantState>, StateError> {
         let folder = tenant_folder(&self.folder, tenant);
         let (state, name) = (self.clone(), tenant.clone());
-        let (quotas, catalogue) = (self.quotas, Opened::default());
+        let (quotas, catalogue) = (self.quotas, Arc::default());
         Ok(Arc::new(LocalTenant { state, name, folder, quotas, catalogue }))
     }
 
@@ -136,12 +159,12 @@ struct LocalTenant {
     name: TenantName,
     folder: PathBuf,
     quotas: StateQuotas,
-    catalogue: Opened<SqliteCatalogue>,
+    catalogue: Arc<Opened<SqliteCatalogue>>,
 }
 
 impl LocalTenant {
     fn open_catalogue(&self) -> Result<Arc<SqliteCatalogue>, StateError> {
-        let file = self.folder.join("catalogue.sqlite");
+        let file = self.folder.join(CATALOGUE);
         self.catalogue.get(|| SqliteCatalogue::open(&file, self.quotas))
     }
 }
@@ -158,7 +181,10 @@ impl TenantState for LocalTenant {
     fn audit(&self, of: AuditOf) -> Result<Arc<dyn AuditLog>, StateError> {
         // Each entry is in the file of what it tells of.
         Ok(Arc::new(match of {
-            AuditOf::Stacks => self.open_catalogue()?.audit(),
+            AuditOf::Stacks => {
+                let (file, catalogue) = (self.folder.join(CATALOGUE), Arc::clone(&self.catalogue));
+                return Ok(Arc::new(StackAudit { file, quotas: self.quotas, catalogue }));
+            }
             AuditOf::Tokens => self.state.open_tokens()?.audit(&self.name),
             AuditOf::Schedules => self.state.open_jobs()?.audit(&self.name),
         }))

@@ -80,12 +80,9 @@ pub trait SealedSecrets: fmt::Debug + Send + Sync {
     /// Seals a secret and keeps it, in place of the one of its name.
     ///
     /// # Errors
-    /// A name or a value that cannot be one, or too many of them.
+    /// [`VaultError::OtherKey`] where those who share what is kept have another key; a name or a value that cannot be one, or too many of them.
     fn set_secret(&self, vault: &Vault, name: &str, value: &str) -> Result<(), SecretError> {
-        check_secret_name(name)?;
-        if value.len() > MAX_VALUE {
-            return Err(SecretError::TooLong(value.len()));
-        }
+        check_secret(name, value)?;
         self.put_sealed(name, &vault.seal(name, value)?)
     }
 
@@ -110,6 +107,18 @@ pub fn check_secret_name(name: &str) -> Result<(), SecretError> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(fits) {
         return Err(SecretError::Name(name.chars().take(MAX_NAME).collect()));
+    }
+    Ok(())
+}
+
+/// That a name and a value are those of a secret.
+///
+/// # Errors
+/// [`SecretError::Name`] and [`SecretError::TooLong`] if they aren't.
+pub fn check_secret(name: &str, value: &str) -> Result<(), SecretError> {
+    check_secret_name(name)?;
+    if value.len() > MAX_VALUE {
+        return Err(SecretError::TooLong(value.len()));
     }
     Ok(())
 }

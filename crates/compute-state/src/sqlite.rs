@@ -7,6 +7,7 @@ mod jobs;
 mod tokens;
 mod usage;
 
+pub(crate) use audit::SqliteAudit;
 pub use catalogue::SqliteCatalogue;
 pub use jobs::SqliteJobs;
 pub use tokens::SqliteTokens;

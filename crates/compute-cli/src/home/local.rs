@@ -65,9 +65,8 @@ impl Home for Local {
     }
 
     fn secrets(&self, key_file: Option<&Path>) -> Result<Arc<dyn Secrets>, Failure> {
-        let sealed = self.place.catalogue(&self.tenant)?;
         let (place, key_file) = (self.place.clone(), key_file.map(Path::to_owned));
-        Ok(Arc::new(LocalSecrets { sealed, place, key_file }))
+        Ok(Arc::new(LocalSecrets { place, tenant: self.tenant.clone(), key_file }))
     }
 
     fn schedules(&self) -> Result<Arc<dyn Schedules>, Failure> {
@@ -172,23 +171,35 @@ fn read(found: &FoundRecord) -> Result<Record, Failure> {
 /// Secrets whose key is looked for when one is to be sealed: to list and forget them takes none.
 #[derive(Debug)]
 struct LocalSecrets {
-    sealed: Arc<dyn Catalogue>,
     place: Place,
+    tenant: TenantName,
     key_file: Option<PathBuf>,
+}
+
+impl LocalSecrets {
+    fn sealed(&self) -> Result<Arc<dyn Catalogue>, SecretError> {
+        Ok(self.place.state()?.tenant(&self.tenant)?.catalogue()?)
+    }
 }
 
 impl Secrets for LocalSecrets {
     fn list(&self) -> Result<Vec<SecretInfo>, SecretError> {
-        self.sealed.secrets()
+        if !self.place.has(&self.tenant) {
+            return Ok(Vec::new());
+        }
+        self.sealed()?.secrets()
     }
 
     fn set(&self, name: &str, value: &str) -> Result<(), SecretError> {
         let vault = self.place.vault(self.key_file.as_deref())?;
-        self.sealed.set_secret(&vault, name, value)
+        self.sealed()?.set_secret(&vault, name, value)
     }
 
     fn delete(&self, name: &str) -> Result<(), SecretError> {
-        self.sealed.delete_secret(name)
+        if !self.place.has(&self.tenant) {
+            return Err(SecretError::none(name));
+        }
+        self.sealed()?.delete_secret(name)
     }
 }
 

@@ -74,7 +74,12 @@ impl Place {
 
     /// Whether anything was ever kept there, as far as that can be told without making it.
     pub(crate) fn is_there(&self) -> bool {
-        self.folder().is_none_or(Path::exists)
+        self.folder().is_none_or(|folder| LocalState::new(folder).is_there())
+    }
+
+    /// Whether stacks or secrets of a tenant may be there: who reads those of one that is not there must not make it.
+    pub(crate) fn has(&self, tenant: &TenantName) -> bool {
+        self.folder().is_none_or(|folder| LocalState::new(folder).has(tenant))
     }
 
     pub(crate) fn open_store(&self) -> Result<Arc<dyn Store>, Failure> {
@@ -124,7 +129,7 @@ impl Place {
         }
     }
 
-    /// That this is the key of all who share the state; the first who says so decides.
+    /// That this is the key of all who share the state; where there are no secrets, whoever comes decides.
     pub(crate) fn check_key(&self, vault: &Vault) -> Result<(), VaultError> {
         match self.opened()? {
             Opened::Folder(_) => Ok(()),
@@ -177,14 +182,6 @@ impl Place {
             (Opened::Folder(state), None) => state.vault_if_made(),
             (Opened::Postgres(state), Some(vault)) => state.check_key(&vault).map(|()| Some(vault)),
             (Opened::Postgres(_), None) => Ok(None),
-        }
-    }
-
-    /// That this may be their key, if nobody has said yet which that is.
-    pub(crate) fn may_have_key(&self, vault: &Vault) -> Result<(), VaultError> {
-        match self.opened()? {
-            Opened::Folder(_) => Ok(()),
-            Opened::Postgres(state) => state.may_have_key(vault),
         }
     }
 

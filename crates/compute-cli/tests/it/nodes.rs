@@ -198,6 +198,17 @@ fn state_moves_to_a_database_and_back() {
     ] {
         nodes.home.stdout(args, stdin.as_bytes());
     }
+    // Whoever is only asked about is no tenant.
+    for args in [
+        &["audit", "ls", "--tenant", "ghost"][..],
+        &["audit", "verify", "--tenant", "ghost"],
+        &["secret", "ls", "--tenant", "ghost"],
+        &["secret", "rm", "KEY", "--tenant", "ghost"],
+        &["gc", "--dry-run", "--tenant", "ghost"],
+    ] {
+        nodes.home.compute(args, b"");
+        assert!(!old.join("tenants/ghost").exists(), "{args:?}");
+    }
     let key = std::fs::read_to_string(old.join("secret.key")).unwrap();
     let copy = |from: &str, to: &str| {
         let mut command = nodes.home.command(&["state", "copy", from, to]);
@@ -238,6 +249,18 @@ fn state_moves_to_a_database_and_back() {
     assert_eq!(again.status.code(), Some(2), "{}", words(&again));
     let told = "of the tenant default there are not what a copy would have made of these";
     assert!(words(&again).contains(told), "{}", words(&again));
+    // Who has lost the key forgets the secrets of all tenants, for which nobody needs it; then a new one is taken.
+    let refused = with(Some(KEY), &["secret", "set", "MORE"]);
+    let told = "forget all secrets first, which takes no key (`compute secret ls --tenant acme`";
+    assert!(words(&refused).contains(told), "{}", words(&refused));
+    for (name, tenant) in [("KEY", "acme"), ("KEY", "default"), ("MORE", "default")] {
+        let removed = with(None, &["secret", "rm", name, "--tenant", tenant]);
+        assert!(removed.status.success(), "{}", words(&removed));
+    }
+    let set = with(Some(KEY), &["secret", "set", "MORE"]);
+    assert!(set.status.success(), "{}", words(&set));
+    let refused = with(Some(key.trim()), &["secret", "set", "KEY"]);
+    assert!(words(&refused).contains("it opens none of the tenant default"), "{}", words(&refused));
     // Without its key a folder is not served: a new one would open none of the secrets.
     let args = ["serve", "--dev", "--listen", "127.0.0.1:0", "--state", text(&back)];
     let refused = nodes.home.compute(&args, b"");
@@ -245,7 +268,16 @@ fn state_moves_to_a_database_and_back() {
     assert!(words(&refused).contains("the key that sealed them is not in"), "{}", words(&refused));
     let same = copy(text(&old), text(&old));
     assert!(words(&same).contains("both are the same folder"), "{}", words(&same));
-    assert!(words(&copy("/nowhere", text(&back))).contains("there is no folder /nowhere"));
+    // What is no state is left as it is.
+    let empty = nodes.home.0.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    for from in ["/nowhere", text(&folder), text(&empty)] {
+        let refused = copy(from, text(&back));
+        assert_eq!(refused.status.code(), Some(2), "{from}: {}", words(&refused));
+        let told = format!("there is no state in {from}");
+        assert!(words(&refused).contains(&told), "{}", words(&refused));
+    }
+    assert_eq!(std::fs::read_dir(&empty).unwrap().count(), 0);
 }
 
 #[test]

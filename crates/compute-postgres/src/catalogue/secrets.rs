@@ -2,27 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use compute_state::{Deed, SealedSecrets, SecretError, SecretInfo, check_secret_name};
+use compute_state::{
+    Deed, SealedSecrets, SecretError, SecretInfo, Vault, check_secret, check_secret_name,
+};
 
 use super::{NOW, PostgresCatalogue, time};
-use crate::database::{Seen, Stop};
+use crate::database::{Change, Seen, Stop, key};
 
-impl SealedSecrets for PostgresCatalogue {
-    fn secrets(&self) -> Result<Vec<SecretInfo>, SecretError> {
-        self.database.read(&self.tenant, async |read| {
-            let query = "SELECT name, set_at FROM compute.secrets WHERE tenant = $1 ORDER BY name";
-            let rows = read.rows(query, &[&read.tenant]).await?;
-            let info =
-                rows.iter().map(|row| SecretInfo { name: row.get(0), set: time(row.get(1)) });
-            Ok(info.collect())
-        })
-    }
-
-    fn put_sealed(&self, name: &str, sealed: &[u8]) -> Result<(), SecretError> {
+impl PostgresCatalogue {
+    /// Keeps a sealed secret, if it passes.
+    fn put(
+        &self,
+        name: &str,
+        sealed: &[u8],
+        check: impl AsyncFn(&Change<'_>) -> Result<(), Stop<SecretError>>,
+    ) -> Result<(), SecretError> {
         check_secret_name(name)?;
         let (limit, bytes) = (self.quotas.secrets, self.quotas.secret_bytes);
         let deed = |&(): &()| Some(Deed::secret_set(name));
         self.database.change(&self.tenant, Seen::ByDocuments, deed, async |change| {
+            check(change).await?;
             let others = "SELECT count(*), COALESCE(sum(octet_length(sealed)), 0)::bigint
                 FROM compute.secrets WHERE tenant = $1 AND name <> $2";
             let row = change.row(others, &[&change.tenant, &name]).await?;
@@ -40,6 +39,29 @@ impl SealedSecrets for PostgresCatalogue {
             change.does(&put, &[&change.tenant, &name, &sealed]).await?;
             Ok(())
         })
+    }
+}
+
+impl SealedSecrets for PostgresCatalogue {
+    fn secrets(&self) -> Result<Vec<SecretInfo>, SecretError> {
+        self.database.read(&self.tenant, async |read| {
+            let query = "SELECT name, set_at FROM compute.secrets WHERE tenant = $1 ORDER BY name";
+            let rows = read.rows(query, &[&read.tenant]).await?;
+            let info =
+                rows.iter().map(|row| SecretInfo { name: row.get(0), set: time(row.get(1)) });
+            Ok(info.collect())
+        })
+    }
+
+    fn put_sealed(&self, name: &str, sealed: &[u8]) -> Result<(), SecretError> {
+        self.put(name, sealed, async |_| Ok(()))
+    }
+
+    fn set_secret(&self, vault: &Vault, name: &str, value: &str) -> Result<(), SecretError> {
+        check_secret(name, value)?;
+        let sealed = vault.seal(name, value)?;
+        let shown = self.database.shown();
+        self.put(name, &sealed, async |change| key::check(change, vault, shown).await)
     }
 
     fn restore_sealed(&self, secret: &SecretInfo, sealed: &[u8]) -> Result<(), SecretError> {

@@ -2,11 +2,11 @@ CREATE SCHEMA IF NOT EXISTS compute;
 
 CREATE TABLE compute.format (
     version int NOT NULL,
-    key_check bytea             -- sealed with the key of all nodes' vaults
+    key_check bytea             -- sealed with the key of all nodes' vaults, which is another's only while there are no secrets
 );
 INSERT INTO compute.format VALUES (0, NULL);
 
--- How often tokens were changed.
+-- The last change of tokens; the larger, the later.
 CREATE TABLE compute.token_changes (number bigint NOT NULL);
 INSERT INTO compute.token_changes VALUES (0);
 
@@ -98,6 +98,22 @@ CREATE TABLE compute.secrets (
     set_at bigint NOT NULL,
     PRIMARY KEY (tenant, name)
 );
+
+-- A tenant that has secrets. Rows are a tenant's, so each is asked.
+CREATE FUNCTION compute.tenant_with_secrets() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    own text := current_setting('compute.tenant', true);
+    one text;
+    has_some boolean := false;
+BEGIN
+    FOR one IN SELECT name FROM compute.tenants ORDER BY name LOOP
+        PERFORM set_config('compute.tenant', one, true);
+        has_some := EXISTS (SELECT 1 FROM compute.secrets WHERE tenant = one);
+        EXIT WHEN has_some;
+    END LOOP;
+    PERFORM set_config('compute.tenant', own, true);
+    RETURN CASE WHEN has_some THEN one END;
+END $$;
 
 -- Who changed what: of each tenant a log of its stacks, one of its tokens and one of its schedules.
 CREATE TABLE compute.audit (

@@ -6,5 +6,6 @@ mod conformance;
 mod jobs;
 mod outage;
 mod paused;
+mod put_back;
 mod released;
 mod schema;

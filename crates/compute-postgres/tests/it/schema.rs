@@ -2,7 +2,9 @@
 
 use compute_postgres::testing::Cluster;
 use compute_postgres::{PostgresSettings, PostgresState};
-use compute_state::{File, JobWork, NewJob, State as _, StateError, Vault, VaultError};
+use compute_state::{
+    File, JobWork, NewJob, SecretError, State as _, StateError, Vault, VaultError,
+};
 
 fn open(address: &str) -> Result<PostgresState, StateError> {
     PostgresState::open(address, PostgresSettings::default())
@@ -66,14 +68,25 @@ fn all_nodes_have_one_key() {
     let address = cluster.database("one");
     let [one, two] = ["1", "2"].map(|digit| Vault::new(&digit.repeat(64)).unwrap());
     let (here, there) = (open(&address).unwrap(), open(&address).unwrap());
-    // Whoever only looks decides nothing.
-    here.may_have_key(&two).unwrap();
+    let of = |state: &PostgresState| state.tenant(&"acme".parse().unwrap()).unwrap().catalogue();
+    let (mine, theirs) = (of(&here).unwrap(), of(&there).unwrap());
+    // While there are no secrets it is the one of whoever comes.
     here.check_key(&one).unwrap();
+    there.check_key(&two).unwrap();
+    // One that began with another key seals nothing that the others cannot open.
+    mine.set_secret(&one, "A", "value").unwrap();
     there.check_key(&one).unwrap();
-    there.may_have_key(&one).unwrap();
-    assert!(matches!(there.may_have_key(&two).unwrap_err(), VaultError::OtherKey(_)));
     let error = there.check_key(&two).unwrap_err();
-    assert!(matches!(error, VaultError::OtherKey(_)), "{error:?}");
+    assert!(matches!(&error, VaultError::OtherKey { tenant, .. } if tenant == "acme"), "{error:?}");
+    let error = theirs.set_secret(&two, "B", "value").unwrap_err();
+    assert!(matches!(error, SecretError::Vault(VaultError::OtherKey { .. })), "{error:?}");
+    assert_eq!(theirs.open_secrets(&one).unwrap().len(), 1);
+    // Nobody needs a key to forget them, and then another may be taken.
+    theirs.delete_secret("A").unwrap();
+    there.check_key(&two).unwrap();
+    theirs.set_secret(&two, "B", "value").unwrap();
+    let error = mine.set_secret(&one, "A", "value").unwrap_err();
+    assert!(matches!(error, SecretError::Vault(VaultError::OtherKey { .. })), "{error:?}");
 }
 
 #[test]

@@ -183,8 +183,14 @@ impl Tenant {
             |shadows: &[LiveShadow]| shadows.iter().map(|one| one.stack.size()).sum::<usize>();
         let wanted = self.catalogue.shadows()?;
         self.shadows.retain(&wanted);
-        let mut shadows = live.shadows.clone();
-        shadows.retain(|one| wanted.iter().any(|shadow| one.is_of(shadow)));
+        let mut shadows = Vec::new();
+        for shadow in &wanted {
+            let Some(one) = live.shadows.iter().find(|one| one.is_of(shadow)) else { continue };
+            // Where a state was put back to what it was, a number may be that of another version.
+            if self.catalogue.version(&shadow.stack, shadow.number)?.info.hash == one.stack.hash() {
+                shadows.push(one.clone());
+            }
+        }
         let all = live.snapshot.size() + kept(&live.shadows);
         let gone = all.saturating_sub(snapshot.size() + kept(&shadows));
         // Besides this and the one in `live`, documents have it.

@@ -28,6 +28,23 @@ async fn submit(home: &Home, body: &Value) -> Value {
     job
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_fails_for_good_with_the_first_attempt() {
+    let home = Home::new(dev());
+    let gone = format!("compute://sha256/{}", "0".repeat(64));
+    home.apply("broken", &format!("EXEC \"{gone}\""));
+    run_jobs(&home.server).unwrap();
+    for (asked, code) in [
+        (json!({"ref": gone, "input": 1}), "missing_compute_artifact"),
+        (json!({"stack": "broken", "input": {}}), "missing_compute_artifact"),
+        (json!({"stack": "none", "input": {}}), "unknown_stage"),
+    ] {
+        let ended = wait(&home, &submit(&home, &asked).await).await;
+        let told = (&ended["state"], &ended["error"]["code"], &ended["tried"]);
+        assert_eq!(told, (&json!("failed"), &json!(code), &json!(1)), "{asked}: {ended}");
+    }
+}
+
 /// A job at its end.
 async fn wait(home: &Home, job: &Value) -> Value {
     let path = format!("/v1/jobs/{}?wait_ms=30000", job["id"].as_str().unwrap());

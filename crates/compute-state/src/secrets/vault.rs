@@ -64,8 +64,15 @@ pub enum VaultError {
         file: PathBuf,
     },
     /// Those who share what is kept share one key, and this is another.
-    #[error("the key that seals secrets is not the one of {0}, which all who share it have")]
-    OtherKey(String),
+    #[error(
+        "the key that seals secrets is not the one of {state}, which all who share it have: it opens none of the tenant {tenant}"
+    )]
+    OtherKey {
+        /// Where they are kept.
+        state: String,
+        /// A tenant that has secrets.
+        tenant: String,
+    },
     /// Whose key it is cannot be told.
     #[error(transparent)]
     State(#[from] StateError),

@@ -54,7 +54,10 @@ pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
     let store = compute_store::open(&tenant_store(&place.store, &tenant))?;
     let roots = args.roots.clone();
     // Every version of every stack can be gone back to. What one names may never have been there; that keeps nothing else.
-    let mut needed = place.catalogue(&tenant)?.refs()?;
+    let mut needed = Vec::new();
+    if place.has(&tenant) {
+        needed.extend(place.catalogue(&tenant)?.refs()?);
+    }
     needed.extend(of_jobs(&*place.state()?.jobs()?, &tenant)?);
     if roots.is_empty() && needed.is_empty() {
         return Err(Failure::usage(

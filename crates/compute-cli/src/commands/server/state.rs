@@ -14,7 +14,7 @@ pub(crate) fn state(cli: &Cli, args: &StateCopyArgs) -> Result<(), Failure> {
     let store = user::store_url(cli)?;
     let (old, new) = (Place::new(store.clone(), from)?, Place::new(store, to)?);
     if !old.is_there() {
-        return Err(Failure::usage(format!("there is no folder {}", from.display())));
+        return Err(Failure::usage(format!("there is no state in {}", from.display())));
     }
     if let (Some(one), Some(other)) = (old.folder(), new.folder())
         && same_folder(one, other)
@@ -28,7 +28,7 @@ pub(crate) fn state(cli: &Cli, args: &StateCopyArgs) -> Result<(), Failure> {
         None => opens_all(&*old.state()?, &old, key_file.as_deref())?,
     };
     if let Some(vault) = &vault {
-        new.may_have_key(vault)?;
+        new.check_key(vault)?;
     }
     let mut shown = Copied::default();
     let copied = copy(&*old.state()?, &*new.state()?, &mut |done| {
@@ -38,12 +38,6 @@ pub(crate) fn state(cli: &Cli, args: &StateCopyArgs) -> Result<(), Failure> {
             shown = done;
         }
     });
-    if let Some(vault) = &vault
-        && !matches!(copied, Err(CopyError::Lives(_)))
-    {
-        // Secrets are there that it sealed, however far that went.
-        new.check_key(vault)?;
-    }
     let copied = copied.map_err(|error| match error {
         CopyError::Differs(_) | CopyError::Lives(_) => Failure::usage_of(&error),
         CopyError::Stacks(error) => error.into(),

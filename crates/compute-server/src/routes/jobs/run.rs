@@ -333,9 +333,12 @@ async fn take_document(
     take(caller, server, place, Arc::new(observed), options, document, tell).await
 }
 
-/// What failed in a server, or by time, may not the next time.
+/// What failed in a server, or by time, may not the next time. What the store lacks is no more there then, whoever asked for it: a
+/// document's step is the server's failure towards who sent the document.
 fn is_passing(problem: &Problem) -> bool {
-    problem.status.is_server_error() || problem.status == StatusCode::TOO_MANY_REQUESTS
+    let is_servers =
+        problem.status.is_server_error() || problem.status == StatusCode::TOO_MANY_REQUESTS;
+    is_servers && problem.code != "missing_compute_artifact"
 }
 
 fn failed(problem: Problem, details: &JobDetails) -> Verdict {
