@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How soon what another did must be seen, with time for a machine that does other things.
-const SOON: Duration = Duration::from_millis(500);
+const SOON: Duration = Duration::from_secs(10);
 
 /// Opens the same state once more, as another process would.
 pub type Reopen = Box<dyn Fn() -> Arc<dyn State>>;
