@@ -11,7 +11,7 @@ use compute::Ref;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{SealedSecrets, StackName, StateError};
+use crate::{RELEASING, SealedSecrets, StackName, StateError};
 
 pub use file::{File, manifest_hash};
 pub use policy::{
@@ -201,6 +201,12 @@ pub trait Catalogue: Stacks + SealedSecrets {
         Ok(!self.refs()?.contains(artifact))
     }
 
+    /// A version that names an artifact, the newest of its stack, if any does.
+    ///
+    /// # Errors
+    /// [`StacksError::State`].
+    fn naming(&self, artifact: &Ref) -> Result<Option<Draft>, StacksError>;
+
     /// Every ref that a rule of any version names, in order: what a garbage collection must keep.
     ///
     /// # Errors
@@ -365,7 +371,7 @@ pub enum StacksError {
         number: u32,
     },
     /// An artifact that it names goes at this moment.
-    #[error("{0} was deleted a moment ago: upload it again, and try again in half a minute")]
+    #[error("{0} was deleted a moment ago: upload it again, and try again in {minutes} minutes", minutes = RELEASING.as_mins())]
     Released(Ref),
     /// There is as much as there may be.
     #[error("there may be at most {limit} {what}")]

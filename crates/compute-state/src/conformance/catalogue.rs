@@ -189,6 +189,12 @@ fn every_ref_of_every_version_is_told(state: &Reopen) {
     let two = catalogue.draft(&a, &[File::new("1/a.txcl", exec("00"))]).unwrap();
     let three = catalogue.draft(&name("b"), &[File::new("1/a.txcl", exec("aa"))]).unwrap();
     assert_eq!(refs(), ["00", "aa"], "in order, each once");
+    let naming = |of: &str| {
+        let named = catalogue.naming(&format!("compute://sha256/{of}").parse().unwrap()).unwrap();
+        named.map(|one| (one.stack.to_string(), one.number))
+    };
+    assert_eq!(naming("00"), Some(("a".to_owned(), 2)));
+    assert_eq!((naming("aa"), naming("bb")), (Some(("a".to_owned(), 1)), None));
     catalogue.activate(std::slice::from_ref(&two)).unwrap();
     catalogue.forget(&[three]).unwrap();
     assert_eq!(refs(), ["00", "aa"], "what can be gone back to");

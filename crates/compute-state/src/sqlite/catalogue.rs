@@ -304,6 +304,14 @@ impl Catalogue for SqliteCatalogue {
         self.restore_version(version)
     }
 
+    fn naming(&self, artifact: &Ref) -> Result<Option<Draft>, StacksError> {
+        let query =
+            "SELECT stack, number FROM refs WHERE ref = ?1 ORDER BY stack, number DESC LIMIT 1";
+        let version = |row: &rusqlite::Row<'_>| Ok(Draft::new(text(row, 0)?, row.get(1)?));
+        let found = self.reader().query_row(query, [artifact.as_str()], version);
+        Ok(self.sql(found.optional())?)
+    }
+
     fn refs(&self) -> Result<Vec<Ref>, StacksError> {
         let connection = self.reader();
         let mut query =

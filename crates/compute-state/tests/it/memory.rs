@@ -524,6 +524,19 @@ impl Catalogue for MemoryCatalogue {
         })
     }
 
+    fn naming(&self, artifact: &Ref) -> Result<Option<Draft>, StacksError> {
+        let kept = self.read();
+        for (name, stack) in &kept.stacks {
+            for (number, version) in stack.versions.iter().rev() {
+                let mut texts = version.files.values();
+                if texts.any(|text| scan_refs(text).contains(artifact)) {
+                    return Ok(Some(Draft::new(name.clone(), *number)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     fn refs(&self) -> Result<Vec<Ref>, StacksError> {
         let kept = self.read();
         let versions = kept.stacks.values().flat_map(|stack| stack.versions.values());
