@@ -152,7 +152,7 @@ pub(crate) enum Command {
     Ls(LsArgs),
     /// Show what a compute is and needs, and what it would be refused for
     Inspect(InspectArgs),
-    /// Check stored bytes against their digests
+    /// Check stored bytes against their digests, and that all is there that stacks, schedules and jobs name
     Verify(VerifyArgs),
     /// Delete what no root needs
     Gc(GcArgs),
@@ -464,7 +464,7 @@ pub(crate) struct InspectArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  compute verify                                      # reads everything
+  compute verify                                      # reads everything, and says what is named and not there
   compute verify --rebuild compute://sha256/4a1f…     # builds it from the sources that are stored with it
   compute verify --rebuild compute://sha256/4a1f… --from .
 
@@ -481,6 +481,9 @@ pub(crate) struct VerifyArgs {
     /// Build it from the files in this folder, and name the first that is not as it was
     #[arg(long, value_name = "DIR", requires = "rebuild")]
     pub(crate) from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) state: flow::StateArgs,
 }
 
 #[derive(Debug, Args)]

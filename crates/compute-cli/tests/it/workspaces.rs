@@ -364,6 +364,46 @@ fn going_back_restores_digests_and_nothing_is_activated_without_its_artifacts() 
 }
 
 #[test]
+fn what_is_named_and_not_there_is_told_with_who_names_it() {
+    let home = Home::new();
+    let folder = workspace(&home);
+    home.stdout(&["apply", text(&folder)], b"");
+    home.stdout(&["verify"], b"");
+    let lost = refs(&home, "1");
+    let set = ["schedule", "set", "nightly", "--cron", "0 3 * * *", &lost];
+    home.stdout(&set, b"");
+    let job = home.stdout(&["job", "submit", &lost, "--after", "1h"], b"");
+    let digest = lost.rsplit('/').next().unwrap();
+    let stored = home.0.path().join("data/compute/store/computes/sha256");
+    fs::remove_file(stored.join(digest)).unwrap();
+    fs::remove_file(stored.join(format!("{digest}.json"))).unwrap();
+
+    let expected = format!(
+        "{lost} is not there, and is named by version 1 of shop (active), the schedule nightly, the job {}",
+        job.trim()
+    );
+    let (_running, url) = crate::server::serve(&home, &["--dev"]);
+    for args in [vec!["verify"], vec!["verify", "--server", &url]] {
+        let output = home.compute(&args, b"");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(3) && told.contains(&expected), "{told}");
+    }
+    for args in [
+        vec!["stack", "activate", "shop", "1"],
+        vec!["stack", "activate", "shop", "1", "--server", &url],
+    ] {
+        let output = home.compute(&args, b"");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{told}");
+        assert!(told.contains(&format!("scope 100, rule rule: the store has no {lost}")), "{told}");
+    }
+    // Applying brings it back.
+    home.stdout(&["apply", text(&folder)], b"");
+    home.stdout(&["verify"], b"");
+    home.stdout(&["stack", "activate", "shop", "1"], b"");
+}
+
+#[test]
 fn a_collection_keeps_what_versions_need() {
     let home = Home::new();
     let nothing = home.compute(&["gc"], b"");
