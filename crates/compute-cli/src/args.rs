@@ -8,11 +8,13 @@ mod schedules;
 mod server;
 pub(crate) mod values;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{NonEmptyStringValueParser, Resettable};
+use clap::{Arg, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use compute::{Ref, Seed};
 
@@ -61,17 +63,31 @@ pub(crate) struct Cli {
 
     /// The artifact store: a folder, file:///folder, memory:, s3://bucket/prefix, gs://… or az://…
     /// [default: the user's data folder]
-    #[arg(long, global = true, env = "COMPUTE_STORE", value_name = "URL")]
+    #[arg(long, global = true, env = "COMPUTE_STORE", value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) store: Option<String>,
 
     /// A server that has the artifacts and the stacks, in place of --store and --state; its token is in
     /// COMPUTE_TOKEN
-    #[arg(long, global = true, env = "COMPUTE_SERVER", value_name = "URL")]
+    #[arg(long, global = true, env = "COMPUTE_SERVER", value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) server: Option<String>,
 
     /// When to use colours
     #[arg(long, global = true, env = "COMPUTE_COLOR", value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
+}
+
+/// The command line. A variable that is empty is one that is not set.
+pub(crate) fn command() -> clap::Command {
+    set_only(Cli::command())
+}
+
+fn set_only(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let set = |arg: Arg| match arg.get_env() {
+        Some(name) if is_empty(name) => arg.env(Resettable::Reset),
+        _ => arg,
+    };
+    command.mut_args(set).mut_subcommands(set_only)
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -85,6 +85,12 @@ fn a_version_is_rolled_out_on_this_machine() {
     let json: serde_json::Value = serde_json::from_str(&rollout(&["--json"]).0).unwrap();
     let by = serde_json::json!({ "number": 2, "share": 0.5, "by": ".id", "active": 1 });
     assert_eq!(json, by);
+    // What it answers as a shadow, servers count.
+    home.stdout(&["stack", "shadow", "shop", "2", "--share", "5%"], b"");
+    let (shown, told) = rollout(&[]);
+    assert_eq!(shown, "version 2 answers 50% by .id, version 1 the others\n");
+    assert!(told.contains("counted by each server: ask one with --server"), "{told}");
+    home.stdout(&["stack", "shadow", "shop", "--off"], b"");
     let listed = home.stdout(&["stack", "ls"], b"");
     assert!(listed.trim_end().ends_with("; version 2 answers 50% by .id"), "{listed}");
     let shown = home.stdout(&["stack", "show", "shop"], b"");
@@ -103,6 +109,10 @@ fn a_version_is_rolled_out_on_this_machine() {
     assert_eq!(new().len(), 12);
     assert_eq!(rollout(&["--back"]).1, "version 2 of shop answers none any more\n");
     assert!(new().is_empty());
+    let (_, told) = rollout(&["2", "--share", "50%", "--by", "@nonsense"]);
+    assert!(told.contains("warning: a server says @web, @src, @rid, @tenant"), "{told}");
+    let (_, told) = rollout(&["2", "--share", "50%", "--by", "@web.req.headers.id"]);
+    assert!(!told.contains("warning"), "{told}");
     rollout(&["2", "--share", "50%", "--by", ".id"]);
     assert_eq!(new(), half);
     assert_eq!(rollout(&["--complete"]).1, "version 2 of shop is active\n");
