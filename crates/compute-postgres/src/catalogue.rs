@@ -450,8 +450,8 @@ impl Stacks for PostgresCatalogue {
         self.end_rollout(version)
     }
 
-    fn remove_rollout(&self, stack: &StackName) -> Result<(), StacksError> {
-        self.delete_rollout(stack)
+    fn remove_rollout(&self, version: &Draft) -> Result<(), StacksError> {
+        self.delete_rollout(version)
     }
 }
 

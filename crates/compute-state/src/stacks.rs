@@ -152,11 +152,11 @@ pub trait Stacks: fmt::Debug + Send + Sync {
     /// [`StacksError::NoRollout`] if it is another version that does, or none; nothing is changed then.
     fn complete_rollout(&self, version: &Draft) -> Result<(), StacksError>;
 
-    /// Has the active version answer all of a stack's documents.
+    /// Has the active version answer all of a stack's documents, in place of this one, which answers a part.
     ///
     /// # Errors
-    /// [`StacksError::State`].
-    fn remove_rollout(&self, stack: &StackName) -> Result<(), StacksError>;
+    /// [`StacksError::NoRollout`] if it is another version that does, or none; nothing is changed then.
+    fn remove_rollout(&self, version: &Draft) -> Result<(), StacksError>;
 }
 
 /// All that is kept of one tenant's stacks and secrets, for whoever takes documents through them.

@@ -153,7 +153,7 @@ fn the_change_number_grows_and_others_see_it(state: &Reopen) {
     grows("one that goes back");
     here.set_rollout(&rollout("a", 2), None).unwrap();
     grows("a rollout");
-    here.remove_rollout(&name("a")).unwrap();
+    here.remove_rollout(&Draft::new(name("a"), 2)).unwrap();
     grows("a rollout that is taken back");
     here.set_rollout(&rollout("a", 2), None).unwrap();
     grows("another rollout");

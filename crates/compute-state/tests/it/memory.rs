@@ -475,10 +475,15 @@ impl Stacks for MemoryCatalogue {
         })
     }
 
-    fn remove_rollout(&self, stack: &StackName) -> Result<(), StacksError> {
+    fn remove_rollout(&self, version: &Draft) -> Result<(), StacksError> {
         self.change(|kept| {
-            let rollout = kept.stacks.get_mut(stack).and_then(|stack| stack.rollout.take());
-            kept.changed(&self.quotas, rollout.map(|_| Deed::rollout_remove(stack)));
+            let Draft { stack, number, .. } = version;
+            let of = kept.stacks.get_mut(stack);
+            let taken = of.and_then(|one| one.rollout.take_if(|one| one.number == *number));
+            if taken.is_none() {
+                return Err(StacksError::NoRollout { stack: stack.clone(), number: *number });
+            }
+            kept.changed(&self.quotas, Some(Deed::rollout_remove(version)));
             Ok(())
         })
     }

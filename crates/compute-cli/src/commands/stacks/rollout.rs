@@ -25,7 +25,7 @@ pub(crate) fn rollout(home: &dyn Home, args: &StackRolloutArgs) -> Result<(), Fa
     })?;
     let Rollout { number, .. } = rollout;
     if args.back {
-        stacks.remove_rollout(stack)?;
+        stacks.remove_rollout(&Draft::new(stack.clone(), number))?;
         crate::show::tell!("version {number} of {stack} answers none any more");
         return Ok(());
     }
