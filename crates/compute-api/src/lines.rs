@@ -90,6 +90,8 @@ impl<T> LineAnswer<T> {
 pub struct Line {
     /// Which it is of those that are not blank, from 1.
     pub number: u64,
+    /// Which it is of all lines, from 1.
+    pub at: u64,
     /// Its bytes, without its end; or nothing, if it has more than [`MAX_LINE`].
     pub bytes: Option<Vec<u8>>,
 }
@@ -105,11 +107,14 @@ pub struct Line {
 /// assert_eq!((first.number, first.bytes.unwrap()), (1, b"{\"a\":1}".to_vec()));
 /// assert!(lines.take(&mut piece).is_none() && piece.is_empty());
 /// assert!(lines.take(&mut &b":2}"[..]).is_none());
-/// assert_eq!(lines.finish().unwrap().bytes.unwrap(), b"{\"a\":2}");
+/// let last = lines.finish().unwrap();
+/// assert_eq!((last.number, last.at, last.bytes.unwrap()), (2, 3, b"{\"a\":2}".to_vec()));
 /// ```
 #[derive(Debug, Default)]
 pub struct Lines {
     found: u64,
+    /// How many lines have ended, blank ones included.
+    ended: u64,
     /// Whether anything came yet.
     begun: bool,
     held: Vec<u8>,
@@ -136,6 +141,7 @@ impl Lines {
 
     /// The line that has no end, once there is no more to come.
     pub fn finish(&mut self) -> Option<Line> {
+        self.ended += 1;
         let (mut bytes, is_long) = (mem::take(&mut self.held), mem::take(&mut self.is_long));
         if !mem::replace(&mut self.begun, true) && bytes.starts_with(MARK) {
             bytes.drain(..MARK.len());
@@ -149,6 +155,7 @@ impl Lines {
         self.found += 1;
         Some(Line {
             number: self.found,
+            at: self.ended,
             bytes: (!is_long && bytes.len() <= MAX_LINE).then_some(bytes),
         })
     }

@@ -8,11 +8,13 @@ mod schedules;
 mod server;
 pub(crate) mod values;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{NonEmptyStringValueParser, Resettable};
+use clap::{Arg, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use compute::{Ref, Seed};
 
@@ -61,17 +63,31 @@ pub(crate) struct Cli {
 
     /// The artifact store: a folder, file:///folder, memory:, s3://bucket/prefix, gs://… or az://…
     /// [default: the user's data folder]
-    #[arg(long, global = true, env = "COMPUTE_STORE", value_name = "URL")]
+    #[arg(long, global = true, env = "COMPUTE_STORE", value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) store: Option<String>,
 
     /// A server that has the artifacts and the stacks, in place of --store and --state; its token is in
     /// COMPUTE_TOKEN
-    #[arg(long, global = true, env = "COMPUTE_SERVER", value_name = "URL")]
+    #[arg(long, global = true, env = "COMPUTE_SERVER", value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) server: Option<String>,
 
     /// When to use colours
     #[arg(long, global = true, env = "COMPUTE_COLOR", value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
+}
+
+/// The command line. A variable that is empty is one that is not set.
+pub(crate) fn command() -> clap::Command {
+    set_only(Cli::command())
+}
+
+fn set_only(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let set = |arg: Arg| match arg.get_env() {
+        Some(name) if is_empty(name) => arg.env(Resettable::Reset),
+        _ => arg,
+    };
+    command.mut_args(set).mut_subcommands(set_only)
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -152,7 +168,7 @@ pub(crate) enum Command {
     Ls(LsArgs),
     /// Show what a compute is and needs, and what it would be refused for
     Inspect(InspectArgs),
-    /// Check stored bytes against their digests
+    /// Check stored bytes against their digests, and that all is there that stacks, schedules and jobs name
     Verify(VerifyArgs),
     /// Delete what no root needs
     Gc(GcArgs),
@@ -464,7 +480,7 @@ pub(crate) struct InspectArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  compute verify                                      # reads everything
+  compute verify                                      # reads everything, and says what is named and not there
   compute verify --rebuild compute://sha256/4a1f…     # builds it from the sources that are stored with it
   compute verify --rebuild compute://sha256/4a1f… --from .
 
@@ -481,6 +497,9 @@ pub(crate) struct VerifyArgs {
     /// Build it from the files in this folder, and name the first that is not as it was
     #[arg(long, value_name = "DIR", requires = "rebuild")]
     pub(crate) from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) state: flow::StateArgs,
 }
 
 #[derive(Debug, Args)]

@@ -186,6 +186,11 @@ pub(crate) fn set_secrets(home: &dyn Home) -> Result<BTreeMap<String, String>, F
     Ok(catalogue.open_secrets(&place.vault(None)?)?)
 }
 
+/// That everything that a version names is there, wherever that is.
+pub(crate) fn has_all(home: &dyn Home, version: &Draft) -> Result<(), NotActive> {
+    local::has_all(version, &*home.stacks()?, &*home.store()?)
+}
+
 /// One that a command works on itself.
 pub(crate) fn at(place: Place) -> Arc<dyn Home> {
     Arc::new(Local::new(place, TenantName::default()))

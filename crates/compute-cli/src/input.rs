@@ -9,10 +9,33 @@ use crate::work::target;
 /// How much of a line is shown around a mistake, in characters.
 const SHOWN: usize = 60;
 
-/// The input's bytes; unless they are taken raw, they are one JSON value.
-pub(crate) fn read(argument: Option<&str>, raw: bool) -> Result<Vec<u8>, Failure> {
+/// The input's bytes: one JSON value.
+pub(crate) fn read(argument: Option<&str>) -> Result<Vec<u8>, Failure> {
+    bytes(argument).and_then(checked)
+}
+
+/// The same, for a command that may take any bytes: whether it does.
+pub(crate) fn read_for_run(argument: Option<&str>, raw: bool) -> Result<Vec<u8>, Failure> {
+    let input = bytes(argument)?;
+    if raw {
+        return Ok(input.bytes);
+    }
+    checked(input).map_err(|failure| {
+        let message = format!("{failure}; --raw takes any bytes");
+        failure.with_message(message)
+    })
+}
+
+/// What an input argument has, and what it is called.
+#[derive(Default)]
+struct Input {
+    source: String,
+    bytes: Vec<u8>,
+}
+
+fn bytes(argument: Option<&str>) -> Result<Input, Failure> {
     let (source, bytes) = match argument {
-        None => return Ok(Vec::new()),
+        None => return Ok(Input::default()),
         Some("-") => {
             let mut bytes = Vec::new();
             std::io::stdin()
@@ -25,12 +48,16 @@ pub(crate) fn read(argument: Option<&str>, raw: bool) -> Result<Vec<u8>, Failure
             None => ("the input".to_owned(), text.as_bytes().to_vec()),
         },
     };
+    Ok(Input { source, bytes })
+}
+
+fn checked(Input { source, bytes }: Input) -> Result<Vec<u8>, Failure> {
     // Editors of other systems begin a file with it.
     let bytes = match bytes.strip_prefix("\u{feff}".as_bytes()) {
-        Some(rest) if !raw => rest.to_vec(),
-        _ => bytes,
+        Some(rest) => rest.to_vec(),
+        None => bytes,
     };
-    if !raw && !bytes.iter().all(u8::is_ascii_whitespace) {
+    if !bytes.iter().all(u8::is_ascii_whitespace) {
         check(&source, &bytes)?;
     }
     Ok(bytes)
@@ -55,6 +82,6 @@ fn check(source: &str, bytes: &[u8]) -> Result<(), Failure> {
     let caret = " ".repeat(at - start);
     Err(Failure::usage(format!(
         "{source} is not JSON: {message}\n  --> line {number}, column {column}\n  | {shown}\n  | {caret}^\n\
-         give JSON such as '{{\"name\":\"Ada\"}}', @file, or - for stdin; --raw takes any bytes"
+         give JSON such as '{{\"name\":\"Ada\"}}', @file, or - for stdin"
     )))
 }

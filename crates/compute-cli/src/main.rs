@@ -18,7 +18,7 @@ mod work;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
+use clap::{ColorChoice, FromArgMatches as _};
 use mimalloc::MiMalloc;
 
 use args::{Cli, Command};
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     }
     // Where the system limits how large a file may be, writing one that is larger fails: it does not end the program.
     let _ = signal_hook::flag::register(rustix::process::Signal::XFSZ.as_raw(), Arc::default());
-    let command = Cli::command().color(wanted_color());
+    let command = args::command().color(wanted_color());
     let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {

@@ -181,11 +181,12 @@ impl Stacks for Client {
         })
     }
 
-    fn remove_rollout(&self, stack: &StackName) -> Result<(), StacksError> {
-        match Self::remove_rollout(self, stack) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            removed => removed.map_err(state),
-        }
+    fn remove_rollout(&self, version: &Draft) -> Result<(), StacksError> {
+        let Draft { stack, number, .. } = version;
+        Self::remove_rollout(self, stack, *number).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => StacksError::NoRollout { stack: stack.clone(), number: *number },
+            _ => state(error),
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where a database is, and how the way there is protected.
 
+use std::error::Error as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,10 +119,7 @@ impl Address {
         }
         let rest = rest.finish();
         let plain = if rest.is_empty() { base.to_owned() } else { format!("{base}?{rest}") };
-        // What the parser says never has the password in it, but a cause may have what it could not read.
-        let mut config: Config = plain
-            .parse()
-            .map_err(|error: tokio_postgres::Error| AddressError::Malformed(error.to_string()))?;
+        let mut config: Config = plain.parse().map_err(malformed)?;
         if let (None, Some(password)) = (config.get_password(), std::env::var_os("PGPASSWORD")) {
             config.password(password.as_encoded_bytes());
         }
@@ -155,6 +153,14 @@ impl Address {
         let shown = shown(&config);
         Ok(Self { tls: tls(protected, roots.as_deref())?, config, shown })
     }
+}
+
+/// What the parser says never has the password in it, but a cause may have what it could not read: not the ones that name an option.
+fn malformed(error: tokio_postgres::Error) -> AddressError {
+    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+    let names_option = ["unknown option", "invalid value for option"];
+    let names_option = names_option.iter().any(|known| cause.starts_with(known));
+    AddressError::Malformed(if names_option { cause } else { error.to_string() })
 }
 
 fn shown(config: &Config) -> String {
@@ -229,7 +235,8 @@ mod tests {
             ("postgres://u@db/d?sslmode=verify-full&sslrootcert=/nowhere", "/nowhere"),
             ("postgres://u:hunter2@:x/d", "cannot be read"),
             ("postgres:///d", "names no host"),
-            ("postgres://u@h/d?connect_timeout=x", "cannot be read"),
+            ("postgres://u@h/d?connect_timeout=x", "invalid value for option `connect_timeout`"),
+            ("postgres://u:hunter2@h/d?foo=hunter2", "unknown option `foo`"),
         ] {
             let told_of = Address::read(text).err().map(|error| error.to_string());
             assert!(

@@ -450,8 +450,8 @@ impl Stacks for PostgresCatalogue {
         self.end_rollout(version)
     }
 
-    fn remove_rollout(&self, stack: &StackName) -> Result<(), StacksError> {
-        self.delete_rollout(stack)
+    fn remove_rollout(&self, version: &Draft) -> Result<(), StacksError> {
+        self.delete_rollout(version)
     }
 }
 
@@ -546,6 +546,19 @@ impl Catalogue for PostgresCatalogue {
                 Ok(true)
             },
         )
+    }
+
+    fn naming(&self, artifact: &Ref) -> Result<Option<Draft>, StacksError> {
+        self.read(async |read| {
+            let query = "SELECT stack, number FROM compute.refs WHERE tenant = $1 AND ref = $2
+                ORDER BY stack, number DESC LIMIT 1";
+            let row = read.row_if_any(query, &[&read.tenant, &artifact.as_str()]).await?;
+            row.map(|row| {
+                let stack = row.get::<_, &str>(0).parse().map_err(|_| unreadable("a stack"))?;
+                Ok(Draft::new(stack, whole(row.get(1))))
+            })
+            .transpose()
+        })
     }
 
     fn refs(&self) -> Result<Vec<Ref>, StacksError> {

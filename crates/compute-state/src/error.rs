@@ -1,6 +1,11 @@
-//! Why what is kept cannot be read or written, whoever keeps it.
+//! Why what is kept cannot be read or written, or not yet, whoever keeps it.
 
 use std::error::Error;
+
+use jiff::SignedDuration;
+
+/// For how long nothing is kept that names an artifact which goes: longer than a store may take to delete it.
+pub const RELEASING: SignedDuration = SignedDuration::from_mins(2);
 
 /// What an implementation says of its own failure.
 pub type BoxError = Box<dyn Error + Send + Sync>;

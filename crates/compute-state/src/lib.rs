@@ -45,7 +45,7 @@ mod state;
 mod tokens;
 mod traces;
 
-pub use error::{BoxError, StateError};
+pub use error::{BoxError, RELEASING, StateError};
 pub use jobs::{
     Begun, CatchUp, Claim, Claimed, ClaimedJob, CronTimes, CronTimesError, DELETING, DueSchedule,
     EndNotice, EndedPart, Fired, Firing, Job, JobEnd, JobFilter, JobId, JobIdError, JobInfo,

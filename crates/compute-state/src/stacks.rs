@@ -11,7 +11,7 @@ use compute::Ref;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{SealedSecrets, StackName, StateError};
+use crate::{RELEASING, SealedSecrets, StackName, StateError};
 
 pub use file::{File, manifest_hash};
 pub use policy::{
@@ -152,11 +152,11 @@ pub trait Stacks: fmt::Debug + Send + Sync {
     /// [`StacksError::NoRollout`] if it is another version that does, or none; nothing is changed then.
     fn complete_rollout(&self, version: &Draft) -> Result<(), StacksError>;
 
-    /// Has the active version answer all of a stack's documents.
+    /// Has the active version answer all of a stack's documents, in place of this one, which answers a part.
     ///
     /// # Errors
-    /// [`StacksError::State`].
-    fn remove_rollout(&self, stack: &StackName) -> Result<(), StacksError>;
+    /// [`StacksError::NoRollout`] if it is another version that does, or none; nothing is changed then.
+    fn remove_rollout(&self, version: &Draft) -> Result<(), StacksError>;
 }
 
 /// All that is kept of one tenant's stacks and secrets, for whoever takes documents through them.
@@ -200,6 +200,12 @@ pub trait Catalogue: Stacks + SealedSecrets {
     fn release(&self, artifact: &Ref) -> Result<bool, StacksError> {
         Ok(!self.refs()?.contains(artifact))
     }
+
+    /// A version that names an artifact, the newest of its stack, if any does.
+    ///
+    /// # Errors
+    /// [`StacksError::State`].
+    fn naming(&self, artifact: &Ref) -> Result<Option<Draft>, StacksError>;
 
     /// Every ref that a rule of any version names, in order: what a garbage collection must keep.
     ///
@@ -365,7 +371,7 @@ pub enum StacksError {
         number: u32,
     },
     /// An artifact that it names goes at this moment.
-    #[error("{0} was deleted a moment ago: upload it again, and try again in half a minute")]
+    #[error("{0} was deleted a moment ago: upload it again, and try again in {minutes} minutes", minutes = RELEASING.as_mins())]
     Released(Ref),
     /// There is as much as there may be.
     #[error("there may be at most {limit} {what}")]

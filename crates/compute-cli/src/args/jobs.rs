@@ -163,7 +163,7 @@ pub(crate) struct JobLsArgs {
     pub(crate) only: Option<JobState>,
 
     /// How many of the newest
-    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) last: usize,
 
     /// Of those that were submitted before this one

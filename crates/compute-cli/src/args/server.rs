@@ -303,11 +303,11 @@ Days are in UTC. Each server tells what it counted every 10 seconds and when it 
 days.")]
 pub(crate) struct UsageArgs {
     /// The first day, such as 2026-11-01
-    #[arg(long, value_name = "DAY")]
+    #[arg(long, value_name = "DAY", value_parser = values::day)]
     pub(crate) from: Option<jiff::civil::Date>,
 
     /// The last day
-    #[arg(long, value_name = "DAY")]
+    #[arg(long, value_name = "DAY", value_parser = values::day)]
     pub(crate) to: Option<jiff::civil::Date>,
 
     /// Print a table as CSV

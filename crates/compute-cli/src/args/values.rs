@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
 use bytesize::ByteSize;
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 /// `KEY=VALUE`.
@@ -98,6 +99,11 @@ pub(crate) fn time(text: &str) -> Result<SystemTime, String> {
     let time: Timestamp =
         text.parse().map_err(|_| "write a time such as 2026-01-31T12:00:00Z".to_owned())?;
     system_time(time)
+}
+
+/// A day.
+pub(crate) fn day(text: &str) -> Result<Date, String> {
+    text.parse().map_err(|_| "write a day such as 2026-01-31".to_owned())
 }
 
 /// A moment as a sandbox's clock has it.

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use crate::args::{Cli, ScheduleArgs, ScheduleCommand, ScheduleSetArgs};
-use crate::commands::jobs::submit::warn_of_absent;
+use crate::commands::jobs::submit::{warn_of_absent, warn_of_unstored};
 use crate::failure::Failure;
-use crate::home::HomeJobs;
+use crate::home::{Home, HomeJobs};
 use crate::show::{print_json, print_line};
 use crate::{home, input};
 
@@ -17,22 +17,20 @@ use crate::{home, input};
 const SHOWN: usize = 3;
 
 pub(crate) fn schedule(cli: &Cli, args: &ScheduleArgs) -> Result<(), Failure> {
+    let home = home::of_tenant(cli, args.state.state.as_deref(), args.tenant.as_ref())?;
     if let ScheduleCommand::Set(set) = &args.command
         && set.dry_run
     {
-        return dry_run(&new_schedule(set)?);
+        let new = new_schedule(set)?;
+        warn(&*home, &new.work);
+        return dry_run(&new);
     }
-    let home = home::of_tenant(cli, args.state.state.as_deref(), args.tenant.as_ref())?;
     let schedules = || home.schedules();
     match &args.command {
         ScheduleCommand::Set(args) => {
             let new = new_schedule(args)?;
             let info = schedules()?.set(&new)?;
-            if let JobWork::Document(stage) = &new.work
-                && let Ok(stage) = Stage::start(stage)
-            {
-                warn_of_absent(&*home, &stage);
-            }
+            warn(&*home, &new.work);
             if args.json {
                 return print_json(&ScheduleHead::from(info));
             }
@@ -54,15 +52,35 @@ pub(crate) fn schedule(cli: &Cli, args: &ScheduleArgs) -> Result<(), Failure> {
     }
 }
 
+/// Tells of what its jobs would run and is not there.
+fn warn(home: &dyn Home, work: &JobWork) {
+    match work {
+        JobWork::Run(reference) => warn_of_unstored(home, reference),
+        JobWork::Document(stage) => {
+            if let Ok(stage) = Stage::start(stage) {
+                warn_of_absent(home, &stage);
+            }
+        }
+        JobWork::Tell(_) => {}
+    }
+}
+
 fn new_schedule(args: &ScheduleSetArgs) -> Result<NewSchedule, Failure> {
     let times = CronTimes::new(&args.cron, &args.tz).map_err(Failure::usage)?;
     let work = if args.work.starts_with("compute://") {
         JobWork::Run(args.work.parse().map_err(Failure::usage)?)
     } else {
+        // No stack has a dot in its name.
+        if args.work.contains('.') {
+            return Err(Failure::usage(format!(
+                "a schedule takes a stack or a ref, and `{0}` is a file: `compute put {0}` stores it and prints its ref",
+                args.work
+            )));
+        }
         Stage::start(&args.work).map_err(Failure::usage)?;
         JobWork::Document(args.work.clone())
     };
-    let input = input::read(args.input.as_deref(), false)?.trim_ascii().to_vec();
+    let input = input::read(args.input.as_deref())?.trim_ascii().to_vec();
     let is_object = input.is_empty() || input.starts_with(b"{");
     if matches!(work, JobWork::Document(_)) && !is_object {
         return Err(Failure::usage(

@@ -10,7 +10,7 @@ use compute_flow::ActivationError;
 use compute_replay::{FoundRecord, FoundRecords, find_record, find_records, read_record};
 use compute_state::{
     AuditOf, AuditPage, Catalogue, DayUsage, Draft, Rollout, Schedules, SecretError, SecretInfo,
-    Secrets, Shadow, Stacks, TenantJobs, TenantName, Tokens, Traces,
+    Secrets, Shadow, Stacks, TenantJobs, TenantName, Tokens, Traces, tenant_store,
 };
 use compute_store::Store;
 use jiff::civil::Date;
@@ -33,7 +33,7 @@ pub(super) struct Local {
 
 impl Home for Local {
     fn store(&self) -> Result<Arc<dyn Store>, Failure> {
-        self.place.open_store()
+        Ok(compute_store::open(&tenant_store(&self.place.store, &self.tenant))?)
     }
 
     fn stacks(&self) -> Result<Arc<dyn Stacks>, Failure> {
@@ -119,6 +119,16 @@ impl Home for Local {
     fn place(&self) -> Option<&Place> {
         Some(&self.place)
     }
+}
+
+pub(super) fn has_all(
+    version: &Draft,
+    stacks: &dyn Stacks,
+    store: &dyn Store,
+) -> Result<(), NotActive> {
+    let deadline = Instant::now() + ACTIVATION;
+    let problems = compute_flow::problems(version, stacks, store, deadline).map_err(not_active)?;
+    if problems.is_empty() { Ok(()) } else { Err(NotActive::Problems(problems)) }
 }
 
 fn not_active(error: ActivationError) -> NotActive {

@@ -39,11 +39,9 @@ pub(crate) fn open(argument: Option<&str>) -> Result<Box<dyn Read + Send>, Failu
 pub(crate) fn list(argument: Option<&str>) -> Result<Box<RawValue>, Failure> {
     let mut list = "[".to_owned();
     for line in lines(open(argument)?) {
-        let Line { number, bytes } = line?;
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        let text = text.filter(|text| serde_json::from_str::<&RawValue>(text).is_ok());
-        let text = text.ok_or_else(|| {
-            Failure::usage(format!("line {number} of the input is no JSON, or has more than 4 MiB"))
+        let Line { at, bytes, .. } = line?;
+        let text = json(bytes).map_err(|wrong| {
+            Failure::usage(format!("line {at} of the input {wrong}: no job was submitted"))
         })?;
         if list.len() > 1 {
             list.push(',');
@@ -58,6 +56,21 @@ pub(crate) fn list(argument: Option<&str>) -> Result<Box<RawValue>, Failure> {
     }
     list.push(']');
     RawValue::from_string(list).map_err(|error| Failure::usage_of(&error))
+}
+
+/// A line that is JSON, or what is wrong with it.
+fn json(line: Option<Vec<u8>>) -> Result<String, String> {
+    let bytes = line.ok_or_else(|| "has more than 4 MiB".to_owned())?;
+    let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
+    match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => {
+            let column = error.column();
+            let message = error.to_string();
+            let what = message.rsplit_once(" at line ").map_or(&*message, |(what, _)| what);
+            Err(format!("is no JSON: {what} at column {column}"))
+        }
+    }
 }
 
 /// Prints what each line of a batch gave, of a list of them.
@@ -187,7 +200,7 @@ pub(crate) fn each<T: Send>(
 ) -> Result<(), Failure> {
     let mut printed = Printed::default();
     let work = |line: Result<Line, Failure>| {
-        let Line { number, bytes } = line?;
+        let Line { number, bytes, .. } = line?;
         match bytes {
             Some(bytes) => work(number, bytes).map(|(made, told)| (made, Some(told))),
             None => Ok((Made::failed(number, Problem::line_too_large(), None)?, None)),

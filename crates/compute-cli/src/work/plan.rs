@@ -38,6 +38,9 @@ pub(crate) struct StackPlan {
     pub(crate) stack: StackName,
     /// The version that is active.
     pub(crate) active: Option<u32>,
+    /// The version that these files are kept as, once they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kept: Option<u32>,
     pub(crate) added: Vec<String>,
     pub(crate) changed: Vec<String>,
     pub(crate) removed: Vec<String>,
@@ -119,6 +122,7 @@ fn stack_plan(
     let mut plan = StackPlan {
         stack: stack.clone(),
         active: active.map(|version| version.info.number),
+        kept: None,
         added: Vec::new(),
         changed: Vec::new(),
         removed: old.keys().filter(|path| !new.contains_key(*path)).cloned().collect(),

@@ -269,8 +269,12 @@ fn a_replay_that_compares_nothing_promises_nothing() {
     std::fs::remove_file(desk.path("docs/torn.json")).unwrap();
     // A version may be kept, to be tried first.
     let (code, out, told) = desk.run(&["apply", "shop", "--draft"]);
-    assert_eq!((code, &*out), (Some(0), "shop 1 kept, and not active\n"), "{told}");
+    assert_eq!((code, &*out), (Some(0), "shop 2 kept, and not active\n"), "{told}");
     assert!(told.contains("kept shop version 2, which is not active"), "{told}");
+    let (code, out, told) = desk.run(&["apply", "shop", "--draft", "--json"]);
+    let plan: Value = serde_json::from_str(&out).unwrap();
+    let stack = &plan["stacks"][0];
+    assert_eq!((code, &stack["active"], &stack["kept"]), (Some(0), &1.into(), &2.into()), "{told}");
     let (code, out, told) = apply("docs");
     assert_eq!(code, Some(0), "{out}{told}");
     assert!(out.contains("2 of 2 the same"), "{out}");

@@ -2,6 +2,7 @@
 
 mod jobs;
 mod lines;
+mod mistakes;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -301,11 +302,21 @@ fn a_log_that_was_altered_is_listed_to_an_end() {
         home.stdout(&["secret", "set", name], b"value\n");
     }
     let state = home.0.path().join("data/compute/state");
-    let altered = Command::new("python3")
-        .args(["-c", "import sqlite3, sys; at = sqlite3.connect(sys.argv[1])\nat.execute(\"UPDATE audit SET entry = replace(entry, '\\\"number\\\":2', '\\\"number\\\":1')\")\nat.commit()"])
-        .arg(state.join("catalogue.sqlite"))
-        .status();
-    assert!(altered.unwrap().success());
+    let alter = |from: &str, to: &str| {
+        let altered = Command::new("python3")
+            .args(["-c", "import sqlite3, sys; at = sqlite3.connect(sys.argv[1])\nat.execute('UPDATE audit SET entry = replace(entry, ?, ?)', sys.argv[2:])\nat.commit()"])
+            .arg(state.join("catalogue.sqlite"))
+            .args([from, to])
+            .status();
+        assert!(altered.unwrap().success());
+    };
+    alter("\"local\"", "\"locaX\"");
+    let output = home.compute(&["audit", "verify"], b"");
+    assert_eq!(output.status.code(), Some(3), "{}", words(&output));
+    let told = "stacks: the entry 1 of the audit log cannot be read: it was altered";
+    assert!(words(&output).contains(told), "{}", words(&output));
+    alter("\"locaX\"", "\"local\"");
+    alter("\"number\":2", "\"number\":1");
     let output = home.compute(&["audit", "ls"], b"");
     assert_eq!(output.status.code(), Some(3), "{}", words(&output));
     assert!(words(&output).contains("the log was altered"), "{}", words(&output));
@@ -394,7 +405,16 @@ fn settings_say_where_they_come_from() {
     assert_eq!(settings["--memory"], (json!("32MiB"), json!("default")));
     assert_eq!(settings["COMPUTE_SECRET_KEY"], (json!("(hidden)"), json!("COMPUTE_SECRET_KEY")));
     assert!(settings["--state"].0.as_str().unwrap().ends_with("compute/state"));
+    assert_eq!(settings["--secret-key-file"].0, Value::Null, "the variable has it");
     assert!(settings.len() > 20, "{settings:?}");
+    let key_file = |state: &[&str]| {
+        let args = [&["config", "show", "--json"], state].concat();
+        let settings: Vec<Value> = serde_json::from_str(&home.stdout(&args, b"")).unwrap();
+        let file = settings.into_iter().find(|one| one["name"] == "--secret-key-file");
+        file.unwrap()["value"].clone()
+    };
+    assert_eq!(key_file(&[]), json!("secret.key in --state"));
+    assert_eq!(key_file(&["--state", "postgres://u@h/d"]), Value::Null);
 }
 
 #[test]

@@ -85,6 +85,12 @@ fn a_version_is_rolled_out_on_this_machine() {
     let json: serde_json::Value = serde_json::from_str(&rollout(&["--json"]).0).unwrap();
     let by = serde_json::json!({ "number": 2, "share": 0.5, "by": ".id", "active": 1 });
     assert_eq!(json, by);
+    // What it answers as a shadow, servers count.
+    home.stdout(&["stack", "shadow", "shop", "2", "--share", "5%"], b"");
+    let (shown, told) = rollout(&[]);
+    assert_eq!(shown, "version 2 answers 50% by .id, version 1 the others\n");
+    assert!(told.contains("counted by each server: ask one with --server"), "{told}");
+    home.stdout(&["stack", "shadow", "shop", "--off"], b"");
     let listed = home.stdout(&["stack", "ls"], b"");
     assert!(listed.trim_end().ends_with("; version 2 answers 50% by .id"), "{listed}");
     let shown = home.stdout(&["stack", "show", "shop"], b"");
@@ -103,6 +109,10 @@ fn a_version_is_rolled_out_on_this_machine() {
     assert_eq!(new().len(), 12);
     assert_eq!(rollout(&["--back"]).1, "version 2 of shop answers none any more\n");
     assert!(new().is_empty());
+    let (_, told) = rollout(&["2", "--share", "50%", "--by", "@nonsense"]);
+    assert!(told.contains("warning: a server says @web, @src, @rid, @tenant"), "{told}");
+    let (_, told) = rollout(&["2", "--share", "50%", "--by", "@web.req.headers.id"]);
+    assert!(!told.contains("warning"), "{told}");
     rollout(&["2", "--share", "50%", "--by", ".id"]);
     assert_eq!(new(), half);
     assert_eq!(rollout(&["--complete"]).1, "version 2 of shop is active\n");
@@ -361,6 +371,46 @@ fn going_back_restores_digests_and_nothing_is_activated_without_its_artifacts() 
     // Applying brings it back.
     assert_eq!(home.stdout(&["apply", text(&folder)], b""), "shop 2 activated\n");
     assert_eq!(fire(&home), "{\"say\":\"two\"}\n");
+}
+
+#[test]
+fn what_is_named_and_not_there_is_told_with_who_names_it() {
+    let home = Home::new();
+    let folder = workspace(&home);
+    home.stdout(&["apply", text(&folder)], b"");
+    home.stdout(&["verify"], b"");
+    let lost = refs(&home, "1");
+    let set = ["schedule", "set", "nightly", "--cron", "0 3 * * *", &lost];
+    home.stdout(&set, b"");
+    let job = home.stdout(&["job", "submit", &lost, "--after", "1h"], b"");
+    let digest = lost.rsplit('/').next().unwrap();
+    let stored = home.0.path().join("data/compute/store/computes/sha256");
+    fs::remove_file(stored.join(digest)).unwrap();
+    fs::remove_file(stored.join(format!("{digest}.json"))).unwrap();
+
+    let expected = format!(
+        "{lost} is not there, and is named by version 1 of shop (active), the schedule nightly, the job {}",
+        job.trim()
+    );
+    let (_running, url) = crate::server::serve(&home, &["--dev"]);
+    for args in [vec!["verify"], vec!["verify", "--server", &url]] {
+        let output = home.compute(&args, b"");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(3) && told.contains(&expected), "{told}");
+    }
+    for args in [
+        vec!["stack", "activate", "shop", "1"],
+        vec!["stack", "activate", "shop", "1", "--server", &url],
+    ] {
+        let output = home.compute(&args, b"");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{told}");
+        assert!(told.contains(&format!("scope 100, rule rule: the store has no {lost}")), "{told}");
+    }
+    // Applying brings it back.
+    home.stdout(&["apply", text(&folder)], b"");
+    home.stdout(&["verify"], b"");
+    home.stdout(&["stack", "activate", "shop", "1"], b"");
 }
 
 #[test]

@@ -123,9 +123,12 @@ impl<M: Mode> ApiClient<M> {
         self.call(request.json_body(&CompletedRollout { number }).done())
     }
 
-    /// Has the active version answer all of a stack's documents.
-    pub fn remove_rollout(&self, stack: &StackName) -> M::Answer<'_, ()> {
-        self.call(Request::delete(["v1", "stacks", stack.as_str(), "rollout"]).done())
+    /// Has the active version answer all of a stack's documents, in place of this one, which answers a part.
+    ///
+    /// Fails with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if another does, or none.
+    pub fn remove_rollout(&self, stack: &StackName, number: u32) -> M::Answer<'_, ()> {
+        let request = Request::delete(["v1", "stacks", stack.as_str(), "rollout"]);
+        self.call(request.query("number", &number.to_string()).done())
     }
 }
 

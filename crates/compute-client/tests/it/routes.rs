@@ -226,8 +226,9 @@ fn a_version_is_rolled_out_completed_and_taken_back() {
     assert!(report.shadow.is_none());
     let absent = client.set_rollout(&Rollout { number: 9, ..rollout.clone() });
     assert_eq!(absent.unwrap_err().kind(), ErrorKind::NotFound);
-    client.remove_rollout(&stack).unwrap();
-    assert_eq!(client.remove_rollout(&stack).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(client.remove_rollout(&stack, 1).unwrap_err().kind(), ErrorKind::NotFound);
+    client.remove_rollout(&stack, 2).unwrap();
+    assert_eq!(client.remove_rollout(&stack, 2).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(client.complete_rollout(&stack, 2).unwrap_err().kind(), ErrorKind::NotFound);
     client.set_rollout(&rollout).unwrap();
     client.complete_rollout(&stack, 2).unwrap();

@@ -88,10 +88,17 @@ impl PostgresCatalogue {
         })
     }
 
-    pub(super) fn delete_rollout(&self, stack: &StackName) -> Result<(), StacksError> {
-        let deed = |gone: &u64| (*gone > 0).then(|| Deed::rollout_remove(stack));
-        let gone =
-            self.change(Seen::ByDocuments, deed, async |change| Ok(delete(change, stack).await?));
-        gone.map(drop)
+    pub(super) fn delete_rollout(&self, version: &Draft) -> Result<(), StacksError> {
+        let (name, kept) = (version.stack.as_str(), number_of(version.number));
+        let deed = |&(): &()| Some(Deed::rollout_remove(version));
+        self.change(Seen::ByDocuments, deed, async |change| {
+            let delete = "DELETE FROM compute.rollouts
+                WHERE tenant = $1 AND stack = $2 AND number = $3";
+            if change.does(delete, &[&change.tenant, &name, &kept]).await? == 0 {
+                let (stack, number) = (version.stack.clone(), version.number);
+                return Err(Stop::Told(StacksError::NoRollout { stack, number }));
+            }
+            Ok(())
+        })
     }
 }

@@ -5,8 +5,8 @@ use tokio_postgres::Error;
 
 use super::Change;
 
-/// For how long nothing is kept that names what was released, in milliseconds: longer than a store may take to delete it.
-pub(crate) const RELEASING: i64 = 120_000;
+/// For how long nothing is kept that names what was released, in milliseconds.
+pub(crate) const RELEASING: i64 = compute_state::RELEASING.as_secs() * 1000;
 
 /// A schedule of a tenant that runs an artifact.
 pub(crate) const SCHEDULED: &str = "SELECT name FROM compute.schedules

@@ -26,7 +26,9 @@ fn what_goes_is_in_no_schedule() {
     assert!(!catalogue.release(&kept).unwrap());
     assert!(catalogue.release(&goes).unwrap());
     let refused = set("t", &tenant, &goes);
-    assert!(matches!(&refused, Err(SchedulesError::Released(one)) if *one == goes), "{refused:?}");
+    let told = refused.unwrap_err();
+    assert!(matches!(&told, SchedulesError::Released(one) if *one == goes), "{told:?}");
+    assert!(told.to_string().ends_with("try again in 2 minutes"), "{told}");
     // Nor does one change to run it, and what it was stays.
     assert!(set("s", &tenant, &goes).is_err());
     assert!(!catalogue.release(&kept).unwrap());

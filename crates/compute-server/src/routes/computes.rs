@@ -424,9 +424,19 @@ async fn delete_now(admitted: &Admitted, jobs: Arc<Jobs>, reference: Ref) -> Ans
         move |tenant: &Tenant, _: &Cancel| tenant.catalogue.release(&reference)
     };
     let said = Instant::now();
-    let named = || format!("a version of a stack, or a new schedule, names {reference}");
+    let by = {
+        let reference = reference.clone();
+        move |tenant: &Tenant, _: &Cancel| tenant.catalogue.naming(&reference)
+    };
+    let named = async || {
+        let by = match admitted.run(by.clone()).await?? {
+            Some(version) => format!("version {} of the stack `{}`", version.number, version.stack),
+            None => "a new schedule".to_owned(),
+        };
+        Ok::<_, Problem>(format!("{by} names {reference}"))
+    };
     if !admitted.run(released.clone()).await?? {
-        return referenced(named());
+        return referenced(named().await?);
     }
     // What was submitted until then keeps it. A job that comes in the moment that is left finds nothing, as one that comes after it.
     if let Some(by) = admitted.run(runs).await?? {
@@ -442,7 +452,7 @@ async fn delete_now(admitted: &Admitted, jobs: Arc<Jobs>, reference: Ref) -> Ans
     };
     admitted.run(told).await??;
     if said.elapsed() > RELEASED && !admitted.run(released.clone()).await?? {
-        return referenced(named());
+        return referenced(named().await?);
     }
     let deleted = store.delete(&reference).await;
     // It may be gone though that failed midway. Whoever has loaded it since forgets it, too; if that cannot be told now, it was

@@ -90,7 +90,10 @@ async fn a_version_is_rolled_out_step_by_step() {
     let document = json!({ "customer": { "id": format!("c-{}", few[0]) } }).to_string();
     let answer = home.send("POST", "/stacks/s", document).await;
     assert_eq!((answer.header("x-compute-versions"), &answer.json()["also"]), ("s@3", &json!(1)));
-    assert_eq!(home.send("DELETE", SET, "").await.status, 204);
+    // Only the one that is meant, where it is said which.
+    home.send("DELETE", &format!("{SET}?number=2"), "").await.is_problem(404, "not_found");
+    assert_eq!(home.send("GET", SET, "").await.status, 200);
+    assert_eq!(home.send("DELETE", &format!("{SET}?number=3"), "").await.status, 204);
     assert!(customers(&home).await.is_empty());
     home.send("DELETE", SET, "").await.is_problem(404, "not_found");
     home.send("GET", SET, "").await.is_problem(404, "not_found");

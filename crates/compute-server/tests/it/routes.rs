@@ -181,7 +181,10 @@ async fn documents_go_through_what_is_active_now() {
     let version = &back.json()["versions"][0];
     assert_eq!((&version["number"], &version["active"]), (&json!(1), &json!(true)));
     assert_eq!(home.send("POST", "/stacks/shop/eu", r#"{"n":1}"#).await.json()["seen"], true);
-    home.send("DELETE", &format!("/v1/computes/{echo}"), "").await.is_problem(409, "referenced");
+    let refused = home.send("DELETE", &format!("/v1/computes/{echo}"), "").await;
+    let detail = refused.is_problem(409, "referenced")["detail"].clone();
+    let detail = detail.as_str().unwrap();
+    assert!(detail.starts_with("version 1 of the stack `shop/eu` names "), "{detail}");
 
     let trace = home.send("GET", "/v1/traces/r-7", "").await.json();
     assert_eq!(

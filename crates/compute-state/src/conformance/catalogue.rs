@@ -153,7 +153,7 @@ fn the_change_number_grows_and_others_see_it(state: &Reopen) {
     grows("one that goes back");
     here.set_rollout(&rollout("a", 2), None).unwrap();
     grows("a rollout");
-    here.remove_rollout(&name("a")).unwrap();
+    here.remove_rollout(&Draft::new(name("a"), 2)).unwrap();
     grows("a rollout that is taken back");
     here.set_rollout(&rollout("a", 2), None).unwrap();
     grows("another rollout");
@@ -189,6 +189,12 @@ fn every_ref_of_every_version_is_told(state: &Reopen) {
     let two = catalogue.draft(&a, &[File::new("1/a.txcl", exec("00"))]).unwrap();
     let three = catalogue.draft(&name("b"), &[File::new("1/a.txcl", exec("aa"))]).unwrap();
     assert_eq!(refs(), ["00", "aa"], "in order, each once");
+    let naming = |of: &str| {
+        let named = catalogue.naming(&format!("compute://sha256/{of}").parse().unwrap()).unwrap();
+        named.map(|one| (one.stack.to_string(), one.number))
+    };
+    assert_eq!(naming("00"), Some(("a".to_owned(), 2)));
+    assert_eq!((naming("aa"), naming("bb")), (Some(("a".to_owned(), 1)), None));
     catalogue.activate(std::slice::from_ref(&two)).unwrap();
     catalogue.forget(&[three]).unwrap();
     assert_eq!(refs(), ["00", "aa"], "what can be gone back to");

@@ -128,9 +128,15 @@ fn a_rollout_is_beside_an_active_version(stacks: &dyn Stacks) {
     assert_eq!(stacks.info(&shop, 2).unwrap(), info);
     stacks.set_rollout(&at(3, "20%"), None).unwrap();
     assert_eq!(stacks.rollouts().unwrap(), [at(3, "20%")]);
-    stacks.remove_rollout(&shop).unwrap();
+    // Only the one that is meant is taken back.
+    let remove = |number| stacks.remove_rollout(&Draft::new(shop.clone(), number));
+    let other = remove(2);
+    assert!(matches!(other, Err(StacksError::NoRollout { number: 2, .. })), "{other:?}");
+    assert_eq!(stacks.rollouts().unwrap(), [at(3, "20%")]);
+    remove(3).unwrap();
     assert_eq!(stacks.rollouts().unwrap(), []);
-    stacks.remove_rollout(&shop).unwrap();
+    let none = remove(3);
+    assert!(matches!(none, Err(StacksError::NoRollout { number: 3, .. })), "{none:?}");
     // What once was given to documents stays as it was.
     let edited = stacks.edit(&drafts[1], "200/b.txcl", None);
     assert!(matches!(edited, Err(StacksError::Immutable { number: 2, .. })), "{edited:?}");

@@ -35,7 +35,7 @@ pub struct CronTimes {
 pub enum CronTimesError {
     /// It is no expression.
     #[error(
-        "`{text}` is not a cron expression: {why}; it has five fields (minute, hour, day of the month, month, day of the week), such as `30 6 * * MON-FRI`"
+        "`{text}` is not a cron expression: {why}; an expression has five fields (minute, hour, day of the month, month, day of the week), such as `30 6 * * MON-FRI`"
     )]
     Expression {
         /// Its beginning.
@@ -68,13 +68,7 @@ impl CronTimes {
         }
         let parser =
             CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let cron = parser.parse(text).map_err(|error| {
-            wrong(match &error {
-                CronError::InvalidPattern(_) | CronError::EmptyPattern => "it has other fields",
-                CronError::IllegalCharacters(why) | CronError::ComponentError(why) => why,
-                _ => "it cannot be read",
-            })
-        })?;
+        let cron = parser.parse(text).map_err(|error| wrong(&why(&parser, text, &error)))?;
         let is_tz = zone.len() <= Self::MAX && !zone.is_empty();
         let found = is_tz.then(|| ZONES.get(zone).ok()).flatten();
         let found = found.ok_or_else(|| CronTimesError::TimeZone(shown(zone)))?;
@@ -166,6 +160,33 @@ impl CronTimes {
         let found = self.cron.find_next_occurrence(&Civil(shifted(after, shift)?), false).ok()?;
         shifted(found.0, -shift)
     }
+}
+
+/// What is wrong with an expression, and in which field.
+fn why(parser: &CronParser, text: &str, error: &CronError) -> String {
+    const FIELDS: [&str; 5] = ["minute", "hour", "day of the month", "month", "day of the week"];
+    let told = |error: &CronError| match error {
+        CronError::IllegalCharacters(why) | CronError::ComponentError(why) => {
+            why.trim_end_matches('.').to_lowercase()
+        }
+        _ => "it cannot be read".to_owned(),
+    };
+    if text.trim_start().starts_with('@') {
+        return "the names are @hourly, @daily, @weekly, @monthly and @yearly".to_owned();
+    }
+    let fields: Vec<_> = text.split_whitespace().collect();
+    if fields.len() != FIELDS.len() {
+        let plural = if fields.len() == 1 { "" } else { "s" };
+        return format!("it has {} field{plural}", fields.len());
+    }
+    for (at, (name, field)) in FIELDS.iter().zip(&fields).enumerate() {
+        let mut alone = ["*"; 5];
+        alone[at] = field;
+        if let Err(error) = parser.parse(&alone.join(" ")) {
+            return format!("the {name} `{field}`: {}", told(&error));
+        }
+    }
+    told(error)
 }
 
 /// A civil time, as `croner` goes by it: no clock is moved.

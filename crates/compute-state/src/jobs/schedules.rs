@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::JobId;
 use super::cron::CronTimes;
 use super::types::{JobWork, NewJob};
-use crate::{Actor, AuditOf, Deed, StateError, TenantName};
+use crate::{Actor, AuditOf, Deed, RELEASING, StateError, TenantName};
 
 /// The schedules of a tenant, on this machine or through a server. All methods block.
 pub trait Schedules: fmt::Debug + Send + Sync {
@@ -474,7 +474,7 @@ pub enum SchedulesError {
     #[error("a tenant may have {0} schedules; delete some that are not needed")]
     Quota(u64),
     /// The artifact that its jobs would run goes at this moment.
-    #[error("{0} was deleted a moment ago: upload it again, and try again in half a minute")]
+    #[error("{0} was deleted a moment ago: upload it again, and try again in {minutes} minutes", minutes = RELEASING.as_mins())]
     Released(Ref),
     /// What is kept cannot be read or written.
     #[error(transparent)]

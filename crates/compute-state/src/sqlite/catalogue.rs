@@ -266,8 +266,8 @@ impl Stacks for SqliteCatalogue {
         self.end_rollout(version)
     }
 
-    fn remove_rollout(&self, stack: &StackName) -> Result<(), StacksError> {
-        self.delete_rollout(stack)
+    fn remove_rollout(&self, version: &Draft) -> Result<(), StacksError> {
+        self.delete_rollout(version)
     }
 }
 
@@ -302,6 +302,14 @@ impl Catalogue for SqliteCatalogue {
 
     fn restore(&self, version: &Version) -> Result<(), StacksError> {
         self.restore_version(version)
+    }
+
+    fn naming(&self, artifact: &Ref) -> Result<Option<Draft>, StacksError> {
+        let query =
+            "SELECT stack, number FROM refs WHERE ref = ?1 ORDER BY stack, number DESC LIMIT 1";
+        let version = |row: &rusqlite::Row<'_>| Ok(Draft::new(text(row, 0)?, row.get(1)?));
+        let found = self.reader().query_row(query, [artifact.as_str()], version);
+        Ok(self.sql(found.optional())?)
     }
 
     fn refs(&self) -> Result<Vec<Ref>, StacksError> {

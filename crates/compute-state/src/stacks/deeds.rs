@@ -83,8 +83,8 @@ impl Deed {
 
     /// The active version answers all documents.
     #[must_use]
-    pub fn rollout_remove(stack: &StackName) -> Self {
-        Self::to_stacks("rollout.remove", json!({ "stack": stack }))
+    pub fn rollout_remove(draft: &Draft) -> Self {
+        Self::to_stacks("rollout.remove", version(draft))
     }
 
     /// A secret is set.

@@ -247,7 +247,10 @@ impl AuditEntry {
     pub fn read(number: u64, text: &str, hash: String) -> Result<Self, StateError> {
         let read: Result<Self, _> = serde_json::from_str(text);
         let entry = read.map_err(|error| {
-            StateError::failed(format!("the entry {number} of the audit log"), error)
+            let what = format!(
+                "the entry {number} of the audit log cannot be read: it was altered, or is of a newer version"
+            );
+            StateError::failed(what, error)
         })?;
         Ok(Self { hash, ..entry })
     }

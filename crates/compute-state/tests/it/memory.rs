@@ -475,10 +475,15 @@ impl Stacks for MemoryCatalogue {
         })
     }
 
-    fn remove_rollout(&self, stack: &StackName) -> Result<(), StacksError> {
+    fn remove_rollout(&self, version: &Draft) -> Result<(), StacksError> {
         self.change(|kept| {
-            let rollout = kept.stacks.get_mut(stack).and_then(|stack| stack.rollout.take());
-            kept.changed(&self.quotas, rollout.map(|_| Deed::rollout_remove(stack)));
+            let Draft { stack, number, .. } = version;
+            let of = kept.stacks.get_mut(stack);
+            let taken = of.and_then(|one| one.rollout.take_if(|one| one.number == *number));
+            if taken.is_none() {
+                return Err(StacksError::NoRollout { stack: stack.clone(), number: *number });
+            }
+            kept.changed(&self.quotas, Some(Deed::rollout_remove(version)));
             Ok(())
         })
     }
@@ -522,6 +527,19 @@ impl Catalogue for MemoryCatalogue {
             kept.changes += 1;
             Ok(())
         })
+    }
+
+    fn naming(&self, artifact: &Ref) -> Result<Option<Draft>, StacksError> {
+        let kept = self.read();
+        for (name, stack) in &kept.stacks {
+            for (number, version) in stack.versions.iter().rev() {
+                let mut texts = version.files.values();
+                if texts.any(|text| scan_refs(text).contains(artifact)) {
+                    return Ok(Some(Draft::new(name.clone(), *number)));
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn refs(&self) -> Result<Vec<Ref>, StacksError> {

@@ -98,7 +98,7 @@ pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
     );
     for reference in &report.missing {
         crate::show::tell!(
-            "{reference} is not there, though a version, a schedule, a job or an artifact names it"
+            "{reference} is not there, though a version, a schedule, a job or an artifact names it: `compute verify` says which"
         );
     }
     if swept.young > 0 {

@@ -3,6 +3,7 @@
 use compute::Ref;
 use compute_client::api::{JobRequest, WebhookRequest};
 use compute_flow::Stage;
+use compute_store::StoreError;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
@@ -40,10 +41,11 @@ pub(super) fn submit(cli: &Cli, home: &dyn Home, args: &JobSubmitArgs) -> Result
         inputs,
         ..JobRequest::default()
     };
-    let mut stage = None;
+    let (mut stage, mut reference) = (None, None);
     let target = args.target.as_str();
     if target.contains("://") {
-        request.reference = Some(Ref::parse(target).map_err(Failure::usage)?);
+        reference = Some(Ref::parse(target).map_err(Failure::usage)?);
+        request.reference = reference.clone();
     } else if target.contains('.') {
         // No stack has a dot in its name.
         request.reference = Some(stored(cli, home, target)?);
@@ -64,6 +66,8 @@ pub(super) fn submit(cli: &Cli, home: &dyn Home, args: &JobSubmitArgs) -> Result
         crate::show::tell!("the job was submitted before with this key: it is {}", job.state);
     } else if let Some(stage) = &stage {
         warn_of_absent(home, stage);
+    } else if let Some(reference) = &reference {
+        warn_of_unstored(home, reference);
     }
     if let Some(secret) = args.webhook_secret.as_deref().filter(|_| !was_there) {
         warn_of_unset(home, secret);
@@ -76,7 +80,11 @@ pub(super) fn submit(cli: &Cli, home: &dyn Home, args: &JobSubmitArgs) -> Result
     }
     if args.wait {
         crate::show::tell!("job {}", job.id);
-        let job = jobs.wait(job.id, args.timeout)?;
+        let id = job.id;
+        let job = jobs.wait(id, args.timeout).map_err(|failure| {
+            let message = format!("the job {id} was accepted, and cannot be waited for: {failure}");
+            failure.with_message(message)
+        })?;
         return wait::print(home, job, args.json, args.timeout);
     }
     if args.json { print_json(&job) } else { print_line(job.id) }
@@ -84,7 +92,7 @@ pub(super) fn submit(cli: &Cli, home: &dyn Home, args: &JobSubmitArgs) -> Result
 
 /// The input of a job that has one.
 fn one_input(args: &JobSubmitArgs) -> Result<String, Failure> {
-    let input = String::from_utf8(input::read(args.input.as_deref(), false)?).unwrap_or_default();
+    let input = String::from_utf8(input::read(args.input.as_deref())?).unwrap_or_default();
     if input.len() > JobRequest::MAX_INPUT {
         return Err(Failure::usage(format!(
             "the input has {} bytes, and that of a job at most {}",
@@ -147,9 +155,26 @@ fn warn_of_unset(home: &dyn Home, secret: &str) {
     }
 }
 
+/// Tells of a compute that is not stored, if that can be told: it may be when the job begins.
+pub(in crate::commands) fn warn_of_unstored(home: &dyn Home, reference: &Ref) {
+    let Ok(store) = home.store() else { return };
+    if let Err(StoreError::NotFound { .. }) = pollster::block_on(store.head(reference)) {
+        crate::show::tell!(
+            "warning: {reference} is not stored, and the job fails if it is not when it begins; `compute put FILE` stores one"
+        );
+    }
+}
+
 /// Tells of a stack that is not active: it may be when the job begins. Whoever may submit need not be one who may look.
 pub(in crate::commands) fn warn_of_absent(home: &dyn Home, stage: &Stage) {
-    let Ok(Ok(stacks)) = home.stacks().map(|stacks| stacks.stacks()) else { return };
+    // A state that was never made has none, and is not made for this.
+    let stacks = match home.place() {
+        Some(place) if !place.is_there() => Vec::new(),
+        _ => match home.stacks().map(|stacks| stacks.stacks()) {
+            Ok(Ok(stacks)) => stacks,
+            _ => return,
+        },
+    };
     if stacks.iter().any(|one| one.stack == stage.stack && one.active.is_some()) {
         return;
     }

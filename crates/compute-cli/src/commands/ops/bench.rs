@@ -32,7 +32,7 @@ struct Report {
 pub(crate) fn bench(cli: &Cli, args: &BenchArgs) -> Result<(), Failure> {
     let host = Host::new(cli, host::memory(&args.limits), args.threads)?;
     let artifact = target::load(cli, &host, &args.target)?.artifact;
-    let input = input::read(args.input.as_deref(), false)?;
+    let input = input::read(args.input.as_deref())?;
     let reference = artifact.reference().clone();
     let options = RunOptions::with_limits(host::limits(&args.limits));
     let call = Call { manager: host.manager, reference, input, options };

@@ -61,7 +61,7 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs) -> Result<(), Failure> {
     if args.lines {
         return lines::local(&host, &target, &options, args);
     }
-    let input = input::read(args.input.as_deref(), args.raw)?;
+    let input = input::read_for_run(args.input.as_deref(), args.raw)?;
     let run = |runner: &dyn Runner| runner.run_blocking(&reference, &input, &options);
     let outcome = match &args.record {
         None => run(&host.manager),
@@ -156,7 +156,7 @@ fn remote(client: &Client, host: &Host, home: &dyn Home, args: &RunArgs) -> Resu
     if args.raw {
         return Err(Failure::usage("a server takes and gives JSON: leave out --raw"));
     }
-    let input = input::read(args.input.as_deref(), false)?;
+    let input = input::read(args.input.as_deref())?;
     let limits = &args.limits;
     let mut request = RunRequest {
         // It was checked to be JSON.

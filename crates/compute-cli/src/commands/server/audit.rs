@@ -86,7 +86,10 @@ fn verify(home: &dyn Home, heads: &[String]) -> Result<(), Failure> {
         });
         let head = head.map_err(|error| match error {
             Wrong::Broken(broken) => Failure::Host(format!("{}: {broken}", log.name())),
-            Wrong::Failure(failure) => failure,
+            Wrong::Failure(failure) => {
+                let message = format!("{}: {failure}", log.name());
+                failure.with_message(message)
+            }
         })?;
         print_line(format!("{}  {}  {}", log.name(), head.number, head.hash))?;
     }

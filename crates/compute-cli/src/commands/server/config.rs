@@ -1,12 +1,12 @@
 //! `compute config show`: what `compute serve` would run with, and where each value came from.
 
+use clap::ArgMatches;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory as _};
-use compute_postgres::without_password;
+use compute_postgres::{is_address, without_password};
 use serde::Serialize;
 
-use crate::args::{Cli, ConfigArgs, ConfigCommand};
-use crate::failure::Failure;
+use crate::args::{self, Cli, ConfigArgs, ConfigCommand};
+use crate::failure::{Failure, SECRET_KEY};
 use crate::show::{print_json, print_line};
 use crate::user;
 
@@ -21,7 +21,7 @@ struct Setting {
 }
 
 /// What is not to be shown: only whether it is there.
-const HIDDEN: [&str; 2] = ["COMPUTE_TOKEN", "COMPUTE_SECRET_KEY"];
+const HIDDEN: [&str; 2] = ["COMPUTE_TOKEN", SECRET_KEY];
 /// Where OpenTelemetry sends to.
 const TELEMETRY: [&str; 3] = [
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -31,7 +31,7 @@ const TELEMETRY: [&str; 3] = [
 
 pub(crate) fn config(cli: &Cli, args: &ConfigArgs) -> Result<(), Failure> {
     let ConfigCommand::Show { json, .. } = &args.command;
-    let command = Cli::command();
+    let command = args::command();
     let matches =
         command.clone().try_get_matches().map_err(|error| Failure::usage(error.to_string()))?;
     let show = |matches: &ArgMatches| matches.subcommand().map(|(_, inner)| inner.clone());
@@ -45,10 +45,15 @@ pub(crate) fn config(cli: &Cli, args: &ConfigArgs) -> Result<(), Failure> {
         .filter_map(|arg| setting(&matches, arg))
         .collect();
     settings.dedup_by(|a, b| a.name == b.name);
-    for setting in &mut settings {
-        fill(cli, setting)?;
-    }
+    let is_state = |one: &&Setting| one.name == "--state";
+    let state = settings.iter().find(is_state).and_then(|one| one.value.clone());
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    // A file has the key only where the environment has none, and it is made in a folder.
+    let has_key_file =
+        variable(SECRET_KEY).is_none() && !state.is_some_and(|state| is_address(&state));
+    for setting in &mut settings {
+        fill(cli, setting, has_key_file)?;
+    }
     for name in HIDDEN {
         let value = variable(name).map(|_| "(hidden)".to_owned());
         settings.push(of_variable(name, value));
@@ -88,7 +93,7 @@ fn setting(matches: &ArgMatches, arg: &clap::Arg) -> Option<Setting> {
 }
 
 /// The defaults that depend on this machine.
-fn fill(cli: &Cli, setting: &mut Setting) -> Result<(), Failure> {
+fn fill(cli: &Cli, setting: &mut Setting, has_key_file: bool) -> Result<(), Failure> {
     if setting.value.is_some() {
         return Ok(());
     }
@@ -96,7 +101,7 @@ fn fill(cli: &Cli, setting: &mut Setting) -> Result<(), Failure> {
     setting.value = match setting.name.as_str() {
         "--store" => Some(user::store_url(cli)?),
         "--state" => Some(user::data("state")?.display().to_string()),
-        "--secret-key-file" => Some("secret.key in --state".to_owned()),
+        "--secret-key-file" if has_key_file => Some("secret.key in --state".to_owned()),
         "--max-concurrency" => Some(standard.max_concurrency.to_string()),
         "--max-jobs" | "--max-tenant-concurrency" => Some("half of --max-concurrency".to_owned()),
         _ => None,

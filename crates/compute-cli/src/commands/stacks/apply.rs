@@ -39,16 +39,15 @@ pub(crate) fn apply(cli: &Cli, args: &ApplyArgs) -> Result<(), Failure> {
     if args.json {
         return print_json(&plan);
     }
-    let stacks = home.stacks()?;
     for stack in &plan.stacks {
-        let active = stacks.active(&stack.stack)?.map(|version| version.info.number);
         let what = match (stack.is_unchanged(), what) {
             (true, _) => "unchanged",
             (false, Apply::Nothing) => "would change",
             (false, Apply::Drafts) => "kept, and not active",
             (false, Apply::All) => "activated",
         };
-        let version = active.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        let version =
+            stack.kept.or(stack.active).map_or_else(|| "-".to_owned(), |number| number.to_string());
         print_line(format!("{} {version} {what}", stack.stack))?;
     }
     Ok(())
@@ -78,7 +77,7 @@ pub(crate) fn run(
     project.report()?;
     let store = home.store()?;
     let stacks = home.stacks()?;
-    let plan = plan::plan(&project, &*stacks, &*store)?;
+    let mut plan = plan::plan(&project, &*stacks, &*store)?;
     crate::show::tell_lines!("{plan}");
     let changed: Vec<_> = plan.stacks.iter().filter(|stack| !stack.is_unchanged()).collect();
     if what != Apply::Drafts && !changed.is_empty() {
@@ -106,6 +105,10 @@ pub(crate) fn run(
         .iter()
         .map(|stack| stacks.draft(&stack.stack, &stack.files))
         .collect::<Result<_, _>>()?;
+    for stack in &mut plan.stacks {
+        let kept = drafts.iter().find(|draft| draft.stack == stack.stack);
+        stack.kept = kept.map(|draft| draft.number);
+    }
     if what == Apply::Drafts {
         for draft in &drafts {
             crate::show::tell!(

@@ -58,8 +58,7 @@ pub(crate) fn fire(cli: &Cli, args: &FireArgs) -> Result<(), Failure> {
     if args.lines {
         return lines::local(&here, place);
     }
-    let (answer, record) =
-        here.process(here.request(input::read(args.input.as_deref(), false)?))?;
+    let (answer, record) = here.process(here.request(input::read(args.input.as_deref())?))?;
     if let (Some(record), Some(to)) = (&record, &args.record) {
         let file = records::write(&records::signed(record.clone(), args.sign)?, to)?;
         crate::show::tell!("record {}", file.display());
@@ -182,7 +181,7 @@ fn remote(client: &Client, home: &dyn Home, args: &FireArgs) -> Result<(), Failu
     if args.lines {
         return lines::remote(client, args, &options);
     }
-    let input = input::read(args.input.as_deref(), false)?;
+    let input = input::read(args.input.as_deref())?;
     let fired = client.process(&args.stage, input, &options);
     let rid = match &fired {
         Ok(answer) => answer.rid.as_deref(),

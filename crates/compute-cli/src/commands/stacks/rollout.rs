@@ -10,6 +10,9 @@ use crate::failure::Failure;
 use crate::home::{self, Home};
 use crate::show::{print_json, print_line};
 
+/// What a server says of a request, in its document.
+const TOLD: [&str; 4] = ["web", "src", "rid", "tenant"];
+
 pub(crate) fn rollout(home: &dyn Home, args: &StackRolloutArgs) -> Result<(), Failure> {
     let (stacks, stack) = (home.stacks()?, &args.stack);
     let found = find(&*stacks, stack)?;
@@ -22,7 +25,7 @@ pub(crate) fn rollout(home: &dyn Home, args: &StackRolloutArgs) -> Result<(), Fa
     })?;
     let Rollout { number, .. } = rollout;
     if args.back {
-        stacks.remove_rollout(stack)?;
+        stacks.remove_rollout(&Draft::new(stack.clone(), number))?;
         crate::show::tell!("version {number} of {stack} answers none any more");
         return Ok(());
     }
@@ -44,6 +47,11 @@ pub(crate) fn rollout(home: &dyn Home, args: &StackRolloutArgs) -> Result<(), Fa
         return print_json(&report);
     }
     print_line(format!("{rollout}, version {} the others", report.active))?;
+    if home.server().is_none() && is_shadow(&*stacks, &rollout)? {
+        crate::show::tell!(
+            "what it answers as a shadow is counted by each server: ask one with --server"
+        );
+    }
     match &report.shadow {
         Some(report) => {
             print_line(
@@ -64,8 +72,22 @@ fn set(home: &dyn Home, args: &StackRolloutArgs, found: Option<Rollout>) -> Resu
     })?;
     let rollout = Rollout { stack: stack.clone(), number, share, by };
     home.roll_out(&rollout).map_err(refused)?;
+    let by = rollout.by.to_string();
+    let told = by.strip_prefix('@').map(|path| path.split('.').next().unwrap_or_default());
+    if let Some(name) = told.filter(|name| !TOLD.contains(name)) {
+        crate::show::tell!(
+            "warning: a server says {} of a request, and no @{name}: the active version answers what has no value there",
+            TOLD.map(|name| format!("@{name}")).join(", ")
+        );
+    }
     crate::show::tell!("{stack}: {rollout}");
     Ok(())
+}
+
+/// Whether the version of a rollout is its stack's shadow, too.
+fn is_shadow(stacks: &dyn Stacks, rollout: &Rollout) -> Result<bool, Failure> {
+    let mut shadows = stacks.shadows()?.into_iter();
+    Ok(shadows.any(|shadow| shadow.stack == rollout.stack && shadow.number == rollout.number))
 }
 
 /// A stack's rollout, if it has one.

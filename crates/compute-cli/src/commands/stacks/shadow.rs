@@ -33,7 +33,7 @@ pub(crate) fn shadow(home: &dyn Home, args: &StackShadowArgs) -> Result<(), Fail
     let shadow = shadows.iter().find(|shadow| shadow.stack == *stack).ok_or_else(none)?;
     let Some(client) = home.server() else {
         // What came of it, only the server knows.
-        crate::show::tell!("what it answers is counted by the server: ask with --server");
+        crate::show::tell!("what it answers is counted by each server: ask one with --server");
         return print_line(format!("version {} gets {}", shadow.number, shadow.share));
     };
     let report = client.shadow(stack)?;

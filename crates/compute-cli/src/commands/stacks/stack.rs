@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{rollout, shadow};
 use crate::args::{Cli, StackActivateArgs, StackArgs, StackCommand, StackDiffArgs, StackShowArgs};
 use crate::failure::Failure;
-use crate::home::{self, Home};
+use crate::home::{self, Home, NotActive};
 use crate::show::{print_json, print_line};
 use crate::work::plan::{self, short};
 
@@ -136,6 +136,9 @@ fn activate(home: &dyn Home, args: &StackActivateArgs) -> Result<(), Failure> {
     let mut rollouts = stacks.rollouts()?.into_iter();
     let rollout = rollouts.find(|rollout| rollout.stack == args.stack);
     if version.info.active && rollout.is_none() {
+        // What it names may have gone since.
+        home::has_all(home, &Draft::new(args.stack.clone(), args.version))
+            .map_err(|not| lacking(args, not))?;
         crate::show::tell!("version {} of {} is active already", args.version, args.stack);
         return Ok(());
     }
@@ -146,4 +149,20 @@ fn activate(home: &dyn Home, args: &StackActivateArgs) -> Result<(), Failure> {
         crate::show::tell!("the rollout has ended of which {rollout}");
     }
     Ok(())
+}
+
+/// Why an active version cannot do what it is there for.
+fn lacking(args: &StackActivateArgs, not: NotActive) -> Failure {
+    match not {
+        NotActive::Failure(failure) => failure,
+        NotActive::Problems(problems) => {
+            let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            Failure::Host(format!(
+                "{}\nversion {} of {} is active, and fails for want of that: `compute apply` in its workspace, or `compute put`, stores what is missing",
+                lines.join("\n"),
+                args.version,
+                args.stack
+            ))
+        }
+    }
 }

@@ -331,7 +331,7 @@ impl Reading {
 
     /// What a line asks for, or why it cannot.
     async fn call(&mut self, line: Line) -> Result<LineCall, Made> {
-        let Line { number, bytes } = line;
+        let Line { number, bytes, .. } = line;
         let Some(bytes) = bytes else {
             return Err(Failed::from(Problem::line_too_large()).made(number));
         };

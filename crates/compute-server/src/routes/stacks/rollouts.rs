@@ -4,11 +4,13 @@ use axum::Json;
 use axum::body::Body;
 use axum::http::StatusCode;
 use compute_state::{Draft, Rollout, StackName};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::report;
 use crate::Problem;
 use crate::routes::caller::{Activate, Caller, Read};
-use crate::routes::extract::{Path, StackPath};
+use crate::routes::extract::{Path, Query, StackPath};
 use crate::routes::{Answer, Refusals};
 use crate::wire::{CompletedRollout, NewRollout, RolloutList, RolloutReport};
 
@@ -109,22 +111,39 @@ pub(in crate::routes) async fn complete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(in crate::routes) struct TakenBack {
+    /// Only if it is this version that answers a part
+    #[param(minimum = 1, maximum = 4294967295_u64)]
+    number: Option<u32>,
+}
+
 /// Have the active version answer all of a stack's documents
+///
+/// With a number, only if it is that version that answers a part of them.
 #[utoipa::path(
     delete, path = "/v1/stacks/{stack}/rollout", tag = "stacks", security(("token" = ["activate"])),
-    params(StackPath), responses((status = 204, description = "There is none any more"), Refusals)
+    params(StackPath, TakenBack), responses((status = 204, description = "There is none any more"), Refusals)
 )]
 pub(in crate::routes) async fn remove(
     caller: Caller<Activate>,
     Path(path): Path<StackPath>,
+    Query(TakenBack { number }): Query<TakenBack>,
 ) -> Answer<StatusCode> {
     let stack = path.name()?;
     let admitted = caller.admin().await?;
     let removed = admitted.run(move |tenant, _| {
-        if !tenant.catalogue.rollouts()?.iter().any(|rollout| rollout.stack == stack) {
-            return Err(no_rollout(&stack));
-        }
-        Ok::<_, Problem>(tenant.catalogue.remove_rollout(&stack)?)
+        let number = match number {
+            Some(number) => number,
+            None => {
+                let mut rollouts = tenant.catalogue.rollouts()?.into_iter();
+                let rollout = rollouts.find(|rollout| rollout.stack == stack);
+                rollout.ok_or_else(|| no_rollout(&stack))?.number
+            }
+        };
+        Ok::<_, Problem>(tenant.catalogue.remove_rollout(&Draft::new(stack, number))?)
     });
     removed.await??;
     Ok(StatusCode::NO_CONTENT)

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{SqliteCatalogue, text};
-use crate::{Deed, Draft, Rollout, Share, StackName, StacksError};
+use crate::{Deed, Draft, Rollout, Share, StacksError};
 
 /// All of them, by stack.
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Rollout>> {
@@ -64,11 +64,14 @@ impl SqliteCatalogue {
         Ok(self.changed(change, Deed::rollout_complete(version))?)
     }
 
-    pub(super) fn delete_rollout(&self, stack: &StackName) -> Result<(), StacksError> {
+    pub(super) fn delete_rollout(&self, version: &Draft) -> Result<(), StacksError> {
+        let Draft { stack, number, .. } = version;
         let mut connection = self.connection();
         let change = self.change(&mut connection)?;
-        let delete = "DELETE FROM rollouts WHERE stack = ?1";
-        let gone = self.sql(change.execute(delete, [stack.as_str()]))?;
-        Ok(self.changed(change, (gone > 0).then(|| Deed::rollout_remove(stack)))?)
+        let delete = "DELETE FROM rollouts WHERE stack = ?1 AND number = ?2";
+        if self.sql(change.execute(delete, params![stack.as_str(), number]))? == 0 {
+            return Err(StacksError::NoRollout { stack: stack.clone(), number: *number });
+        }
+        Ok(self.changed(change, Deed::rollout_remove(version))?)
     }
 }

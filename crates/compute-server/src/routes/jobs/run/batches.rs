@@ -147,7 +147,7 @@ async fn lines(
     let mut ran = false;
     loop {
         let line = found.take(&mut rest);
-        let Some(Line { number, bytes }) = line.or_else(|| found.finish()) else { break };
+        let Some(Line { number, bytes, .. }) = line.or_else(|| found.finish()) else { break };
         let number = u64::from(first) + number - 1;
         let Some(bytes) = bytes else {
             let line = answered(number, Err(Problem::line_too_large()), JobDetails::default());
