@@ -185,7 +185,10 @@ impl From<VaultError> for Failure {
             (VaultError::NoKey(_), _) => Self::usage(format!(
                 "{error}: put it into {SECRET_KEY} (64 hex digits; `openssl rand -hex 32` draws some for a new one), or name its file with --secret-key-file"
             )),
-            (VaultError::OtherKey { tenant, .. }, _) => Self::usage(format!(
+            (VaultError::OtherKey { tenant: None, .. }, _) => Self::usage(format!(
+                "{error}: put that one into {SECRET_KEY}, or name its file with --secret-key-file; for this one instead, stop all servers and set a secret with it first, where the state is: there are none (`compute secret set NAME`)"
+            )),
+            (VaultError::OtherKey { tenant: Some(tenant), .. }, _) => Self::usage(format!(
                 "{error}: put the one of those secrets into {SECRET_KEY}, or name its file with --secret-key-file; for a new one, or where it is lost, forget all secrets first, which takes no key (`compute secret ls --tenant {tenant}`, `compute secret rm NAME --tenant {tenant}`)"
             )),
             _ => Self::host(&error),

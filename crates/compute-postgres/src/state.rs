@@ -83,13 +83,15 @@ impl PostgresState {
         Ok(Self { database, writer: Arc::new(writer), reading, quotas: settings.quotas })
     }
 
-    /// That this vault has the key that the secrets here are sealed with. Where there are none, of any tenant, it is the one from now on.
+    /// That this vault has the key that secrets here are sealed with; the first that asks says which that is. It is another from when a secret
+    /// is set with another while there are none, of any tenant.
     ///
     /// # Errors
     /// [`VaultError::OtherKey`] if it has another, [`VaultError::State`] if that cannot be told.
     pub fn check_key(&self, vault: &Vault) -> Result<(), VaultError> {
         let (database, tenant) = (&self.database, TenantName::default());
-        let check = async |change: &Change<'_>| key::check(change, vault, database.shown()).await;
+        let check =
+            async |change: &Change<'_>| key::check(change, vault, false, database.shown()).await;
         database.change(&tenant, Seen::InAnyOrder, |_| None, check)
     }
 }

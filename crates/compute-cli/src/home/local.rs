@@ -201,7 +201,8 @@ impl Secrets for LocalSecrets {
     }
 
     fn set(&self, name: &str, value: &str) -> Result<(), SecretError> {
-        let vault = self.place.vault(self.key_file.as_deref())?;
+        // Whoever keeps it sees whether it may be this key.
+        let vault = self.place.new_vault(self.key_file.as_deref())?;
         self.sealed()?.set_secret(&vault, name, value)
     }
 

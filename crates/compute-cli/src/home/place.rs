@@ -129,7 +129,7 @@ impl Place {
         }
     }
 
-    /// That this is the key of all who share the state; where there are no secrets, whoever comes decides.
+    /// That this is the key of all who share the state; the first who says so decides.
     pub(crate) fn check_key(&self, vault: &Vault) -> Result<(), VaultError> {
         match self.opened()? {
             Opened::Folder(_) => Ok(()),
@@ -139,6 +139,12 @@ impl Place {
 
     /// What seals the secrets here: the key in the environment, in this file, or beside them.
     pub(crate) fn vault(&self, file: Option<&Path>) -> Result<Vault, VaultError> {
+        let vault = self.new_vault(file)?;
+        self.check_key(&vault).map(|()| vault)
+    }
+
+    /// The same, though it may not be the one that those who share the state have.
+    pub(crate) fn new_vault(&self, file: Option<&Path>) -> Result<Vault, VaultError> {
         let named = named_key()?;
         if named.is_none() {
             self.check_key_file(file)?;
@@ -148,9 +154,8 @@ impl Place {
             (named, _) => named,
         };
         match (self.opened()?, named) {
-            (Opened::Folder(_), Some(vault)) => Ok(vault),
+            (_, Some(vault)) => Ok(vault),
             (Opened::Folder(state), None) => state.vault(),
-            (Opened::Postgres(state), Some(vault)) => state.check_key(&vault).map(|()| vault),
             (Opened::Postgres(state), None) => Err(VaultError::NoKey(state.location())),
         }
     }

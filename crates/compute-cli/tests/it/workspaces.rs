@@ -407,6 +407,11 @@ fn what_is_named_and_not_there_is_told_with_who_names_it() {
         assert_eq!(output.status.code(), Some(3), "{told}");
         assert!(told.contains(&format!("scope 100, rule rule: the store has no {lost}")), "{told}");
     }
+    // As in a store that is another one.
+    let output = home.compute(&["gc", "--min-age", "0s"], b"");
+    let told = String::from_utf8(output.stderr).unwrap();
+    let kept = format!("nothing was deleted: version 1 of shop, which is active, names {lost}");
+    assert!(output.status.code() == Some(3) && told.contains(&kept), "{told}");
     // Applying brings it back.
     home.stdout(&["apply", text(&folder)], b"");
     home.stdout(&["verify"], b"");

@@ -61,7 +61,7 @@ impl SealedSecrets for PostgresCatalogue {
         check_secret(name, value)?;
         let sealed = vault.seal(name, value)?;
         let shown = self.database.shown();
-        self.put(name, &sealed, async |change| key::check(change, vault, shown).await)
+        self.put(name, &sealed, async |change| key::check(change, vault, true, shown).await)
     }
 
     fn restore_sealed(&self, secret: &SecretInfo, sealed: &[u8]) -> Result<(), SecretError> {

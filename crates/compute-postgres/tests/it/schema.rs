@@ -70,21 +70,28 @@ fn all_nodes_have_one_key() {
     let (here, there) = (open(&address).unwrap(), open(&address).unwrap());
     let of = |state: &PostgresState| state.tenant(&"acme".parse().unwrap()).unwrap().catalogue();
     let (mine, theirs) = (of(&here).unwrap(), of(&there).unwrap());
-    // While there are no secrets it is the one of whoever comes.
     here.check_key(&one).unwrap();
+    let error = there.check_key(&two).unwrap_err();
+    assert!(matches!(&error, VaultError::OtherKey { tenant: None, .. }), "{error:?}");
+    // While there are no secrets it is the one of whoever sets one.
+    theirs.set_secret(&two, "A", "value").unwrap();
     there.check_key(&two).unwrap();
+    theirs.delete_secret("A").unwrap();
     // One that began with another key seals nothing that the others cannot open.
     mine.set_secret(&one, "A", "value").unwrap();
     there.check_key(&one).unwrap();
     let error = there.check_key(&two).unwrap_err();
-    assert!(matches!(&error, VaultError::OtherKey { tenant, .. } if tenant == "acme"), "{error:?}");
+    assert!(
+        matches!(&error, VaultError::OtherKey { tenant: Some(tenant), .. } if tenant == "acme"),
+        "{error:?}"
+    );
     let error = theirs.set_secret(&two, "B", "value").unwrap_err();
     assert!(matches!(error, SecretError::Vault(VaultError::OtherKey { .. })), "{error:?}");
     assert_eq!(theirs.open_secrets(&one).unwrap().len(), 1);
     // Nobody needs a key to forget them, and then another may be taken.
     theirs.delete_secret("A").unwrap();
-    there.check_key(&two).unwrap();
     theirs.set_secret(&two, "B", "value").unwrap();
+    there.check_key(&two).unwrap();
     let error = mine.set_secret(&one, "A", "value").unwrap_err();
     assert!(matches!(error, SecretError::Vault(VaultError::OtherKey { .. })), "{error:?}");
 }

@@ -331,12 +331,12 @@ impl Worker {
         // There may be more that are due: whoever has none of its places free fires them all the same.
         let is_full = due.len() >= DueSchedule::TOGETHER;
         // Others have these, or they cannot be fired now: jobs that come meanwhile wake it.
-        let fires_at = now.max(self.fires_at);
+        let fires_at = if due.is_empty() { now } else { now.max(self.fires_at) };
         // What is due of jobs and was not done is done for whoever has places, though none here is free.
         let is_behind = next.is_some_and(|next| next.is_zero());
         self.next_look = match (is_full, is_behind) {
             (true, _) => fires_at,
-            (false, true) => now + SOON,
+            (false, true) => fires_at.max(now + SOON),
             (false, false) => now + poll,
         };
         self.next_claim = if jobs.len() >= self.asked {
@@ -346,7 +346,8 @@ impl Worker {
         } else {
             let known = next.and_then(|next| u64::try_from(next.as_millis()).ok());
             // What is due and was not taken is another's at this moment, or cannot be done now.
-            now + known.map_or(poll, |known| known.saturating_add(1).max(SOON).min(poll))
+            let soon = known.map_or(poll, |known| known.saturating_add(1).max(SOON).min(poll));
+            fires_at.max(now + soon)
         };
         if self.held.is_empty() {
             self.next_renew = sent + self.lease() / 3;

@@ -65,13 +65,14 @@ pub enum VaultError {
     },
     /// Those who share what is kept share one key, and this is another.
     #[error(
-        "the key that seals secrets is not the one of {state}, which all who share it have: it opens none of the tenant {tenant}"
+        "the key that seals secrets is not the one of {state}, which all who share it have{}",
+        .tenant.as_ref().map(|tenant| format!(": it opens none of the tenant {tenant}")).unwrap_or_default()
     )]
     OtherKey {
         /// Where they are kept.
         state: String,
-        /// A tenant that has secrets.
-        tenant: String,
+        /// A tenant that has secrets, if any has.
+        tenant: Option<String>,
     },
     /// Whose key it is cannot be told.
     #[error(transparent)]

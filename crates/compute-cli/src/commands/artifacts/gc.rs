@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 
 use bytesize::ByteSize;
 use compute::Ref;
-use compute_state::{AuditOf, Deed, JobQueue, JobWork, KeptJob, TenantName, tenant_store};
-use compute_store::GcOptions;
+use compute_state::{
+    AuditOf, Catalogue, Deed, JobQueue, JobWork, KeptJob, TenantName, tenant_store,
+};
+use compute_store::{GcOptions, Store};
 
 use crate::args::{Cli, GcArgs};
 use crate::failure::Failure;
 use crate::home;
 use crate::show::print_line;
+use crate::work::plan;
 
 /// How many artifacts one entry of the log of who changed what names.
 const TOLD: usize = 25;
@@ -48,6 +51,23 @@ fn of_jobs(queue: &dyn JobQueue, tenant: &TenantName) -> Result<BTreeSet<Ref>, F
     Ok(refs)
 }
 
+/// That a store has what active versions name, as it has to: another one, of which they say nothing, would be emptied.
+fn has_what_is_active(catalogue: &dyn Catalogue, store: &dyn Store) -> Result<(), Failure> {
+    for version in catalogue.running()?.active {
+        let files = catalogue.version(&version.stack, version.number)?.files;
+        for reference in files.iter().filter_map(|file| plan::reference(&file.text)) {
+            if let Err(error) = pollster::block_on(store.head(&reference)) {
+                return Err(Failure::Host(format!(
+                    "nothing was deleted: version {} of {}, which is active, names {reference}, and the store does not give it ({error}): \
+                     is --store the one of this state? If it is, bring the artifact back: `compute verify` names all that are missing",
+                    version.number, version.stack
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
     let place = home::place_for(cli, args.state.state.as_deref(), "gc")?;
     let tenant = args.tenant.clone().unwrap_or_default();
@@ -63,6 +83,9 @@ pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
         return Err(Failure::usage(
             "there are no stacks, and no --root: everything would be deleted; name what to keep",
         ));
+    }
+    if !args.dry_run && place.has(&tenant) {
+        has_what_is_active(&*place.catalogue(&tenant)?, &*store)?;
     }
     let mut options = GcOptions { roots, needed, min_age: args.min_age, dry_run: args.dry_run };
     // Servers that share a database run nothing more of what goes, and make no version of it meanwhile.

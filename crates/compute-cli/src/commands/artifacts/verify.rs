@@ -46,7 +46,7 @@ pub(crate) fn verify(cli: &Cli, args: &VerifyArgs) -> Result<(), Failure> {
 #[derive(Default)]
 struct Found {
     checked: usize,
-    damaged: usize,
+    damaged: BTreeSet<Ref>,
     missing: usize,
     unread: usize,
 }
@@ -77,8 +77,9 @@ impl Found {
         let mut manifests = store.list();
         while let Some(manifest) = pollster::block_on(manifests.next()) {
             self.checked += 1;
-            let verified = manifest.and_then(|manifest| {
-                verify_one(store, &manifest.reference)?;
+            let verified = manifest.map_err(|error| (None, error)).and_then(|manifest| {
+                let verified = verify_one(store, &manifest.reference);
+                verified.map_err(|error| (Some(manifest.reference.clone()), error))?;
                 Ok(manifest)
             });
             match verified {
@@ -89,15 +90,22 @@ impl Found {
                     }
                     ok.insert(manifest.reference);
                 }
-                Err(error) => self.tell(error),
+                Err((reference, error)) => self.tell(reference, error),
             }
         }
         Ok((ok, links))
     }
 
-    fn tell(&mut self, error: StoreError) {
-        let is_unread = matches!(error, StoreError::Storage { .. });
-        *if is_unread { &mut self.unread } else { &mut self.damaged } += 1;
+    fn tell(&mut self, reference: Option<Ref>, error: StoreError) {
+        let wrong = match &error {
+            StoreError::Damaged { reference: what, .. } => reference.or_else(|| Some(what.clone())),
+            StoreError::Storage { .. } => None,
+            _ => reference,
+        };
+        match wrong {
+            Some(wrong) => drop(self.damaged.insert(wrong)),
+            None => self.unread += 1,
+        }
         Failure::from(error).print();
     }
 
@@ -114,7 +122,9 @@ impl Found {
                 "not there"
             }
             // That it is damaged was told already, and not who needs it.
-            _ => "not as it was stored",
+            _ if self.damaged.contains(reference) => "not as it was stored",
+            // It was stored meanwhile, or is among what could not be read, which is told.
+            _ => return Ok(()),
         };
         Failure::Host(format!("{reference} is {what}, and is named by {by}")).print();
         Ok(())
@@ -122,8 +132,9 @@ impl Found {
 
     fn told(&self) -> Result<(), Failure> {
         let mut wrong = Vec::new();
-        if self.damaged > 0 {
-            wrong.push(format!("{} of {} artifacts are damaged", self.damaged, self.checked));
+        if !self.damaged.is_empty() {
+            let damaged = self.damaged.len();
+            wrong.push(format!("{damaged} of {} artifacts are damaged", self.checked));
         }
         if self.missing > 0 {
             let missing = crate::show::count(self.missing, "artifact");
