@@ -149,6 +149,11 @@ fn stack_plan(
     plan
 }
 
+/// The artifacts that the rules among these files run.
+pub(crate) fn references(files: &[File]) -> impl Iterator<Item = Ref> {
+    files.iter().filter_map(|file| reference(&file.text))
+}
+
 /// What a rule runs.
 pub(crate) fn reference(text: &str) -> Option<Ref> {
     match Exec::parse(&txcl::parse(text).rule.exec()?.node) {

@@ -55,7 +55,7 @@ fn of_jobs(queue: &dyn JobQueue, tenant: &TenantName) -> Result<BTreeSet<Ref>, F
 fn has_what_is_active(catalogue: &dyn Catalogue, store: &dyn Store) -> Result<(), Failure> {
     for version in catalogue.running()?.active {
         let files = catalogue.version(&version.stack, version.number)?.files;
-        for reference in files.iter().filter_map(|file| plan::reference(&file.text)) {
+        for reference in plan::references(&files) {
             if let Err(error) = pollster::block_on(store.head(&reference)) {
                 return Err(Failure::Host(format!(
                     "nothing was deleted: version {} of {}, which is active, names {reference}, and the store does not give it ({error}): \
@@ -74,18 +74,16 @@ pub(crate) fn gc(cli: &Cli, args: &GcArgs) -> Result<(), Failure> {
     let store = compute_store::open(&tenant_store(&place.store, &tenant))?;
     let roots = args.roots.clone();
     // Every version of every stack can be gone back to. What one names may never have been there; that keeps nothing else.
-    let mut needed = Vec::new();
-    if place.has(&tenant) {
-        needed.extend(place.catalogue(&tenant)?.refs()?);
-    }
+    let catalogue = place.has(&tenant).then(|| place.catalogue(&tenant)).transpose()?;
+    let mut needed = catalogue.as_ref().map(|kept| kept.refs()).transpose()?.unwrap_or_default();
     needed.extend(of_jobs(&*place.state()?.jobs()?, &tenant)?);
     if roots.is_empty() && needed.is_empty() {
         return Err(Failure::usage(
             "there are no stacks, and no --root: everything would be deleted; name what to keep",
         ));
     }
-    if !args.dry_run && place.has(&tenant) {
-        has_what_is_active(&*place.catalogue(&tenant)?, &*store)?;
+    if let Some(catalogue) = catalogue.as_ref().filter(|_| !args.dry_run) {
+        has_what_is_active(&**catalogue, &*store)?;
     }
     let mut options = GcOptions { roots, needed, min_age: args.min_age, dry_run: args.dry_run };
     // Servers that share a database run nothing more of what goes, and make no version of it meanwhile.

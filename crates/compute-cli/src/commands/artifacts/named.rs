@@ -41,7 +41,7 @@ pub(super) fn all(home: &dyn Home) -> Result<BTreeMap<Ref, Namers>, Failure> {
             let active = if version.active { " (active)" } else { "" };
             let by = format!("version {} of {}{active}", version.number, stack.stack);
             let files = stacks.version(&stack.stack, version.number)?.files;
-            for reference in files.iter().filter_map(|file| plan::reference(&file.text)) {
+            for reference in plan::references(&files) {
                 add(reference, by.clone());
             }
         }
